@@ -1,0 +1,81 @@
+"""What goes wrong, in one sentence a user can act on, and the exit code that says so to a script.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | the system refused: no permission, no space, no such device |
+| 2 | usage: an option, a setting or a run folder that does not fit |
+| 3 | data refused: a file, a shard or a manifest that does not hold what it should |
+| 4 | non-finite: a loss or a prediction became NaN or infinite |
+| 130, 143 | stopped by Ctrl-C or by SIGTERM, after saving |
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+
+class ArielError(Exception):
+    """A user's mistake or a machine's refusal: its text is the whole message, no traceback is shown."""
+
+    exit_code = 1
+
+
+class UsageError(ArielError):
+    """An option, a setting or a run folder that does not fit."""
+
+    exit_code = 2
+
+
+class DataError(ArielError):
+    """Data that does not hold what it should. `faults` lists every fault when there are several."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, faults: Sequence[str] = ()):
+        super().__init__(message)
+        self.message = message
+        self.faults = list(faults)
+
+    def __reduce__(self):  # so that it survives the way back from a worker process
+        return type(self), (self.message, self.faults)
+
+
+class NonFiniteError(ArielError):
+    """A loss, a weight or a prediction became NaN or infinite."""
+
+    exit_code = 4
+
+
+class Stopped(ArielError):
+    """The user or the system asked to stop, and what was done is saved."""
+
+    def __init__(self, message: str, signal_number: int = signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's `main`; turn its errors into one sentence on stderr and an exit code.
+
+    Programming errors (anything that is not an `ArielError`, an `OSError` or Ctrl-C) keep their
+    traceback: they are ours to fix, not the user's.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except ArielError as error:
+        for fault in getattr(error, "faults", ()):
+            print(f"  {fault}", file=sys.stderr)
+        print(f"error: {error}" if not isinstance(error, Stopped) else f"\n{error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output (`| head`) has gone; there is nobody left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped.", file=sys.stderr)
+        sys.exit(130)
