@@ -1,0 +1,66 @@
+"""What the simulator believes about stars, planets, spots and noise: every tunable number, its unit, its source."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Numbers that shape a simulated population; `docs/simulator.md` compares it with the real train set.
+
+    "Tuned" below means: chosen so that the population agrees with the real train set's statistics
+    (`python -m benchmarks.simulator_against_real`). All values are plain floats, so that
+    `dataclasses.asdict` of them can stand in a data set's fingerprint.
+    """
+
+    # --- stars -------------------------------------------------------------------------------------------
+    temperature_low: float = 3104.0  # K, the real train set's extremes
+    temperature_high: float = 6996.0  # K
+    temperature_alpha: float = 1.35  # shape of a beta distribution between them, tuned (real: 4911 +- 983 K)
+    temperature_beta: float = 1.55
+    mass_spread: float = 0.06  # standard deviation of ln mass about the main sequence
+    radius_spread: float = 0.05  # of ln radius
+    evolved_above: float = 5000.0  # K, cooler stars have not had the time to leave the main sequence
+    evolved_spread: float = 0.25  # half-normal scale of ln radius added by evolution, tuned
+    k_magnitude_faint_end: float = 13.5  # mag, the real train set's faintest is 13.47
+    k_magnitude_shape: float = 3.34  # faint end minus K is gamma-distributed, tuned (real: 10.52 +- 1.63)
+    k_magnitude_scale: float = 0.89  # mag
+
+    # --- planets and orbits ------------------------------------------------------------------------------
+    period_median: float = 4.5  # days, tuned (real: 6.40 +- 6.00)
+    period_spread: float = 0.85  # of ln period
+    period_low: float = 0.3  # days, the real train set's extremes
+    period_high: float = 68.1  # days
+    giant_share: float = 0.22  # of planets around stars hotter than `giant_host`, tuned
+    giant_share_cool: float = 0.05  # of planets around cooler stars (giants are rare there)
+    giant_host: float = 3900.0  # K
+    giant_radius: float = 11.5  # Earth radii
+    giant_spread: float = 0.25  # of ln radius
+    small_radius: float = 2.2  # Earth radii, tuned
+    small_spread: float = 0.5  # of ln radius
+    relative_radius_low: float = 0.011  # Rp/Rs, the 2019 edition's extremes at .55 um
+    relative_radius_high: float = 0.3
+    impact_high: float = 0.95  # impact parameter, uniform from 0 (the two labelled real planets have .50 and .79)
+    duration_low: float = 30.0  # minutes from first to last contact, tuned
+    duration_high: float = 175.0  # minutes: the real mean dip ends sharply at steps 60 and 236
+
+    # --- transmission spectra ----------------------------------------------------------------------------
+    extension_median: float = 0.0042  # stellar radii from the clearest to the most opaque band, tuned
+    extension_spread: float = 0.5  # of ln extension
+    extension_slope: float = -0.3  # power of Rp/Rs: smaller planets hold their atmospheres less tightly (2019 targets)
+    puffy_share: float = 0.012  # of small planets with a hugely extended atmosphere (2019 targets reach .67)
+    puffy_extension_median: float = 0.3  # stellar radii, tuned
+    puffy_extension_spread: float = 0.5
+    puffy_radius_high: float = 0.025  # Rp/Rs at .55 um, the 2019 edition's puffy planets lie below
+
+    # --- limb darkening and spots ------------------------------------------------------------------------
+    limb_darkening_spread: float = 0.08  # of ln of the linear coefficient
+    spot_fill_median: float = 0.02  # share of the star's face that spots cover
+    spot_fill_spread: float = 0.9  # of ln fill, star to star
+    spot_fill_cool: float = 1.6  # times as much on stars cooler than 4000 K
+    spot_fill_high: float = 0.12  # a star's mean fill is cut there
+    spot_fill_instance: float = 0.35  # of ln fill, from one spot instance of a star to another
+    spot_radius_median: float = 0.04  # stellar radii
+    spot_radius_spread: float = 0.5  # of ln radius
+
+    # --- detector ----------------------------------------------------------------------------------------
+    noise_spread: float = 0.17  # of ln of a star's photon noise about the fitted table (6 real files)

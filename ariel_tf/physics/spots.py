@@ -1,0 +1,85 @@
+"""Star spots: dark discs that make the visible transit deeper, and bumps where the planet crosses one."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.physics.priors import Priors
+from ariel_tf.physics.stars import black_body_photons
+
+_MOST_SPOTS = 400
+_NEAREST_LIMB = 0.05  # mu of the outermost spots
+
+
+class Spots(NamedTuple):
+    """n spots on one star, seen from the front."""
+
+    x: np.ndarray  # float64 [n], stellar radii, along the planet's path
+    y: np.ndarray  # float64 [n], across it
+    radius: np.ndarray  # float64 [n], stellar radii, of the disc of the same apparent area
+    area: np.ndarray  # float64 [n], apparent, squared stellar radii
+    loss: np.ndarray  # float64 [55, n], intensity that the spot lacks, in units of the star's central intensity
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Flux that all spots together take from the star, float64 [55]."""
+        return self.loss @ self.area
+
+
+def star_fill(rng: np.random.Generator, temperature: float, priors: Priors) -> float:
+    """A star's mean share of spotted face."""
+    cool = priors.spot_fill_cool if temperature < 4000 else 1.0
+    fill = priors.spot_fill_median * cool * np.exp(priors.spot_fill_spread * rng.standard_normal())
+    return float(min(fill, priors.spot_fill_high))
+
+
+def draw_spots(
+    rng: np.random.Generator, fill: float, temperature: float, u1: np.ndarray, u2: np.ndarray, priors: Priors
+) -> Spots:
+    """One spot instance: discs all over the star's face until they cover this instance's fill.
+
+    Spots are black bodies cooler than the star by 3.58e-5 T^2 + .249 T - 808 K (Berdyugina 2005, as fitted by
+    Maehara et al. 2017), times .6 to 1 for the lighter penumbra, and limb-darkened like the star.
+    """
+    fill = min(fill * np.exp(priors.spot_fill_instance * rng.standard_normal()), 0.2)
+    radius = priors.spot_radius_median * np.exp(priors.spot_radius_spread * rng.standard_normal(_MOST_SPOTS))
+    radius = np.clip(radius, 0.01, 0.13)
+    mu = rng.uniform(_NEAREST_LIMB, 1, _MOST_SPOTS)
+    azimuth = rng.uniform(0, 2 * np.pi, _MOST_SPOTS)
+    cooler = np.clip(3.58e-5 * temperature**2 + 0.249 * temperature - 808, 200, 2200) * rng.uniform(0.6, 1.0)
+    area = np.pi * radius**2 * mu  # foreshortened
+    n = int(np.searchsorted(np.cumsum(area), fill * np.pi))
+    mu, area, azimuth = mu[:n], area[:n], azimuth[:n]
+    from_centre = np.sqrt(1 - mu * mu)
+    contrast = 1 - black_body_photons(WAVELENGTHS_UM, temperature - cooler) / black_body_photons(
+        WAVELENGTHS_UM, temperature
+    )
+    intensity = 1 - u1[:, None] * (1 - mu) - u2[:, None] * (1 - mu) ** 2
+    loss = contrast[:, None] * intensity
+    return Spots(from_centre * np.cos(azimuth), from_centre * np.sin(azimuth), radius[:n] * np.sqrt(mu), area, loss)
+
+
+def occulted_loss(spots: Spots, x: np.ndarray, y: np.ndarray, planet_radius: float) -> np.ndarray:
+    """Flux that spots lack behind the planet: light that it cannot hide, float64 [55, t].
+
+    Args:
+        spots: of the star.
+        x, y: float [t], the planet's centre, in stellar radii.
+        planet_radius: Rp/Rs, one for all wavelengths (the bumps are small).
+    """
+    distance = np.hypot(x - spots.x[:, None], y - spots.y[:, None])  # n, t
+    hit = (distance < (planet_radius + spots.radius)[:, None]).any(axis=1)
+    if not hit.any():
+        return np.zeros((len(spots.loss), len(x)))
+    return spots.loss[:, hit] @ overlap_area(distance[hit], planet_radius, spots.radius[hit, None])
+
+
+def overlap_area(distance: np.ndarray, radius_1: np.ndarray | float, radius_2: np.ndarray | float) -> np.ndarray:
+    """Area that two discs share, by the law of cosines; broadcasts."""
+    d = np.maximum(distance, 1e-9)
+    angle_1 = np.arccos(np.clip((d * d + radius_1**2 - radius_2**2) / (2 * d * radius_1), -1, 1))
+    angle_2 = np.arccos(np.clip((d * d + radius_2**2 - radius_1**2) / (2 * d * radius_2), -1, 1))
+    both = radius_1 + radius_2
+    heron = (both - d) * (d + radius_1 - radius_2) * (d - radius_1 + radius_2) * (both + d)
+    return radius_1**2 * angle_1 + radius_2**2 * angle_2 - np.sqrt(np.maximum(heron, 0)) / 2
