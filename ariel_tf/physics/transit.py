@@ -10,9 +10,9 @@ computed at a few Chebyshev nodes and interpolated; where the radii spread too w
 
 import numpy as np
 
-_N_ARCS = 32
-_THETA = (np.arange(_N_ARCS) + 0.5) * np.pi / _N_ARCS
-_COS, _SIN = np.cos(_THETA), np.sin(_THETA) * np.pi / _N_ARCS
+_ARCS = 32
+_LARGE_RADIUS = 0.15  # from here on the error of a few ppm with 32 arcs grows with the blocked flux: take more
+_ARCS_LARGE = 96
 _N_NODES = 6
 _WIDEST_INTERPOLATION = 0.02  # spread of radii, in stellar radii, up to which interpolation is within 20 ppm
 
@@ -70,11 +70,13 @@ def _shadow_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
     outer = np.minimum(1.0, d + k)
     inner = np.minimum(np.abs(d - k), outer)
     middle, half = (inner + outer) / 2, (outer - inner) / 2
-    r = middle - half * _COS
+    arcs = _ARCS if radii.max() < _LARGE_RADIUS else _ARCS_LARGE
+    theta = (np.arange(arcs) + 0.5) * np.pi / arcs
+    r = middle - half * np.cos(theta)
     r2 = r * r
     # half the angle of the arc at radius r that lies inside the planet's disc: law of cosines
     cosine = (d * d - k * k + r2) / (2 * d * r)
-    arc = 2 * r * np.arccos(np.clip(cosine, -1, 1)) * (half * _SIN)
+    arc = 2 * r * np.arccos(np.clip(cosine, -1, 1)) * (half * np.sin(theta) * (np.pi / arcs))
     shade = 1 - np.sqrt(np.maximum(1 - r2, 0))  # 1 - mu
     shaded = arc * shade
     moments = np.stack([arc.sum(axis=-1), shaded.sum(axis=-1), (shaded * shade).sum(axis=-1)])
