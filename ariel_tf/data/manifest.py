@@ -1,0 +1,210 @@
+"""A data set's manifest: its shards, their planets and checksums, folds, and sums for statistics.
+
+    manifest.json    readable: schema, source, folds, shards; written last, it is the commit
+    statistics.npz   count, sum, sum of squares, min and max of flux, parameters and radii in each fold
+    fold-3-00002.tfrecord ...
+
+A reader that trusts the manifest knows the number of rows before it opens a shard, and the mean and
+spread of any choice of training folds without a pass over the data.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ariel_tf.data.sums import Statistics, Sums
+from ariel_tf.errors import DataError
+
+__all__ = ["Manifest", "Shard", "Statistics", "Sums", "fsync_folder", "write_atomic"]
+
+SCHEMA = 1
+MANIFEST_NAME = "manifest.json"
+STATISTICS_NAME = "statistics.npz"
+SHARD_NAME = re.compile(r"fold-\d-\d{5}\.tfrecord", re.ASCII)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that its name holds the old bytes or all the new ones, whatever happens meanwhile."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the folder's names last through a power cut, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file: a record a planet, all of one fold. `rows` counts observations."""
+
+    name: str
+    fold: int
+    planets: list[int]
+    rows: int
+    bytes: int
+    sha256: str
+
+    def faults(self) -> list[str]:
+        """What does not fit the schema; empty when sound."""
+        kinds = {"name": str, "fold": int, "rows": int, "bytes": int, "sha256": str}
+        wrong = [key for key, kind in kinds.items() if type(getattr(self, key)) is not kind]
+        planets = self.planets
+        if wrong or not isinstance(planets, list) or not planets or any(type(planet) is not int for planet in planets):
+            return [f"a shard's {wrong[0] if wrong else 'planets'} has another type"]
+        if not SHARD_NAME.fullmatch(self.name) or self.fold != int(self.name[5]):
+            return [f"shard name {self.name!r} or its fold {self.fold!r} is not like fold-3-00002.tfrecord, 3"]
+        if self.rows < 1 or self.bytes < 1 or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            return [f"{self.name} has impossible rows, bytes or sha256"]
+        return []
+
+
+@dataclass
+class Manifest:
+    """All about a data set but its records.
+
+    Attributes:
+        source: where the planets came from: JSON-able, for people; not part of the fingerprint.
+        labelled: whether every planet has its target (a train set), or none has (a test set).
+        fold_seed: of `folds.assign_folds` over `planets` and `dropped` together.
+        shards: in the order of their names.
+        skipped: {"file", "fault"} of what was left out on request.
+        dropped: planets of which nothing was left.
+        sums: see `Sums`.
+    """
+
+    source: dict[str, Any]
+    labelled: bool
+    fold_seed: int
+    shards: list[Shard]
+    sums: Sums
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    schema: int = SCHEMA
+
+    @property
+    def planets(self) -> dict[int, int]:
+        """{planet: fold}, ascending by planet."""
+        return dict(sorted((planet, shard.fold) for shard in self.shards for planet in shard.planets))
+
+    @property
+    def rows(self) -> int:
+        """Observations in all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over what defines the data: the same wherever the folder lies and however it was made."""
+        defining = {
+            "schema": self.schema,
+            "labelled": self.labelled,
+            "fold_seed": self.fold_seed,
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()
+
+    def write(self, folder: Path | str) -> None:
+        """Write statistics.npz, then manifest.json, which commits the data set."""
+        folder = Path(folder)
+        sums = self.sums.to_bytes()
+        write_atomic(folder / STATISTICS_NAME, sums)
+        page = {
+            "schema": self.schema,
+            "source": self.source,
+            "labelled": self.labelled,
+            "planets": len(self.planets),
+            "observations": self.rows,
+            "fold_seed": self.fold_seed,
+            "fingerprint": self.fingerprint,
+            "statistics_sha256": hashlib.sha256(sums).hexdigest(),
+            "skipped": self.skipped,
+            "dropped": self.dropped,
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        write_atomic(folder / MANIFEST_NAME, (json.dumps(page, indent=1) + "\n").encode())
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Self:
+        """The manifest of a data folder.
+
+        Raises:
+            DataError: there is none, or it or its statistics are damaged; names the file and the fault.
+        """
+        folder = Path(folder)
+        path = folder / MANIFEST_NAME
+        if not path.is_file():
+            raise DataError(
+                f"expected a data set with {MANIFEST_NAME} in {folder}, found none; make one with "
+                "`python -m pipelines.convert` or `python -m pipelines.simulate`"
+            )
+        try:
+            page = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: expected JSON, received other bytes ({error})") from error
+        manifest, statistics_sha256 = cls._from_page(page, path)
+        statistics = folder / STATISTICS_NAME
+        if not statistics.is_file():
+            raise DataError(f"{statistics}: expected the sums of the data set beside {MANIFEST_NAME}, found no file")
+        data = statistics.read_bytes()
+        if hashlib.sha256(data).hexdigest() != statistics_sha256:
+            raise DataError(f"{statistics}: its sha256 differs from the one in {MANIFEST_NAME}; copy or make it anew")
+        manifest.sums = Sums.from_bytes(data, str(statistics))
+        return manifest
+
+    @classmethod
+    def _from_page(cls, page: Any, path: Path) -> tuple[Self, str]:
+        kinds = {"schema": int, "source": dict, "labelled": bool, "fold_seed": int, "fingerprint": str}
+        kinds |= {"statistics_sha256": str, "skipped": list, "dropped": list, "shards": list}
+        for key, kind in kinds.items():
+            if not isinstance(page, dict) or type(page.get(key)) is not kind:
+                raise DataError(f"{path}: expected {key!r} of type {kind.__name__}, found none")
+        if page["schema"] != SCHEMA:
+            raise DataError(f"{path}: expected schema {SCHEMA}, received {page['schema']}; convert the data anew")
+        try:
+            shards = [Shard(**shard) for shard in page["shards"]]
+        except TypeError as error:
+            raise DataError(f"{path}: expected shards as of this schema, received others ({error})") from error
+        faults = [fault for shard in shards for fault in shard.faults()]
+        if not shards or len({shard.name for shard in shards}) < len(shards):
+            faults.append("it lists no shard, or one twice")
+        if any(type(planet) is not int for planet in page["dropped"]):
+            faults.append("a dropped planet is no number")
+        if faults:
+            raise DataError(f"{path}: {faults[0]}")
+        manifest = cls(
+            source=page["source"],
+            labelled=page["labelled"],
+            fold_seed=page["fold_seed"],
+            shards=shards,
+            sums=Sums(),
+            skipped=page["skipped"],
+            dropped=page["dropped"],
+        )
+        if manifest.fingerprint != page["fingerprint"]:
+            raise DataError(f"{path}: its fingerprint does not fit what it lists; the file was changed or damaged")
+        return manifest, page["statistics_sha256"]

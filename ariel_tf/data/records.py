@@ -1,0 +1,139 @@
+"""The record: one planet as a tf.train.Example, written, read in a graph, read in NumPy.
+
+With n observations, all numbers little-endian:
+
+    planet       int64                   AAAA of the file names
+    instances    bytes, int32 [n, 2]     (spot, photon) of each observation
+    star         bytes, float64 [6]      `challenge.STAR_PARAMETERS`
+    orbit        bytes, float64 [2]      `challenge.ORBIT_PARAMETERS`; NaN in test sets
+    radii        bytes, float64 [55]     Rp/Rs; NaN in test sets
+    scatter      bytes, float32 [n, 55]  noise outside transit
+    flux/00 ...  bytes, float32 [n, 300] one feature a wavelength, up to flux/54
+    flux/white   bytes, float32 [n, 300] inverse-variance mean over wavelengths
+
+A feature a wavelength, so that a reader parses only the wavelengths it wants; bytes, because float
+lists are 25 times slower to write and several times slower to read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Planet
+from ariel_tf.errors import DataError
+
+WHITE = "flux/white"
+
+
+def flux_feature(wavelength: int) -> str:
+    """The feature's name: `flux/07` for wavelength 7."""
+    return f"flux/{wavelength:02d}"
+
+
+def encode(planet: Planet) -> bytes:
+    """A serialised tf.train.Example; the same planet always gives the same bytes."""
+    raw = {
+        "instances": _little(planet.instances, "<i4"),
+        "star": _little(planet.star, "<f8"),
+        "orbit": _little(planet.orbit, "<f8"),
+        "radii": _little(planet.radii, "<f8"),
+        "scatter": _little(planet.scatter, "<f4"),
+        WHITE: _little(planet.white, "<f4"),
+    }
+    for wavelength in range(N_WAVELENGTHS):
+        raw[flux_feature(wavelength)] = _little(planet.flux[wavelength], "<f4")
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature["planet"].int64_list.value.append(planet.number)
+    for name, value in raw.items():
+        feature[name].bytes_list.value.append(value)
+    return example.SerializeToString(deterministic=True)  # sorted map keys
+
+
+def parse(serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False) -> dict[str, tf.Tensor]:
+    """The part of a record that a reader wants, inside a TensorFlow graph.
+
+    Args:
+        serialized: string [], one record.
+        wavelengths: which of the 55, in the order wanted; a Python sequence, fixed in the graph. May be empty.
+        white: whether to add the white light curves.
+
+    Returns:
+        planet int32 [], instances int32 [n, 2], star float32 [6], radii float32 [w] (NaN in test sets),
+        scatter float32 [n, w], flux float32 [w, n, 300], and with `white` white float32 [n, 300].
+    """
+    names = ["instances", "star", "radii", "scatter", *map(flux_feature, wavelengths)] + [WHITE] * white
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
+    features["planet"] = tf.io.FixedLenFeature([], tf.int64)
+    record = tf.io.parse_single_example(serialized, features)
+    instances = tf.reshape(tf.io.decode_raw(record["instances"], tf.int32), [-1, 2])
+    n = tf.shape(instances)[0]
+    columns = list(wavelengths)
+    radii = tf.ensure_shape(tf.io.decode_raw(record["radii"], tf.float64), [N_WAVELENGTHS])
+    scatter = tf.reshape(tf.io.decode_raw(record["scatter"], tf.float32), [n, N_WAVELENGTHS])
+    parsed = {
+        "planet": tf.cast(record["planet"], tf.int32),
+        "instances": instances,
+        "star": tf.cast(
+            tf.ensure_shape(tf.io.decode_raw(record["star"], tf.float64), [len(STAR_PARAMETERS)]), tf.float32
+        ),
+        "radii": tf.cast(tf.gather(radii, tf.constant(columns, tf.int32)), tf.float32),
+        "scatter": tf.gather(scatter, tf.constant(columns, tf.int32), axis=1),
+        "flux": _parse_flux([record[flux_feature(wavelength)] for wavelength in columns], n),
+    }
+    if white:
+        parsed["white"] = tf.reshape(tf.io.decode_raw(record[WHITE], tf.float32), [n, N_STEPS])
+    return parsed
+
+
+def _parse_flux(raw: list[tf.Tensor], n: tf.Tensor) -> tf.Tensor:
+    """String [] for each wavelength to float32 [w, n, 300], in one op for all."""
+    if not raw:
+        return tf.zeros([0, n, N_STEPS])
+    return tf.reshape(tf.io.decode_raw(tf.stack(raw), tf.float32), [len(raw), n, N_STEPS])
+
+
+def decode(serialized: bytes) -> Planet:
+    """The whole planet in NumPy, bit for bit what was encoded.
+
+    Raises:
+        DataError: the bytes are no record of this schema.
+    """
+    try:
+        example = tf.train.Example.FromString(serialized)
+    except DecodeError as error:
+        raise DataError(f"expected a record of one planet, received {len(serialized)} bytes of another kind") from error
+    feature = example.features.feature
+    number = feature["planet"].int64_list.value
+    if len(number) != 1:
+        raise DataError(f"expected one planet number in the record, received {len(number)}")
+    instances = _array(feature, "instances", "<i4", (-1, 2))
+    n = len(instances)
+    return Planet(
+        number=int(number[0]),
+        instances=instances,
+        star=_array(feature, "star", "<f8", (len(STAR_PARAMETERS),)),
+        orbit=_array(feature, "orbit", "<f8", (len(ORBIT_PARAMETERS),)),
+        radii=_array(feature, "radii", "<f8", (N_WAVELENGTHS,)),
+        flux=np.stack([_array(feature, flux_feature(w), "<f4", (n, N_STEPS)) for w in range(N_WAVELENGTHS)]),
+        scatter=_array(feature, "scatter", "<f4", (n, N_WAVELENGTHS)),
+        white=_array(feature, WHITE, "<f4", (n, N_STEPS)),
+    )
+
+
+def _little(array: np.ndarray, dtype: str) -> bytes:
+    return np.ascontiguousarray(array, np.dtype(dtype)).tobytes()
+
+
+def _array(feature: Any, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A bytes feature as a native array of that shape; DataError where it holds anything else."""
+    value: Sequence[bytes] = feature[name].bytes_list.value if name in feature else []
+    if len(value) != 1:
+        raise DataError(f"expected the feature {name!r} once in the record, received {len(value)}")
+    size = np.dtype(dtype).itemsize * abs(int(np.prod(shape)))
+    if len(value[0]) % size if -1 in shape else len(value[0]) != size:
+        raise DataError(f"expected {dtype} {list(shape)} in the feature {name!r}, received {len(value[0])} bytes")
+    return np.frombuffer(value[0], dtype).reshape(shape).astype(dtype[1:])

@@ -1,0 +1,155 @@
+"""Sums over observations and planets by fold, from which any folds' statistics follow exactly, without a pass."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS, Planet
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import DataError
+
+# What is summed, by fold: over observations (flux, white) or over planets (the others).
+QUANTITIES: dict[str, tuple[int, ...]] = {
+    "flux": (N_WAVELENGTHS, N_STEPS),
+    "white": (N_STEPS,),
+    "star": (len(STAR_PARAMETERS),),
+    "radius": (N_WAVELENGTHS,),
+    "depth": (N_WAVELENGTHS,),
+}
+PARTS = ("sum", "squares", "min", "max")
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Of one quantity over the chosen folds: float64 arrays of its shape, NaN when `count` is 0."""
+
+    count: int
+    mean: np.ndarray
+    std: np.ndarray  # of the population: divided by count
+    min: np.ndarray
+    max: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums from which `Statistics` follow: float64 arrays of the quantity's shape."""
+
+    count: int
+    sum: np.ndarray
+    squares: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, axis: int = 0) -> Self:
+        """Of float values, summed over one axis in float64."""
+        values = np.asarray(values, np.float64)
+        count = values.shape[axis]
+        return cls(count, values.sum(axis), np.square(values).sum(axis), values.min(axis), values.max(axis))
+
+    def merged(self, other: Self) -> Self:
+        low, high = np.minimum(self.min, other.min), np.maximum(self.max, other.max)
+        return type(self)(self.count + other.count, self.sum + other.sum, self.squares + other.squares, low, high)
+
+    def statistics(self) -> Statistics:
+        mean = self.sum / self.count
+        # Rounding can leave a constant's variance a hair below zero.
+        variance = np.maximum(self.squares / self.count - mean**2, 0)
+        return Statistics(self.count, mean, np.sqrt(variance), self.min, self.max)
+
+
+class Sums:
+    """Moments of each quantity in each fold, built planet by planet.
+
+    Floating-point addition depends on its order, so a data set's sums are built shard by shard: each
+    shard's own sums in the order of its planets, then merged in the order of the shards.
+    """
+
+    def __init__(self) -> None:
+        self.moments: dict[tuple[int, str], Moments] = {}
+
+    def add(self, planet: Planet, fold: int) -> None:
+        self._merge(fold, "flux", Moments.of(planet.flux, axis=1))
+        self._merge(fold, "white", Moments.of(planet.white))
+        self._merge(fold, "star", Moments.of(planet.star[None]))
+        if planet.labelled:
+            self._merge(fold, "radius", Moments.of(planet.radii[None]))
+            self._merge(fold, "depth", Moments.of(planet.radii[None] ** 2))
+
+    def merge(self, other: Self) -> None:
+        """Add another part's sums to these."""
+        for (fold, quantity), moments in other.moments.items():
+            self._merge(fold, quantity, moments)
+
+    def _merge(self, fold: int, quantity: str, moments: Moments) -> None:
+        before = self.moments.get((fold, quantity))
+        self.moments[fold, quantity] = moments if before is None else before.merged(moments)
+
+    def choose(self, folds: Iterable[int]) -> dict[str, Statistics]:
+        """Statistics over the planets and observations of these folds.
+
+        Returns:
+            {"flux": [55, 300], "white": [300], "star": [6], "radius": [55], "depth": [55]}; count 0 and
+            NaN where nothing was summed (no planet in these folds; radii of a test set).
+        """
+        folds = sorted(set(folds))  # so that the order of asking can't change the last digit
+        chosen = {}
+        for quantity, shape in QUANTITIES.items():
+            parts = [self.moments[fold, quantity] for fold in folds if (fold, quantity) in self.moments]
+            total = None
+            for part in parts:
+                total = part if total is None else total.merged(part)
+            nothing = np.full(shape, np.nan)
+            chosen[quantity] = total.statistics() if total else Statistics(0, nothing, nothing, nothing, nothing)
+        return chosen
+
+    def equals(self, other: Self, tolerance: float = 1e-9) -> bool:
+        """Whether both hold the same sums, up to rounding."""
+        return self.moments.keys() == other.moments.keys() and all(
+            self.moments[key].count == other.moments[key].count
+            and np.allclose(getattr(self.moments[key], part), getattr(other.moments[key], part), tolerance, tolerance)
+            for key in self.moments
+            for part in PARTS
+        )
+
+    def to_bytes(self) -> bytes:
+        """An npz file; the same sums give the same bytes (NumPy dates its members 1980)."""
+        arrays = {
+            f"{fold}.{quantity}.{name}": np.asarray(value)
+            for (fold, quantity), moments in sorted(self.moments.items())
+            for name, value in vars(moments).items()
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> Self:
+        """Back from `to_bytes`; DataError naming `name` where the bytes are anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+            sums = cls()
+            for key in (key.removesuffix(".count") for key in arrays if key.endswith(".count")):
+                fold, quantity = key.split(".")
+                if not (0 <= int(fold) < N_FOLDS and quantity in QUANTITIES):
+                    raise ValueError(f"unknown sums {key!r}")
+                count = int(arrays[f"{key}.count"])
+                values = [arrays[f"{key}.{part}"] for part in PARTS]
+                if count < 1 or any(v.shape != QUANTITIES[quantity] or v.dtype != np.float64 for v in values):
+                    raise ValueError(f"sums {key!r} have another count, shape or type")
+                sums.moments[int(fold), quantity] = Moments(count, *values)
+        except _UNREADABLE as error:
+            raise DataError(f"{name}: expected sums as of this schema, received other bytes ({error})") from error
+        return sums
+
+
+# What NumPy's and the standard library's readers raise on damaged archives.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError)
+_UNREADABLE += (RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error)  # type: ignore[assignment]

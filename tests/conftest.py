@@ -1,0 +1,40 @@
+"""Shared by all tests: a small made-up planet, and where the real files lie."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
+
+
+@pytest.fixture
+def make_planet() -> Callable[..., Planet]:
+    """A function (number, observations=2, labelled=True) -> Planet: noise with a box-shaped transit."""
+
+    def make(number: int, observations: int = 2, labelled: bool = True) -> Planet:
+        rng = np.random.default_rng(number)
+        radii = rng.uniform(0.02, 0.15, N_WAVELENGTHS)
+        flux = rng.normal(1, 0.005, (N_WAVELENGTHS, observations, N_STEPS))
+        flux[:, :, 120:176] -= radii[:, None, None] ** 2
+        return Planet.from_observations(
+            number,
+            instances=np.array([(1 + i // 10, 1 + i % 10) for i in range(observations)]),
+            star=rng.uniform([3100, 3.5, 0.1, 0.1, 7, 0.3], [7000, 5, 3, 2, 13, 60]),
+            flux=flux,
+            orbit=np.array([1e10, 88.5]) if labelled else None,
+            radii=radii if labelled else None,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real challenge files; skips where it is absent."""
+    folder = Path(os.environ.get("ARIEL_REAL_DATA", Path(__file__).parents[1] / "../shared/real"))
+    if not (folder / "noisy_train").is_dir():
+        pytest.skip(f"no real challenge files in {folder}; set ARIEL_REAL_DATA")
+    return folder

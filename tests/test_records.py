@@ -1,0 +1,83 @@
+"""Records: bit-exact round trips, in NumPy and in a graph; damage is one sentence."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ariel_tf.challenge import Planet
+from ariel_tf.data import records
+from ariel_tf.errors import DataError
+
+
+def assert_same(a: Planet, b: Planet) -> None:
+    for field in dataclasses.fields(Planet):
+        one, two = np.asarray(getattr(a, field.name)), np.asarray(getattr(b, field.name))
+        assert one.dtype == two.dtype
+        assert one.shape == two.shape
+        assert one.tobytes() == two.tobytes(), field.name
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("observations", [1, 3])
+def test_decode_returns_every_bit(make_planet, observations, labelled):
+    planet = make_planet(7, observations, labelled)
+    assert_same(records.decode(records.encode(planet)), planet)
+
+
+def test_the_same_planet_gives_the_same_bytes(make_planet):
+    assert records.encode(make_planet(7)) == records.encode(make_planet(7))
+
+
+def test_parse_in_a_graph_gives_the_wavelengths_asked_for_in_their_order(make_planet):
+    planet = make_planet(42, 3)
+    wavelengths = [54, 0, 12]
+    dataset = tf.data.Dataset.from_tensors(records.encode(planet))
+    parsed = next(iter(dataset.map(lambda record: records.parse(record, wavelengths, white=True))))
+    assert parsed["planet"].numpy() == 42
+    np.testing.assert_array_equal(parsed["instances"], [[1, 1], [1, 2], [1, 3]])
+    np.testing.assert_array_equal(parsed["star"], planet.star.astype(np.float32))
+    np.testing.assert_array_equal(parsed["radii"], planet.radii[wavelengths].astype(np.float32))
+    np.testing.assert_array_equal(parsed["scatter"], planet.scatter[:, wavelengths])
+    np.testing.assert_array_equal(parsed["flux"], planet.flux[wavelengths])
+    np.testing.assert_array_equal(parsed["white"], planet.white)
+
+
+def test_parse_reads_no_wavelength_that_is_not_asked_for(make_planet):
+    example = tf.train.Example.FromString(records.encode(make_planet(1)))
+    for wavelength in range(1, 55):
+        del example.features.feature[records.flux_feature(wavelength)]
+    parsed = records.parse(tf.constant(example.SerializeToString()), [0])
+    assert parsed["flux"].shape == (1, 2, 300)
+    assert "white" not in parsed
+
+
+def test_parse_can_give_white_light_alone(make_planet):
+    parsed = records.parse(tf.constant(records.encode(make_planet(1))), [], white=True)
+    assert parsed["flux"].shape == (0, 2, 300)
+    assert parsed["white"].shape == (2, 300)
+
+
+@pytest.mark.parametrize("feature", ["planet", "star", "scatter", "flux/33", "flux/white"])
+def test_decode_refuses_a_record_without_a_feature(make_planet, feature):
+    example = tf.train.Example.FromString(records.encode(make_planet(1)))
+    del example.features.feature[feature]
+    with pytest.raises(DataError, match=feature):
+        records.decode(example.SerializeToString())
+
+
+def test_decode_refuses_a_feature_of_another_length(make_planet):
+    example = tf.train.Example.FromString(records.encode(make_planet(1)))
+    example.features.feature["flux/05"].bytes_list.value[0] += b"1234"
+    with pytest.raises(DataError, match=r"flux/05.*2404 bytes"):
+        records.decode(example.SerializeToString())
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None)
+def test_decode_of_any_bytes_gives_one_data_error(data):
+    with pytest.raises(DataError):
+        records.decode(data)
