@@ -36,9 +36,8 @@ class Planets(NamedTuple):
         )
 
 
-def draw_planets(rng: np.random.Generator, stars: Stars, priors: Priors) -> Planets:
-    """A planet for each star, before selection: see `Planets.accepted`."""
-    n = len(stars.temperature)
+def draw_planets(rng: np.random.Generator, stars: Stars, priors: Priors, n: int) -> Planets:
+    """n planets before selection (see `Planets.accepted`), one for each of n stars or all around one star."""
     share = np.where(stars.temperature > priors.giant_host, priors.giant_share, priors.giant_share_cool)
     giant = rng.random(n) < share
     spread = np.where(giant, priors.giant_spread, priors.small_spread)

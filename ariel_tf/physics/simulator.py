@@ -23,7 +23,8 @@ __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simula
 # Part of a data set's fingerprint: raised whenever the same arguments give other bytes.
 VERSION = 1
 
-_PROPOSALS = 32  # systems drawn at once, of which the first acceptable one is taken
+_PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
+_TRIES = 1000
 _SYSTEM, _SPOTS, _NOISE = 0, 1, 2  # streams of random numbers
 
 
@@ -74,25 +75,25 @@ def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Pr
 def draw_system(seed: int, number: int, priors: Priors) -> System:
     """A star and a planet of the priors. Star and orbit are rounded as in the challenge's headers."""
     rng = _generator(seed, number, _SYSTEM)
-    for _ in range(1000):
-        star_draws = stars.draw_stars(rng, priors, _PROPOSALS)
-        planet_draws = planets.draw_planets(rng, star_draws, priors)
-        accepted = np.flatnonzero(planet_draws.accepted(priors))
+    for _ in range(_TRIES):
+        hosts = stars.draw_stars(rng, priors, 1)
+        companions = planets.draw_planets(rng, hosts, priors, _PROPOSALS)
+        accepted = np.flatnonzero(companions.accepted(priors))
         if len(accepted):
             break
     else:
         raise UsageError("these priors hold no observable planet: widen the bounds on duration, period or radius")
     first = accepted[0]
-    star = _header_star(star_draws, planet_draws, first)
+    star = _header_star(hosts, float(companions.period[first]))
     temperature = float(star[0])
     u1, u2 = stars.limb_darkening(temperature, np.exp(priors.limb_darkening_spread * rng.standard_normal()))
     photon_scale = np.exp(priors.noise_spread * rng.standard_normal())
-    scaled_axis, impact = float(planet_draws.scaled_axis[first]), float(planet_draws.impact[first])
+    scaled_axis, impact = float(companions.scaled_axis[first]), float(companions.impact[first])
     inclination = np.degrees(np.arccos(impact / scaled_axis))
     return System(
         star=star,
-        orbit=np.array([np.round(planet_draws.semi_major_axis[first]), np.round(inclination, 8)]),
-        radii=spectra.draw_radii(rng, float(planet_draws.relative_radius[first]), priors),
+        orbit=np.array([np.round(companions.semi_major_axis[first]), np.round(inclination, 8)]),
+        radii=spectra.draw_radii(rng, float(companions.relative_radius[first]), priors),
         scaled_axis=scaled_axis,
         impact=impact,
         u1=u1,
@@ -128,18 +129,18 @@ def _generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
 
 
-def _header_star(hosts: stars.Stars, companions: planets.Planets, index: int) -> np.ndarray:
-    """The six parameters, rounded as the challenge's headers are: gravity in steps of .5 dex, K to .001 mag."""
-    mass, radius = float(hosts.mass[index]), float(hosts.radius[index])
+def _header_star(hosts: stars.Stars, period: float) -> np.ndarray:
+    """The first star's six parameters, rounded as in the challenge's headers: gravity in steps of .5 dex."""
+    mass, radius = float(hosts.mass[0]), float(hosts.radius[0])
     gravity = np.round(2 * stars.log_surface_gravity(mass, radius)) / 2
     return np.array(
         [
-            round(float(hosts.temperature[index]), 2),
+            round(float(hosts.temperature[0]), 2),
             float(gravity),
             round(radius, 3),
             round(mass, 9),
-            round(float(hosts.k_magnitude[index]), 3),
-            round(float(companions.period[index]), 9),
+            round(float(hosts.k_magnitude[0]), 3),
+            round(period, 9),
         ]
     )
 
