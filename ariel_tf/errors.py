@@ -10,10 +10,11 @@
 | 130, 143 | stopped by Ctrl-C or by SIGTERM, after saving |
 """
 
+import difflib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class ArielError(Exception):
@@ -54,6 +55,12 @@ class Stopped(ArielError):
     def __init__(self, message: str, signal_number: int = signal.SIGINT):
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def nearest(received: str, known: Iterable[str]) -> str:
+    """`. Did you mean NAME?` for the known name that looks most like a mistyped one, or nothing."""
+    near = difflib.get_close_matches(received, list(known), n=1)
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -1,0 +1,69 @@
+"""Where planets come from. Every source yields the same thing, so nothing downstream knows which it is.
+
+A source is described by one text, the value of `--data`:
+
+    DATA                                      a folder of shards and a manifest
+    simulated:planets=400,spots=4,photons=2,seed=0     planets made on the spot, in memory
+
+`open_source` opens it for the wavelengths that are wanted.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+SIMULATED = "simulated"
+
+
+class Source(Protocol):
+    """What a source tells and yields.
+
+    Attributes:
+        description: one line for people.
+        fingerprint: changes when any value, key or fold changes.
+        planets: planet number to fold.
+        labelled: whether radii are known.
+    """
+
+    description: str
+    fingerprint: str
+    planets: dict[int, int]
+    labelled: bool
+
+    def rows(self, folds: Sequence[int]) -> int:
+        """Number of observations in these folds."""
+        ...
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+        """Quantity ("flux", "white", "star", "radius", "depth") to `Statistics` over these folds."""
+        ...
+
+    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order=None):
+        """A `tf.data.Dataset` of planets, each once, as `records.parse` gives them.
+
+        Args:
+            folds: planets of these only.
+            wavelengths: which of the 55, in the order wanted.
+            order: None for ascending shards; an int32 tensor [2] seeds a shuffled order.
+        """
+        ...
+
+
+def open_source(description: str, wavelengths: Sequence[int]) -> Source:
+    """The source that `--data` describes.
+
+    Args:
+        description: a folder or `simulated[:name=value,...]`.
+        wavelengths: those that will be read; a simulated source keeps no others in memory.
+
+    Raises:
+        UsageError: a description that cannot be read.
+        DataError: a folder without a sound manifest.
+    """
+    if description.split(":")[0] == SIMULATED:
+        from ariel_tf.data.sources.simulated import SimulatedSource
+
+        return SimulatedSource.from_description(description, wavelengths)
+    from ariel_tf.data.sources.tfrecord import TFRecordSource
+
+    return TFRecordSource(Path(description))

@@ -1,0 +1,110 @@
+"""Planets from the simulator, made on the spot and kept in memory: no data set needed."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.sources import SIMULATED
+from ariel_tf.data.sums import Sums
+from ariel_tf.errors import UsageError
+from ariel_tf.physics import simulator
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How many planets, spot and photon-noise instances of each, and the seed of all of it."""
+
+    planets: int = 1000
+    spots: int = 4
+    photons: int = 2
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, description: str) -> Self:
+        """From `simulated` or `simulated:planets=40,spots=2,photons=2,seed=7`."""
+        values: dict[str, int] = {}
+        settings = description.partition(":")[2]
+        for setting in filter(None, settings.split(",")):
+            name, _, text = setting.partition("=")
+            low = 0 if name == "seed" else 1
+            if name not in cls.__dataclass_fields__ or not text.isdecimal() or int(text) < low:
+                raise UsageError(
+                    f"--data {description}: expected settings among planets, spots, photons (1 or more) and seed, "
+                    f"like simulated:planets=40,seed=7. Received: {setting}"
+                )
+            values[name] = int(text)
+        return cls(**values)
+
+    def __str__(self) -> str:
+        return f"{SIMULATED}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+class SimulatedSource:
+    """Planets simulated when the source is opened; only the wavelengths asked for stay in memory.
+
+    Args:
+        recipe: how many of what.
+        wavelengths: those that will be read.
+        quiet: no progress bar, wherever stderr goes.
+    """
+
+    labelled = True
+
+    def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
+        self.description = str(recipe)
+        self.planets = assign_folds(range(1, recipe.planets + 1), recipe.seed)
+        self._wavelengths = list(wavelengths)
+        self._instances = recipe.spots * recipe.photons
+        facts = {"simulator": simulator.VERSION, "priors": asdict(simulator.Priors()), **asdict(recipe)}
+        self.fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        self._sums = Sums()
+        bar = tqdm(self.planets, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
+        planets = [self._simulate(recipe, number) for number in bar]
+        self._table = {name: np.stack([planet[name] for planet in planets]) for name in planets[0]}
+
+    @classmethod
+    def from_description(cls, description: str, wavelengths: Sequence[int]) -> Self:
+        return cls(Recipe.parse(description), wavelengths)
+
+    def _simulate(self, recipe: Recipe, number: int) -> dict[str, np.ndarray]:
+        planet = simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)
+        self._sums.add(planet, self.planets[number])
+        return {
+            "planet": np.array(planet.number, np.int32),
+            "instances": planet.instances,
+            "star": planet.star.astype(np.float32),
+            "radii": planet.radii[self._wavelengths].astype(np.float32),
+            "scatter": planet.scatter[:, self._wavelengths],
+            "flux": planet.flux[self._wavelengths],
+        }
+
+    def rows(self, folds: Sequence[int]) -> int:
+        return self._instances * len(self._of(folds))
+
+    def _of(self, folds: Sequence[int]) -> np.ndarray:
+        return np.flatnonzero(np.isin(list(self.planets.values()), list(folds)))
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+        return self._sums.choose(folds)
+
+    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None):
+        columns = [self._wavelengths.index(wavelength) for wavelength in wavelengths]
+        chosen = tf.constant(self._of(folds), tf.int32)
+        if order is not None:
+            chosen = tf.random.experimental.stateless_shuffle(chosen, seed=order)
+
+        def planet(index):
+            record = {name: tf.gather(values, index) for name, values in self._table.items()}
+            record["radii"] = tf.gather(record["radii"], columns)
+            record["scatter"] = tf.gather(record["scatter"], columns, axis=1)
+            record["flux"] = tf.gather(record["flux"], columns)
+            return record
+
+        return tf.data.Dataset.from_tensor_slices(chosen).map(planet, tf.data.AUTOTUNE)

@@ -1,0 +1,68 @@
+"""Planets from a folder of TFRecord shards and their manifest."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ariel_tf.data import records
+from ariel_tf.data.manifest import Manifest, Shard
+from ariel_tf.errors import DataError
+
+SHARDS_AT_ONCE = 4
+PLANETS_SHUFFLED = 32
+
+
+class TFRecordSource:
+    """A converted or simulated data set on disk.
+
+    Args:
+        folder: holds `manifest.json` and the shards it names.
+
+    Raises:
+        DataError: no manifest, a damaged one, or a shard that is absent or of another size.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.manifest = Manifest.read(folder)
+        self.description = str(folder)
+        self.fingerprint = self.manifest.fingerprint
+        self.planets = self.manifest.planets
+        self.labelled = self.manifest.labelled
+        faults = [fault for shard in self.manifest.shards if (fault := self._fault(shard))]
+        if faults:
+            raise DataError(f"{folder}: {len(faults)} shards do not fit the manifest; convert again.", faults)
+
+    def _fault(self, shard: Shard) -> str | None:
+        """Size only: the checksums of everything are `pipelines.check`'s work."""
+        path = self.folder / shard.name
+        if not path.is_file():
+            return f"{path}: expected a shard of {shard.bytes} bytes, found no file"
+        size = path.stat().st_size
+        return None if size == shard.bytes else f"{path}: expected {shard.bytes} bytes, found {size}"
+
+    def _shards(self, folds: Sequence[int]) -> list[Shard]:
+        return [shard for shard in self.manifest.shards if shard.fold in set(folds)]
+
+    def rows(self, folds: Sequence[int]) -> int:
+        return sum(shard.rows for shard in self._shards(folds))
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+        return self.manifest.sums.choose(folds)
+
+    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None):
+        shards = self._shards(folds)
+        planets = sum(len(shard.planets) for shard in shards)
+        files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
+        if order is None:
+            serialized = tf.data.TFRecordDataset(files)
+        else:
+            shuffled = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, seed=order))
+            serialized = shuffled.interleave(
+                tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=2, deterministic=True
+            ).shuffle(PLANETS_SHUFFLED, seed=tf.cast(order[1], tf.int64))
+        # A shard cut between two records reads as a success with fewer planets; this makes it an error.
+        serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
+        return serialized.map(lambda record: records.parse(record, wavelengths), tf.data.AUTOTUNE)

@@ -1,0 +1,116 @@
+"""From a configuration to a model: inputs, transforms, the registered function, head, loss, metric.
+
+    raw flux [batch, 300, channels] --steps--> --transform--> \\
+                                                               function(hp, inputs) --> head --> radius
+    raw star [batch, 6] ----------select, standardise-------> /
+
+Two models share these layers. `training` is compiled; its output is what the loss is about (with head
+"depth" the transit depth). `inference` answers radii from raw input and is what gets saved; it is made
+of Keras's own layers and operations alone, so `keras.models.load_model` needs none of our code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS, STAR_NAMES
+from ariel_tf.models import registry, transforms
+from ariel_tf.models.hyper import Settings
+from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.metrics import ArielScore, RadiusLoss, predicted_radius
+
+
+class Inputs(NamedTuple):
+    """What a model function sees: flux [batch, steps, channels]; star [batch, k] or None."""
+
+    flux: Any
+    star: Any
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model to train, the same layers as the model to save, and the settings that it came from."""
+
+    training: keras.Model
+    inference: keras.Model
+    settings: dict[str, Any]
+
+
+def build(config: Configuration, statistics: Mapping) -> Built:
+    """Build and compile the model that a configuration describes.
+
+    Args:
+        config: resolved.
+        statistics: quantity ("flux", "star", "radius", "depth") to `Statistics` over the training folds.
+
+    Raises:
+        UsageError: an unknown setting, or a value out of its range.
+    """
+    function = registry.load(config.model)
+    hp = Settings(config.settings)
+    keras.utils.set_random_seed(config.seed)  # the same for every wavelength
+    wavelengths = [config.wavelength]
+    raw = {"flux": keras.Input((N_STEPS, len(wavelengths)), name="flux")}
+    if config.star_names:
+        raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
+    features = function(hp, _seen(raw, config, wavelengths, statistics))
+    output = _head(hp, features, pick(statistics[config.head], wavelengths))
+    training = keras.Model(raw, output, name=config.model)
+    inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
+    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    hp.refuse_unknown()
+    spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
+    training.compile(
+        optimizer=keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": learning_rate}}),
+        loss=RadiusLoss(config.loss, config.head, _or_one(spread.std[wavelengths])),
+        metrics=[ArielScore(config.head)],
+        jit_compile=False,
+    )
+    return Built(training, inference, hp.values)
+
+
+def _seen(raw: Mapping, config: Configuration, wavelengths: Sequence[int], statistics: Mapping) -> Inputs:
+    steps = config.step_range
+    flux = raw["flux"]
+    if len(steps) < N_STEPS:
+        flux = flux[:, steps.start : steps.stop : steps.step]
+    flux = transforms.transform_flux(flux, config.transform, pick(statistics["flux"], wavelengths), steps)
+    if not config.star_names:
+        return Inputs(flux, None)
+    columns = [STAR_NAMES.index(name) for name in config.star_names]
+    spread = pick(statistics["star"], columns)
+    star = keras.ops.take(raw["star"], columns, axis=1)
+    return Inputs(flux, transforms.affine(star, spread.mean, spread.std, name="star_transform"))
+
+
+def pick(statistics, rows: Sequence[int]):
+    """The same statistics of some rows (wavelengths, parameters) only, in the order given."""
+    fields = {name: getattr(statistics, name)[list(rows)] for name in ("mean", "std", "min", "max")}
+    return replace(statistics, **fields)
+
+
+def _or_one(spread: np.ndarray) -> np.ndarray:
+    """A spread to divide by: 1 where all training planets agree."""
+    return np.where(spread > 0, spread, 1.0)
+
+
+def _head(hp, features, spread):
+    """Features [batch, f] -> output [batch, wavelengths], float32 whatever the policy.
+
+    Linear by default, in units of the training planets' spread about their mean, so that the first
+    weights already answer plausible radii. `head_activation=sigmoid` is the squid's historical head: it
+    answers in (0, 1) directly.
+
+    Args:
+        spread: `Statistics` of the head's quantity at the wavelengths that are predicted.
+    """
+    activation = hp.Choice("head_activation", ["linear", "sigmoid"], default="linear")
+    n = len(spread.mean)
+    output = keras.layers.Dense(n, activation=activation, dtype="float32", name="head")(features)
+    if activation != "linear":
+        return output
+    scale, offset = _or_one(spread.std).tolist(), spread.mean.tolist()
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="answer")(output)

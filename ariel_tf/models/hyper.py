@@ -1,0 +1,83 @@
+"""A model's settings, stated where they are used: default, range and name in one call; no TensorFlow.
+
+A model function asks for each setting by name, `hp.Int("first", 4, 4096, default=1064)`. Training
+answers with defaults and the user's `--set` overrides (`Settings`, below); a search hands in
+keras-tuner's own `HyperParameters`, whose methods have the same signatures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ariel_tf.errors import UsageError, nearest
+
+TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+class Settings:
+    """Answers a model's questions with defaults and overrides.
+
+    Args:
+        overrides: setting name to value, as text (`--set`) or as JSON values (`--config`).
+
+    Attributes:
+        values: every setting asked for so far, resolved.
+
+    >>> hp = Settings({"first": "10"})
+    >>> hp.Int("first", 4, 4096, default=1064), hp.Float("dropout", 0.0, 0.9, default=0.0)
+    (10, 0.0)
+    """
+
+    def __init__(self, overrides: Mapping[str, Any] | None = None):
+        self.overrides = dict(overrides or {})
+        self.values: dict[str, Any] = {}
+
+    def Int(self, name: str, min_value: int, max_value: int, step=None, sampling=None, default=None) -> int:
+        """A whole number in [min_value, max_value]."""
+        default = min_value if default is None else default
+        return self._number(name, int, "a whole number", min_value, max_value, default)
+
+    def Float(self, name: str, min_value: float, max_value: float, step=None, sampling=None, default=None) -> float:
+        """A number in [min_value, max_value]."""
+        default = min_value if default is None else default
+        return self._number(name, float, "a number", min_value, max_value, default)
+
+    def Choice(self, name: str, values: Sequence[Any], ordered=None, default=None) -> Any:
+        """One of `values`."""
+        if name not in self.overrides:
+            return self._keep(name, values[0] if default is None else default)
+        received = self.overrides[name]
+        for value in values:
+            if received == value or str(received) == str(value):
+                return self._keep(name, value)
+        expected = ", ".join(map(str, values))
+        raise UsageError(f"setting {name}: expected one of {expected}. Received: {received}")
+
+    def Boolean(self, name: str, default: bool = False) -> bool:
+        """True or False."""
+        received = str(self.overrides.get(name, default)).lower()
+        if received not in TRUE + FALSE:
+            raise UsageError(f"setting {name}: expected true or false. Received: {self.overrides[name]}")
+        return self._keep(name, received in TRUE)
+
+    def _number(self, name, kind, what, low, high, default):
+        received = self.overrides.get(name, default)
+        try:
+            value = kind(received)
+            valid = low <= value <= high and value == float(received)
+        except (TypeError, ValueError, OverflowError):
+            valid = False
+        if not valid:
+            raise UsageError(f"setting {name}: expected {what} in [{low}, {high}]. Received: {received}")
+        return self._keep(name, value)
+
+    def _keep(self, name: str, value: Any) -> Any:
+        self.values[name] = value
+        return value
+
+    def refuse_unknown(self) -> None:
+        """Raise when an override was never asked for: a typo, or another model's setting."""
+        for name in self.overrides:
+            if name not in self.values:
+                known = ", ".join(sorted(self.values))
+                hint = nearest(name, self.values)
+                raise UsageError(f"--set: expected one of this model's settings, {known}. Received: {name}{hint}")

@@ -1,0 +1,75 @@
+"""Which models exist: every function decorated with `@model` in this folder, by its name.
+
+The names, the first docstring lines and the recipes are read from the source text, so that `--help`,
+`--list-models` and a mistyped `--model` need no TensorFlow; `load` imports the one family it needs.
+"""
+
+import ast
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered model: its name, the module that holds it, what it is, and its recipe.
+
+    `recipe` holds the training options that differ for this model (epochs, batch_size, steps ...).
+    """
+
+    name: str
+    module: str
+    summary: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+def model(**recipe: Any) -> Callable[[Callable], Callable]:
+    """Register a model function `(hp, inputs) -> features`; keyword arguments are its recipe.
+
+    Args of the decorated function:
+        hp: `hyper.Settings` or keras-tuner's `HyperParameters`.
+        inputs: `builder.Inputs`: `flux` float32 [batch, steps, channels], already transformed, and
+            `star` float32 [batch, k], standardised, or None.
+
+    Returns of it: features [batch, f]; the builder adds the head.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        function.recipe = recipe  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+@functools.cache
+def entries() -> dict[str, Entry]:
+    """All models by name, in the order of the source files."""
+    found: dict[str, Entry] = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "model":
+                    recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
+                    summary = (ast.get_docstring(node) or "").split("\n")[0]
+                    found[node.name] = Entry(node.name, f"{__package__}.{path.stem}", summary, recipe)
+    return found
+
+
+def entry(name: str) -> Entry:
+    """The model called `name`, or a `UsageError` with the nearest name."""
+    known = entries()
+    if name not in known:
+        raise UsageError(f"--model: expected one of {', '.join(known)}. Received: {name}{nearest(name, known)}")
+    return known[name]
+
+
+def load(name: str) -> Callable:
+    """The model function itself; imports its family and so the deep-learning library."""
+    return getattr(importlib.import_module(entry(name).module), name)

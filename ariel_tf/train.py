@@ -1,0 +1,206 @@
+"""Train a model of one wavelength: `python -m ariel_tf.train --wavelength 12`.
+
+Read aloud: options become a configuration; a source of planets is opened; the model is built with the
+training folds' statistics; a run folder is made or resumed; `fit` trains, saving every epoch; the best
+epoch's model is scored once on the test folds, and the run is described in words and a picture.
+
+TensorFlow is imported inside functions, once every mistake in an option has been found.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import DataError, run_command
+from ariel_tf.files import write_json, write_text
+from ariel_tf.models import registry
+from ariel_tf.training import card, configuration
+from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.runs import RunFolder
+
+DEFAULT_DATA = Path("data")
+# Test scores per planet of the default command on the default simulated planets, as the README gives them.
+EXPECTED = {"baseline": 9000, "squid": 9000}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
+    configuration.add_options(parser)
+    folder = parser.add_argument_group("where it goes")
+    folder.add_argument(
+        "--run", type=Path, metavar="RUN", help="run folder (default: runs/MODEL-wNN-HASH of the options)"
+    )
+    folder.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
+    folder.add_argument(
+        "--dry-run", action="store_true", help="show the options, the data and the model; train nothing"
+    )
+    folder.add_argument("--list-models", action="store_true", help="show the models and stop")
+    options = parser.parse_args(arguments)
+    if options.list_models:
+        for entry in registry.entries().values():
+            print(f"{entry.name:12s}{entry.summary}")
+        return
+    config = with_data(configuration.from_arguments(options))
+    command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
+    train(config, command, options.run, options.overwrite, options.dry_run)
+
+
+def with_data(config: Configuration) -> Configuration:
+    """The configuration with its data named: what was asked for, else ./data, else simulated planets."""
+    if config.data:
+        return config
+    if (DEFAULT_DATA / "manifest.json").is_file():
+        return dataclasses.replace(config, data=str(DEFAULT_DATA))
+    print(f"no data set in ./{DEFAULT_DATA}: taking planets from the simulator (--data names a data set)", flush=True)
+    return dataclasses.replace(config, data="simulated")
+
+
+def train(config: Configuration, command: str, path: Path | None, overwrite: bool = False, dry: bool = False) -> None:
+    """Train, or resume, to the end.
+
+    Args:
+        config: resolved.
+        command: what the user repeats to go on after a stop.
+        path: the run folder; None for one named after the configuration.
+        overwrite: move an earlier run aside.
+        dry: only show what would be done.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.data.sources import open_source
+    from ariel_tf.models.builder import build
+    from ariel_tf.training.metadata import collect
+
+    source = open_source(config.data, [config.wavelength])
+    check_folds(source, config)
+    statistics = source.statistics(config.train_folds)
+    built = build(config, statistics)
+    resolved = config.as_json() | {"data": source.description, "settings": built.settings}
+    path = path or default_path(resolved)
+    if dry:
+        describe(source, config, resolved, built, path)
+        return
+    with RunFolder(path, resolved, source.fingerprint, overwrite) as run:
+        if not run.state["finished"]:
+            write_json(path / "meta.json", collect() | data_facts(source, config) | {"command": command})
+            print(f"training {config.model} at wavelength {config.wavelength} in {path}", flush=True)
+            fit_and_score(run, source, built, config, command, float(statistics["radius"].mean[config.wavelength]))
+        report(run, config)
+
+
+def check_folds(source, config: Configuration) -> None:
+    """Refuse data that cannot be trained on: no radii, or a fold that holds no planet."""
+    if not source.labelled:
+        raise DataError(f"--data {source.description}: expected planets with known radii, received a test set without.")
+    held = set(source.planets.values())
+    for what in ("train_folds", "validation_folds", "test_folds"):
+        if not held & set(getattr(config, what)):
+            raise DataError(
+                f"--data {source.description}: its {len(source.planets)} planets leave no planet in "
+                f"{what.replace('_', ' ')} {list(getattr(config, what))}; with {N_FOLDS} planets or more every fold "
+                "holds one. Give more planets, or other folds."
+            )
+
+
+def data_facts(source, config: Configuration) -> dict[str, Any]:
+    """Which data, and how much of it does what: for meta.json and --dry-run."""
+    parts = {}
+    for name in ("train", "validation", "test"):
+        folds = getattr(config, f"{name}_folds")
+        planets = sum(fold in folds for fold in source.planets.values())
+        parts[name] = {"folds": list(folds), "planets": planets, "observations": source.rows(folds)}
+    return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
+
+
+def default_path(resolved: dict[str, Any]) -> Path:
+    """runs/MODEL-wNN-HASH: the same options meet the same folder again, other options another."""
+    digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"{resolved['model']}-w{resolved['wavelength']:02d}-{digest[:8]}"
+
+
+def describe(source, config: Configuration, resolved: dict[str, Any], built, path: Path) -> None:
+    """--dry-run: all that would be done."""
+    print(json.dumps(resolved | data_facts(source, config), indent=2))
+    built.inference.summary()
+    print(f"would train in {path}; nothing was written")
+
+
+def fit_and_score(run: RunFolder, source, built, config: Configuration, command: str, constant: float) -> None:
+    """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
+    from ariel_tf.data import dataset
+    from ariel_tf.plot import picture_predictions
+    from ariel_tf.training import trainer
+    from ariel_tf.training.scoring import Predictions
+    from ariel_tf.training.tensorboard import TensorBoardLog
+
+    def choice(folds):
+        return dataset.Choice(folds, (config.wavelength,))
+
+    def pairs(batches):
+        return batches.map(lambda rows: dataset.for_model(rows, star=bool(config.star_names)))
+
+    def batches(first_epoch):
+        rows = choice(config.train_folds)
+        return pairs(dataset.training_batches(source, rows, config.batch_size, config.seed, first_epoch, config.epochs))
+
+    validation = dataset.table_batches(dataset.load(source, choice(config.validation_folds)), 1024)
+    log = TensorBoardLog(run, run.configuration)
+
+    def look(epoch):
+        path = run.path / "validation.png"
+        predictions = Predictions.collect(built.inference, validation.as_numpy_iterator())
+        picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
+        log.picture("validation", path, epoch)
+
+    rows = source.rows(config.train_folds)
+    steps = dataset.steps_of(rows, config.batch_size)
+    work = trainer.Work(batches, steps, rows, pairs(validation), config.epochs, config.patience, config.seed)
+    trainer.fit(run, built, work, log, command, look)
+    test = dataset.evaluation_batches(source, choice(config.test_folds))
+    predictions = Predictions.collect(trainer.best_model(run, built), test)
+    picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
+    log.picture("test", run.path / "prediction.png", run.state["epoch"])
+    log.close()
+    finish(run, predictions, data_facts(source, config), command, constant)
+
+
+def finish(run: RunFolder, predictions, facts: dict[str, Any], command: str, constant: float) -> None:
+    """Write the scores and the run's description, and commit the run as finished."""
+    test = facts["folds"]["test"]
+    scores = {
+        "test": predictions.scores(),
+        "constant": predictions.replaced(constant).scores(),
+        "test_planets": test["planets"],
+        "test_observations": test["observations"],
+        "epochs": run.state["epoch"],
+        "best_epoch": run.state["best_epoch"],
+        "best_score": run.state["best_score"],
+    }
+    write_json(run.path / "scores.json", scores)
+    write_text(run.path / "README.md", card.write_card(scores, facts, run.configuration, command))
+    run.commit(("scores.json", "prediction.png", "README.md"), finished=True)
+
+
+def report(run: RunFolder, config: Configuration) -> None:
+    """What the command says at the end, beside what the README says to expect."""
+    scores = card.read_scores(run)
+    print("\n".join(card.report_lines(run, scores)))
+    default = Configuration(model=config.model, data="simulated").resolved()
+    if config == default:
+        print(f"the README says to expect about {EXPECTED[config.model]} per planet for this command")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,183 @@
+"""What happens around each epoch: reseeding, refusing non-finite losses, saving, telling, stopping.
+
+`fit` calls them in the order of `train.py`'s list: an epoch is refused before it is saved, saved before
+it is told. Validation scores come from `fit` itself.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from ariel_tf.errors import NonFiniteError, Stopped
+from ariel_tf.files import replacing
+from ariel_tf.training.runs import RunFolder
+
+TRAIN, VALIDATION = "score", "val_score"
+
+
+class Reseed(keras.callbacks.Callback):
+    """Set each random layer's generator from (seed, epoch), so that a resumed run draws the same numbers."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for index, layer in enumerate(self.model._flatten_layers()):
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                state = np.random.SeedSequence([self.seed, epoch, index]).generate_state(2, np.uint32)
+                generator.state.assign(state.astype(generator.state.dtype))
+
+
+class RefuseNonFinite(keras.callbacks.Callback):
+    """Stop at the end of an epoch whose loss is NaN or infinite, before anything of it is saved."""
+
+    def __init__(self, run: RunFolder):
+        super().__init__()
+        self.run = run
+
+    def on_epoch_end(self, epoch, logs=None):
+        bad = [name for name, value in (logs or {}).items() if not np.isfinite(value)]
+        if bad:
+            raise NonFiniteError(
+                f"{bad[0]} is {logs[bad[0]]} in epoch {epoch + 1}; {self.run.path} holds the {epoch} epochs before it. "
+                "Try a smaller --set learning_rate=..., or check the data."
+            )
+
+
+class SaveEpoch(keras.callbacks.Callback):
+    """Checkpoint, best model, metrics row and commit after each epoch; early stopping.
+
+    Args:
+        run: where to.
+        inference: the model to save as best.keras.
+        patience: stop after so many epochs without a better validation score; 0 never stops.
+        rows: observations an epoch, for the rate.
+    """
+
+    def __init__(self, run: RunFolder, inference: keras.Model, patience: int, rows: int):
+        super().__init__()
+        self.run, self.inference, self.patience, self.observations = run, inference, patience, rows
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_test_begin(self, logs=None):  # validation follows the epoch's last step
+        self.seconds = time.perf_counter() - self.started
+
+    def on_epoch_end(self, epoch, logs=None):
+        run, epoch = self.run, epoch + 1
+        values = {name: float(value) for name, value in logs.items()}
+        run.rows.append(
+            {
+                "epoch": epoch,
+                **values,
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "observations_per_second": self.observations / self.seconds,
+                "seconds": self.seconds,
+            }
+        )
+        files = [run.checkpoint_name(epoch), "metrics.csv"]
+        with replacing(run.path / files[0]) as path:
+            self.model.save_weights(path)
+        run.write_rows()
+        changes: dict[str, Any] = {"epoch": epoch}
+        if run.state["best_score"] is None or values[VALIDATION] > run.state["best_score"]:
+            save_model(self.inference, run)
+            files.append("best.keras")
+            changes |= {"best_epoch": epoch, "best_score": values[VALIDATION]}
+        run.commit(tuple(files), **changes)
+        if self.patience and epoch - run.state["best_epoch"] >= self.patience:
+            self.model.stop_training = True
+
+
+def save_model(inference: keras.Model, run: RunFolder) -> None:
+    with replacing(run.path / "best.keras") as path:
+        inference.save(path)
+
+
+class TellEpoch(keras.callbacks.Callback):
+    """One line an epoch on stdout; a bar within the epoch only where stderr is a terminal."""
+
+    def __init__(self, run: RunFolder, epochs: int, steps: int):
+        super().__init__()
+        self.run, self.epochs, self.steps = run, epochs, steps
+
+    def on_epoch_begin(self, epoch, logs=None):
+        hidden = not sys.stderr.isatty()
+        self.bar = tqdm(total=self.steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=hidden)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(batch + 1 - self.bar.n)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.close()
+        row = self.run.rows[-1]
+        best = "  best" if self.run.state["best_epoch"] == row["epoch"] else ""
+        width = len(str(self.epochs))
+        print(
+            f"epoch {row['epoch']:{width}d}/{self.epochs}  loss {row['loss']:.4g}  score {row[TRAIN]:8.1f}  "
+            f"val_loss {row['val_loss']:.4g}  val_score {row[VALIDATION]:8.1f}  "
+            f"{row['observations_per_second']:,.0f} obs/s{best}",
+            flush=True,
+        )
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ctrl-C and SIGTERM end the training between two steps, never in the middle of a save.
+
+    The epoch at hand is given up; the run folder holds every epoch before it. As a context manager it
+    puts the earlier handlers back.
+    """
+
+    def __init__(self, run: RunFolder, command: str):
+        super().__init__()
+        self.run, self.command = run, command
+        self.received = 0
+
+    def __enter__(self):
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.received = number
+
+    def _stop_if_asked(self):
+        if self.received:
+            epoch = self.run.state["epoch"]
+            raise Stopped(
+                f"stopped: {self.run.path} holds {epoch} whole epochs. To go on, repeat the command:\n  {self.command}",
+                self.received,
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._stop_if_asked()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._stop_if_asked()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._stop_if_asked()
+
+
+class EveryFewEpochs(keras.callbacks.Callback):
+    """Call `action(epoch)` after epochs 1, 2, 4, 8, then every 10th: pictures cost time, and change less and less."""
+
+    def __init__(self, action: Callable[[int], None]):
+        super().__init__()
+        self.action = action
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in (1, 2, 4, 8) or (epoch + 1) % 10 == 0:
+            self.action(epoch + 1)

@@ -1,0 +1,246 @@
+"""What a training is: its options, their defaults and bounds, resolved from flags, file and model recipe.
+
+No TensorFlow: `--help` and every mistake in an option answer at once.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import UsageError, nearest
+from ariel_tf.files import read_json
+from ariel_tf.models import registry
+
+OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
+LOSSES = ("mse", "mae", "ariel")
+HEADS = ("radius", "depth")
+TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max")
+
+
+def option(default: Any, group: str, help: str, **extra: Any) -> Any:
+    return field(default=default, metadata={"group": group, "help": help, **extra})
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that decides what a training does; equal configurations give equal models.
+
+    Fields of default None are filled by `resolved` from the model's recipe, then from `FALLBACK`; until then
+    they may hold None.
+    """
+
+    model: str = option("baseline", "what to train", "which model; --list-models describes them")
+    wavelength: int = option(12, "what to train", "which of the 55 wavelengths, 0-54")
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
+    validation_folds: tuple[int, ...] = option((8,), "data", "folds that choose the best epoch", list=True)
+    test_folds: tuple[int, ...] = option((9,), "data", "folds that are scored once, at the end", list=True)
+
+    steps: str = option(None, "what the model sees", "time steps as START:STOP[:EVERY], within 0:300")
+    transform: str = option(None, "what the model sees", "scaling of the light curves", choices=TRANSFORMS)
+    star: str = option(None, "what the model sees", "stellar parameters: none, all, or names with commas")
+
+    head: str = option(None, "how it learns", "what the last layer answers", choices=HEADS)
+    loss: str = option(None, "how it learns", "what training minimises", choices=LOSSES)
+    optimizer: str = option(None, "how it learns", "how", choices=OPTIMIZERS)
+    epochs: int = option(None, "how it learns", "passes over the training planets, at most", low=1)
+    patience: int = option(None, "how it learns", "epochs without a better score before stopping; 0: never", low=0)
+    batch_size: int = option(None, "how it learns", "observations a step", low=1)
+    seed: int = option(0, "how it learns", "of initial weights, order and dropout", low=0)
+
+    @property
+    def step_range(self) -> range:
+        return parse_steps(self.steps)
+
+    @property
+    def star_names(self) -> tuple[str, ...]:
+        return parse_star(self.star)
+
+    @property
+    def train_folds(self) -> tuple[int, ...]:
+        held_out = {*self.validation_folds, *self.test_folds}
+        return tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
+
+    def resolved(self) -> Self:
+        """With the model's recipe filled in and every value checked."""
+        recipe = FALLBACK | registry.entry(self.model).recipe
+        filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
+        complete = dataclasses.replace(self, **filled)
+        complete.check()
+        return complete
+
+    def check(self) -> None:
+        """Raise a `UsageError` for the first value out of its bounds."""
+        parse_wavelength(str(self.wavelength))
+        parse_steps(str(self.steps))
+        parse_star(str(self.star))
+        for item in fields(self):
+            value = getattr(self, item.name)
+            flag = flag_of(item.name)
+            choices = item.metadata.get("choices")
+            if choices and value not in choices:
+                hint = nearest(str(value), choices)
+                raise UsageError(f"{flag}: expected one of {', '.join(choices)}. Received: {value}{hint}")
+            low = item.metadata.get("low")
+            if low is not None and not (type(value) is int and low <= value < 2**31):
+                raise UsageError(f"{flag}: expected a whole number, {low} or more. Received: {value}")
+        for name in ("validation_folds", "test_folds"):
+            folds = getattr(self, name)
+            if not folds or any(type(fold) is not int or not 0 <= fold < N_FOLDS for fold in folds):
+                raise UsageError(f"{flag_of(name)}: expected folds among 0-{N_FOLDS - 1}. Received: {list(folds)}")
+        if shared := set(self.validation_folds) & set(self.test_folds):
+            raise UsageError(f"folds {sorted(shared)} are in both --validation-folds and --test-folds.")
+        if not self.train_folds:
+            raise UsageError("no fold is left to train on; give fewer --validation-folds and --test-folds.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `config.json` holds them and `--config` takes them."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+# What a recipe need not say.
+FALLBACK: dict[str, Any] = {
+    "steps": f"0:{N_STEPS}",
+    "transform": "standardize",
+    "star": "none",
+    "head": "radius",
+    "loss": "mse",
+    "optimizer": "adam",
+    "epochs": 20,
+    "patience": 10,
+    "batch_size": 50,
+}
+
+
+def flag_of(name: str) -> str:
+    return "--set" if name == "settings" else "--" + name.replace("_", "-")
+
+
+def parse_wavelength(text: str) -> int:
+    if not text.isdecimal() or int(text) >= N_WAVELENGTHS:
+        raise UsageError(f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}. Received: {text}")
+    return int(text)
+
+
+def parse_steps(text: str) -> range:
+    """`99:200` to range(99, 200); `::3` to every third step.
+
+    Raises:
+        UsageError: no such form, outside 0-300, or empty.
+    """
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) in (2, 3):
+        start, stop, every = [*numbers, None][:3]
+        start = 0 if start is None else start
+        stop = N_STEPS if stop is None else stop
+        every = 1 if every is None else every
+        if 0 <= start < stop <= N_STEPS and every >= 1:
+            return range(start, stop, every)
+    raise UsageError(f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}. Received: {text}")
+
+
+def parse_star(text: str) -> tuple[str, ...]:
+    """`none`, `all` or `star_temp,star_rad` to names in the file header's order."""
+    if text == "none":
+        return ()
+    if text == "all":
+        return STAR_NAMES
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in STAR_NAMES:
+            expected = f"none, all, or names among {', '.join(STAR_NAMES)}"
+            raise UsageError(f"--star: expected {expected}. Received: {name}{nearest(name, STAR_NAMES)}")
+    return tuple(name for name in STAR_NAMES if name in names)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """A flag for each field, in groups; a flag that is not given leaves no trace (`argparse.SUPPRESS`)."""
+    groups: dict[str, Any] = {}
+    for item in fields(Configuration):
+        if "help" not in item.metadata:
+            continue
+        title = item.metadata["group"]
+        group = groups.setdefault(title, parser.add_argument_group(title))
+        shown = _shown_default(item)
+        group.add_argument(
+            flag_of(item.name),
+            dest=item.name,
+            default=argparse.SUPPRESS,
+            metavar=(item.metadata.get("choices") and "|".join(item.metadata["choices"])) or item.name.upper(),
+            help=f"{item.metadata['help']} (default: {shown})",
+        )
+    groups["what to train"].add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the model; --dry-run lists them"
+    )
+    groups["what to train"].add_argument(
+        "--config", type=Path, metavar="FILE", help="a config.json whose values stand unless a flag says otherwise"
+    )
+
+
+def _shown_default(item: dataclasses.Field) -> str:
+    if item.name == "data":
+        return "the folder ./data if it holds a manifest, else simulated"
+    if item.default is None:
+        return f"the model's, else {FALLBACK[item.name]}"
+    default: Any = item.default
+    return ",".join(map(str, default)) if item.metadata.get("list") else str(default)
+
+
+def from_arguments(arguments: argparse.Namespace) -> Configuration:
+    """The resolved configuration: flags over `--config` over the model's recipe over the defaults.
+
+    Raises:
+        UsageError: a value that does not fit, named with its flag.
+        DataError: a `--config` file that is not JSON.
+    """
+    values: dict[str, Any] = {}
+    if arguments.config is not None:
+        values = _from_file(arguments.config)
+    for item in fields(Configuration):
+        if hasattr(arguments, item.name):
+            values[item.name] = _from_text(item, getattr(arguments, item.name))
+    values["settings"] = {**values.get("settings", {}), **parse_settings(arguments.set)}
+    return Configuration(**values).resolved()
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    values = read_json(path)
+    known = {item.name for item in fields(Configuration)}
+    if not isinstance(values, dict) or not isinstance(values.get("settings", {}), dict):
+        raise UsageError(f"--config {path}: expected a JSON object like a run's config.json.")
+    if unknown := sorted(set(values) - known):
+        raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _from_text(item: dataclasses.Field, text: str) -> Any:
+    if item.name == "wavelength":
+        return parse_wavelength(text)
+    if item.metadata.get("list"):
+        parts = text.split(",")
+        return tuple(int(part) if part.isdecimal() else part for part in parts)
+    if "low" in item.metadata:
+        return int(text) if text.isdecimal() else text
+    return text
+
+
+def parse_settings(pairs: list[str]) -> dict[str, str]:
+    """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--set: expected NAME=VALUE, like --set first=10. Received: {pair}")
+        settings[name] = value
+    return settings

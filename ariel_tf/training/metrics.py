@@ -1,0 +1,135 @@
+"""The challenge's score as a Keras metric that is exact, and the losses; `keras.ops` only.
+
+Targets are always relative radii. What a model's training output means depends on its head:
+
+    head="radius"   output = Rp/Rs
+    head="depth"    output = (Rp/Rs)^2, linear in flux; the radius is its square root
+
+so metric and losses are told the head and convert for themselves.
+"""
+
+import keras
+from keras import ops
+
+# Below this depth (a planet of .001 stellar radii) the square root goes on as its tangent, so that the
+# gradient of a loss on radii stays finite at depth 0 and still points upwards below it.
+SMALLEST_DEPTH = 1e-6
+
+
+def radius_of(output, head: str):
+    """Predicted radius from a training output, differentiable everywhere."""
+    if head == "radius":
+        return output
+    root = ops.sqrt(ops.maximum(output, SMALLEST_DEPTH))
+    tangent = SMALLEST_DEPTH**0.5 + (output - SMALLEST_DEPTH) / (2 * SMALLEST_DEPTH**0.5)
+    return ops.where(output > SMALLEST_DEPTH, root, tangent)
+
+
+def predicted_radius(output, head: str):
+    """Predicted radius as a saved model answers it: sqrt(max(depth, 0)) for head "depth"."""
+    return output if head == "radius" else ops.sqrt(ops.relu(output))
+
+
+def _widest_float() -> str:
+    """float64, except on JAX, which has only float32 unless told otherwise."""
+    return "float32" if keras.backend.backend() == "jax" else "float64"
+
+
+@keras.saving.register_keras_serializable(package="ariel_tf")
+class ArielScore(keras.metrics.Metric):
+    """The score of the Ariel Machine Learning Data Challenge, exact over any number of batches.
+
+    Formula:
+
+        10^4 - 10^6 * sum_ij( w_ij * 2 * y_ij * |yhat_ij - y_ij| ) / sum_ij( w_ij )
+
+    Range (-inf, 10000]; higher is better. It holds the two sums, never an average of batch scores: the
+    result does not depend on batch size, a partial last batch or the number of replicas. Sums are
+    float64 (float32 on JAX).
+
+    Args:
+        head: "radius" (default) or "depth": what the model's output is.
+        name: defaults to "score".
+        dtype: of the sums.
+
+    Example, worked by hand: y = .1, .2 and yhat = .1, .21 give
+    10^4 - 10^6 * (2 * .1 * 0 + 2 * .2 * .01) / 2 = 8000; weighted 3 : 1 it is
+    10^4 - 10^6 * (3 * 0 + 1 * .004) / 4 = 9000.
+
+    >>> score = ArielScore()
+    >>> score.update_state([[0.1], [0.2]], [[0.1], [0.21]])
+    >>> round(float(score.result()), 2)
+    8000.0
+    >>> score.reset_state()
+    >>> score.update_state([[0.1], [0.2]], [[0.1], [0.21]], sample_weight=[[3.0], [1.0]])
+    >>> round(float(score.result()), 2)
+    9000.0
+    """
+
+    def __init__(self, head: str = "radius", name: str = "score", dtype: str | None = None):
+        super().__init__(name=name, dtype=dtype or _widest_float())
+        self.head = head
+        self._direction = "up"
+        self.error = self.add_variable(shape=(), initializer="zeros", name="error")
+        self.weight = self.add_variable(shape=(), initializer="zeros", name="weight")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add a batch: radii [batch, wavelengths], outputs of that shape, weights broadcastable to it."""
+        true = ops.cast(y_true, self.dtype)
+        # Widen before any arithmetic: float32 radii are then subtracted without rounding.
+        predicted = predicted_radius(ops.cast(y_pred, self.dtype), self.head)
+        error = 2 * true * ops.abs(predicted - true)
+        weight = ops.ones_like(error)
+        if sample_weight is not None:
+            sample_weight = ops.cast(sample_weight, self.dtype)
+            if len(sample_weight.shape) < len(error.shape):  # one weight a row
+                sample_weight = ops.expand_dims(sample_weight, -1)
+            weight = weight * sample_weight
+        self.error.assign_add(ops.sum(weight * error))
+        self.weight.assign_add(ops.sum(weight))
+
+    def result(self):
+        return 1e4 - 1e6 * ops.divide_no_nan(self.error, self.weight)
+
+    def get_config(self):
+        return {"head": self.head, "name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="ariel_tf")
+class RadiusLoss(keras.losses.Loss):
+    """Errors of the head's quantity in units of its spread over the training planets.
+
+    Dimensionless, so a loss near 1 is what a constant reaches whatever the head, and neither gradients
+    nor an optimiser's epsilon depend on depths being of the order of .005.
+
+    | kind | radius head | depth head |
+    |---|---|---|
+    | mse | ((yhat - y) / scale)^2 | ((dhat - y^2) / scale)^2 |
+    | mae | |yhat - y| / scale | |dhat - y^2| / scale |
+    | ariel | 2 y |yhat - y| / scale | the same, with yhat = sqrt(dhat) |
+
+    Args:
+        kind: mse, mae or ariel.
+        head: radius or depth.
+        scale: standard deviation over the training planets of the radius (mse, mae with head radius) or
+            of the depth (everything else); a float, or one for each wavelength.
+    """
+
+    def __init__(self, kind: str = "mse", head: str = "radius", scale=1.0, name: str = "loss", **options):
+        super().__init__(name=name, **options)
+        self.kind, self.head = kind, head
+        self.scale = [float(value) for value in scale] if hasattr(scale, "__len__") else float(scale)
+
+    def call(self, y_true, y_pred):
+        y_true = ops.cast(y_true, y_pred.dtype)
+        scale = ops.convert_to_tensor(self.scale, y_pred.dtype)
+        if self.kind == "ariel":
+            error = 2 * y_true * ops.abs(radius_of(y_pred, self.head) - y_true) / scale
+        else:
+            target = y_true if self.head == "radius" else ops.square(y_true)
+            error = (y_pred - target) / scale
+            error = ops.square(error) if self.kind == "mse" else ops.abs(error)
+        return ops.mean(error, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind, "head": self.head, "scale": self.scale}

@@ -1,0 +1,168 @@
+"""A run folder: who may write it, what lies in it, and how it survives being stopped at any moment.
+
+    RUN/config.json      the resolved configuration; another one is refused
+        meta.json        commit, versions, hardware, data fingerprint, folds
+        metrics.csv      a row an epoch
+        checkpoints/     weights and optimiser after the last and the best epoch
+        best.keras       the best epoch's model: raw flux in, radii out
+        scores.json      test scores, once the training is finished
+        prediction.png   predicted against true radii of the test planets
+        tensorboard/     for `tensorboard --logdir`
+        README.md        the run in words
+        state.json       the commit: last epoch, best epoch, SHA-256 of each file; written last
+
+No TensorFlow.
+"""
+
+import csv
+import fcntl
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.files import read_json, remove_leftovers, sha256, write_json, write_text
+
+NEW_STATE: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
+
+
+class RunFolder:
+    """A run folder that this process holds the lock of.
+
+    Args:
+        path: made when absent.
+        configuration: plain JSON values; must equal those of a run that is already there.
+        fingerprint: of the data; must equal too.
+        overwrite: move a run that is already there aside instead.
+
+    Attributes:
+        state: the last committed state.
+        resumed: whether epochs are already done.
+
+    Raises:
+        UsageError: another configuration, other data, another process at work here, or no run folder.
+    """
+
+    def __init__(self, path: Path, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False):
+        self.path, self.configuration = path, configuration
+        if overwrite and path.exists():
+            aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+            os.rename(path, aside)
+            print(f"the earlier run is now {aside}")
+        is_run = (path / "config.json").is_file()
+        if path.exists() and not is_run and (not path.is_dir() or _foreign(path)):
+            raise UsageError(f"--run {path}: expected a new name or a run folder, found something else.")
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_lock()
+        for folder in (path, path / "checkpoints"):
+            remove_leftovers(folder)
+        if is_run:
+            self._refuse_another(configuration, fingerprint)
+        else:
+            write_json(path / "config.json", configuration)
+        self.state = self._read_state()
+        self.rows = self._read_rows()
+
+    def _take_lock(self):
+        lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise UsageError(f"--run {self.path}: another process is training in this folder.") from error
+        return lock
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _refuse_another(self, configuration: dict[str, Any], fingerprint: str) -> None:
+        before = read_json(self.path / "config.json")
+        differing = [
+            f"  {name}: {before.get(name)} there, {configuration.get(name)} now"
+            for name in sorted({*before, *configuration})
+            if before.get(name) != configuration.get(name)
+        ]
+        meta = self.path / "meta.json"
+        if not differing and meta.is_file() and (there := read_json(meta).get("data_fingerprint")) != fingerprint:
+            differing = [f"  data fingerprint: {str(there)[:12]} there, {fingerprint[:12]} now"]
+        if differing:
+            raise UsageError(
+                f"--run {self.path}: this run has another configuration; "
+                "give another --run, or --overwrite to move it aside:\n" + "\n".join(differing)
+            )
+
+    def _read_state(self) -> dict[str, Any]:
+        path = self.path / "state.json"
+        return read_json(path) if path.is_file() else dict(NEW_STATE)
+
+    def _read_rows(self) -> list[dict[str, Any]]:
+        path = self.path / "metrics.csv"
+        if not self.resumed or not path.is_file():
+            return []
+        with open(path, newline="") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [row for row in rows if row["epoch"] <= self.state["epoch"]]
+
+    @property
+    def resumed(self) -> bool:
+        return self.state["epoch"] > 0
+
+    @staticmethod
+    def checkpoint_name(epoch: int) -> str:
+        return f"checkpoints/epoch-{epoch:05d}.weights.h5"
+
+    def verified(self, name: str) -> Path:
+        """The path of a committed file whose bytes are those that were committed.
+
+        Raises:
+            DataError: it is gone or changed.
+        """
+        path = self.path / name
+        if not self.is_sound(name):
+            raise DataError(f"{path}: not the file that this run saved; restore it, or start again with --overwrite.")
+        return path
+
+    def is_sound(self, name: str) -> bool:
+        path = self.path / name
+        return path.is_file() and sha256(path) == self.state["files"].get(name)
+
+    def write_rows(self) -> None:
+        """`metrics.csv`, whole each time: a row an epoch."""
+        text = io.StringIO()
+        names = list(self.rows[0])
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {"epoch": int(row["epoch"])} for row in self.rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
+
+    def commit(self, files: tuple[str, ...] = (), **changes: Any) -> None:
+        """Make what was written count: `state.json` with new values and the checksums of `files`.
+
+        Checkpoints that are neither the last nor the best epoch's are removed afterwards.
+        """
+        state = {**self.state, **changes, "files": dict(self.state["files"])}
+        for name in files:
+            state["files"][name] = sha256(self.path / name)
+        wanted = {self.checkpoint_name(state["epoch"]), self.checkpoint_name(state["best_epoch"])}
+        old = [name for name in state["files"] if name.startswith("checkpoints/") and name not in wanted]
+        for name in old:
+            del state["files"][name]
+        write_json(self.path / "state.json", state)
+        self.state = state
+        for path in (self.path / "checkpoints").glob("epoch-*.weights.h5"):
+            if f"checkpoints/{path.name}" not in wanted:
+                path.unlink()
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a folder holds anything that a run interrupted at its very start would not have left."""
+    ours = {".lock", "checkpoints"}
+    return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())

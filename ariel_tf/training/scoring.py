@@ -1,0 +1,83 @@
+"""Predictions with their keys, and their scores per observation and per planet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ariel_tf.challenge import score
+from ariel_tf.errors import NonFiniteError
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Rows that carry their key; nothing relies on their order.
+
+    Attributes:
+        keys: int [rows, 3], (planet, spot, photon); spot and photon are 0 for a planet's combination.
+        true: float64 [rows, wavelengths], Rp/Rs; NaN where unknown.
+        predicted: float64 [rows, wavelengths].
+        weights: float64 [rows, wavelengths], 1 / scatter^2: the same for all rows of a planet, as in the
+            organisers' score, from the noise outside transit averaged over the planet's observations.
+    """
+
+    keys: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def collect(cls, model: Any, batches: Iterable[dict[str, Any]]) -> Self:
+        """Predict every row.
+
+        Args:
+            model: a Keras model from raw flux (and star) to radii.
+            batches: of `dataset.evaluation_batches` or `dataset.table_batches`.
+
+        Raises:
+            NonFiniteError: a prediction is NaN or infinite.
+        """
+        names = [tensor.name.split(":")[0] for tensor in model.inputs]
+        keys, true, predicted, scatter = [], [], [], []
+        for rows in batches:
+            answer = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
+            keys.append(np.asarray(rows["key"]))
+            true.append(np.asarray(rows["radius"], np.float64))
+            scatter.append(np.asarray(rows["scatter"], np.float64))
+            predicted.append(answer)
+        key, answer = np.concatenate(keys), np.concatenate(predicted)
+        if not np.isfinite(answer).all():
+            row = int(np.argwhere(~np.isfinite(answer))[0, 0])
+            raise NonFiniteError(f"the prediction for {'_'.join(map(str, key[row]))} is not finite.")
+        planets, inverse = np.unique(key[:, 0], return_inverse=True)
+        mean = group_mean(np.concatenate(scatter), inverse, len(planets))
+        return cls(key, np.concatenate(true), answer, 1 / np.maximum(mean, 1e-9)[inverse] ** 2)
+
+    def by_planet(self) -> Self:
+        """One row a planet: the median of its predictions, which share their target."""
+        planets, first, inverse = np.unique(self.keys[:, 0], return_index=True, return_inverse=True)
+        medians = [np.median(self.predicted[inverse == index], axis=0) for index in range(len(planets))]
+        keys = np.column_stack([planets, np.zeros_like(planets), np.zeros_like(planets)])
+        return type(self)(keys, self.true[first], np.stack(medians), self.weights[first])
+
+    def replaced(self, predicted: np.ndarray | float) -> Self:
+        """The same rows with other predictions, for a reference to stand beside."""
+        return type(self)(self.keys, self.true, np.broadcast_to(predicted, self.true.shape), self.weights)
+
+    def scores(self) -> dict[str, float]:
+        """Per observation and per planet, unweighted and weighted."""
+        planets = self.by_planet()
+        return {
+            "observation": score(self.true, self.predicted),
+            "planet": score(planets.true, planets.predicted),
+            "observation_weighted": score(self.true, self.predicted, self.weights),
+            "planet_weighted": score(planets.true, planets.predicted, planets.weights),
+        }
+
+
+def group_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Mean of [rows, columns] over the rows of each group: [groups, columns]."""
+    total = np.zeros((groups, values.shape[1]))
+    np.add.at(total, group, values)
+    return total / np.bincount(group, minlength=groups)[:, None]

@@ -1,0 +1,101 @@
+"""From a built model and batches to the best epoch's model in a run folder, through Keras's own `fit`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from ariel_tf.errors import DataError
+from ariel_tf.models.builder import Built
+from ariel_tf.training import callbacks
+from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.tensorboard import TensorBoardLog
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do.
+
+    Attributes:
+        batches: from the number of finished epochs to the dataset (inputs, radius) of the epochs left.
+        steps: of an epoch.
+        rows: observations of an epoch.
+        validation: dataset (inputs, radius), finite.
+        epochs: at most.
+        patience: epochs without a better validation score before stopping; 0 for no early stop.
+        seed: of random layers.
+    """
+
+    batches: Callable[[int], Any]
+    steps: int
+    rows: int
+    validation: Any
+    epochs: int
+    patience: int
+    seed: int
+
+
+def fit(
+    run: RunFolder, built: Built, work: Work, log: TensorBoardLog, command: str, look: Callable[[int], None]
+) -> None:
+    """Train from the run folder's last epoch to the end.
+
+    Args:
+        run: resumed from, and committed to after each epoch.
+        built: the compiled model.
+        work: the data and how long.
+        log: TensorBoard's.
+        command: what the user repeats to go on after a stop.
+        look: called with the epoch every few epochs, for pictures.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
+        NonFiniteError: a loss became NaN or infinite; the epochs before are saved.
+        DataError: a checkpoint that is not the one that was saved.
+    """
+    first = run.state["epoch"]
+    if first:
+        restore(run, built.training, first)
+        print(f"resuming {run.path} after epoch {first}")
+    patience_left = not work.patience or first - run.state["best_epoch"] < work.patience
+    if first >= work.epochs or not patience_left:
+        return
+    with callbacks.StopOnSignal(run, command) as stop:
+        built.training.fit(
+            work.batches(first),
+            initial_epoch=first,
+            epochs=work.epochs,
+            steps_per_epoch=work.steps,
+            validation_data=work.validation,
+            shuffle=False,  # the batches already are
+            verbose=0,
+            callbacks=[
+                callbacks.Reseed(work.seed),
+                callbacks.RefuseNonFinite(run),
+                callbacks.SaveEpoch(run, built.inference, work.patience, work.rows),
+                callbacks.TellEpoch(run, work.epochs, work.steps),
+                log,
+                callbacks.EveryFewEpochs(look),
+                stop,
+            ],
+        )
+
+
+def restore(run: RunFolder, model: keras.Model, epoch: int) -> None:
+    """Weights and optimiser as after `epoch`."""
+    path = run.verified(run.checkpoint_name(epoch))
+    model.optimizer.build(model.trainable_variables)
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise DataError(f"{path}: does not fit the model ({str(error).splitlines()[0]}).") from error
+
+
+def best_model(run: RunFolder, built: Built) -> keras.Model:
+    """The best epoch's inference model; `best.keras` is made anew from its checkpoint if it was damaged."""
+    if not run.is_sound("best.keras"):
+        restore(run, built.training, run.state["best_epoch"])
+        callbacks.save_model(built.inference, run)
+        run.commit(("best.keras",))
+    return keras.models.load_model(run.path / "best.keras", compile=False)
