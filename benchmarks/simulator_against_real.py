@@ -1,6 +1,6 @@
 """Compares the simulator's population with the whole real train set's statistics, as a table and a picture.
 
-    python -m benchmarks.simulator_against_real [REAL_DIR] --planets 1256 --seeds 8 --picture docs/simulator_against_real.png
+    python -m benchmarks.simulator_against_real [REAL_DIR] --seeds 8 --picture docs/simulator_against_real.png
 
 REAL_DIR holds `statistics/` (flux_mean.txt, flux_std.txt over all 125,600 files; targets of the 2019 edition) and
 a few real files; default: the environment's ARIEL_REAL_DATA, else ../shared/real. Several seeds give several
@@ -209,8 +209,7 @@ def main() -> None:
     options = parser.parse_args()
     real, priors = read_real(options.real), Priors()
     sets = [
-        simulate(seed, options.planets, priors, options.spots, options.photons)
-        for seed in range(1, options.seeds + 1)
+        simulate(seed, options.planets, priors, options.spots, options.photons) for seed in range(1, options.seeds + 1)
     ]
     print(table(compare(real, sets)))
     worst = np.abs(real.mean[:, :24].mean(axis=0) - RAMP[:24]).max()

@@ -48,7 +48,7 @@ def relative_dip(flux: np.ndarray) -> np.ndarray:
     """
     steady = np.asarray(flux, np.float64) / RAMP
     level = steady[..., OUT_OF_TRANSIT].mean(axis=-1, keepdims=True)
-    return 1 - steady / np.where(level > 0, level, 1.0)
+    return 1 - steady / np.where((level > 0) & np.isfinite(level), level, 1.0)
 
 
 def median_depth(flux: np.ndarray) -> np.ndarray:

@@ -5,20 +5,19 @@ import numpy as np
 from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.physics.priors import Priors
 
-# Opacity of each absorber as log10 of optical depth: bands as (centre in um, width in ln wavelength, height in
-# dex), and a continuum. Schematic: centres are the molecules' known bands (HITRAN); heights were chosen so that
-# mixtures look like the two labelled real spectra and the real train set's mean depth by wavelength.
-_WATER = (
-    (0.94, 0.04, 0.6),
-    (1.15, 0.05, 1.0),
-    (1.40, 0.06, 1.8),
-    (1.88, 0.05, 2.2),
-    (2.68, 0.10, 3.3),
-    (6.3, 0.17, 3.4),
-)
-_METHANE = ((1.15, 0.04, 0.7), (1.67, 0.05, 1.2), (2.32, 0.06, 2.3), (3.32, 0.075, 3.8), (7.7, 0.10, 3.2))
-_CARBON_DIOXIDE = ((2.02, 0.02, 1.0), (2.75, 0.03, 2.5), (4.05, 0.04, 4.6), (4.9, 0.05, 0.8))
-_CARBON_MONOXIDE = ((2.34, 0.04, 1.0), (4.67, 0.06, 3.0))
+# log10 of each absorber's optical depth by wavelength, above that of the clearest band. Schematic: the bands are the
+# molecules' known ones; the heights were read off the two labelled real spectra, whose differences show methane.
+_WATER = np.array(
+    [
+        0.0, 0.0, 0.9, 2.1, 0.95, 4.0, 1.6, 1.2, 3.5, 3.2, 2.7, 1.9, 1.2, 0.9, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 2.9, 3.7,
+        4.4, 4.3, 4.4, 4.8, 4.7, 4.6, 4.4, 4.5, 4.1, 3.8, 3.4, 3.3, 3.0, 2.8, 2.6, 2.5, 2.2, 1.9, 1.6, 1.3, 1.15, 1.0,
+        1.1, 2.0, 2.9, 3.4, 3.8, 4.3, 4.1, 4.1, 4.9, 4.75, 4.7,
+    ]
+)  # fmt: skip
+# (centre in um, width in ln wavelength, height in dex)
+_METHANE = ((1.67, 0.05, 1.7), (2.32, 0.07, 2.8), (3.33, 0.10, 4.2), (7.80, 0.10, 4.2))
+_CARBON_DIOXIDE = ((2.02, 0.02, 1.5), (2.75, 0.03, 3.2), (4.30, 0.035, 5.5))
+_CARBON_MONOXIDE = ((2.34, 0.04, 1.0), (4.67, 0.06, 3.8))
 
 
 def _bands(lines: tuple[tuple[float, float, float], ...]) -> np.ndarray:
@@ -29,47 +28,42 @@ def _bands(lines: tuple[tuple[float, float, float], ...]) -> np.ndarray:
     return total
 
 
+_RAYLEIGH = -4 * np.log10(WAVELENGTHS_UM / WAVELENGTHS_UM[1])
 # float64 [5 absorbers, 55]: water, methane, carbon dioxide, carbon monoxide, Rayleigh scattering (lambda^-4)
-OPACITIES = np.stack(
-    [
-        _bands(_WATER) + np.sqrt(WAVELENGTHS_UM / 5),
-        _bands(_METHANE) + 0.4,
-        _bands(_CARBON_DIOXIDE),
-        _bands(_CARBON_MONOXIDE),
-        1.4 - 4 * np.log10(WAVELENGTHS_UM / 0.5),
-    ]
-)
+OPACITIES = np.stack([_WATER, _bands(_METHANE), _bands(_CARBON_DIOXIDE), _bands(_CARBON_MONOXIDE), _RAYLEIGH])
 # log10 abundance of each, mean and standard deviation over planets
-_ABUNDANCE_MEAN = np.array([0.0, -0.3, -0.9, -1.5, -1.0])
-_ABUNDANCE_SPREAD = np.array([0.6, 0.8, 1.0, 1.0, 0.6])
-_CLOUD = (-1.0, 2.2)  # log10 of the grey optical depth of clouds, uniform
+_ABUNDANCE_MEAN = np.array([0.0, -0.6, -0.5, -0.5, -0.5])
+_ABUNDANCE_SPREAD = np.array([0.3, 0.5, 0.4, 0.4, 0.4])
 
 
-def draw_spectral_shape(rng: np.random.Generator) -> np.ndarray:
+def draw_spectral_shape(rng: np.random.Generator, priors: Priors) -> np.ndarray:
     """A spectrum's shape: 0 in the clearest band, 1 in the most opaque one, float64 [55].
 
     The apparent height of an atmosphere is the scale height times ln of the optical depth (Lecavelier des
     Etangs et al. 2008), so the shape is the log of a sum of absorbers.
     """
     abundance = _ABUNDANCE_MEAN + _ABUNDANCE_SPREAD * rng.standard_normal(len(OPACITIES))
-    cloud = rng.uniform(*_CLOUD)
+    cloud = rng.uniform(priors.cloud_low, priors.cloud_high)
     log_depth = np.log10((10 ** (OPACITIES + abundance[:, None])).sum(axis=0) + 10**cloud)
     lowest = log_depth.min()
     return (log_depth - lowest) / (log_depth.max() - lowest)
 
 
 def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors) -> np.ndarray:
-    """Rp/Rs by wavelength, float64 [55], in (0, 1): the planet's own radius and its atmosphere's height above it.
+    """Rp/Rs by wavelength, float64 [55], in (0, 1): the clearest band's radius and the atmosphere's height above it.
 
-    A few small planets are puffy: their atmosphere reaches out by a good part of the star's radius. The
-    2019 edition's targets hold such planets (Rp/Rs .0137 at .55 um, .668 at 7.8 um).
+    In an isothermal atmosphere ln of the density falls as 1/r does, so that the level of n scale heights lies at
+
+        r = r0 / (1 - n H / r0) = r0 / (1 - x shape),      x = the most opaque band's n H / r0.
+
+    For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: that
+    gives the few huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um) without a law of their
+    own. Such an atmosphere ends at `atmosphere_edge`, joined smoothly by a sum of fourth powers of 1/r.
     """
-    shape = draw_spectral_shape(rng)
-    puffy = rng.random() < priors.puffy_share and relative_radius < priors.puffy_radius_high
-    normal = rng.standard_normal()
-    if puffy:
-        extension = priors.puffy_extension_median * np.exp(priors.puffy_extension_spread * normal)
-    else:
-        extension = priors.extension_median * np.exp(priors.extension_spread * normal)
-        extension *= (relative_radius / 0.05) ** priors.extension_slope
-    return np.minimum(relative_radius + extension * shape, 0.95)
+    shape = draw_spectral_shape(rng, priors)
+    median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
+    x = np.inf
+    while x > priors.atmosphere_high:
+        x = median * np.exp(priors.atmosphere_spread * rng.standard_normal())
+    inverse = np.maximum(1 - x * shape, 0) / relative_radius
+    return (inverse**4 + priors.atmosphere_edge**-4) ** -0.25
