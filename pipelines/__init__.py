@@ -1,0 +1,169 @@
+"""Offline work on data, run as `python -m pipelines.<name>`; here what those commands share.
+
+Work is spread over processes and comes back in order, progress is shown on a terminal and in a log alike, and a
+signal stops a command with a word on how to go on. No TensorFlow: workers start fast, and so does `--help`.
+"""
+
+import argparse
+import collections
+import contextlib
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
+from ariel_tf.errors import ArielError, Stopped
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+# Finished results that may wait for their turn, for each process: enough to keep all busy, few enough for memory.
+_LOOK_AHEAD = 2
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Generator[_Result, None, None]:
+    """`map(function, items)` over `jobs` processes: results in the order of the items, few in memory at a time.
+
+    Args:
+        function: importable by name; it and the items are pickled to the workers, results back.
+        items: any number; taken as they are needed.
+        jobs: 1 runs all in this process.
+
+    Raises:
+        ArielError: a worker process was killed.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow's threads may hang
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_signals_to_the_parent) as pool:
+        waiting: collections.deque[Future[_Result]] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > _LOOK_AHEAD * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ArielError("a worker process was killed, perhaps for want of memory: use fewer --jobs") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _leave_signals_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group
+
+
+def available_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def stopping(how_to_go_on: str) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into `Stopped` with this sentence; a second one stops at once."""
+
+    def stop(number: int, _) -> None:
+        restore()
+        raise Stopped(how_to_go_on, number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that writes a data set."""
+    parser.add_argument("--jobs", type=_at_least_one, default=available_cpus(), metavar="N", help="worker processes")
+    parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
+    parser.add_argument(
+        "--shard-bytes", type=_at_least_one, default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, received {value}")
+    return value
+
+
+def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
+    """Print what was written where, in how long, and the next command."""
+    size = sum(shard.bytes for shard in manifest.shards)
+    print(
+        f"{folder}: {len(manifest.planets)} planets, {manifest.rows} observations, "
+        f"{'with' if manifest.labelled else 'without'} targets, in {len(manifest.shards)} shards of {size / 1e6:.1f} MB"
+    )
+    print(summary)
+    if manifest.skipped:
+        print(f"left out: {len(manifest.skipped)} files or planets, listed in {folder / MANIFEST_NAME}")
+    place = shlex.quote(str(folder))
+    print(f"next: python -m pipelines.check {place}")
+    if manifest.labelled:
+        print(f"      python -m ariel_tf.train --data {place} --wavelength 12")
+
+
+class Progress:
+    """How far, how fast and how much longer: a bar on a terminal, else a line every ten seconds, on stderr.
+
+    Args:
+        total: all there is to do.
+        done: what an earlier run has done; it does not count for the rate.
+        unit: what is counted, such as "observations".
+    """
+
+    def __init__(self, total: int, unit: str, done: int = 0):
+        self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}", "initial": done}
+        self._bar = tqdm(**self._settings, file=sys.stderr, disable=not sys.stderr.isatty())
+        self._n = self._first = done
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        """Count `count` more as done."""
+        self._n += count
+        self._bar.update(count)
+        now = time.monotonic()
+        if self._bar.disable and now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            line = tqdm.format_meter(self._n, elapsed=now - self._start, ncols=100, **self._settings)
+            print(line, file=sys.stderr, flush=True)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
+    @property
+    def summary(self) -> str:
+        """What was done in this run, in how long, at which rate."""
+        count = self._n - self._first
+        unit = self._settings["unit"]
+        return f"{count}{unit} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ariel_tf.data.manifest import Manifest, Shard, Sums, write_atomic
+from ariel_tf.data.manifest import Manifest, Shard, Sums
 from ariel_tf.errors import DataError
 
 
@@ -176,15 +176,16 @@ def test_damaged_sums_give_sums_or_one_data_error(manifest, data):
     assert "statistics.npz" in sums if isinstance(sums, str) else sums.moments.keys() <= manifest.sums.moments.keys()
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    write_atomic(path, b"old")
+def test_a_full_disk_leaves_the_old_manifest(tmp_path, manifest, monkeypatch):
+    manifest.write(tmp_path)
+    before = (tmp_path / "manifest.json").read_bytes()
+    manifest.source = {"kind": "new"}
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
+        manifest.write(tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "statistics.npz"]

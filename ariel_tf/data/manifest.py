@@ -10,53 +10,23 @@ spread of any choice of training folds without a pass over the data.
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.data.sums import Statistics, Sums
 from ariel_tf.errors import DataError
+from ariel_tf.files import read_json, replacing, write_json
 
-__all__ = ["Manifest", "Shard", "Statistics", "Sums", "fsync_folder", "write_atomic"]
+__all__ = ["Manifest", "Shard", "Statistics", "Sums"]
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 STATISTICS_NAME = "statistics.npz"
+# Large enough to stream from a disk or a bucket at full speed, small enough to shuffle and to spread over readers.
+SHARD_BYTES = 192 * 2**20
 SHARD_NAME = re.compile(r"fold-\d-\d{5}\.tfrecord", re.ASCII)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that its name holds the old bytes or all the new ones, whatever happens meanwhile."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the folder's names last through a power cut, where the file system can."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @dataclass(frozen=True)
@@ -132,7 +102,8 @@ class Manifest:
         """Write statistics.npz, then manifest.json, which commits the data set."""
         folder = Path(folder)
         sums = self.sums.to_bytes()
-        write_atomic(folder / STATISTICS_NAME, sums)
+        with replacing(folder / STATISTICS_NAME) as temporary:
+            temporary.write_bytes(sums)
         page = {
             "schema": self.schema,
             "source": self.source,
@@ -146,7 +117,7 @@ class Manifest:
             "dropped": self.dropped,
             "shards": [asdict(shard) for shard in self.shards],
         }
-        write_atomic(folder / MANIFEST_NAME, (json.dumps(page, indent=1) + "\n").encode())
+        write_json(folder / MANIFEST_NAME, page)
 
     @classmethod
     def read(cls, folder: Path | str) -> Self:
@@ -162,11 +133,7 @@ class Manifest:
                 f"expected a data set with {MANIFEST_NAME} in {folder}, found none; make one with "
                 "`python -m pipelines.convert` or `python -m pipelines.simulate`"
             )
-        try:
-            page = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: expected JSON, received other bytes ({error})") from error
-        manifest, statistics_sha256 = cls._from_page(page, path)
+        manifest, statistics_sha256 = cls._from_page(read_json(path), path)
         statistics = folder / STATISTICS_NAME
         if not statistics.is_file():
             raise DataError(f"{statistics}: expected the sums of the data set beside {MANIFEST_NAME}, found no file")

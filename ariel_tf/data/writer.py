@@ -1,0 +1,280 @@
+"""A data set written planet by planet, which survives any interruption.
+
+    rows of each planet ── plan_shards ──▶ shard names, each with its fold and planets: fixed before the first byte
+    planets, in that order ── DatasetWriter ──▶ fold-3-00002.tfrecord (temporary name, fsync, rename)
+                                                fold-3-00002.tfrecord.npz, .json   (sums; the shard's commit)
+    all shards committed ── finish ──▶ statistics.npz, manifest.json (the data set's commit); the small files go
+
+A run that was stopped goes on after its last committed shard, and ends with the same bytes as an unbroken one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ariel_tf.challenge import Planet, planet_faults
+from ariel_tf.data import manifest as names
+from ariel_tf.data.manifest import SHARD_BYTES, Manifest, Shard, Sums
+from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
+from ariel_tf.errors import ArielError, DataError, UsageError
+from ariel_tf.files import read_json, remove_leftovers, replacing, sha256, write_json
+
+STATE_NAME = "unfinished.json"
+# Everything that a run leaves in its folder, finished or not; `overwrite` removes these files and no other.
+_OURS = re.compile(
+    rf"{names.MANIFEST_NAME}|{names.STATISTICS_NAME}|{STATE_NAME}|{names.SHARD_NAME.pattern}(\.json|\.npz)?", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class _Committed:
+    """A finished shard; None where every planet of it was left out."""
+
+    shard: Shard | None
+    skipped: list[dict[str, str]]
+
+
+class DatasetWriter:
+    """Writes one data set, planet by planet, in the order of `pending`; a context manager.
+
+    Args:
+        folder: made if absent; held by one writer at a time.
+        rows: observations of each planet, all that will be added.
+        labelled: whether the planets have targets: all, or none.
+        fold_seed, shard_bytes: see `plan_shards`.
+        settings: JSON-able; an unfinished run of other settings is not continued.
+        inputs: for each planet a text that changes when what it is made from changes: its shard is then redone.
+        overwrite: whether to remove a data set, finished or not, that lies there.
+
+    Raises:
+        UsageError: the folder holds another data set, or another process writes into it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rows: Mapping[int, int],
+        *,
+        labelled: bool,
+        fold_seed: int,
+        shard_bytes: int = SHARD_BYTES,
+        settings: Mapping[str, Any] | None = None,
+        inputs: Mapping[int, str] | None = None,
+        overwrite: bool = False,
+    ):
+        self.folder = folder
+        self.rows = dict(rows)
+        self.labelled = labelled
+        self.fold_seed = fold_seed
+        self.plan = plan_shards(rows, fold_seed, shard_bytes)
+        self.inputs = inputs or {}
+        self.overwrite = overwrite
+        self.faults: list[str] = []
+        planets = {str(planet): count for planet, count in sorted(rows.items())}
+        self._state = {
+            "schema": names.SCHEMA,
+            "labelled": labelled,
+            "fold_seed": fold_seed,
+            "shard_bytes": shard_bytes,
+            "settings": dict(settings or {}),
+            "planets": planets,
+        }
+        self._committed: dict[str, _Committed] = {}
+        self._queue: list[PlannedShard] = []
+        # The shard being written: its planets still to come, what was left out of it, whether all of it was sound.
+        self._open: OpenShard | None = None
+        self._expected: list[int] = []
+        self._skipped: list[dict[str, str]] = []
+        self._sound = True
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, _lock(self.folder))
+            self._claim_folder()
+            for planned in self.plan:
+                committed = self._read_commit(planned)
+                if committed is None:
+                    self._queue.append(planned)
+                else:
+                    self._committed[planned.name] = committed
+            self._check_space()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_) -> None:
+        with self._stack:
+            if self._open is not None:
+                self._open.abandon()
+
+    @property
+    def pending(self) -> list[int]:
+        """Planets still to be added, in this order."""
+        return [planet for shard in self._queue for planet in shard.planets]
+
+    def add(
+        self, number: int, planet: Planet | None, skipped: Sequence[dict[str, str]] = (), faults: Sequence[str] = ()
+    ) -> None:
+        """Add the next pending planet; its shard is written and committed with its last one.
+
+        Args:
+            number: the planet's.
+            planet: None when nothing of it can be used.
+            skipped: {"file", "fault"} of what was left out on request.
+            faults: what is wrong with it. Such a shard is not kept, and `finish` will refuse.
+        """
+        if self._open is None:
+            self._open, self._sound, self._skipped = OpenShard(self.folder, self._queue[0]), True, []
+            self._expected = list(self._queue.pop(0).planets)
+        expected = self._expected.pop(0)
+        if number != expected:
+            raise ValueError(f"planets must come in the planned order. Expected: {expected}. Received: {number}")
+        faults = list(faults) or ([] if planet is None else self._planet_faults(planet))
+        self.faults += faults
+        self._skipped += skipped
+        self._sound &= not faults
+        if planet is not None and self._sound:
+            self._open.add(planet)
+        if not self._expected:
+            self._commit(self._open)
+            self._open = None
+
+    def _commit(self, shard: OpenShard) -> None:
+        if not self._sound:
+            shard.abandon()
+            return
+        committed = _Committed(shard.close(), self._skipped)
+        sums = shard.sums.to_bytes()
+        with replacing(f"{shard.path}.npz") as temporary:
+            temporary.write_bytes(sums)
+        page = {
+            "inputs": self._digest(shard.planned),
+            "shard": None if committed.shard is None else asdict(committed.shard),
+            "skipped": self._skipped,
+            "sums_sha256": hashlib.sha256(sums).hexdigest(),
+        }
+        write_json(f"{shard.path}.json", page)
+        self._committed[shard.planned.name] = committed
+
+    def _planet_faults(self, planet: Planet) -> list[str]:
+        if planet.labelled != self.labelled:
+            return [f"planet {planet.number:04d}: expected {'a' if self.labelled else 'no'} target"]
+        return planet_faults(planet)
+
+    def finish(self, source: Mapping[str, Any], skipped: Sequence[dict[str, str]] = ()) -> Manifest:
+        """Write the manifest, which makes the folder a data set.
+
+        Args:
+            source: where the planets came from, for people.
+            skipped: {"file", "fault"} of what was left out before any planet was read.
+
+        Raises:
+            DataError: some planet was faulty, or none was left; the faults are listed.
+        """
+        if self.faults:
+            raise DataError(f"{len(self.faults)} faults were found, so no data set was written", self.faults)
+        if self._open is not None or self._queue:
+            raise ValueError(f"not all planets were added. Received: none of {self.pending[:3]}...")
+        parts = [self._committed[planned.name] for planned in self.plan]
+        sums = Sums()
+        for planned in self.plan:  # in this order always, so that the last digits are always the same
+            path = self.folder / f"{planned.name}.npz"
+            sums.merge(Sums.from_bytes(path.read_bytes(), str(path)))
+        shards = [part.shard for part in parts if part.shard is not None]
+        if not shards:
+            raise DataError("no planet is left to write: all were left out")
+        left = {planet for shard in shards for planet in shard.planets}
+        manifest = Manifest(
+            source=dict(source),
+            labelled=self.labelled,
+            fold_seed=self.fold_seed,
+            shards=shards,
+            sums=sums,
+            skipped=[*skipped, *(fault for part in parts for fault in part.skipped)],
+            dropped=sorted(self.rows.keys() - left),
+        )
+        manifest.write(self.folder)
+        self._remove(keep={names.MANIFEST_NAME, names.STATISTICS_NAME, *(shard.name for shard in shards)})
+        return manifest
+
+    def _claim_folder(self) -> None:
+        """Leave the folder holding nothing of ours but an unfinished run of the same settings, or refuse."""
+        if self.overwrite:
+            # The manifest first: without it the rest is no data set, whatever happens next.
+            (self.folder / names.MANIFEST_NAME).unlink(missing_ok=True)
+            self._remove(keep=set())
+        remove_leftovers(self.folder)
+        found = [path.name for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
+        state = self.folder / STATE_NAME
+        if names.MANIFEST_NAME in found:
+            raise UsageError(f"{self.folder} already holds a data set: use another folder, or --overwrite")
+        if STATE_NAME in found and _json_or_none(state) != self._state:
+            raise UsageError(
+                f"{self.folder} holds an unfinished data set of other files or settings: finish it with the same "
+                "command, use another folder, or --overwrite"
+            )
+        if STATE_NAME not in found and found:
+            raise UsageError(f"{self.folder} holds shards without a manifest: use another folder, or --overwrite")
+        write_json(state, self._state)
+
+    def _remove(self, keep: set[str]) -> None:
+        for path in sorted(self.folder.iterdir()):
+            if _OURS.fullmatch(path.name) and path.name not in keep:
+                path.unlink()
+
+    def _check_space(self) -> None:
+        rows = [self.rows[planet] for planet in self.pending]
+        needed = sum(rows) * BYTES_A_ROW
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise ArielError(f"{self.folder}: {needed / 1e9:.1f} GB are needed, only {free / 1e9:.1f} GB are free")
+
+    def _digest(self, planned: PlannedShard) -> str:
+        made_from = [[planet, self.rows[planet], self.inputs.get(planet, "")] for planet in planned.planets]
+        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+
+    def _read_commit(self, planned: PlannedShard) -> _Committed | None:
+        """An earlier run's shard, if every byte of it is still as it was committed."""
+        path = self.folder / planned.name
+        page = _json_or_none(Path(f"{path}.json"))
+        if not isinstance(page, dict) or page.get("inputs") != self._digest(planned):
+            return None
+        try:
+            shard = Shard(**page["shard"]) if page["shard"] else None
+            sums = Path(f"{path}.npz").read_bytes()
+            if hashlib.sha256(sums).hexdigest() != page["sums_sha256"]:
+                return None
+            if shard is not None and (shard.faults() or shard.name != planned.name or sha256(path) != shard.sha256):
+                return None
+            return _Committed(shard, list(page["skipped"]))
+        except (KeyError, TypeError, FileNotFoundError, DataError):
+            return None
+
+
+def _json_or_none(path: Path) -> Any:
+    """What a JSON file holds; None where there is none that can be read."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, DataError):
+        return None
+
+
+def _lock(folder: Path) -> int:
+    """Hold the folder until the handle returned is closed, or the process ends in any way."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(f"{folder}: another process is writing there; wait for it, or use another folder") from None
+    except OSError:
+        pass  # a file system without locks
+    return handle

@@ -1,0 +1,294 @@
+"""Challenge text files to a data set of TFRecord shards with a manifest.
+
+    python -m pipelines.convert --light-curves noisy_train --params params_train --out DATA
+    python -m pipelines.convert --light-curves noisy_test --out TEST
+
+    folders ── find_files ──▶ key: path ── group ──▶ one task a planet ── read_planet, in --jobs processes ──▶ Planet
+                                                                                                          │
+                                              DATA/fold-*.tfrecord, manifest.json ◀── DatasetWriter (here) ┘
+
+Stopped in any way, the same command goes on where it was. A bad file does not stop the reading: all faults are
+listed at the end and nothing is accepted (exit code 3), unless --skip-bad leaves the bad files out, on record.
+"""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import pipelines
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Key, Planet, parse_name
+from ariel_tf.data.textfile import read_light_curve, read_params
+from ariel_tf.errors import DataError, UsageError, run_command
+from ariel_tf.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from ariel_tf.data.writer import DatasetWriter
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a file can't be used."""
+
+    file: str
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.fault}"
+
+    def entry(self) -> dict[str, str]:
+        """As the manifest keeps it."""
+        return {"file": self.file, "fault": self.fault}
+
+
+@dataclass
+class FoundFiles:
+    """Files of one folder by key, with what tells a changed file from an unchanged one, and the misfits."""
+
+    paths: dict[Key, str] = field(default_factory=dict)
+    stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PlanetFiles:
+    """What one planet is read from; `params` is None in a test set."""
+
+    number: int
+    light_curves: dict[Key, str]
+    params: list[str] | None
+
+
+@dataclass
+class PlanetRead:
+    """What came of it: no planet where nothing could be used, and what is wrong with which file."""
+
+    number: int
+    files: int
+    planet: Planet | None
+    faults: list[Fault]
+
+
+def find_files(folder: Path) -> FoundFiles:
+    """Every AAAA_BB_CC.txt in a folder and the folders within it; hidden files are passed over.
+
+    A file of another name is a fault, and so is a key that lies there twice: neither of the two is taken.
+    """
+    found = FoundFiles()
+    twice = set()
+    for entry in _files(str(folder)):
+        try:
+            key = parse_name(entry.name)
+        except DataError as error:
+            found.faults.append(Fault(entry.path, str(error)))
+            continue
+        if key in found.paths:
+            twice.add(key)
+            found.faults.append(Fault(entry.path, f"the same observation also lies in {found.paths[key]}"))
+            continue
+        status = entry.stat()
+        found.paths[key] = entry.path
+        found.stamps[key] = (status.st_size, status.st_mtime_ns)
+    for key in twice:
+        del found.paths[key]
+    found.paths = dict(sorted(found.paths.items()))
+    return found
+
+
+def _files(folder: str) -> Iterator[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            else:
+                yield entry
+
+
+def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[PlanetFiles], list[Fault]]:
+    """One task a planet, ascending, and faults of planets without any params file."""
+    curves: dict[int, dict[Key, str]] = {}
+    for key, path in light_curves.paths.items():
+        curves.setdefault(key.planet, {})[key] = path
+    if params is None:
+        return [PlanetFiles(number, paths, None) for number, paths in curves.items()], []
+    targets: dict[int, list[str]] = {}
+    for key, path in params.paths.items():
+        targets.setdefault(key.planet, []).append(path)
+    faults = [
+        Fault(next(iter(paths.values())), f"planet {number:04d} has light curves, but no file in the params folder")
+        for number, paths in curves.items()
+        if number not in targets
+    ]
+    return [PlanetFiles(n, paths, targets[n]) for n, paths in curves.items() if n in targets], faults
+
+
+def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
+    """Read all files of one planet; a pure function, run in worker processes.
+
+    Args:
+        files: of the planet.
+        skip_bad: whether to make the planet from its good files when there are bad ones.
+    """
+    faults: list[Fault] = []
+    flux = np.empty((N_WAVELENGTHS, len(files.light_curves), N_STEPS), np.float32)
+    good: list[Key] = []
+    star = None
+    conflict = False
+    for key, path in files.light_curves.items():
+        try:
+            header, curves = read_light_curve(path)
+        except DataError as error:
+            faults.append(_fault(path, error))
+            continue
+        if star is None:
+            star, first = header, path
+        if not np.array_equal(header, star):
+            conflict = True
+            faults.append(Fault(path, _difference(STAR_NAMES, header, star, first)))
+        flux[:, len(good)] = curves
+        good.append(key)
+    orbit, radii, params_faults, params_conflict = _read_targets(files.params)
+    faults += params_faults
+    # Where two files contradict each other nobody knows which is right, so the whole planet goes.
+    unusable = conflict or params_conflict or (files.params is not None and radii is None)
+    planet = None
+    if star is not None and not unusable and (skip_bad or not faults):
+        instances = np.array([key[1:] for key in good], np.int32)
+        planet = Planet.from_observations(files.number, instances, star, flux[:, : len(good)], orbit, radii)
+    return PlanetRead(files.number, len(files.light_curves), planet, faults)
+
+
+def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault], bool]:
+    """Orbit [2] and radii [55] on which all good files agree, the faults, and whether files contradict each other."""
+    faults: list[Fault] = []
+    orbit = radii = None
+    conflict = False
+    names = [parameter.name for parameter in ORBIT_PARAMETERS]
+    names += [f"the relative radius at wavelength {wavelength}" for wavelength in range(N_WAVELENGTHS)]
+    for path in paths or []:
+        try:
+            this_orbit, this_radii = read_params(path)
+        except DataError as error:
+            faults.append(_fault(path, error))
+            continue
+        if orbit is None or radii is None:
+            orbit, radii, first = this_orbit, this_radii, path
+        before, now = np.r_[orbit, radii], np.r_[this_orbit, this_radii]
+        if not np.array_equal(before, now):
+            conflict = True
+            faults.append(Fault(path, _difference(names, now, before, first)))
+    return orbit, radii, faults, conflict
+
+
+def _fault(path: str, error: DataError) -> Fault:
+    return Fault(path, str(error).removeprefix(f"{path}: "))
+
+
+def _difference(names, values: np.ndarray, others: np.ndarray, other_path: str) -> str:
+    at = int(np.flatnonzero(values != others)[0])
+    return f"{names[at]} is {values[at]}, but {others[at]} in {other_path}, a file of the same planet"
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """Find, read, write; see the module's docstring."""
+    light_curves = find_files(_folder(arguments.light_curves, "--light-curves", arguments.out))
+    params = None
+    if arguments.params is not None:
+        params = find_files(_folder(arguments.params, "--params", arguments.out))
+    tasks, faults = group(light_curves, params)
+    faults = light_curves.faults + (params.faults if params else []) + faults
+    if not tasks:
+        what = "light curves with targets" if params else "light curves"
+        raise DataError(f"{arguments.light_curves}: expected {what} AAAA_BB_CC.txt, found none", list(map(str, faults)))
+
+    import_tensorflow(start_devices=False)  # only here: it takes seconds
+    from ariel_tf.data.writer import DatasetWriter
+
+    writer = DatasetWriter(
+        arguments.out,
+        rows={task.number: len(task.light_curves) for task in tasks},
+        labelled=params is not None,
+        fold_seed=arguments.fold_seed,
+        shard_bytes=arguments.shard_bytes,
+        inputs=_inputs(light_curves, params),
+        overwrite=arguments.overwrite,
+    )
+    with writer:
+        summary = _read_all(tasks, writer, arguments)
+        all_faults = [*map(str, faults), *writer.faults]
+        if writer.faults or (faults and not arguments.skip_bad):
+            raise DataError(
+                f"{len(all_faults)} faults were found, so no data set was written: mend or remove these files, or add "
+                "--skip-bad to leave them out",
+                all_faults,
+            )
+        source = {"kind": "challenge text files", "light_curves": str(arguments.light_curves)}
+        source["params"] = str(arguments.params) if params else "none"
+        manifest = writer.finish(source, [fault.entry() for fault in faults])
+    pipelines.report_dataset(arguments.out, manifest, summary)
+
+
+def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
+    """For each planet the names, sizes and times of its files: what a continued run must find unchanged."""
+    stamps: dict[int, list[tuple]] = {}
+    for found in folders:
+        for key, stamp in sorted(found.stamps.items()) if found else ():
+            stamps.setdefault(key.planet, []).append((key.name, *stamp))
+    return {number: repr(stamp) for number, stamp in stamps.items()}
+
+
+def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", arguments: argparse.Namespace) -> str:
+    """Read every planet that the writer still wants, and give it each."""
+    total = sum(len(task.light_curves) for task in tasks)
+    by_number = {task.number: task for task in tasks}
+    pending = [by_number[number] for number in writer.pending]
+    done = total - sum(len(task.light_curves) for task in pending)
+    read = partial(read_planet, skip_bad=arguments.skip_bad)
+    results = pipelines.in_order(read, pending, arguments.jobs)
+    with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(results):
+        for result in results:
+            skipped = [fault.entry() for fault in result.faults] if arguments.skip_bad else []
+            refused = [] if arguments.skip_bad else list(map(str, result.faults))
+            writer.add(result.number, result.planet, skipped, refused)
+            progress(result.files)
+    return progress.summary
+
+
+def _folder(path: Path, option: str, out: Path) -> Path:
+    if not path.is_dir():
+        raise UsageError(f"{option}: expected a folder of challenge text files, found none at {path}")
+    if out.resolve().is_relative_to(path.resolve()):
+        raise UsageError(f"--out {out} lies inside {option} {path}: choose a folder beside it")
+    return path
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.convert",
+        description="Convert challenge text files (AAAA_BB_CC.txt) to TFRecord shards with a manifest. "
+        "Stopped in any way, the same command goes on where it was.",
+    )
+    parser.add_argument("--light-curves", type=Path, required=True, metavar="DIR", help="noisy_train or noisy_test")
+    parser.add_argument("--params", type=Path, metavar="DIR", help="params_train; leave out for a test set")
+    parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder for the data set")
+    parser.add_argument("--skip-bad", action="store_true", help="leave bad files out, on record in the manifest")
+    pipelines.add_dataset_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = arguments_parser().parse_args(argv)
+    with pipelines.stopping("stopped; the same command goes on after the shards that are complete"):
+        convert(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)
