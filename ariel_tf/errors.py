@@ -57,9 +57,9 @@ class Stopped(ArielError):
         self.exit_code = 128 + signal_number
 
 
-def nearest(received: str, known: Iterable[str]) -> str:
+def nearest(received: object, known: Iterable[str]) -> str:
     """`. Did you mean NAME?` for the known name that looks most like a mistyped one, or nothing."""
-    near = difflib.get_close_matches(received, list(known), n=1)
+    near = difflib.get_close_matches(str(received), list(known), n=1)
     return f". Did you mean {near[0]}?" if near else ""
 
 

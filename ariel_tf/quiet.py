@@ -5,8 +5,12 @@ import sys
 import tempfile
 
 
-def import_tensorflow():
+def import_tensorflow(start_devices: bool = True):
     """The `tensorflow` module; its start-up notices are shown only if the import fails.
+
+    Args:
+        start_devices: also start the devices, which prints notices of its own. They cannot be configured
+            any more after that.
 
     `TF_CPP_MIN_LOG_LEVEL` in the environment, as TensorFlow documents it, shows them again.
     """
@@ -23,7 +27,8 @@ def import_tensorflow():
         try:
             import tensorflow
 
-            tensorflow.config.list_logical_devices()  # starts the devices, which has notices of its own
+            if start_devices:
+                tensorflow.config.list_logical_devices()
             done = True
         finally:
             os.dup2(visible, 2)

@@ -8,6 +8,14 @@ import numpy as np
 import pytest
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.quiet import import_tensorflow
+
+
+def pytest_configure() -> None:
+    """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on."""
+    tensorflow = import_tensorflow(start_devices=False)
+    cpu = tensorflow.config.list_physical_devices("CPU")[0]
+    tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.fixture

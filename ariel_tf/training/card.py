@@ -32,13 +32,13 @@ def write_card(scores: dict[str, Any], facts: dict[str, Any], configuration: dic
     return f"""# {configuration["model"]}, wavelength {configuration["wavelength"]}
 
 Predicts the relative radius Rp/Rs of a planet from raw light curves [300 steps]. `best.keras` is the model
-after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best on validation
-folds {configuration["validation_folds"]} (score {scores["best_score"]:.1f}).
+after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score on the validation folds
+{configuration["validation_folds"]}: {scores["best_score"]:.1f}.
 
 ![predicted against true radii](prediction.png)
 
-Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets, {scores["test_observations"]}
-observations, which nothing else in the training saw. 10,000 is perfect. The constant is the mean radius of the
+Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
+{scores["test_observations"]} observations, which nothing else in the training saw. 10,000 is perfect. The constant is the mean radius of the
 training planets. Weights are 1 / (noise outside transit)^2.
 
 | | this model | constant |

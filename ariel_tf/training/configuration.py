@@ -69,7 +69,7 @@ class Configuration:
 
     def resolved(self) -> Self:
         """With the model's recipe filled in and every value checked."""
-        recipe = FALLBACK | registry.entry(self.model).recipe
+        recipe = FALLBACK | registry.entry(str(self.model)).recipe
         filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
         complete = dataclasses.replace(self, **filled)
         complete.check()
@@ -85,7 +85,7 @@ class Configuration:
             flag = flag_of(item.name)
             choices = item.metadata.get("choices")
             if choices and value not in choices:
-                hint = nearest(str(value), choices)
+                hint = nearest(value, choices)
                 raise UsageError(f"{flag}: expected one of {', '.join(choices)}. Received: {value}{hint}")
             low = item.metadata.get("low")
             if low is not None and not (type(value) is int and low <= value < 2**31):

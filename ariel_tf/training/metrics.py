@@ -70,8 +70,8 @@ class ArielScore(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype or _widest_float())
         self.head = head
         self._direction = "up"
-        self.error = self.add_variable(shape=(), initializer="zeros", name="error")
-        self.weight = self.add_variable(shape=(), initializer="zeros", name="weight")
+        self.error = self.add_variable(shape=(), initializer="zeros", dtype=self.dtype, name="error")
+        self.weight = self.add_variable(shape=(), initializer="zeros", dtype=self.dtype, name="weight")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch: radii [batch, wavelengths], outputs of that shape, weights broadcastable to it."""

@@ -1,0 +1,87 @@
+"""Score a trained model: `python -m ariel_tf.evaluate RUN [--data DATA] [--folds 9]`.
+
+Without options it scores the run's own test folds again. The table of planets shows each one's error in
+transit depth, the quantity that the challenge's score averages.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import DataError, UsageError, run_command
+
+PLANETS_SHOWN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ariel_tf.evaluate", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
+    parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the run's)")
+    parser.add_argument(
+        "--folds", help="like 8,9 or all (default: the run's test folds; with --data all)"
+    )
+    options = parser.parse_args(arguments)
+    folds = parse_folds(options.folds) if options.folds else None
+    evaluate(options.run, options.data, folds)
+
+
+def parse_folds(text: str) -> tuple[int, ...]:
+    """`8,9` to (8, 9); `all` to every fold."""
+    if text == "all":
+        return tuple(range(N_FOLDS))
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) < N_FOLDS for part in parts):
+        raise UsageError(f"--folds: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> None:
+    """Print scores per observation and per planet.
+
+    Args:
+        path: run folder.
+        data: what `--data` says; None for the run's own.
+        folds: to score; None for the run's test folds, or for all folds of other data.
+
+    Raises:
+        ArielError: no such run, data without radii, or no planet in these folds.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.data import dataset
+    from ariel_tf.data.sources import open_source
+    from ariel_tf.training import card
+    from ariel_tf.training.scoring import Predictions
+    from ariel_tf.training.trained import Trained
+
+    trained = Trained.load(path)
+    source = open_source(data or trained.configuration["data"], trained.wavelengths)
+    if not source.labelled:
+        raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
+    if folds is None:
+        folds = tuple(range(N_FOLDS)) if data else tuple(trained.configuration["test_folds"])
+    batches = dataset.evaluation_batches(source, dataset.Choice(folds, trained.wavelengths))
+    predictions = Predictions.collect(trained.model, batches)
+    planets = predictions.by_planet()
+    print(f"{path} on {len(planets.keys)} planets, {len(predictions.keys)} observations of {source.description}")
+    for name, value in predictions.scores().items():
+        print(f"  {card.LABELS[name]:46s}{value:9.1f}")
+    print_planets(planets, trained.wavelengths)
+
+
+def print_planets(planets, wavelengths: Sequence[int]) -> None:
+    """A line a planet and wavelength: true and predicted radius, error in depth."""
+    for column, wavelength in enumerate(wavelengths):
+        print(f"wavelength {wavelength}\n  planet  true Rp/Rs  predicted  depth error (ppm)")
+        for key, true, predicted in list(
+            zip(planets.keys[:, 0], planets.true[:, column], planets.predicted[:, column], strict=True)
+        )[:PLANETS_SHOWN]:
+            print(f"  {key:04d}    {true:.6f}    {predicted:.6f}   {1e6 * 2 * true * (predicted - true):+12.1f}")
+        if (more := len(planets.keys) - PLANETS_SHOWN) > 0:
+            print(f"  ... and {more} more")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,93 @@
+"""The challenge's facts: names, score, scatter, white light, bounds."""
+
+import dataclasses
+import doctest
+
+import numpy as np
+import pytest
+
+from ariel_tf import challenge
+from ariel_tf.challenge import Key, Planet, parse_name, planet_faults, score
+from ariel_tf.errors import DataError
+
+
+def make_planet(seed=0, n=3, **changes):
+    rng = np.random.default_rng(seed)
+    flux = 1 + 0.01 * rng.standard_normal((55, n, 300))
+    planet = Planet.from_observations(
+        number=7,
+        instances=[(1, i + 1) for i in range(n)],
+        star=np.array([5000.0, 4.5, 0.8, 0.8, 10.0, 3.0]),
+        flux=flux,
+        radii=np.full(55, 0.05),
+    )
+    return dataclasses.replace(planet, **changes)
+
+
+def test_docstring_examples():
+    assert doctest.testmod(challenge).failed == 0
+
+
+@pytest.mark.parametrize("key", [Key(1, 1, 1), Key(2097, 10, 10), Key(52, 3, 99)])
+def test_names_round_trip(key):
+    assert parse_name(key.name + ".txt") == parse_name(key.name) == key
+
+
+@pytest.mark.parametrize(
+    "name", ["52_01_01.txt", "0052_1_01.txt", "0052_01_01.csv", "a0052_01_01.txt", "", "0052-01-01", "００５２_01_01"]
+)
+def test_other_names_are_refused(name):
+    with pytest.raises(DataError, match="0052_01_10"):
+        parse_name(name)
+
+
+def test_score_worked_by_hand():
+    # errors in depth: 2 x .1 x .01 = .002 and 0; mean .001 = 1,000 ppm
+    assert score(np.array([0.1, 0.2]), np.array([0.11, 0.2])) == pytest.approx(9000)
+    # weights 3 : 1 make it .0015
+    assert score(np.array([0.1, 0.2]), np.array([0.11, 0.2]), np.array([3, 1])) == pytest.approx(8500)
+
+
+def test_score_of_nothing_and_of_other_shapes_is_refused():
+    with pytest.raises(ValueError, match="no predictions"):
+        score(np.zeros(0), np.zeros(0))
+    with pytest.raises(ValueError, match="differ in shape"):
+        score(np.zeros((3, 1)), np.zeros(3))
+
+
+def test_scatter_is_the_noise_and_ignores_a_transit():
+    rng = np.random.default_rng(1)
+    noise = 0.003 * rng.standard_normal((2000, 300))
+    transit = np.where(np.abs(np.arange(300) - 148) < 70, -0.01, 0.0)
+    measured = challenge.out_of_transit_scatter(noise + transit)
+    assert measured.dtype == np.float32
+    assert np.mean(measured**2) ** 0.5 == pytest.approx(0.003, rel=0.01)
+
+
+def test_white_light_weighs_by_inverse_variance():
+    flux = np.zeros((2, 1, 300), np.float32)
+    flux[1] = 1
+    # variances 1 : 4 give weights .8 and .2
+    white = challenge.white_light(flux, np.array([[1.0, 2.0]], np.float32))
+    np.testing.assert_allclose(white, 0.2, rtol=1e-6)
+
+
+def test_a_sound_planet_has_no_faults_and_each_fault_is_named():
+    planet = make_planet()
+    assert planet_faults(planet) == []
+    flux = planet.flux.copy()
+    flux[12, 1, 33] = np.nan
+    star = planet.star.copy()
+    star[4] = 1e9
+    radii = planet.radii.copy()
+    radii[3] = 1.5
+    broken = make_planet(flux=flux, star=star, radii=radii, instances=np.array([(1, 1), (1, 2), (1, 1)]))
+    text = "\n".join(planet_faults(broken))
+    for part in ("twice", "0007_01_02: flux is nan at wavelength 12, step 33", "star_k_mag", "1.5 at wavelength 3"):
+        assert part in text
+
+
+def test_a_planet_without_radii_is_sound_but_not_labelled():
+    planet = make_planet(radii=np.full(55, np.nan))
+    assert planet_faults(planet) == []
+    assert not planet.labelled

@@ -1,0 +1,100 @@
+"""Options: defaults, recipes, files, and one sentence for each mistake."""
+
+import argparse
+import json
+
+import pytest
+
+from ariel_tf.challenge import STAR_NAMES
+from ariel_tf.errors import ArielError, UsageError
+from ariel_tf.training import configuration
+from ariel_tf.training.configuration import Configuration, parse_steps
+
+
+def configured(*arguments):
+    parser = argparse.ArgumentParser()
+    configuration.add_options(parser)
+    return configuration.from_arguments(parser.parse_args(arguments))
+
+
+def test_a_model_brings_its_recipe_and_flags_override_it():
+    squid = configured("--model", "squid")
+    assert (squid.epochs, squid.batch_size, squid.step_range) == (50, 50, range(99, 200))
+    assert configured("--model", "squid", "--epochs", "3").epochs == 3
+    assert configured("--patience", "0").patience == 0
+
+
+def test_train_folds_are_what_validation_and_test_leave():
+    assert configured().train_folds == (0, 1, 2, 3, 4, 5, 6, 7)
+    assert configured("--validation-folds", "0,1", "--test-folds", "5").train_folds == (2, 3, 4, 6, 7, 8, 9)
+
+
+def test_a_run_s_configuration_is_taken_back_and_flags_override_it(tmp_path):
+    first = configured("--model", "squid", "--set", "width=2", "--star", "star_rad,star_temp", "--test-folds", "1,2")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(first.as_json()))
+    assert configured("--config", str(path)) == first
+    assert configured("--config", str(path), "--seed", "5").seed == 5
+    assert first.star_names == ("star_temp", "star_rad")
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [("99:200", range(99, 200)), (":", range(300)), ("50:", range(50, 300)), ("::3", range(0, 300, 3))],
+)
+def test_steps(text, steps):
+    assert parse_steps(text) == steps
+
+
+def test_star_all_is_every_parameter():
+    assert configured("--star", "all").star_names == STAR_NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--wavelength", "55"], r"--wavelength: expected a whole number in 0-54. Received: 55"),
+        (["--wavelength", "-1"], "--wavelength"),
+        (["--wavelength", "x"], "--wavelength"),
+        (["--model", "baselin"], "Received: baselin. Did you mean baseline"),
+        (["--steps", "0:301"], "--steps"),
+        (["--steps", "200:99"], "--steps"),
+        (["--steps", "-5:20"], "--steps"),
+        (["--steps", "1:2:0"], "--steps"),
+        (["--steps", "a:b"], "--steps"),
+        (["--steps", "5"], "--steps"),
+        (["--star", "star_tmp"], "Did you mean star_temp"),
+        (["--transform", "standardise"], "Did you mean standardize"),
+        (["--head", "x"], "--head: expected one of radius, depth"),
+        (["--loss", "msee"], "Did you mean mse"),
+        (["--optimizer", "adamm"], "Did you mean adam"),
+        (["--epochs", "0"], "--epochs: expected a whole number, 1 or more. Received: 0"),
+        (["--batch-size", "1.5"], "--batch-size"),
+        (["--seed", "-1"], "--seed"),
+        (["--patience", "many"], "--patience"),
+        (["--set", "first"], "NAME=VALUE"),
+        (["--test-folds", "10"], "--test-folds"),
+        (["--test-folds", "a"], "--test-folds"),
+        (["--test-folds", "8"], "both"),
+        (["--test-folds", "0,1,2,3,4,5,6,7,9"], "no fold is left"),
+    ],
+)
+def test_each_mistake_is_one_sentence(arguments, said):
+    with pytest.raises(UsageError, match=said) as error:
+        configured(*[arguments[0] + "=" + arguments[1]])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{", '{"modle": "squid"}', '{"settings": 3}', '{"epochs": "x"}', '{"model": 3}']
+)
+def test_a_config_file_that_does_not_fit_is_refused(tmp_path, content):
+    path = tmp_path / "config.json"
+    path.write_text(content)
+    with pytest.raises(ArielError):
+        configured("--config", str(path))
+
+
+def test_values_survive_json():
+    config = Configuration().resolved()
+    assert json.loads(json.dumps(config.as_json())) == config.as_json()

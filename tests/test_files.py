@@ -1,0 +1,56 @@
+"""Atomic writes: a final name holds the old bytes or all the new ones."""
+
+import errno
+import os
+
+import pytest
+
+from ariel_tf import files
+from ariel_tf.errors import DataError
+
+
+def fail_after_writing_half(path):
+    path.write_text("half")
+    raise OSError("no space")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path):
+    path = tmp_path / "state.json"
+    files.write_json(path, {"epoch": 1})
+    with pytest.raises(OSError, match="no space"), files.replacing(path) as temporary:
+        fail_after_writing_half(temporary)
+    assert files.read_json(path) == {"epoch": 1}
+    assert os.listdir(tmp_path) == ["state.json"]
+
+
+def test_a_full_disk_at_the_flush_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "state.json"
+    files.write_json(path, 1)
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_json(path, 2)
+    assert files.read_json(path) == 1
+    assert os.listdir(tmp_path) == ["state.json"]
+
+
+def test_suffixes_are_kept_since_writers_choose_their_format_by_them(tmp_path):
+    with files.replacing(tmp_path / "epoch-00001.weights.h5") as temporary:
+        assert temporary.name.endswith(".weights.h5")
+
+
+def test_what_is_not_json_names_the_file(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(b"\xff{")
+    with pytest.raises(DataError, match=r"config\.json"):
+        files.read_json(path)
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / ".writing-abc.keras").write_text("half")
+    (tmp_path / "best.keras").write_text("whole")
+    files.remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["best.keras"]

@@ -1,0 +1,119 @@
+"""The score as a Keras metric is the challenge's score, at any batch size and on several replicas; the losses."""
+
+import doctest
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ariel_tf.challenge import score
+from ariel_tf.training import metrics
+from ariel_tf.training.metrics import ArielScore, RadiusLoss
+
+RNG = np.random.default_rng(0)
+TRUE = RNG.uniform(0.01, 0.2, (1003, 55)).astype(np.float32)
+PREDICTED = (TRUE * RNG.normal(1, 0.3, TRUE.shape)).astype(np.float32)
+WEIGHTS = RNG.uniform(3e8, 3e9, TRUE.shape).astype(np.float32)
+
+
+def test_docstring_examples():
+    assert doctest.testmod(metrics).failed == 0
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64, 1003])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_exact_at_every_batch_size_with_a_partial_last_batch(batch, weighted):
+    metric = ArielScore()
+    for start in range(0, len(TRUE), batch):
+        part = slice(start, start + batch)
+        metric.update_state(TRUE[part], PREDICTED[part], WEIGHTS[part] if weighted else None)
+    expected = score(TRUE, PREDICTED, WEIGHTS if weighted else None)
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_one_weight_a_row_counts_for_every_wavelength():
+    metric = ArielScore()
+    metric.update_state(TRUE, PREDICTED, WEIGHTS[:, 0])
+    assert float(metric.result()) == pytest.approx(score(TRUE, PREDICTED, WEIGHTS[:, :1]), abs=1e-3)
+
+
+def test_reset_forgets_and_no_data_is_no_error():
+    metric = ArielScore()
+    metric.update_state(TRUE, 0 * TRUE)
+    metric.reset_state()
+    metric.update_state(TRUE, TRUE)
+    assert float(metric.result()) == 10000
+
+
+def test_depth_head_is_scored_as_the_radius_that_it_answers():
+    depth = PREDICTED**2
+    depth[:5] = -0.01  # noise can make a depth negative: the radius is then 0
+    metric = ArielScore(head="depth")
+    metric.update_state(TRUE, depth)
+    expected = score(TRUE, np.sqrt(np.maximum(depth.astype(np.float64), 0)))
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_nan_prediction_makes_the_score_nan():
+    metric = ArielScore()
+    metric.update_state([[0.1]], [[np.nan]])
+    assert np.isnan(float(metric.result()))
+
+
+def test_exact_with_two_replicas():
+    devices = tf.config.list_logical_devices("CPU")
+    assert len(devices) == 2, "tests/conftest.py makes two"
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    with strategy.scope():
+        metric = ArielScore()
+    data = tf.data.Dataset.from_tensor_slices((TRUE, PREDICTED)).batch(64)  # 15 full batches and one of 43
+    step = tf.function(lambda batch: strategy.run(metric.update_state, batch))
+    for batch in strategy.experimental_distribute_dataset(data):
+        step(batch)
+    assert float(metric.result()) == pytest.approx(score(TRUE, PREDICTED), abs=1e-3)
+
+
+def test_fit_reports_the_score_of_all_rows(tmp_path):
+    inputs = keras.Input((55,))
+    model = keras.Model(inputs, keras.layers.Rescaling(1.0)(inputs))
+    model.compile(loss=RadiusLoss(), metrics=[ArielScore()])
+    logs = model.evaluate(PREDICTED, TRUE, batch_size=100, verbose=0, return_dict=True)
+    assert logs["score"] == pytest.approx(score(TRUE, PREDICTED), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "expected"),
+    [
+        # y = .1, .2; output .11, .18 for radius, .0121, .0324 for depth; scale .5
+        ("mse", "radius", [(0.01 / 0.5) ** 2, (0.02 / 0.5) ** 2]),
+        ("mae", "radius", [0.01 / 0.5, 0.02 / 0.5]),
+        ("ariel", "radius", [2 * 0.1 * 0.01 / 0.5, 2 * 0.2 * 0.02 / 0.5]),
+        ("mse", "depth", [(0.0021 / 0.5) ** 2, (0.0076 / 0.5) ** 2]),
+        ("mae", "depth", [0.0021 / 0.5, 0.0076 / 0.5]),
+        ("ariel", "depth", [2 * 0.1 * 0.01 / 0.5, 2 * 0.2 * 0.02 / 0.5]),
+    ],
+)
+def test_losses_worked_by_hand(kind, head, expected):
+    output = np.array([[0.11], [0.18]]) if head == "radius" else np.array([[0.0121], [0.0324]])
+    loss = RadiusLoss(kind, head, 0.5)
+    received = loss.call(np.array([[0.1], [0.2]]), tf.constant(output, tf.float64))
+    np.testing.assert_allclose(received, expected, rtol=1e-6)
+    assert float(loss(np.array([[0.1], [0.2]]), output)) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_the_score_of_a_depth_head_can_always_be_climbed():
+    """At a negative depth the square root has no gradient; the loss still pulls the depth up."""
+    depth = tf.Variable([[-0.001], [0.0], [1e-7]])
+    with tf.GradientTape() as tape:
+        loss = RadiusLoss("ariel", "depth", 0.01)([[0.1], [0.1], [0.1]], depth)
+    gradient = tape.gradient(loss, depth).numpy()
+    assert np.isfinite(gradient).all()
+    assert (gradient < 0).all()
+
+
+@pytest.mark.parametrize("thing", [ArielScore("depth", name="s"), RadiusLoss("mae", "depth", [0.1, 0.2])])
+def test_configurations_survive_saving(thing):
+    config = keras.saving.serialize_keras_object(thing)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == thing.get_config()
