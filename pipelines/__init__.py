@@ -94,19 +94,28 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that writes a data set."""
-    parser.add_argument("--jobs", type=_at_least_one, default=available_cpus(), metavar="N", help="worker processes")
+    parser.add_argument("--jobs", type=at_least(1), default=available_cpus(), metavar="N", help="worker processes")
     parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
     parser.add_argument(
-        "--shard-bytes", type=_at_least_one, default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"
+        "--shard-bytes", type=at_least(1), default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"
     )
     parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
 
 
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, received {value}")
-    return value
+def at_least(low: int, high: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number from `low` on, up to `high` if that is given."""
+
+    def number(text: str) -> int:
+        bounds = f"{low} or more" if high is None else f"{low} to {high}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {bounds}, received {text!r}") from None
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"expected {bounds}, received {value}")
+        return value
+
+    return number
 
 
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
@@ -114,7 +123,7 @@ def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     size = sum(shard.bytes for shard in manifest.shards)
     print(
         f"{folder}: {len(manifest.planets)} planets, {manifest.rows} observations, "
-        f"{'with' if manifest.labelled else 'without'} targets, in {len(manifest.shards)} shards of {size / 1e6:.1f} MB"
+        f"{'with' if manifest.labelled else 'without'} targets, {len(manifest.shards)} shards, {size / 1e6:.1f} MB"
     )
     print(summary)
     if manifest.skipped:

@@ -1,0 +1,156 @@
+"""Check a data set against its manifest: every byte, every value, every fold; all faults at once.
+
+    python -m pipelines.check DATA
+
+Exit code 0 and a table when the data set is sound, 3 and the list of all faults when it is not.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pipelines
+from ariel_tf.challenge import Planet, planet_faults
+from ariel_tf.data.folds import N_FOLDS, assign_folds
+from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATISTICS_NAME, Manifest, Shard, Sums
+from ariel_tf.errors import DataError, run_command
+from ariel_tf.files import sha256
+from ariel_tf.quiet import import_tensorflow
+
+
+def manifest_faults(manifest: Manifest) -> list[str]:
+    """What is wrong with the planets and folds that a manifest lists."""
+    faults = []
+    listed = [(planet, shard) for shard in manifest.shards for planet in shard.planets]
+    seen: dict[int, Shard] = {}
+    for planet, shard in listed:
+        if planet in seen:
+            folds = f", and in two folds, {seen[planet].fold} and {shard.fold}" * (shard.fold != seen[planet].fold)
+            faults.append(f"{MANIFEST_NAME}: planet {planet:04d} stands in {seen[planet].name} and {shard.name}{folds}")
+        seen[planet] = shard
+    expected = assign_folds([*seen, *manifest.dropped], manifest.fold_seed)
+    faults += [
+        f"{MANIFEST_NAME}: planet {planet:04d} stands in fold {shard.fold}, but seed {manifest.fold_seed} puts it "
+        f"into fold {expected[planet]}"
+        for planet, shard in listed
+        if shard.fold != expected[planet]
+    ]
+    return faults
+
+
+def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list[str]:
+    """What is wrong with one shard's bytes and values; a sound record is added to `sums`."""
+    from ariel_tf.data import shards
+
+    path = folder / shard.name
+    if not path.is_file():
+        return [f"{path}: expected {len(shard.planets)} planets, found no file"]
+    faults = []
+    size = path.stat().st_size
+    if size != shard.bytes:
+        faults.append(f"{path}: expected {shard.bytes} bytes, found {size}")
+    if sha256(path) != shard.sha256:
+        faults.append(f"{path}: its sha256 is not the one in {MANIFEST_NAME}; its bytes were changed")
+    planets, rows = [], 0
+    shard_sums = Sums()
+    try:
+        for record, planet in enumerate(_planets(path, shards.read_records(path))):
+            planets.append(planet.number)
+            rows += len(planet.instances)
+            faults += [f"{path}: record {record}: {fault}" for fault in _planet_faults(planet, labelled)]
+            shard_sums.add(planet, shard.fold)
+    except DataError as error:
+        faults.append(str(error))
+    sums.merge(shard_sums)
+    if planets != shard.planets:
+        faults.append(f"{path}: expected {_listed(shard.planets)}, found {_listed(planets)}")
+    if rows != shard.rows:
+        faults.append(f"{path}: expected {shard.rows} observations, found {rows}")
+    return faults
+
+
+def _planets(path: Path, serialized: Iterator[bytes]) -> Iterator[Planet]:
+    from ariel_tf.data.records import decode
+
+    for record, content in enumerate(serialized):
+        try:
+            yield decode(content)
+        except DataError as error:
+            raise DataError(f"{path}: record {record}: {error}") from error
+
+
+def _planet_faults(planet: Planet, labelled: bool) -> list[str]:
+    faults = planet_faults(planet)
+    if planet.labelled != labelled:
+        faults.append(f"planet {planet.number:04d}: expected {'a target' if labelled else 'no target'}")
+    return faults
+
+
+def _listed(planets: list[int]) -> str:
+    shown = ", ".join(f"{planet:04d}" for planet in planets[:8])
+    return f"{len(planets)} planets{' (' * bool(shown)}{shown}{', ...' * (len(planets) > 8)}{')' * bool(shown)}"
+
+
+def check(folder: Path) -> Manifest:
+    """Read everything once.
+
+    Args:
+        folder: of the data set.
+
+    Returns:
+        its manifest.
+
+    Raises:
+        DataError: anything is wrong; lists everything that is.
+    """
+    manifest = Manifest.read(folder)
+    faults = manifest_faults(manifest)
+    import_tensorflow()
+    sums = Sums()
+    damaged = 0
+    with pipelines.Progress(manifest.rows, "observations") as progress:
+        for shard in manifest.shards:
+            found = shard_faults(folder, shard, manifest.labelled, sums)
+            faults += found
+            damaged += bool(found)
+            progress(shard.rows)
+    if not damaged and not sums.equals(manifest.sums):
+        faults.append(f"{folder / STATISTICS_NAME}: its sums are not those of the shards")
+    if faults:
+        raise DataError(
+            f"{folder}: {len(faults)} faults; copy the damaged files anew, or make the data set again", faults
+        )
+    print(table(manifest))
+    listed = {shard.name for shard in manifest.shards}
+    strangers = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
+    strangers = [name for name in strangers if name not in listed]
+    if strangers:
+        print(f"note: {len(strangers)} shards are not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
+    print(f"sound: {progress.summary}")
+    return manifest
+
+
+def table(manifest: Manifest) -> str:
+    """Planets, observations, shards and size of each fold."""
+    lines = [f"{'fold':>5} {'planets':>8} {'observations':>13} {'shards':>7} {'MB':>9}"]
+    for name, folds in [*((str(fold), [fold]) for fold in range(N_FOLDS)), ("all", range(N_FOLDS))]:
+        shards = [shard for shard in manifest.shards if shard.fold in folds]
+        planets = sum(len(shard.planets) for shard in shards)
+        rows = sum(shard.rows for shard in shards)
+        megabytes = sum(shard.bytes for shard in shards) / 1e6
+        if shards:
+            lines.append(f"{name:>5} {planets:>8} {rows:>13} {len(shards):>7} {megabytes:>9.1f}")
+    lines.append(f"{'with' if manifest.labelled else 'without'} targets; fingerprint {manifest.fingerprint[:16]}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.check", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder that convert or simulate has written")
+    arguments = parser.parse_args(argv)
+    with pipelines.stopping("stopped; nothing was found out: start again"):
+        check(arguments.data)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,193 @@
+"""Simulated planets, as challenge text files, as a data set of TFRecord shards, or both.
+
+    python -m pipelines.simulate DATA --planets 40 --spots 2 --photons 2 --seed 7
+    python -m pipelines.simulate DATA --planets 40 --test-planets 10 --format both
+
+    tfrecord   OUT/fold-*.tfrecord, OUT/manifest.json     and of the test planets, without targets, OUT/test/...
+    text       OUT/noisy_train/*.txt, OUT/params_train/*.txt        and of the test planets OUT/noisy_test/*.txt
+
+The same seed gives the same bytes, with any number of processes and after any interruption. Test planets take the
+numbers after the training planets', and their targets can be had back by simulating them as training planets.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipelines
+from ariel_tf.challenge import Key, Planet
+from ariel_tf.data.textfile import write_light_curve, write_params
+from ariel_tf.errors import UsageError, run_command
+from ariel_tf.files import read_json, write_json
+from ariel_tf.physics import simulator
+from ariel_tf.quiet import import_tensorflow
+
+MAX_PLANETS = 9999  # what AAAA can hold
+TEXT_STATE = "simulation.json"
+
+
+def make_planet(number: int, seed: int, spots: int, photons: int, labelled: bool) -> Planet:
+    """One simulated planet; a test planet without its orbit and radii."""
+    planet = simulator.simulate_planet(seed, number, spots, photons)
+    if labelled:
+        return planet
+    return dataclasses.replace(planet, orbit=planet.orbit * np.nan, radii=planet.radii * np.nan)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the test planets of a simulation, and where they go."""
+
+    numbers: range
+    labelled: bool
+    shards: Path
+    light_curves: Path
+    params: Path | None
+
+
+def parts(arguments: argparse.Namespace) -> list[Part]:
+    """Training planets 1 to N, then the test planets."""
+    out, last = arguments.out, arguments.planets
+    train = Part(range(1, last + 1), True, out, out / "noisy_train", out / "params_train")
+    test = Part(range(last + 1, last + arguments.test_planets + 1), False, out / "test", out / "noisy_test", None)
+    return [part for part in (train, test) if part.numbers]
+
+
+def simulate_shards(part: Part, arguments: argparse.Namespace) -> None:
+    """One part as a data set of TFRecord shards."""
+    import_tensorflow(start_devices=False)  # only here: it takes seconds
+    from ariel_tf.data.writer import DatasetWriter
+
+    settings = _settings(arguments)
+    rows = arguments.spots * arguments.photons
+    writer = DatasetWriter(
+        part.shards,
+        dict.fromkeys(part.numbers, rows),
+        labelled=part.labelled,
+        fold_seed=arguments.fold_seed,
+        shard_bytes=arguments.shard_bytes,
+        settings=settings,
+        overwrite=arguments.overwrite,
+    )
+    with writer:
+        pending = writer.pending
+        planets = pipelines.in_order(_maker(part, arguments), pending, arguments.jobs)
+        done = (len(part.numbers) - len(pending)) * rows
+        total = len(part.numbers) * rows
+        with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(planets):
+            for planet in planets:
+                writer.add(planet.number, planet)
+                progress(rows)
+        manifest = writer.finish({"kind": "simulated", **settings})
+    pipelines.report_dataset(part.shards, manifest, progress.summary)
+
+
+def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
+    """One part as challenge text files, written by the worker processes: each file is one worker's alone."""
+    for folder in (part.light_curves, part.params):
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+    rows = arguments.spots * arguments.photons
+    keys = [
+        [Key(number, spot + 1, photon + 1) for spot in range(arguments.spots) for photon in range(arguments.photons)]
+        for number in part.numbers
+    ]
+    write = partial(write_planet, make=_maker(part, arguments), light_curves=part.light_curves, params=part.params)
+    written = pipelines.in_order(write, keys, arguments.jobs)
+    with pipelines.Progress(len(keys) * rows, "observations") as progress, contextlib.closing(written):
+        for _ in written:
+            progress(rows)
+    print(f"{part.light_curves}: {len(keys)} planets, {len(keys) * rows} observations, as text; {progress.summary}")
+    convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
+    convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""
+    print(f"next: python -m pipelines.convert {convert} --out DATA")
+
+
+def write_planet(keys: Sequence[Key], make: Callable[[int], Planet], light_curves: Path, params: Path | None) -> None:
+    """The text files of all observations of one planet, unless an interrupted run has left them all.
+
+    A file has its name only when it is complete, so one that is there need not be written again.
+    """
+    folders = [folder for folder in (light_curves, params) if folder is not None]
+    if all((folder / f"{key.name}.txt").exists() for folder in folders for key in keys):
+        return
+    planet = make(keys[0].planet)
+    for row, key in enumerate(planet.keys):
+        write_light_curve(light_curves / f"{key.name}.txt", planet.star, planet.flux[:, row])
+        if params is not None:
+            write_params(params / f"{key.name}.txt", planet.orbit, planet.radii)
+
+
+def _maker(part: Part, arguments: argparse.Namespace) -> Callable[[int], Planet]:
+    seed, spots, photons = arguments.seed, arguments.spots, arguments.photons
+    return partial(make_planet, seed=seed, spots=spots, photons=photons, labelled=part.labelled)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("seed", "spots", "photons")
+    return {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
+
+
+def _claim_text_folder(arguments: argparse.Namespace) -> None:
+    """Leave OUT holding no text files but those of the same simulation, or refuse."""
+    state = arguments.out / TEXT_STATE
+    settings = _settings(arguments) | {"planets": arguments.planets, "test_planets": arguments.test_planets}
+    folders = [arguments.out / name for name in ("noisy_train", "params_train", "noisy_test")]
+    files = [path for folder in folders if folder.is_dir() for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
+    same = state.is_file() and read_json(state) == settings
+    if files and not same and not arguments.overwrite:
+        raise UsageError(
+            f"{arguments.out} holds text files of other planets or settings: use another folder, or --overwrite"
+        )
+    for path in files if arguments.overwrite else ():
+        path.unlink()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_json(state, settings)
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """See the module's docstring."""
+    if arguments.planets + arguments.test_planets > MAX_PLANETS:
+        total = arguments.planets + arguments.test_planets
+        raise UsageError(f"expected {MAX_PLANETS} planets at most, the numbers that AAAA can hold. Received: {total}")
+    if arguments.format in ("text", "both"):
+        _claim_text_folder(arguments)
+        for part in parts(arguments):
+            simulate_text(part, arguments)
+    if arguments.format in ("tfrecord", "both"):
+        for part in parts(arguments):
+            simulate_shards(part, arguments)
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.simulate", description=(__doc__ or "").split("\n")[0])
+    count, instances = pipelines.at_least(1), pipelines.at_least(1, 99)
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
+    parser.add_argument("--planets", type=count, default=40, metavar="N", help="training planets (default: 40)")
+    parser.add_argument("--test-planets", type=pipelines.at_least(0), default=0, metavar="N", help="(default: 0)")
+    parser.add_argument("--spots", type=instances, default=2, metavar="N", help="spot instances (default: 2)")
+    parser.add_argument("--photons", type=instances, default=2, metavar="N", help="noise instances (default: 2)")
+    parser.add_argument("--seed", type=pipelines.at_least(0), default=0, metavar="N", help="of it all (default: 0)")
+    parser.add_argument(
+        "--format", choices=("tfrecord", "text", "both"), default="tfrecord", help="(default: tfrecord)"
+    )
+    pipelines.add_dataset_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = arguments_parser().parse_args(argv)
+    with pipelines.stopping("stopped; the same command goes on with what is missing"):
+        simulate(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)
