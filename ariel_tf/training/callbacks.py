@@ -37,17 +37,21 @@ class Reseed(keras.callbacks.Callback):
 
 
 class RefuseNonFinite(keras.callbacks.Callback):
-    """Stop at the end of an epoch whose loss is NaN or infinite, before anything of it is saved."""
+    """Stop at the end of an epoch that left NaN or infinity, before anything of it is saved.
+
+    The loss alone does not tell: a ReLU can turn a NaN into 0, so dead weights may give a finite loss.
+    """
 
     def __init__(self, run: RunFolder):
         super().__init__()
         self.run = run
 
     def on_epoch_end(self, epoch, logs=None):
-        bad = [name for name, value in (logs or {}).items() if not np.isfinite(value)]
+        bad = [f"{name} is {value}" for name, value in logs.items() if not np.isfinite(value)]
+        bad += [f"{v.path} is not finite" for v in self.model.trainable_variables if not np.isfinite(v.numpy()).all()]
         if bad:
             raise NonFiniteError(
-                f"{bad[0]} is {logs[bad[0]]} in epoch {epoch + 1}; {self.run.path} holds the {epoch} epochs before it. "
+                f"{bad[0]} after epoch {epoch + 1}; {self.run.path} holds the {epoch} epochs before it. "
                 "Try a smaller --set learning_rate=..., or check the data."
             )
 

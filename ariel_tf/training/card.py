@@ -38,7 +38,8 @@ after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score 
 ![predicted against true radii](prediction.png)
 
 Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
-{scores["test_observations"]} observations, which nothing else in the training saw. 10,000 is perfect. The constant is the mean radius of the
+{scores["test_observations"]} observations, which nothing else in the training saw.
+10,000 is perfect. The constant is the mean radius of the
 training planets. Weights are 1 / (noise outside transit)^2.
 
 | | this model | constant |

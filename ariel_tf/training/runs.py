@@ -56,14 +56,18 @@ class RunFolder:
             raise UsageError(f"--run {path}: expected a new name or a run folder, found something else.")
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
-        for folder in (path, path / "checkpoints"):
-            remove_leftovers(folder)
-        if is_run:
-            self._refuse_another(configuration, fingerprint)
-        else:
-            write_json(path / "config.json", configuration)
-        self.state = self._read_state()
-        self.rows = self._read_rows()
+        try:
+            for folder in (path, path / "checkpoints"):
+                remove_leftovers(folder)
+            if is_run:
+                self._refuse_another(configuration, fingerprint)
+            else:
+                write_json(path / "config.json", configuration)
+            self.state = self._read_state()
+            self.rows = self._read_rows()
+        except BaseException:
+            self.close()
+            raise
 
     def _take_lock(self):
         lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)

@@ -31,9 +31,7 @@ class Trained:
             DataError: the model's bytes are not those that the run saved.
         """
         if not (path / "config.json").is_file() or not (path / "state.json").is_file():
-            raise UsageError(
-                f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes."
-            )
+            raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
         if sha256(path / "best.keras") != read_json(path / "state.json")["files"]["best.keras"]:
             raise DataError(f"{path / 'best.keras'}: damaged; repeat the run's command to make it anew.")
         import keras

@@ -1,0 +1,66 @@
+"""Predictions carry their keys: scores per planet, weights, and no reliance on row order."""
+
+import numpy as np
+import pytest
+
+from ariel_tf.challenge import score
+from ariel_tf.errors import NonFiniteError
+from ariel_tf.training.scoring import Predictions
+
+
+class Answering:
+    """A model that answers what the flux holds at step 0."""
+
+    class Tensor:
+        name = "flux"
+
+    inputs = (Tensor,)
+
+    def __call__(self, inputs, training):
+        return inputs["flux"][:, 0]
+
+
+def rows(answers, keys, true, scatter):
+    flux = np.repeat(np.asarray(answers, float)[:, None, None], 300, axis=1)
+    column = {name: np.asarray(value, float)[:, None] for name, value in (("radius", true), ("scatter", scatter))}
+    return {"flux": flux, "key": np.asarray(keys), **column}
+
+
+KEYS = [(1, 1, 1), (1, 1, 2), (1, 2, 1), (5, 1, 1)]
+BATCH = rows([0.1, 0.12, 0.5, 0.21], KEYS, [0.1, 0.1, 0.1, 0.2], [0.001, 0.001, 0.004, 0.004])
+
+
+def test_a_planet_s_prediction_is_the_median_of_its_rows():
+    predictions = Predictions.collect(Answering(), [BATCH])
+    planets = predictions.by_planet()
+    assert planets.keys.tolist() == [[1, 0, 0], [5, 0, 0]]
+    np.testing.assert_allclose(planets.predicted[:, 0], [0.12, 0.21])
+    # depth errors 2 x .1 x .02 = .004 and 2 x .2 x .01 = .004
+    assert predictions.scores()["planet"] == pytest.approx(6000)
+    assert predictions.scores()["observation"] == pytest.approx(score(BATCH["radius"], predictions.predicted))
+
+
+def test_weights_are_one_a_planet_from_its_mean_scatter():
+    predictions = Predictions.collect(Answering(), [BATCH])
+    expected = [1 / 0.002**2] * 3 + [1 / 0.004**2]
+    np.testing.assert_allclose(predictions.weights[:, 0], expected)
+    # weights 4 : 1 on two planets of equal error change nothing; on other errors they do
+    assert predictions.scores()["planet_weighted"] == pytest.approx(6000)
+    errors = 2 * np.array([0.1, 0.1, 0.1, 0.2]) * np.array([0, 0.02, 0.4, 0.01])
+    assert predictions.scores()["observation_weighted"] == pytest.approx(
+        1e4 - 1e6 * np.average(errors, weights=expected)
+    )
+
+
+def test_row_order_and_batches_change_nothing():
+    order = [3, 1, 0, 2]
+    shuffled = {name: values[order] for name, values in BATCH.items()}
+    parts = [{name: values[i : i + 3] for name, values in shuffled.items()} for i in (0, 3)]
+    one, other = Predictions.collect(Answering(), [BATCH]), Predictions.collect(Answering(), parts)
+    assert one.scores() == pytest.approx(other.scores())
+    np.testing.assert_array_equal(one.by_planet().predicted, other.by_planet().predicted)
+
+
+def test_a_prediction_that_is_not_finite_names_its_row():
+    with pytest.raises(NonFiniteError, match="1_1_2"):
+        Predictions.collect(Answering(), [rows([0.1, np.nan], KEYS[:2], [0.1, 0.1], [1, 1])])

@@ -1,0 +1,243 @@
+"""The front door: a whole training, resumed to the bit, stopped by Ctrl-C, refused with a sentence."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ariel_tf import evaluate, predict, train
+from ariel_tf.data.sources.simulated import SimulatedSource
+from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
+from ariel_tf.training import callbacks
+
+ROOT = Path(__file__).parent.parent
+DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
+SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
+FOUR = [*SMALL, "--epochs", "4", "--star", "all", "--optimizer", "nadam"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments):
+    train.main([*arguments])
+
+
+def table(path):
+    return list(csv.DictReader(Path(path).read_text().splitlines()))
+
+
+def weights(path):
+    """Every array of a checkpoint: weights and optimiser state."""
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return arrays
+
+
+def test_a_run_from_nothing_leaves_all_that_it_says(capsys):
+    run(*FOUR, "--run", "one")
+    printed = capsys.readouterr().out
+    assert printed.count("epoch ") >= 4
+    for name in ("config.json", "meta.json", "metrics.csv", "best.keras", "scores.json", "prediction.png", "README.md"):
+        assert Path("one", name).stat().st_size > 0
+    rows = table("one/metrics.csv")
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    scores = json.loads(Path("one/scores.json").read_text())
+    assert f"{scores['test']['planet']:.1f}" in printed
+    assert scores["best_score"] == max(float(row["val_score"]) for row in rows)
+    assert scores["best_epoch"] == 1 + np.argmax([float(row["val_score"]) for row in rows])
+    meta = json.loads(Path("one/meta.json").read_text())
+    assert meta["folds"]["test"] == {"folds": [9], "planets": 2, "observations": 6}
+    assert "http" not in Path("one/meta.json").read_text()
+
+
+def test_evaluate_and_predict_agree_with_the_training(capsys):
+    run(*FOUR, "--run", "one")
+    scores = json.loads(Path("one/scores.json").read_text())["test"]
+    evaluate.main(["one"])
+    printed = capsys.readouterr().out
+    assert f"{scores['planet']:9.1f}" in printed
+    predict.main(["one", "--data", DATA, "--out", "radii.csv"])
+    rows = [line.split(",") for line in Path("radii.csv").read_text().splitlines()]
+    assert rows[0] == ["planet", "spot", "photon", "radius_12"]
+    assert [tuple(map(int, row[:3])) for row in rows[1:]] == [(p, 1, i) for p in range(1, 21) for i in (1, 2, 3)]
+    predict.main(["one", "--data", DATA, "--out", "medians.csv", "--combine", "median"])
+    median = np.median([float(row[3]) for row in rows[1:4]])
+    assert float(table("medians.csv")[0]["radius_12"]) == pytest.approx(median, abs=1e-9)
+    with pytest.raises(UsageError, match="exists already"):
+        predict.main(["one", "--data", DATA, "--out", "radii.csv"])
+
+
+def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(monkeypatch, capsys):
+    run(*FOUR, "--run", "unbroken")
+    reseed = callbacks.Reseed.on_epoch_begin
+
+    def stop_in_the_third_epoch(self, epoch, logs=None):
+        reseed(self, epoch, logs)
+        if epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Reseed, "on_epoch_begin", stop_in_the_third_epoch)
+        with pytest.raises(Stopped, match="2 whole epochs") as stopped:
+            run(*FOUR, "--run", "stopped")
+    assert stopped.value.exit_code == 143
+    assert "python -m ariel_tf.train" in str(stopped.value)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    capsys.readouterr()
+    run(*FOUR, "--run", "stopped")
+    assert "resuming stopped after epoch 2" in capsys.readouterr().out
+    one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
+    assert one.keys() == other.keys()
+    assert any("optimizer" in name for name in one), "the optimiser's state is part of the checkpoint"
+    for name, values in one.items():
+        np.testing.assert_array_equal(other[name], values, err_msg=name)
+    unbroken, resumed = (json.loads(Path(name, "scores.json").read_text()) for name in ("unbroken", "stopped"))
+    assert unbroken == resumed
+
+
+def test_a_finished_run_is_only_told_again(capsys):
+    run(*SMALL, "--epochs", "1", "--run", "one")
+    first = capsys.readouterr().out
+    before = Path("one/best.keras").stat().st_mtime_ns
+    run(*SMALL, "--epochs", "1", "--run", "one")
+    again = capsys.readouterr().out
+    assert "training" not in again
+    assert again.splitlines()[-5:] == first.splitlines()[-5:]
+    assert Path("one/best.keras").stat().st_mtime_ns == before
+
+
+def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
+    run(*SMALL, "--epochs", "2", "--run", "one")
+    scores = Path("one/scores.json").read_text()
+    state = json.loads(Path("one/state.json").read_text())
+    Path("one/state.json").write_text(json.dumps(state | {"finished": False}))  # killed before the last commit
+    Path("one/best.keras").write_bytes(b"torn")
+    run(*SMALL, "--epochs", "2", "--run", "one")
+    assert Path("one/scores.json").read_text() == scores
+
+
+def test_early_stopping_counts_epochs_without_a_better_score():
+    run(*SMALL, "--epochs", "60", "--patience", "2", "--set", "learning_rate=0.3", "--run", "one")
+    rows = [float(row["val_score"]) for row in table("one/metrics.csv")]
+    assert len(rows) < 60
+    assert np.argmax(rows) == len(rows) - 3
+
+
+def test_a_nan_in_the_data_stops_the_training_and_keeps_the_epochs_before(monkeypatch):
+    simulate = SimulatedSource._simulate
+
+    def spoiled(self, recipe, number):
+        planet = simulate(self, recipe, number)
+        planet["flux"][:] = np.nan if self.planets[number] == 0 else planet["flux"]
+        return planet
+
+    monkeypatch.setattr(SimulatedSource, "_simulate", spoiled)
+    with pytest.raises(NonFiniteError, match=r"(nan|not finite) after epoch 1; one holds the 0 epochs"):
+        run(*SMALL, "--epochs", "2", "--run", "one")
+    assert not list(Path("one/checkpoints").glob("*.h5"))
+
+
+def test_dry_run_writes_nothing(capsys):
+    run(*SMALL, "--dry-run")
+    printed = capsys.readouterr().out
+    assert '"first": 16' in printed
+    assert '"observations": 6' in printed
+    assert os.listdir() == []
+
+
+def test_other_options_get_another_folder_and_the_same_options_the_same(capsys):
+    for arguments in (["--seed", "1"], ["--seed", "2"], ["--seed", "1"]):
+        run(*SMALL, "--epochs", "1", *arguments)
+    assert len(os.listdir("runs")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (["--data", "nowhere"], DataError, "pipelines"),
+        (["--data", "simulated:planets=9"], DataError, "with 10 planets or more"),
+        (["--set", "frist=3", "--data", DATA], UsageError, "Did you mean first"),
+        (["--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
+        (["--run", "file", "--data", DATA], UsageError, "something else"),
+        (["--config", "nowhere.json"], OSError, "nowhere.json"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, error, said):
+    Path("file").write_text("text")
+    with pytest.raises(error, match=said):
+        run(*arguments)
+
+
+def test_a_run_of_another_configuration_is_refused():
+    run(*SMALL, "--epochs", "1", "--run", "one")
+    with pytest.raises(UsageError, match="epochs: 1 there, 2 now"):
+        run(*SMALL, "--epochs", "2", "--run", "one")
+
+
+def test_evaluate_refuses_what_is_no_run_and_a_damaged_model():
+    with pytest.raises(UsageError, match="expected a run folder"):
+        evaluate.main(["nowhere"])
+    run(*SMALL, "--epochs", "1", "--run", "one")
+    Path("one/best.keras").write_bytes(b"torn")
+    with pytest.raises(ArielError, match="damaged"):
+        evaluate.main(["one"])
+
+
+def test_tensorboard_holds_scalars_hyper_parameters_and_a_picture():
+    run(*SMALL, "--epochs", "2", "--run", "one")
+    tags = {}
+    for path in Path("one/tensorboard").rglob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                tags.setdefault(path.parent.name, set()).add(value.tag)
+    assert {"loss", "score", "learning_rate", "observations_per_second"} <= tags["train"]
+    assert {"loss", "score", "validation", "test", "_hparams_/session_start_info"} <= tags["validation"]
+
+
+def command(*arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return [sys.executable, "-m", "ariel_tf.train", *arguments], {"cwd": cwd, "env": environment, "text": True}
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    arguments, options = command(*SMALL, "--epochs", "2000", "--patience", "0", "--run", "one", cwd=tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(arguments, **options, **pipes) as process:
+        for line in process.stdout:
+            if line.startswith("epoch    2/2000"):
+                process.send_signal(signal.SIGINT)
+                break
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on, repeat the command:\n  python -m ariel_tf.train" in errors
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "one/state.json").read_text())["epoch"] >= 2
+
+
+def test_a_mistake_reaches_the_user_as_one_line_and_exit_code_2(tmp_path):
+    arguments, options = command("--wavelength", "55", cwd=tmp_path)
+    answer = subprocess.run(arguments, capture_output=True, check=False, **options)
+    assert answer.returncode == 2
+    assert answer.stderr == "error: --wavelength: expected a whole number in 0-54. Received: 55\n"
+
+
+def test_help_lists_groups_and_models_list(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    printed = capsys.readouterr().out
+    for group in ("what to train", "data", "what the model sees", "how it learns", "where it goes"):
+        assert f"\n{group}:" in printed
+    run("--list-models")
+    assert "squid       Dense 30-125-250-125-30" in capsys.readouterr().out
