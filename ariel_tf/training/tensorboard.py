@@ -37,8 +37,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         self.training = tf.summary.create_file_writer(str(folder / "train"))
         self.validation = tf.summary.create_file_writer(str(folder / "validation"))
         if not run.resumed:
+            # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
             with self.validation.as_default():
-                hparams.hparams_config(hparams=[], metrics=[hparams.Metric(SCORE, display_name="validation score")])
                 hparams.hparams(hyper_parameters(configuration), trial_id=run.path.name)
 
     def on_epoch_end(self, epoch, logs=None):
