@@ -3,8 +3,8 @@
     python -m benchmarks.simulator_against_real [REAL_DIR] --seeds 8 --picture docs/simulator_against_real.png
 
 REAL_DIR holds `statistics/` (flux_mean.txt, flux_std.txt over all 125,600 files; targets of the 2019 edition) and
-a few real files; default: the environment's ARIEL_REAL_DATA, else ../shared/real. Several seeds give several
-simulated sets of as many planets as the real one: their scatter is the sampling error that the real set has too.
+a few real files; default: the environment's ARIEL_REAL_DATA, else ../shared/real beside the repository. Several
+seeds give several sets of as many planets as the real one: their scatter is the sampling error of the real set too.
 """
 
 import argparse
@@ -205,7 +205,7 @@ def draw(real: Population, sets: list[Population], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("ARIEL_REAL_DATA", "../shared/real")
+    default = os.environ.get("ARIEL_REAL_DATA", Path(__file__).parents[1] / "../shared/real")
     parser.add_argument("real", nargs="?", type=Path, default=Path(default))
     parser.add_argument("--planets", type=int, default=1256, help="in each simulated set (default: as many as real)")
     parser.add_argument("--seeds", type=int, default=4, help="simulated sets")

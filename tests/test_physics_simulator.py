@@ -1,14 +1,20 @@
 """The simulator as a whole: reproducible, sound, and physical."""
 
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ariel_tf.challenge import OUT_OF_TRANSIT, STAR_NAMES, WAVELENGTHS_UM, planet_faults
 from ariel_tf.errors import UsageError
 from ariel_tf.physics import detector, spots, stars
-from ariel_tf.physics.simulator import Priors, clean_curves, draw_system, simulate_planet
+from ariel_tf.physics.simulator import VERSION, Priors, clean_curves, draw_system, simulate_planet
 from ariel_tf.physics.transit import stellar_flux
 
+ROOT = Path(__file__).parents[1]
 PRIORS = Priors()
 QUIET_STARS = Priors(spot_fill_median=1e-9)
 
@@ -38,6 +44,25 @@ def test_same_arguments_same_bytes_in_any_order():
     for one, other in zip(forward, backward, strict=True):
         for name in ("flux", "star", "orbit", "radii", "instances", "scatter", "white"):
             assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+
+
+def test_another_process_makes_the_same_bytes():
+    program = (
+        "import hashlib; from ariel_tf.physics.simulator import simulate_planet;"
+        "print(hashlib.sha256(simulate_planet(7, 1, 2, 2).flux.tobytes()).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert other.stdout.strip() == hashlib.sha256(simulate_planet(7, 1, 2, 2).flux.tobytes()).hexdigest()
+
+
+def test_another_output_has_another_version():
+    """When this fails, the simulator's output has changed: raise VERSION, then write the new values here."""
+    planet = simulate_planet(0, 0, 1, 1)
+    found = [*planet.star[[0, 4, 5]], planet.radii[0], planet.radii[54], *planet.flux[5, 0, [0, 100, 148]]]
+    np.testing.assert_allclose(
+        found, [4542.26, 12.013, 3.75215837, 0.147437416, 0.150838078, 0.502865076, 0.975715339, 0.976568639], rtol=1e-6
+    )
+    assert VERSION == 2
 
 
 def test_another_seed_or_number_is_another_planet():
