@@ -47,11 +47,12 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs:
         yield from map(function, items)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow's threads may hang
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_signals_to_the_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         waiting: collections.deque[Future[_Result]] = collections.deque()
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                with _without_ctrl_c():
+                    waiting.append(pool.submit(function, item))
                 if len(waiting) > _LOOK_AHEAD * jobs:
                     yield waiting.popleft().result()
             while waiting:
@@ -62,13 +63,26 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs:
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_signals_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back, here for a moment, in processes started meanwhile for good: the parent tells them to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def available_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Signal(KeyboardInterrupt):
+    """A signal that came in: like Ctrl-C no `Exception`, which some library might swallow on the way."""
+
+    def __init__(self, number: int):
+        self.number = number
 
 
 @contextlib.contextmanager
@@ -77,7 +91,7 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
 
     def stop(number: int, _) -> None:
         restore()
-        raise Stopped(how_to_go_on, number)
+        raise _Signal(number)
 
     def restore() -> None:
         for number, handler in before.items():
@@ -88,6 +102,8 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
         signal.signal(number, stop)
     try:
         yield
+    except _Signal as received:
+        raise Stopped(how_to_go_on, received.number) from None
     finally:
         restore()
 

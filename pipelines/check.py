@@ -87,8 +87,9 @@ def _planet_faults(planet: Planet, labelled: bool) -> list[str]:
 
 
 def _listed(planets: list[int]) -> str:
-    shown = ", ".join(f"{planet:04d}" for planet in planets[:8])
-    return f"{len(planets)} planets{' (' * bool(shown)}{shown}{', ...' * (len(planets) > 8)}{')' * bool(shown)}"
+    count = f"{len(planets)} planet{'s' * (len(planets) != 1)}"
+    shown = ", ".join(f"{planet:04d}" for planet in planets[:8]) + ", ..." * (len(planets) > 8)
+    return f"{count} ({shown})" if planets else count
 
 
 def check(folder: Path) -> Manifest:
@@ -117,15 +118,15 @@ def check(folder: Path) -> Manifest:
     if not damaged and not sums.equals(manifest.sums):
         faults.append(f"{folder / STATISTICS_NAME}: its sums are not those of the shards")
     if faults:
-        raise DataError(
-            f"{folder}: {len(faults)} faults; copy the damaged files anew, or make the data set again", faults
-        )
+        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
     print(table(manifest))
     listed = {shard.name for shard in manifest.shards}
     strangers = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
     strangers = [name for name in strangers if name not in listed]
     if strangers:
-        print(f"note: {len(strangers)} shards are not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
+        count = "1 shard is" if len(strangers) == 1 else f"{len(strangers)} shards are"
+        print(f"note: {count} not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
     print(f"sound: {progress.summary}")
     return manifest
 

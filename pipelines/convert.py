@@ -225,9 +225,9 @@ def convert(arguments: argparse.Namespace) -> None:
         summary = _read_all(tasks, writer, arguments)
         all_faults = [*map(str, faults), *writer.faults]
         if writer.faults or (faults and not arguments.skip_bad):
+            found = "1 fault was" if len(all_faults) == 1 else f"{len(all_faults)} faults were"
             raise DataError(
-                f"{len(all_faults)} faults were found, so no data set was written: mend or remove these files, or add "
-                "--skip-bad to leave them out",
+                f"{found} found, so no data set was written: mend or remove these files, or add --skip-bad",
                 all_faults,
             )
         source = {"kind": "challenge text files", "light_curves": str(arguments.light_curves)}

@@ -1,0 +1,371 @@
+"""Converting text files: equality with np.loadtxt, resumption, and a sentence for each fault across files."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES, Planet
+from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.records import decode
+from ariel_tf.data.shards import read_records
+from ariel_tf.data.textfile import write_light_curve, write_params
+from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
+from pipelines import check, convert, in_order
+
+ROOT = Path(__file__).parents[1]
+NUMBERS = (1, 2, 40, 1234)
+
+
+def write_planet(folder: Path, planet: Planet) -> None:
+    """As the challenge lays them out, but nested a folder deeper, as some archives unpack."""
+    for kind in ("noisy_train/archive", "params_train"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for row, key in enumerate(planet.keys):
+        write_light_curve(folder / f"noisy_train/archive/{key.name}.txt", planet.star, planet.flux[:, row])
+        write_params(folder / f"params_train/{key.name}.txt", planet.orbit, planet.radii)
+
+
+@pytest.fixture
+def text(tmp_path, make_planet) -> Path:
+    """A folder of four planets with two observations each."""
+    for number in NUMBERS:
+        write_planet(tmp_path / "text", make_planet(number))
+    return tmp_path / "text"
+
+
+def run(text: Path, out: Path, *options: str, params: bool = True) -> Manifest:
+    targets = ["--params", f"{text}/params_train"] if params else []
+    convert.main(["--light-curves", f"{text}/noisy_train", *targets, "--out", str(out), "--jobs", "1", *options])
+    return Manifest.read(out)
+
+
+def faults(text: Path, out: Path) -> list[str]:
+    """What convert refuses; it must not have left a manifest."""
+    with pytest.raises(DataError) as caught:
+        run(text, out)
+    assert not (out / "manifest.json").exists()
+    assert caught.value.exit_code == 3
+    return [fault.replace(f"{text}/", "") for fault in caught.value.faults]
+
+
+def planets(out: Path) -> dict[int, Planet]:
+    read = [decode(r) for shard in Manifest.read(out).shards for r in read_records(out / shard.name)]
+    return {planet.number: planet for planet in read}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def light_curve(text: Path, name: str) -> Path:
+    return text / f"noisy_train/archive/{name}.txt"
+
+
+def assert_equals_loadtxt(planet: Planet, path: Path, params: Path | None) -> None:
+    """By the slow road: np.loadtxt, and the headers by hand."""
+
+    def headers(lines: list[str]) -> dict[str, float]:
+        return {name: float(value) for name, value in (line[2:].split(": ") for line in lines)}
+
+    row = [key.name for key in planet.keys].index(path.stem)
+    assert planet.flux[:, row].tobytes() == np.loadtxt(path).astype(np.float32).tobytes()
+    star = headers(path.read_text().splitlines()[:6])
+    assert planet.star.tolist() == [star[name] for name in STAR_NAMES]
+    if params is None:
+        assert np.isnan(planet.radii).all()
+    else:
+        assert planet.radii.tobytes() == np.loadtxt(params).tobytes()
+        orbit = headers(params.read_text().splitlines()[:2])
+        assert planet.orbit.tolist() == [orbit[parameter.name] for parameter in ORBIT_PARAMETERS]
+
+
+def test_convert_equals_loadtxt_and_passes_check(text, tmp_path, capsys):
+    out = tmp_path / "out"
+    manifest = run(text, out)
+    assert manifest.planets == assign_folds(NUMBERS, 0)
+    assert manifest.rows == 8
+    assert manifest.labelled
+    printed = capsys.readouterr().out
+    assert f"{out}: 4 planets, 8 observations, with targets, 4 shards, 0.5 MB" in printed
+    assert f"python -m ariel_tf.train --data {out}" in printed
+    for planet in planets(out).values():
+        for key in planet.keys:
+            assert_equals_loadtxt(planet, light_curve(text, key.name), text / f"params_train/{key.name}.txt")
+    check.main([str(out)])
+
+
+def test_real_files_convert_and_pass_check(real_data, tmp_path):
+    train, test = tmp_path / "train", tmp_path / "test"
+    convert.main(
+        [f"--light-curves={real_data}/noisy_train", f"--params={real_data}/params_train", f"--out={train}", "--jobs=1"]
+    )
+    convert.main([f"--light-curves={real_data}/noisy_test", f"--out={test}", "--jobs=1"])
+    for folder, kind in ((train, "train"), (test, "test")):
+        check.main([str(folder)])
+        for planet in planets(folder).values():
+            name = planet.keys[0].name
+            params = real_data / f"params_train/{name}.txt" if kind == "train" else None
+            assert_equals_loadtxt(planet, real_data / f"noisy_{kind}/{name}.txt", params)
+    assert Manifest.read(train).planets.keys() == {52, 100}
+
+
+def test_a_test_set_has_no_targets(text, tmp_path):
+    manifest = run(text, tmp_path / "out", params=False)
+    assert not manifest.labelled
+    assert all(not planet.labelled for planet in planets(tmp_path / "out").values())
+    assert manifest.sums.choose(range(10))["radius"].count == 0
+
+
+def test_observations_and_params_files_may_be_missing(text, tmp_path):
+    light_curve(text, "0001_01_01").unlink()
+    (text / "params_train/0002_01_01.txt").unlink()
+    for path in (text / "noisy_train/archive").glob("1234_*"):
+        path.unlink()
+    manifest = run(text, tmp_path / "out")
+    assert manifest.rows == 5
+    assert manifest.planets.keys() == {1, 2, 40}
+
+
+def test_processes_change_nothing(text, tmp_path):
+    run(text, tmp_path / "one")
+    run(text, tmp_path / "two", "--jobs", "2")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_an_interrupted_run_goes_on_with_the_missing_planets(text, tmp_path, monkeypatch):
+    run(text, tmp_path / "unbroken", "--shard-bytes", "1000")
+    real, seen = convert.read_planet, []
+
+    def interrupted(files, skip_bad):
+        seen.append(files.number)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(files, skip_bad)
+
+    monkeypatch.setattr(convert, "read_planet", interrupted)
+    with pytest.raises(Stopped, match="the same command goes on") as caught:
+        run(text, tmp_path / "out", "--shard-bytes", "1000")
+    assert caught.value.exit_code == 143
+    seen.extend([0] * 10)
+    run(text, tmp_path / "out", "--shard-bytes", "1000")
+    assert len(seen) == 3 + 10 + 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_all_faults_are_listed_at_once(text, tmp_path):
+    light_curve(text, "0001_01_01").write_bytes(b"")
+    light_curve(text, "0040_01_02").write_bytes(light_curve(text, "0040_01_02").read_bytes()[:100_000])
+    (text / "noisy_train/archive/52_1_1.txt").touch()
+    (text / "params_train/readme.pdf").touch()
+    (text / "noisy_train/.DS_Store").touch()
+    found = faults(text, tmp_path / "out")
+    assert sorted(fault.split(": ")[0] for fault in found) == [
+        "noisy_train/archive/0001_01_01.txt",
+        "noisy_train/archive/0040_01_02.txt",
+        "noisy_train/archive/52_1_1.txt",
+        "params_train/readme.pdf",
+    ]
+    assert any("0001_01_01.txt: is empty" in fault for fault in found)
+    assert any("52_1_1.txt: expected a file name like 0052_01_10.txt" in fault for fault in found)
+
+
+def test_skip_bad_goes_on_from_there_and_leaves_them_on_record(text, tmp_path):
+    light_curve(text, "0001_01_01").write_bytes(b"")
+    for name in ("0040_01_01", "0040_01_02"):
+        light_curve(text, name).write_bytes(b"\x1f\x8b")
+    (text / "noisy_train/notes.txt").touch()
+    faults(text, tmp_path / "out")
+    manifest = run(text, tmp_path / "out", "--skip-bad")
+    assert manifest.planets.keys() == {1, 2, 1234}
+    assert manifest.dropped == [40]
+    assert manifest.rows == 5
+    assert sorted(Path(entry["file"]).name for entry in manifest.skipped) == [
+        "0001_01_01.txt", "0040_01_01.txt", "0040_01_02.txt", "notes.txt"
+    ]  # fmt: skip
+    assert {"file": str(light_curve(text, "0001_01_01")), "fault": "is empty"} in manifest.skipped
+    check.main([str(tmp_path / "out")])
+
+
+def test_two_targets_of_one_planet(text, tmp_path, make_planet):
+    planet = make_planet(2)
+    radii = planet.radii.copy()
+    radii[7] += 1e-9
+    write_params(text / "params_train/0002_01_02.txt", planet.orbit, radii)
+    (fault,) = faults(text, tmp_path / "out")
+    assert re.fullmatch(
+        r"params_train/0002_01_02.txt: the relative radius at wavelength 7 is 0\.\d+, but 0\.\d+ in "
+        r"params_train/0002_01_01.txt, a file of the same planet",
+        fault,
+    )
+    assert run(text, tmp_path / "out", "--skip-bad").dropped == [2]
+
+
+def test_two_stellar_headers_of_one_planet(text, tmp_path, make_planet):
+    planet = make_planet(2)
+    star = planet.star.copy()
+    star[4] = 9.99
+    write_light_curve(light_curve(text, "0002_01_02"), star, planet.flux[:, 1])
+    (fault,) = faults(text, tmp_path / "out")
+    assert fault.startswith("noisy_train/archive/0002_01_02.txt: star_k_mag is 9.99, but ")
+    assert run(text, tmp_path / "out", "--skip-bad").dropped == [2]
+
+
+def test_light_curves_without_params(text, tmp_path):
+    for path in (text / "params_train").glob("0002_*"):
+        path.unlink()
+    (fault,) = faults(text, tmp_path / "out")
+    assert fault.startswith("noisy_train/archive/0002_01_01.txt: planet 0002 has light curves, but no file in the")
+    manifest = run(text, tmp_path / "out", "--skip-bad", "--overwrite")
+    assert manifest.planets.keys() == {1, 40, 1234}
+    assert len(manifest.skipped) == 1
+
+
+def test_the_same_key_twice_in_nested_folders(text, tmp_path):
+    shutil.copytree(text / "noisy_train/archive", text / "noisy_train/copy", ignore=lambda _, names: [
+        name for name in names if not name.startswith("0001_01_02")
+    ])  # fmt: skip
+    (fault,) = faults(text, tmp_path / "out")
+    assert fault == (
+        "noisy_train/copy/0001_01_02.txt: the same observation also lies in noisy_train/archive/0001_01_02.txt"
+    )
+    assert run(text, tmp_path / "out", "--skip-bad", "--overwrite").rows == 7
+
+
+def test_a_params_file_with_a_radius_outside_the_bounds(text, tmp_path):
+    path = text / "params_train/0001_01_01.txt"
+    path.write_bytes(re.sub(rb"\n0\.\d+", b"\n1.5", path.read_bytes()))
+    (fault,) = faults(text, tmp_path / "out")
+    assert fault == (
+        "params_train/0001_01_01.txt: row 1 (line 3), column 1: relative radius is 1.5, expected within (0, 1]"
+    )
+
+
+def test_an_empty_folder(tmp_path):
+    for kind in ("noisy_train", "params_train"):
+        (tmp_path / "text" / kind).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"noisy_train: expected light curves with targets AAAA_BB_CC.txt, found none"):
+        run(tmp_path / "text", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_light_curves_and_params_swapped(text, tmp_path):
+    with pytest.raises(DataError) as caught:
+        convert.main(
+            [f"--light-curves={text}/params_train", f"--params={text}/noisy_train", f"--out={tmp_path}/o", "--jobs=1"]
+        )
+    assert len(caught.value.faults) == 16
+    assert "expected the header '# star_temp: <number>', found '# sma: " in caught.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--light-curves=nowhere", "--out=out"], "--light-curves: expected a folder of challenge text files"),
+        (["--light-curves={text}/noisy_train", "--params=nowhere", "--out=out"], "--params: expected a folder"),
+        (["--light-curves={text}/noisy_train", "--out={text}/noisy_train/out"], "lies inside --light-curves"),
+    ],
+)
+def test_folders_that_do_not_fit_are_usage_errors(text, options, fault):
+    with pytest.raises(UsageError, match=fault):
+        convert.main([option.format(text=text) for option in options])
+
+
+def test_an_output_folder_that_cannot_be_made(text, tmp_path):
+    (tmp_path / "file").touch()  # not even root can make a folder in a file
+    with pytest.raises(OSError, match="file"):
+        run(text, tmp_path / "file/out")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_permission_stops_the_run(text, tmp_path):
+    light_curve(text, "0001_01_01").chmod(0)
+    with pytest.raises(PermissionError):
+        run(text, tmp_path / "out")
+
+
+def test_a_killed_worker_is_one_sentence():
+    with pytest.raises(ArielError, match="use fewer --jobs"):
+        list(in_order(os._exit, [1, 1], jobs=2))
+
+
+def command(*arguments: object, **options) -> subprocess.Popen:
+    program = [sys.executable, "-m", "pipelines.convert", *map(str, arguments)]
+    return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_help_and_argument_errors_are_quick_and_import_no_tensorflow():
+    program = (
+        "import sys\nfrom pipelines import convert, check, simulate\n"
+        "for name in (convert, check, simulate):\n"
+        "    for arguments in (['--help'], ['--no-such']):\n"
+        "        try: name.main(arguments)\n"
+        "        except SystemExit as end: print(end.code, file=sys.stderr)\n"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules], file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = ran.stderr.splitlines()
+    assert [line for line in lines if line in ("0", "2")] == ["0", "2"] * 3
+    assert lines[-1] == "[]"
+
+
+def test_refused_data_and_a_full_disk_show_no_traceback(text, tmp_path):
+    where = (f"--light-curves={text}/noisy_train", f"--params={text}/params_train", "--jobs=1")
+    full = command(*where, f"--out={tmp_path}/full", preexec_fn=lambda: limit_file_size(100_000))
+    _, full_says = full.communicate()
+    light_curve(text, "0001_01_01").write_bytes(b"")
+    refused = command(*where, f"--out={tmp_path}/out")
+    _, refused_says = refused.communicate()
+    assert (full.returncode, refused.returncode) == (1, 3)
+    assert refused_says.splitlines()[-2:] == [
+        f"  {light_curve(text, '0001_01_01')}: is empty",
+        "error: 1 fault was found, so no data set was written: mend or remove these files, or add --skip-bad",
+    ]
+    assert full_says.splitlines()[-1].startswith("error: ")
+    assert f"{tmp_path}/full/fold-" in full_says.splitlines()[-1]
+    assert "Traceback" not in refused_says + full_says
+    assert not list((tmp_path / "full").glob("*.tfrecord"))
+
+
+def limit_file_size(size: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_ctrl_c_stops_workers_and_says_how_to_go_on(text, tmp_path):
+    path = light_curve(text, "1234_01_02")
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)  # a worker that opens it waits for us
+    process = command(
+        f"--light-curves={text}/noisy_train", f"--params={text}/params_train", f"--out={tmp_path}/out", "--jobs=2",
+        "--shard-bytes=1", start_new_session=True,
+    )  # fmt: skip
+    pipe = None
+    while pipe is None:
+        assert process.poll() is None
+        time.sleep(0.01)
+        with contextlib.suppress(OSError):  # nobody reads yet
+            pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and the workers
+    time.sleep(0.2)
+    os.close(pipe)
+    _, says = process.communicate()
+    assert process.returncode == 130, says
+    assert says.splitlines()[-1] == "stopped; the same command goes on after the shards that are complete"
+    assert "Traceback" not in says
+    path.unlink()
+    path.write_bytes(content)
+    run(text, tmp_path / "out", "--shard-bytes=1")
+    run(text, tmp_path / "unbroken", "--shard-bytes=1")
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
