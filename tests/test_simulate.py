@@ -1,0 +1,155 @@
+"""Simulated data sets: the same seed gives the same bytes, by every road."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.records import decode
+from ariel_tf.data.shards import read_records
+from ariel_tf.data.textfile import read_light_curve, read_params
+from ariel_tf.errors import UsageError
+from ariel_tf.physics import simulator
+from pipelines import check, convert, simulate
+
+
+def run(out: Path, *options: str) -> None:
+    simulate.main([str(out), "--planets=3", "--spots=1", "--photons=2", "--seed=7", "--jobs=1", *options])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Path:
+    """Both formats, with a test planet."""
+    out = tmp_path_factory.mktemp("simulated") / "both"
+    run(out, "--format=both", "--test-planets=1")
+    return out
+
+
+def test_the_planets_are_the_simulators(both):
+    manifest = Manifest.read(both)
+    assert manifest.planets.keys() == {1, 2, 3}
+    assert manifest.source == {
+        "kind": "simulated",
+        "simulator_version": simulator.VERSION,
+        "seed": 7,
+        "spots": 1,
+        "photons": 2,
+    }
+    for shard in manifest.shards:
+        for record in read_records(both / shard.name):
+            planet = decode(record)
+            expected = simulator.simulate_planet(7, planet.number, 1, 2)
+            assert planet.flux.tobytes() == expected.flux.tobytes()
+            assert planet.radii.tobytes() == expected.radii.tobytes()
+    check.main([str(both)])
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(both, tmp_path):
+    run(tmp_path, "--format=both", "--test-planets=1", "--jobs=2")
+    assert contents(tmp_path) == contents(both)
+
+
+def test_another_seed_gives_other_planets(both, tmp_path):
+    run(tmp_path, "--seed=8")
+    assert Manifest.read(tmp_path).fingerprint != Manifest.read(both).fingerprint
+
+
+def test_text_converts_to_the_very_shards(both, tmp_path):
+    train, test = tmp_path / "train", tmp_path / "test"
+    where = [f"--light-curves={both}/noisy_train", f"--params={both}/params_train"]
+    convert.main([*where, f"--out={train}", "--jobs=1"])
+    convert.main([f"--light-curves={both}/noisy_test", f"--out={test}", "--jobs=1"])
+    assert Manifest.read(train).fingerprint == Manifest.read(both).fingerprint
+    assert Manifest.read(test).fingerprint == Manifest.read(both / "test").fingerprint
+
+
+def test_test_planets_are_others_and_unlabelled(both):
+    manifest = Manifest.read(both / "test")
+    assert manifest.planets.keys() == {4}
+    assert not manifest.labelled
+    planet = decode(next(read_records(both / "test" / manifest.shards[0].name)))
+    assert np.isnan(planet.radii).all()
+    assert np.isnan(planet.orbit).all()
+    assert planet.flux.tobytes() == simulator.simulate_planet(7, 4, 1, 2).flux.tobytes()
+    check.main([str(both / "test")])
+
+
+def test_text_has_the_challenge_layout(both):
+    names = [f"{planet:04d}_01_{photon:02d}.txt" for planet in (1, 2, 3) for photon in (1, 2)]
+    assert sorted(path.name for path in (both / "noisy_train").iterdir()) == names
+    assert sorted(path.name for path in (both / "params_train").iterdir()) == names
+    assert sorted(path.name for path in (both / "noisy_test").iterdir()) == ["0004_01_01.txt", "0004_01_02.txt"]
+    planet = simulator.simulate_planet(7, 2, 1, 2)
+    star, flux = read_light_curve(both / "noisy_train/0002_01_02.txt")
+    assert star.tobytes() == planet.star.tobytes()
+    assert flux.tobytes() == planet.flux[:, 1].astype(np.float64).tobytes()
+    orbit, radii = read_params(both / "params_train/0002_01_01.txt")
+    assert orbit.tobytes() == planet.orbit.tobytes()
+    assert radii.tobytes() == planet.radii.tobytes()
+
+
+def test_interrupted_text_goes_on_with_the_missing_planets(both, tmp_path, monkeypatch):
+    real, made = simulate.make_planet, []
+
+    def make(number, **settings):
+        if number in made or len(made) < 2:
+            made.append(number)
+            return real(number, **settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "make_planet", make)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "--format=text")
+    assert made == [1, 2]
+    made[:] = [3]
+    run(tmp_path, "--format=text")
+    assert made == [3, 3]
+    for kind in ("noisy_train", "params_train"):
+        assert contents(tmp_path / kind) == contents(both / kind)
+
+
+def test_interrupted_shards_are_not_continued_with_another_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulate, "make_planet", None)
+    with pytest.raises(TypeError):
+        run(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="unfinished data set of other files or settings"):
+        run(tmp_path, "--seed=8")
+    run(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["text", "tfrecord"])
+def test_what_lies_there_is_kept_unless_overwritten(tmp_path, kind):
+    run(tmp_path, f"--format={kind}")
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(tmp_path, f"--format={kind}", "--seed=8")
+    assert contents(tmp_path) == before
+    run(tmp_path, f"--format={kind}", "--seed=8", "--overwrite", "--planets=2")
+    assert contents(tmp_path).keys() < before.keys()
+
+
+def test_more_planets_than_file_names_is_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match=r"9999 planets at most.*Received: 10009"):
+        run(tmp_path / "out", "--planets=9999", "--test-planets=10", "--format=text")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--planets=0", "--photons=100", "--spots=x", "--seed=-1", "--format=csv"])
+def test_impossible_options_are_usage_errors(tmp_path, option, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(tmp_path, option)
+    assert end.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    for kind in ("text", "tfrecord"):
+        with pytest.raises(OSError, match="file"):
+            run(tmp_path / "file/out", f"--format={kind}")
