@@ -18,9 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.evaluate", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
     parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the run's)")
-    parser.add_argument(
-        "--folds", help="like 8,9 or all (default: the run's test folds; with --data all)"
-    )
+    parser.add_argument("--folds", help="like 8,9 or all (default: the run's test folds; with --data all)")
     options = parser.parse_args(arguments)
     folds = parse_folds(options.folds) if options.folds else None
     evaluate(options.run, options.data, folds)
@@ -52,23 +50,26 @@ def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> Non
     import_tensorflow()
     from ariel_tf.data import dataset
     from ariel_tf.data.sources import open_source
+    from ariel_tf.rows import choice_of, predicted_batch
     from ariel_tf.training import card
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.trained import Trained
 
     trained = Trained.load(path)
-    source = open_source(data or trained.configuration["data"], trained.wavelengths)
+    config = trained.options
+    source = open_source(data or config.data, config.seen)
     if not source.labelled:
         raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
     if folds is None:
-        folds = tuple(range(N_FOLDS)) if data else tuple(trained.configuration["test_folds"])
-    batches = dataset.evaluation_batches(source, dataset.Choice(folds, trained.wavelengths))
+        folds = tuple(range(N_FOLDS)) if data else config.test_folds
+    choice = choice_of(config, folds)
+    batches = dataset.evaluation_batches(source, choice, predicted_batch(choice))
     predictions = Predictions.collect(trained.model, batches)
     planets = predictions.by_planet()
     print(f"{path} on {len(planets.keys)} planets, {len(predictions.keys)} observations of {source.description}")
     for name, value in predictions.scores().items():
         print(f"  {card.LABELS[name]:46s}{value:9.1f}")
-    print_planets(planets, trained.wavelengths)
+    print_planets(planets, config.targets)
 
 
 def print_planets(planets, wavelengths: Sequence[int]) -> None:

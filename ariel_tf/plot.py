@@ -100,7 +100,8 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
 
     source = open_source(data, wavelengths)
     fold = source.planets.get(key.planet)
-    batches = [] if fold is None else dataset.evaluation_batches(source, dataset.Choice((fold,), tuple(wavelengths)))
+    choice = dataset.Choice((fold or 0,), tuple(wavelengths), tuple(wavelengths))
+    batches = [] if fold is None else dataset.evaluation_batches(source, choice)
     for rows in batches:
         for row in np.flatnonzero((rows["key"] == list(key)).all(axis=1)):
             flux = np.full((N_WAVELENGTHS, N_STEPS), np.nan)

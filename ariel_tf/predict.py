@@ -41,16 +41,19 @@ def predict(path: Path, data: str, out: Path, combine: bool) -> None:
     import_tensorflow()
     from ariel_tf.data import dataset
     from ariel_tf.data.sources import open_source
+    from ariel_tf.rows import choice_of, predicted_batch
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.trained import Trained
 
     trained = Trained.load(path)
-    source = open_source(data, trained.wavelengths)
-    choice = dataset.Choice(tuple(range(N_FOLDS)), trained.wavelengths)
-    predictions = Predictions.collect(trained.model, dataset.evaluation_batches(source, choice))
+    config = trained.options
+    source = open_source(data, config.seen)
+    choice = choice_of(config, range(N_FOLDS))
+    batches = dataset.evaluation_batches(source, choice, predicted_batch(choice))
+    predictions = Predictions.collect(trained.model, batches)
     if combine:
         predictions = predictions.by_planet()
-    write_text(out, as_csv(predictions, trained.wavelengths))
+    write_text(out, as_csv(predictions, config.targets))
     outside = int(((predictions.predicted <= 0) | (predictions.predicted > 1)).sum())
     print(f"{len(predictions.keys)} rows in {out}" + (f"; {outside} values lie outside (0, 1]" if outside else ""))
 

@@ -22,7 +22,7 @@ from ariel_tf.errors import DataError, run_command
 from ariel_tf.files import write_json, write_text
 from ariel_tf.models import registry
 from ariel_tf.training import card, configuration
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.configuration import JOINT, Configuration
 from ariel_tf.training.runs import RunFolder
 
 DEFAULT_DATA = Path("data")
@@ -81,12 +81,13 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
     import_tensorflow()
     from ariel_tf.data.sources import open_source
     from ariel_tf.models.builder import build
+    from ariel_tf.rows import Rows
     from ariel_tf.training.metadata import collect
 
-    source = open_source(config.data, [config.wavelength])
+    source = open_source(config.data, config.seen)
     check_folds(source, config)
-    statistics = source.statistics(config.train_folds)
-    built = build(config, statistics)
+    rows = Rows(source, config)
+    built = build(config, rows.statistics)
     resolved = config.as_json() | {"data": source.description, "settings": built.settings}
     path = path or default_path(resolved)
     if dry:
@@ -95,8 +96,8 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
     with RunFolder(path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
             write_json(path / "meta.json", collect() | data_facts(source, config) | {"command": command})
-            print(f"training {config.model} at wavelength {config.wavelength} in {path}", flush=True)
-            fit_and_score(run, source, built, config, command, float(statistics["radius"].mean[config.wavelength]))
+            print(f"training {config.model}, {config.what}, in {path}", flush=True)
+            fit_and_score(run, rows, built, config, command)
         report(run, config)
 
 
@@ -127,7 +128,10 @@ def data_facts(source, config: Configuration) -> dict[str, Any]:
 def default_path(resolved: dict[str, Any]) -> Path:
     """runs/MODEL-wNN-HASH: the same options meet the same folder again, other options another."""
     digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"{resolved['model']}-w{resolved['wavelength']:02d}-{digest[:8]}"
+    wavelength = resolved["wavelength"]
+    return (
+        Path("runs") / f"{resolved['model']}-{wavelength if wavelength == JOINT else f'w{wavelength:02d}'}-{digest[:8]}"
+    )
 
 
 def describe(source, config: Configuration, resolved: dict[str, Any], built, path: Path) -> None:
@@ -137,7 +141,7 @@ def describe(source, config: Configuration, resolved: dict[str, Any], built, pat
     print(f"would train in {path}; nothing was written")
 
 
-def fit_and_score(run: RunFolder, source, built, config: Configuration, command: str, constant: float) -> None:
+def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: str) -> None:
     """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
     from ariel_tf.data import dataset
     from ariel_tf.plot import picture_predictions
@@ -145,17 +149,7 @@ def fit_and_score(run: RunFolder, source, built, config: Configuration, command:
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.tensorboard import TensorBoardLog
 
-    def choice(folds):
-        return dataset.Choice(folds, (config.wavelength,))
-
-    def pairs(batches):
-        return batches.map(lambda rows: dataset.for_model(rows, star=bool(config.star_names)))
-
-    def batches(first_epoch):
-        rows = choice(config.train_folds)
-        return pairs(dataset.training_batches(source, rows, config.batch_size, config.seed, first_epoch, config.epochs))
-
-    validation = dataset.table_batches(dataset.load(source, choice(config.validation_folds)), 1024)
+    validation = rows.validation()
     log = TensorBoardLog(run, run.configuration)
 
     def look(epoch):
@@ -164,24 +158,33 @@ def fit_and_score(run: RunFolder, source, built, config: Configuration, command:
         picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
         log.picture("validation", path, epoch)
 
-    rows = source.rows(config.train_folds)
-    steps = dataset.steps_of(rows, config.batch_size)
-    work = trainer.Work(batches, steps, rows, pairs(validation), config.epochs, config.patience, config.seed)
-    trainer.fit(run, built, work, log, command, look)
-    test = dataset.evaluation_batches(source, choice(config.test_folds))
-    predictions = Predictions.collect(trainer.best_model(run, built), test)
+    work = trainer.Work(
+        batches=rows.training,
+        steps=rows.steps,
+        rows=rows.count,
+        validation=rows.pairs(validation),
+        epochs=config.epochs,
+        patience=config.patience,
+        seed=config.seed,
+    )
+    try:
+        trainer.fit(run, built, work, log, command, look)
+    except dataset.UNREADABLE as error:
+        raise dataset.damaged(rows.source, error) from error
+    predictions = Predictions.collect(trainer.best_model(run, built), rows.test())
     picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
     log.picture("test", run.path / "prediction.png", run.state["epoch"])
     log.close()
-    finish(run, predictions, data_facts(source, config), command, constant)
+    constant = rows.statistics["radius"].mean
+    finish(run, predictions, predictions.replaced(constant), data_facts(rows.source, config), command)
 
 
-def finish(run: RunFolder, predictions, facts: dict[str, Any], command: str, constant: float) -> None:
+def finish(run: RunFolder, predictions, constant, facts: dict[str, Any], command: str) -> None:
     """Write the scores and the run's description, and commit the run as finished."""
     test = facts["folds"]["test"]
     scores = {
         "test": predictions.scores(),
-        "constant": predictions.replaced(constant).scores(),
+        "constant": constant.scores(),
         "test_planets": test["planets"],
         "test_observations": test["observations"],
         "epochs": run.state["epoch"],

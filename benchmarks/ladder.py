@@ -50,7 +50,7 @@ def reference_rows(source: Source, wavelength: int) -> Iterator[tuple[str, tuple
     """Each reference estimator's score on the test folds, per observation and per planet."""
 
     def table(folds):
-        tensors = dataset.load(source, dataset.Choice(folds, (wavelength,)))
+        tensors = dataset.load(source, dataset.Choice(folds, (wavelength,), (wavelength,)))
         return tensors["flux"].numpy()[:, :, 0], tensors["radius"].numpy()[:, 0], tensors["key"].numpy()[:, 0]
 
     flux, radius, _ = table(CONFIGURATION.train_folds)

@@ -23,6 +23,18 @@ WAVELENGTHS = (40, 12)
 ALL = tuple(range(10))
 
 
+def chosen(*folds, **more):
+    return Choice(folds, WAVELENGTHS, WAVELENGTHS, **more)
+
+
+def shuffled(source, choice, batch_size, seed, first_epoch, epochs, streamed=False):
+    """Training batches, either way."""
+    order = (batch_size, seed, first_epoch, epochs)
+    if streamed:
+        return dataset.shuffled_stream(source, choice, *order, memory=20_000)
+    return dataset.shuffled_table(dataset.load(source, choice), *order)
+
+
 @pytest.fixture(scope="module")
 def simulated():
     return SimulatedSource(RECIPE, [12, 40], quiet=True)
@@ -65,14 +77,14 @@ def test_both_sources_yield_the_same(simulated, on_disk):
     assert simulated.rows((2, 3)) == on_disk.rows((2, 3))
     for quantity, statistics in on_disk.statistics((0, 4)).items():
         np.testing.assert_allclose(simulated.statistics((0, 4))[quantity].std, statistics.std, rtol=1e-9)
-    choice = Choice((0, 4, 7), WAVELENGTHS)
+    choice = chosen(0, 4, 7)
     one, other = dataset.load(simulated, choice), dataset.load(on_disk, choice)
     for name, values in one.items():
         np.testing.assert_array_equal(values, other[name], err_msg=name)
 
 
 def test_rows_are_the_planets_observations(simulated):
-    table = {name: values.numpy() for name, values in dataset.load(simulated, Choice(ALL, WAVELENGTHS)).items()}
+    table = {name: values.numpy() for name, values in dataset.load(simulated, chosen(*ALL)).items()}
     assert table["flux"].shape == (69, 300, 2)
     row = int(np.flatnonzero((table["key"] == [7, 1, 2]).all(axis=1))[0])
     planet = simulate_planet(RECIPE.seed, 7, RECIPE.spots, RECIPE.photons)
@@ -82,14 +94,14 @@ def test_rows_are_the_planets_observations(simulated):
     np.testing.assert_array_equal(table["scatter"][row], planet.scatter[1, list(WAVELENGTHS)])
 
 
-@pytest.mark.parametrize("memory", [dataset.MEMORY_BYTES, 20_000], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["in memory", "streamed"])
 @pytest.mark.parametrize("kind", ["simulated", "on_disk"])
-def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, memory, request):
+def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request):
     source = request.getfixturevalue(kind)
-    choice = Choice((0, 1, 2, 3), WAVELENGTHS)
+    choice = chosen(0, 1, 2, 3)
     rows = source.rows(choice.folds)
-    steps = dataset.steps_of(rows, 8)
-    batches = list(dataset.training_batches(source, choice, 8, 3, 0, 3, memory).as_numpy_iterator())
+    steps = -(-rows // 8)
+    batches = list(shuffled(source, choice, 8, 3, 0, 3, streamed).as_numpy_iterator())
     assert len(batches) == 3 * steps
     assert {len(batch["key"]) for batch in batches[:steps]} == {8, rows % 8}
     epochs = [np.concatenate([b["key"] for b in batches[i * steps : (i + 1) * steps]]) for i in range(3)]
@@ -100,28 +112,28 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, memory, request):
     assert (epochs[0] != in_order).any()
 
 
-@pytest.mark.parametrize("memory", [dataset.MEMORY_BYTES, 20_000], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["in memory", "streamed"])
 @pytest.mark.parametrize("kind", ["simulated", "on_disk"])
-def test_a_resumed_epoch_is_the_unbroken_one(kind, memory, request):
+def test_a_resumed_epoch_is_the_unbroken_one(kind, streamed, request):
     source = request.getfixturevalue(kind)
-    choice = Choice((0, 1, 2, 3), WAVELENGTHS)
-    steps = dataset.steps_of(source.rows(choice.folds), 8)
-    unbroken = collect(dataset.training_batches(source, choice, 8, 3, 0, 3, memory).skip(2 * steps))
-    resumed = collect(dataset.training_batches(source, choice, 8, 3, 2, 3, memory))
+    choice = chosen(0, 1, 2, 3)
+    steps = -(-source.rows(choice.folds) // 8)
+    unbroken = collect(shuffled(source, choice, 8, 3, 0, 3, streamed).skip(2 * steps))
+    resumed = collect(shuffled(source, choice, 8, 3, 2, 3, streamed))
     for name, values in unbroken.items():
         np.testing.assert_array_equal(resumed[name], values)
-    other_seed = collect(dataset.training_batches(source, choice, 8, 4, 2, 3, memory))
+    other_seed = collect(shuffled(source, choice, 8, 4, 2, 3, streamed))
     assert (other_seed["key"] != resumed["key"]).any()
 
 
 def test_planets_of_other_folds_never_appear(on_disk):
-    keys = collect(dataset.training_batches(on_disk, Choice((1, 2), (12,)), 4, 0, 0, 1))["key"]
+    keys = collect(shuffled(on_disk, chosen(1, 2), 4, 0, 0, 1))["key"]
     assert {on_disk.planets[planet] for planet in keys[:, 0]} == {1, 2}
 
 
 def test_evaluation_gives_every_row_once_at_any_batch_size(on_disk):
     for batch_size in (1, 5, 1000):
-        batches = list(dataset.evaluation_batches(on_disk, Choice(ALL, (12,)), batch_size))
+        batches = list(dataset.evaluation_batches(on_disk, chosen(*ALL), batch_size))
         keys = np.concatenate([batch["key"] for batch in batches])
         assert len({tuple(key) for key in keys}) == len(keys) == on_disk.rows(ALL)
 
@@ -139,9 +151,9 @@ def test_a_flipped_bit_is_one_sentence(damaged):
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     with pytest.raises(DataError, match="could not be read"):
-        dataset.load(TFRecordSource(damaged), Choice((1,), (12,)))
+        dataset.load(TFRecordSource(damaged), chosen(1))
     with pytest.raises(DataError, match="could not be read"):
-        list(dataset.evaluation_batches(TFRecordSource(damaged), Choice((1,), (12,))))
+        list(dataset.evaluation_batches(TFRecordSource(damaged), chosen(1)))
 
 
 def test_a_shard_cut_short_or_gone_is_refused_when_opened(damaged):
@@ -161,9 +173,9 @@ def test_a_shard_cut_between_two_records_is_refused_when_read(damaged):
     first = next(iter(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()))
     path.write_bytes(path.read_bytes()[: len(first) + 16])  # 8 length + 4 + 4 checksums
     with pytest.raises(DataError):
-        dataset.load(source, Choice((shard.fold,), (12,)))
+        dataset.load(source, chosen(shard.fold))
     with pytest.raises(DataError):
-        list(dataset.evaluation_batches(source, Choice((shard.fold,), (12,))))
+        list(dataset.evaluation_batches(source, chosen(shard.fold)))
 
 
 def test_a_folder_without_manifest_says_what_makes_one(tmp_path):
@@ -185,4 +197,57 @@ def test_a_simulation_describes_itself():
 
 def test_folds_without_a_planet_are_refused(simulated):
     with pytest.raises(DataError, match="no observation"):
-        dataset.load(simulated, Choice((), (12,)))
+        dataset.load(simulated, chosen())
+
+
+def test_white_light_is_the_last_channel(simulated, on_disk):
+    for source in (simulated, on_disk):
+        table = dataset.load(source, chosen(3, white=True))
+        planet = simulate_planet(RECIPE.seed, int(table["key"][0, 0]), RECIPE.spots, RECIPE.photons)
+        np.testing.assert_array_equal(table["flux"][0, :, 2], planet.white[0])
+        np.testing.assert_array_equal(table["flux"][0, :, 0], planet.flux[40, 0])
+
+
+def test_a_target_among_more_channels_keeps_its_own_radius(simulated):
+    table = dataset.load(simulated, Choice((3,), (12,), (40, 12)))
+    planet = simulate_planet(RECIPE.seed, int(table["key"][0, 0]), RECIPE.spots, RECIPE.photons)
+    assert table["radius"].shape[1] == table["scatter"].shape[1] == 1
+    assert table["radius"][0, 0] == np.float32(planet.radii[12])
+    assert table["scatter"][0, 0] == planet.scatter[0, 12]
+
+
+def test_every_nth_observation_counts_over_all_planets_in_key_order(simulated, on_disk):
+    whole = dataset.load(simulated, chosen(*ALL))["key"].numpy()
+    for source in (simulated, on_disk):
+        np.testing.assert_array_equal(dataset.load(source, chosen(*ALL, every=7))["key"].numpy(), whole[::7])
+
+
+@pytest.mark.parametrize("unit", ["planet", "spot"])
+def test_a_row_of_several_observations_holds_them_in_key_order(on_disk, unit):
+    singles = dataset.load(on_disk, chosen(0, 1))
+    rows = dataset.load(on_disk, chosen(0, 1, unit=unit))
+    assert rows["flux"].shape == (len(singles["key"]) // 3, 3, 300, 2)
+    np.testing.assert_array_equal(rows["flux"].numpy().reshape(-1, 300, 2), singles["flux"])
+    np.testing.assert_array_equal(rows["radius"], singles["radius"][::3])
+    assert rows["key"][0].numpy().tolist() == [singles["key"][0, 0], 1 if unit == "spot" else 0, 0]
+    np.testing.assert_allclose(rows["scatter"][0], singles["scatter"][:3].numpy().mean(axis=0), rtol=1e-6)
+
+
+def test_planets_with_another_number_of_observations_are_named():
+    key = np.array([(1, 1, 1), (1, 1, 2), (2, 1, 1), (3, 1, 1), (3, 1, 2)])
+    table = {"key": key, **{name: np.zeros((5, 1)) for name in ("star", "radius", "scatter", "flux")}}
+    with pytest.raises(DataError, match=r"most have 2.*0002 \(1\)"):
+        dataset.grouped(table, "planet")
+
+
+def test_statistics_are_those_of_the_rows(simulated):
+    choice = chosen(0, 5, white=True)
+    table = {name: values.numpy().astype(np.float64) for name, values in dataset.load(simulated, choice).items()}
+    statistics = dataset.statistics(simulated, choice, None)
+    np.testing.assert_allclose(statistics["flux"].mean, table["flux"].mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(statistics["flux"].std, table["flux"].std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(statistics["radius"].mean, table["radius"].mean(axis=0), rtol=1e-6)
+    whole = dataset.statistics(
+        simulated, chosen(0, 5, unit="planet"), dataset.load(simulated, chosen(0, 5, unit="planet"))
+    )
+    assert whole["flux"].mean.shape == (3, 300, 2)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
+from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.data.sums import Statistics
 from ariel_tf.errors import UsageError
 from ariel_tf.models import builder, registry, transforms
@@ -28,12 +28,11 @@ def of(values):
     return Statistics(len(values), values.mean(0), values.std(0), values.min(0), values.max(0))
 
 
-FLUX_OF_ALL = np.broadcast_to(FLUX.transpose(0, 2, 1), (ROWS, N_WAVELENGTHS, N_STEPS)).astype(np.float64)
 STATISTICS = {
-    "flux": of(FLUX_OF_ALL),
+    "flux": of(FLUX.astype(np.float64)),
     "star": of(STAR.astype(np.float64)),
-    "radius": of(np.broadcast_to(RADII, (ROWS, N_WAVELENGTHS)).astype(np.float64)),
-    "depth": of(np.broadcast_to(RADII**2, (ROWS, N_WAVELENGTHS)).astype(np.float64)),
+    "radius": of(RADII.astype(np.float64)),
+    "depth": of(RADII.astype(np.float64) ** 2),
 }
 
 
@@ -53,7 +52,8 @@ def test_names_read_from_source_are_the_functions_that_import_gives():
     for name, entry in registry.entries().items():
         function = registry.load(name)
         assert function.__name__ == name
-        assert function.recipe == entry.recipe
+        for about, value in function.registered.items():
+            assert getattr(entry, about) == value
         assert entry.summary.endswith(".")
 
 
@@ -168,8 +168,8 @@ def test_transforms_equal_numpy(transform, steps):
     }[transform]
     raw = keras.Input((N_STEPS, 1))
     flux = raw[:, chosen.start : chosen.stop : chosen.step]
-    own = Statistics(ROWS, *(getattr(STATISTICS["flux"], part)[[12]] for part in ("mean", "std", "min", "max")))
-    model = keras.Model(raw, transforms.transform_flux(flux, transform, own, chosen))
+    spread = STATISTICS["flux"].map(lambda values: values[chosen])
+    model = keras.Model(raw, transforms.transform_flux(flux, transform, spread))
     np.testing.assert_allclose(model(FLUX), expected, rtol=2e-4, atol=2e-4)
 
 

@@ -1,15 +1,19 @@
 """Planets to shuffled batches of rows: the tf.data pipeline between a source and a model.
 
     planets  flux [wavelengths, n, 300]   one element a planet, from any source
-      rows   flux [n, 300, wavelengths]   one row an observation, each with its key
+      rows   flux [n, 300, channels]      one row an observation, each with its key
     window   as many rows as memory allows, in a permutation drawn from (seed, epoch)
-     batch   flux [batch, 300, wavelengths], star [batch, 6] -> radius [batch, wavelengths]
+     batch   flux [batch, 300, channels], star [batch, 6] -> radius [batch, targets]
+
+A row can also be all observations of a planet, or all photon-noise instances of one of its spot instances;
+its flux then has one axis more, [instances, 300, channels].
 
 A window that holds all rows (one wavelength of the whole challenge is 150 MB) is read once and shuffled
 perfectly each epoch; otherwise windows stream, shards and planets in an order of their own each epoch.
 Either way the order is a function of (seed, epoch) alone, so a resumed run sees what an unbroken one saw.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,53 +23,100 @@ import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.data.sources import Source
+from ariel_tf.data.sums import Moments, Statistics
 from ariel_tf.errors import DataError
 
-# Rows of a window beyond this many bytes of flux stream from the source again each epoch.
+# Rows of more than this many bytes of flux stream from the source again each epoch.
 MEMORY_BYTES = 2 << 30
+
+# What TensorFlow raises for a shard that is gone, cut short, or has a flipped bit.
+UNREADABLE = (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which rows: observations of the planets in `folds`, at `wavelengths`."""
+    """Which rows, and what of them.
+
+    Attributes:
+        folds: planets of these only.
+        targets: wavelengths to predict, all of them among `channels`.
+        channels: wavelengths whose light curves a row holds, in this order.
+        white: whether the white light curve follows as one more channel.
+        unit: what a row is: "observation", "spot" or "planet".
+        every: keep every n-th observation in key order; rows are then always held in memory.
+    """
 
     folds: tuple[int, ...]
-    wavelengths: tuple[int, ...]
+    targets: tuple[int, ...]
+    channels: tuple[int, ...]
+    white: bool = False
+    unit: str = "observation"
+    every: int = 1
+
+    @property
+    def observation_bytes(self) -> int:
+        return 4 * N_STEPS * (len(self.channels) + self.white)
 
 
-def as_rows(planet: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """One planet's record to n rows: key [n, 3], star [n, 6], radius [n, w], scatter [n, w], flux [n, 300, w]."""
+def as_rows(planet: dict[str, tf.Tensor], choice: Choice) -> dict[str, tf.Tensor]:
+    """One planet's record to its n observations.
+
+    Returns:
+        key int32 [n, 3], star [n, 6], radius [n, targets], scatter [n, targets], flux [n, 300, channels].
+    """
     instances = planet["instances"]
     n = tf.shape(instances)[0]
-    number = tf.fill([n, 1], planet["planet"])
+    columns = [choice.channels.index(wavelength) for wavelength in choice.targets]
+    flux = planet["flux"]
+    if choice.white:
+        flux = tf.concat([flux, planet["white"][None]], axis=0)
     return {
-        "key": tf.concat([number, instances], axis=1),
+        "key": tf.concat([tf.fill([n, 1], planet["planet"]), instances], axis=1),
         "star": tf.repeat(planet["star"][None], n, axis=0),
-        "radius": tf.repeat(planet["radii"][None], n, axis=0),
-        "scatter": planet["scatter"],
-        "flux": tf.transpose(planet["flux"], [1, 2, 0]),
+        "radius": tf.repeat(tf.gather(planet["radii"], columns)[None], n, axis=0),
+        "scatter": tf.gather(planet["scatter"], columns, axis=1),
+        "flux": tf.transpose(flux, [1, 2, 0]),
     }
+
+
+def observations(source: Source, choice: Choice, order: tf.Tensor | None = None) -> tf.data.Dataset:
+    """One element a planet: its observations as of `as_rows`."""
+    planets = source.records(choice.folds, choice.channels, order=order, white=choice.white)
+    return planets.map(lambda planet: as_rows(planet, choice), tf.data.AUTOTUNE)
 
 
 def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
     """All rows of a choice in memory, in ascending key order.
 
     Raises:
-        DataError: the source yields fewer or more rows than it announced, or a damaged record.
+        DataError: the source yields fewer or more observations than it announced, a damaged record, or
+            planets with different numbers of observations where a row holds several.
     """
+    parts = list(read(source, observations(source, choice), choice))
+    if choice.every > 1:
+        parts = _every_nth(parts, choice.every)
+    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.lexsort(table["key"].T[::-1])
+    table = {name: values[order] for name, values in table.items()}
+    if choice.unit != "observation":
+        table = grouped(table, choice.unit)
+    return {name: tf.constant(values) for name, values in table.items()}
+
+
+def read(source: Source, batches: tf.data.Dataset, choice: Choice) -> Iterator[dict[str, Any]]:
+    """Batches of observations as NumPy arrays; no more and no fewer than the source announced."""
     announced = source.rows(choice.folds)
     if announced == 0:
         raise DataError(f"{source.description}: folds {list(choice.folds)} hold no observation.")
-    rows = source.records(choice.folds, choice.wavelengths).map(as_rows, tf.data.AUTOTUNE)
+    seen = 0
     try:
-        parts = list(rows.as_numpy_iterator())
+        for batch in batches.prefetch(2).as_numpy_iterator():
+            seen += len(batch["key"])
+            yield batch
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
-    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if len(table["key"]) != announced:
-        raise DataError(f"{source.description}: expected {announced} observations, received {len(table['key'])}.")
-    order = np.lexsort(table["key"].T[::-1])
-    return {name: tf.constant(values[order]) for name, values in table.items()}
+    if seen != announced:
+        raise DataError(f"{source.description}: expected {announced} observations, received {seen}.")
 
 
 def damaged(source: Source, error: tf.errors.OpError) -> DataError:
@@ -75,7 +126,67 @@ def damaged(source: Source, error: tf.errors.OpError) -> DataError:
     )
 
 
-def training_batches(
+def _every_nth(parts: list[dict[str, np.ndarray]], every: int) -> list[dict[str, np.ndarray]]:
+    """Every n-th observation in the key order of all parts together."""
+    keys = np.concatenate([part["key"] for part in parts])
+    kept = {tuple(key) for key in keys[np.lexsort(keys.T[::-1])][::every].tolist()}
+    masks = [np.array([tuple(key) in kept for key in part["key"].tolist()]) for part in parts]
+    return [{name: values[mask] for name, values in part.items()} for part, mask in zip(parts, masks, strict=True)]
+
+
+def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
+    """Observations in key order to rows of a planet, or of one of its spot instances.
+
+    A row's key is (planet, 0, 0) or (planet, spot, 0), its flux [instances, 300, channels] in key order, its
+    scatter the mean over them.
+
+    Raises:
+        DataError: groups of different size; names the planets that differ from the most common size.
+    """
+    depth = {"planet": 1, "spot": 2}[unit]
+    groups, first, counts = np.unique(table["key"][:, :depth], axis=0, return_index=True, return_counts=True)
+    common = Counter(counts.tolist()).most_common(1)[0][0]
+    if (counts != common).any():
+        odd = [f"{group[0]:04d} ({count})" for group, count in zip(groups, counts, strict=True) if count != common]
+        raise DataError(
+            f"a row of this model is all observations of a {unit}, and most have {common}; these have another "
+            f"number: {', '.join(odd[:10])}{' ...' if len(odd) > 10 else ''}. Leave them out, or take another model."
+        )
+    key = np.zeros((len(groups), 3), table["key"].dtype)
+    key[:, :depth] = groups
+    shape = (len(groups), common)
+    return {
+        "key": key,
+        "star": table["star"][first],
+        "radius": table["radius"][first],
+        "scatter": table["scatter"].reshape(*shape, -1).mean(axis=1),
+        "flux": table["flux"].reshape(*shape, *table["flux"].shape[1:]),
+    }
+
+
+def fits_in_memory(source: Source, choice: Choice, memory: int = MEMORY_BYTES) -> bool:
+    """Whether all rows are held at once; rows that combine or skip observations always are."""
+    if choice.unit != "observation" or choice.every > 1:
+        return True
+    return source.rows(choice.folds) * choice.observation_bytes <= memory
+
+
+def shuffled_table(
+    table: dict[str, tf.Tensor], batch_size: int, seed: int, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
+    """Rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
+    rows = len(table["key"])
+
+    def batches(order):
+        return tf.data.Dataset.from_tensor_slices(permutation(rows, order)).batch(batch_size).map(gather, 2)
+
+    def gather(index):
+        return {name: tf.gather(values, index) for name, values in table.items()}
+
+    return _epochs(batches, seed, first_epoch, epochs)
+
+
+def shuffled_stream(
     source: Source,
     choice: Choice,
     batch_size: int,
@@ -84,53 +195,27 @@ def training_batches(
     epochs: int,
     memory: int = MEMORY_BYTES,
 ) -> tf.data.Dataset:
-    """Shuffled batches of epochs `first_epoch` ... `epochs - 1` (counted from 0), one after another.
+    """Rows read anew each epoch, shuffled in windows of `memory` bytes over planets in shuffled order."""
+    window = max(batch_size, memory // choice.observation_bytes)
 
-    Every epoch has `steps_of(rows, batch_size)` batches; its last one may be smaller.
+    def batches(order):
+        def shuffled(rows):
+            index = permutation(tf.shape(rows["key"])[0], order)
+            return {name: tf.gather(values, index) for name, values in rows.items()}
 
-    Returns:
-        A dataset of row dictionaries as of `as_rows`, batched.
-    """
-    rows = source.rows(choice.folds)
-    row_bytes = 4 * N_STEPS * len(choice.wavelengths)
-    if rows * row_bytes <= memory:
-        table = load(source, choice)
+        return observations(source, choice, order).rebatch(window).map(shuffled).rebatch(batch_size)
 
-        def epoch_batches(order):
-            return tf.data.Dataset.from_tensor_slices(permutation(rows, order)).batch(batch_size).map(gather, 2)
-
-        def gather(index):
-            return {name: tf.gather(values, index) for name, values in table.items()}
-
-    else:
-
-        def epoch_batches(order):
-            return streamed_rows(source, choice, order, max(batch_size, memory // row_bytes)).rebatch(batch_size)
-
-    epoch_numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
-    batches = epoch_numbers.flat_map(lambda epoch: epoch_batches(tf.stack([tf.constant(seed), epoch])))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return _epochs(batches, seed, first_epoch, epochs)
 
 
-def steps_of(rows: int, batch_size: int) -> int:
-    """Batches that hold these rows, a partial last one counted."""
-    return -(-rows // batch_size)
+def _epochs(batches, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
+    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch]))).prefetch(tf.data.AUTOTUNE)
 
 
 def permutation(n, order: tf.Tensor) -> tf.Tensor:
     """0 ... n - 1 in an order that is a function of `order` (int32 [2]) alone."""
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=order)
-
-
-def streamed_rows(source: Source, choice: Choice, order: tf.Tensor, window: int) -> tf.data.Dataset:
-    """One epoch's rows, shuffled within windows of `window` rows over planets in shuffled order."""
-
-    def shuffled(rows):
-        index = permutation(tf.shape(rows["key"])[0], order)
-        return {name: tf.gather(values, index) for name, values in rows.items()}
-
-    planets = source.records(choice.folds, choice.wavelengths, order=order)
-    return planets.map(as_rows, tf.data.AUTOTUNE).rebatch(window).map(shuffled)
 
 
 def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Dataset:
@@ -139,21 +224,51 @@ def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Datas
 
 
 def evaluation_batches(source: Source, choice: Choice, batch_size: int = 1024) -> Iterator[dict[str, Any]]:
-    """Every row of a choice once, streamed in the source's order, as NumPy batches; each row has its key."""
-    seen = 0
-    rows = source.records(choice.folds, choice.wavelengths).map(as_rows, tf.data.AUTOTUNE).rebatch(batch_size)
-    try:
-        for batch in rows.prefetch(2).as_numpy_iterator():
-            seen += len(batch["key"])
-            yield batch
-    except tf.errors.OpError as error:
-        raise damaged(source, error) from error
-    announced = source.rows(choice.folds)
-    if seen != announced:
-        raise DataError(f"{source.description}: expected {announced} observations, received {seen}.")
+    """Every row of a choice once, as NumPy batches; each row has its key.
+
+    Observations stream in the source's order; rows that combine or skip observations are loaded first.
+    """
+    if choice.unit != "observation" or choice.every > 1:
+        yield from table_batches(load(source, choice), batch_size).as_numpy_iterator()
+    else:
+        yield from read(source, observations(source, choice).rebatch(batch_size), choice)
 
 
 def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:
     """A batch of rows as what `fit` takes: (inputs, radius)."""
     inputs = {"flux": rows["flux"], "star": rows["star"]} if star else {"flux": rows["flux"]}
     return inputs, rows["radius"]
+
+
+def statistics(source: Source, choice: Choice, table: dict[str, tf.Tensor] | None) -> dict[str, Statistics]:
+    """What a model of this choice is built with, over the planets and observations of its folds.
+
+    Flux statistics come from the source's sums, without a pass; for rows that combine observations, whose
+    columns the sums do not know, from the table.
+
+    Args:
+        table: the rows of the choice; needed only for rows of a spot instance or a planet.
+
+    Returns:
+        "flux" in the layout of a row, "star" [6], "radius" and "depth" [targets].
+    """
+    sums = source.statistics(choice.folds)
+    if choice.unit == "observation":
+        white = sums["white"] if choice.white else None
+        parts = {
+            part: np.stack(
+                [*getattr(sums["flux"], part)[list(choice.channels)], *([getattr(white, part)] if white else [])], -1
+            )
+            for part in ("mean", "std", "min", "max")
+        }
+        flux = Statistics(sums["flux"].count, **parts)
+    else:
+        assert table is not None
+        flux = Moments.of(table["flux"].numpy()).statistics()
+    targets = list(choice.targets)
+    return {
+        "flux": flux,
+        "star": sums["star"],
+        "radius": sums["radius"].map(lambda values: values[targets]),
+        "depth": sums["depth"].map(lambda values: values[targets]),
+    }

@@ -9,8 +9,8 @@ Two models share these layers. `training` is compiled; its output is what the lo
 of Keras's own layers and operations alone, so `keras.models.load_model` needs none of our code.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -44,7 +44,8 @@ def build(config: Configuration, statistics: Mapping) -> Built:
 
     Args:
         config: resolved.
-        statistics: quantity ("flux", "star", "radius", "depth") to `Statistics` over the training folds.
+        statistics: `Statistics` over the training folds: "flux" in the layout of a row, [300, channels] or
+            [instances, 300, channels]; "star" [6]; "radius" and "depth" [targets].
 
     Raises:
         UsageError: an unknown setting, or a value out of its range.
@@ -52,12 +53,11 @@ def build(config: Configuration, statistics: Mapping) -> Built:
     function = registry.load(config.model)
     hp = Settings(config.settings)
     keras.utils.set_random_seed(config.seed)  # the same for every wavelength
-    wavelengths = [config.wavelength]
-    raw = {"flux": keras.Input((N_STEPS, len(wavelengths)), name="flux")}
+    raw = {"flux": keras.Input(statistics["flux"].mean.shape, name="flux")}
     if config.star_names:
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
-    features = function(hp, _seen(raw, config, wavelengths, statistics))
-    output = _head(hp, features, pick(statistics[config.head], wavelengths))
+    features = function(hp, _seen(raw, config, statistics))
+    output = _head(hp, features, statistics[config.head])
     training = keras.Model(raw, output, name=config.model)
     inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
     learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
@@ -65,31 +65,27 @@ def build(config: Configuration, statistics: Mapping) -> Built:
     spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
     training.compile(
         optimizer=keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": learning_rate}}),
-        loss=RadiusLoss(config.loss, config.head, _or_one(spread.std[wavelengths])),
+        loss=RadiusLoss(config.loss, config.head, _or_one(spread.std)),
         metrics=[ArielScore(config.head)],
         jit_compile=False,
     )
     return Built(training, inference, hp.values)
 
 
-def _seen(raw: Mapping, config: Configuration, wavelengths: Sequence[int], statistics: Mapping) -> Inputs:
+def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
     steps = config.step_range
-    flux = raw["flux"]
+    flux, spread = raw["flux"], statistics["flux"]
     if len(steps) < N_STEPS:
-        flux = flux[:, steps.start : steps.stop : steps.step]
-    flux = transforms.transform_flux(flux, config.transform, pick(statistics["flux"], wavelengths), steps)
+        chosen = slice(steps.start, steps.stop, steps.step)
+        flux = flux[..., chosen, :]
+        spread = spread.map(lambda values: values[..., chosen, :])
+    flux = transforms.transform_flux(flux, config.transform, spread)
     if not config.star_names:
         return Inputs(flux, None)
     columns = [STAR_NAMES.index(name) for name in config.star_names]
-    spread = pick(statistics["star"], columns)
+    spread = statistics["star"].map(lambda values: values[columns])
     star = keras.ops.take(raw["star"], columns, axis=1)
     return Inputs(flux, transforms.affine(star, spread.mean, spread.std, name="star_transform"))
-
-
-def pick(statistics, rows: Sequence[int]):
-    """The same statistics of some rows (wavelengths, parameters) only, in the order given."""
-    fields = {name: getattr(statistics, name)[list(rows)] for name in ("mean", "std", "min", "max")}
-    return replace(statistics, **fields)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:
@@ -98,14 +94,14 @@ def _or_one(spread: np.ndarray) -> np.ndarray:
 
 
 def _head(hp, features, spread):
-    """Features [batch, f] -> output [batch, wavelengths], float32 whatever the policy.
+    """Features [batch, f] -> output [batch, targets], float32 whatever the policy.
 
     Linear by default, in units of the training planets' spread about their mean, so that the first
     weights already answer plausible radii. `head_activation=sigmoid` is the squid's historical head: it
     answers in (0, 1) directly.
 
     Args:
-        spread: `Statistics` of the head's quantity at the wavelengths that are predicted.
+        spread: `Statistics` of the head's quantity at the targets.
     """
     activation = hp.Choice("head_activation", ["linear", "sigmoid"], default="linear")
     n = len(spread.mean)

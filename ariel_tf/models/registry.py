@@ -17,30 +17,43 @@ from ariel_tf.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered model: its name, the module that holds it, what it is, and its recipe.
+    """A registered model.
 
-    `recipe` holds the training options that differ for this model (epochs, batch_size, steps ...).
+    Attributes:
+        name: of the function, and the value of `--model`.
+        module: that holds it.
+        summary: its docstring's first line.
+        scope: "one" wavelength, "joint" for all 55 at once, or "any".
+        unit: what a row is: "observation", "spot" or "planet", as of `dataset.Choice`.
+        recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
+        joint: what differs further with `--wavelength joint`.
     """
 
     name: str
     module: str
     summary: str
+    scope: str = "one"
+    unit: str = "observation"
     recipe: dict[str, Any] = field(default_factory=dict)
+    joint: dict[str, Any] = field(default_factory=dict)
 
 
-def model(**recipe: Any) -> Callable[[Callable], Callable]:
-    """Register a model function `(hp, inputs) -> features`; keyword arguments are its recipe.
+def model(
+    scope: str = "one", unit: str = "observation", joint: dict[str, Any] | None = None, **recipe: Any
+) -> Callable[[Callable], Callable]:
+    """Register a model function `(hp, inputs) -> features`; the arguments, literals all, are as of `Entry`.
 
     Args of the decorated function:
         hp: `hyper.Settings` or keras-tuner's `HyperParameters`.
         inputs: `builder.Inputs`: `flux` float32 [batch, steps, channels], already transformed, and
-            `star` float32 [batch, k], standardised, or None.
+            `star` float32 [batch, k], standardised, or None. With unit "spot" or "planet" flux is
+            [batch, instances, steps, channels].
 
     Returns of it: features [batch, f]; the builder adds the head.
     """
 
     def decorate(function: Callable) -> Callable:
-        function.recipe = recipe  # type: ignore[attr-defined]
+        function.registered = {"scope": scope, "unit": unit, "joint": joint or {}, "recipe": recipe}  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -57,8 +70,10 @@ def entries() -> dict[str, Entry]:
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "model":
                     recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
+                    about = {name: recipe.pop(name) for name in ("scope", "unit", "joint") if name in recipe}
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
-                    found[node.name] = Entry(node.name, f"{__package__}.{path.stem}", summary, recipe)
+                    module = f"{__package__}.{path.stem}"
+                    found[node.name] = Entry(node.name, module, summary, **about, recipe=recipe)
     return found
 
 

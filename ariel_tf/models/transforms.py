@@ -11,14 +11,13 @@ import numpy as np
 BASELINE_SCALE = 0.04
 
 
-def transform_flux(x, name: str, statistics, steps: range):
+def transform_flux(x, name: str, statistics):
     """Scale light curves.
 
     Args:
-        x: symbolic float32 [batch, steps, channels].
+        x: symbolic float32 [batch, steps, channels], or with one axis more.
         name: none or a key of `TRANSFORMS`.
-        statistics: `Statistics` whose arrays are [channels, 300], of the training folds.
-        steps: which of the 300 steps `x` holds.
+        statistics: `Statistics` of the training folds, arrays in the layout of a row of `x`.
 
     Returns:
         symbolic float32 of the shape of `x`.
@@ -26,10 +25,8 @@ def transform_flux(x, name: str, statistics, steps: range):
     if name == "none":
         return x
     offset, scale = TRANSFORMS[name](statistics)
-    shape = np.shape(statistics.mean)
-    # As [steps, channels], the layout of x.
-    offset, scale = (np.broadcast_to(v, shape)[:, steps].T for v in (offset, scale))
-    return affine(x, offset, scale, name="transform")
+    shape = statistics.mean.shape
+    return affine(x, np.broadcast_to(offset, shape), np.broadcast_to(scale, shape), name="transform")
 
 
 def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):

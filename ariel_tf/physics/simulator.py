@@ -21,7 +21,7 @@ from ariel_tf.physics.priors import Priors
 __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simulate_planet"]
 
 # Part of a data set's fingerprint: raised whenever the same arguments give other bytes.
-VERSION = 2
+VERSION = 3
 
 _PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
 _TRIES = 1000

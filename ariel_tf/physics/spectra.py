@@ -58,7 +58,7 @@ def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors)
 
     For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: that
     gives the few huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um) without a law of their
-    own. Such an atmosphere ends at `atmosphere_edge`, joined smoothly by a sum of fourth powers of 1/r.
+    own. Such an atmosphere ends at about `atmosphere_edge`, joined smoothly by a sum of fourth powers of 1/r.
     """
     shape = draw_spectral_shape(rng, priors)
     median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
@@ -66,4 +66,5 @@ def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors)
     while x > priors.atmosphere_high:
         x = median * np.exp(priors.atmosphere_spread * rng.standard_normal())
     inverse = np.maximum(1 - x * shape, 0) / relative_radius
-    return (inverse**4 + priors.atmosphere_edge**-4) ** -0.25
+    edge = min(priors.atmosphere_edge * np.exp(priors.atmosphere_edge_spread * rng.standard_normal()), 0.9)
+    return (inverse**4 + edge**-4) ** -0.25

@@ -13,6 +13,12 @@ LABELS = {
 }
 
 
+def what(configuration: dict[str, Any]) -> str:
+    """What a run predicts, in words."""
+    wavelength = configuration["wavelength"]
+    return f"wavelength {wavelength}" if isinstance(wavelength, int) else "all wavelengths"
+
+
 def score_lines(scores: dict[str, Any]) -> list[str]:
     """The scores as lines of text for a terminal."""
     lines = []
@@ -29,7 +35,7 @@ def write_card(scores: dict[str, Any], facts: dict[str, Any], configuration: dic
     )
     options = "\n".join(f"| {name} | `{value}` |" for name, value in configuration.items() if name != "settings")
     settings = "\n".join(f"| {name} | `{value}` |" for name, value in configuration["settings"].items())
-    return f"""# {configuration["model"]}, wavelength {configuration["wavelength"]}
+    return f"""# {configuration["model"]}, {what(configuration)}
 
 Predicts the relative radius Rp/Rs of a planet from raw light curves [300 steps]. `best.keras` is the model
 after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score on the validation folds
@@ -39,8 +45,7 @@ after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score 
 
 Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
 {scores["test_observations"]} observations, which nothing else in the training saw.
-10,000 is perfect. The constant is the mean radius of the
-training planets. Weights are 1 / (noise outside transit)^2.
+10,000 is perfect. The constant is the mean radius of the training planets. Weights are 1 / (noise outside transit)^2.
 
 | | this model | constant |
 |---|---|---|
@@ -70,8 +75,7 @@ def report_lines(run: RunFolder, scores: dict[str, Any]) -> list[str]:
     """What the command says at the end."""
     return [
         f"best epoch {scores['best_epoch']} of {scores['epochs']}, validation score {scores['best_score']:.1f}",
-        f"score at wavelength {run.configuration['wavelength']} on {scores['test_planets']} test planets "
-        "(10,000 is perfect):",
+        f"score, {what(run.configuration)}, on {scores['test_planets']} test planets (10,000 is perfect):",
         *score_lines(scores),
         f"picture      {run.path / 'prediction.png'}",
         f"model        {run.path / 'best.keras'}",

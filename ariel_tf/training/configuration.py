@@ -19,6 +19,7 @@ from ariel_tf.models import registry
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 LOSSES = ("mse", "mae", "ariel")
 HEADS = ("radius", "depth")
+CHANNELS = ("own", "own+white", "all")
 TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max")
 
 
@@ -35,13 +36,15 @@ class Configuration:
     """
 
     model: str = option("baseline", "what to train", "which model; --list-models describes them")
-    wavelength: int = option(12, "what to train", "which of the 55 wavelengths, 0-54")
+    wavelength: int | str = option(12, "what to train", "which of the 55 wavelengths, 0-54, or joint: all in one model")
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
     validation_folds: tuple[int, ...] = option((8,), "data", "folds that choose the best epoch", list=True)
+    every: int = option(None, "data", "train on every n-th observation only", low=1)
     test_folds: tuple[int, ...] = option((9,), "data", "folds that are scored once, at the end", list=True)
 
+    channels: str = option(None, "what the model sees", "light curves beside the wavelength's own", choices=CHANNELS)
     steps: str = option(None, "what the model sees", "time steps as START:STOP[:EVERY], within 0:300")
     transform: str = option(None, "what the model sees", "scaling of the light curves", choices=TRANSFORMS)
     star: str = option(None, "what the model sees", "stellar parameters: none, all, or names with commas")
@@ -53,6 +56,29 @@ class Configuration:
     patience: int = option(None, "how it learns", "epochs without a better score before stopping; 0: never", low=0)
     batch_size: int = option(None, "how it learns", "observations a step", low=1)
     seed: int = option(0, "how it learns", "of initial weights, order and dropout", low=0)
+
+    @property
+    def joint(self) -> bool:
+        return self.wavelength == JOINT
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Wavelengths that the model predicts."""
+        return tuple(range(N_WAVELENGTHS)) if self.joint else (int(self.wavelength),)
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Wavelengths whose light curves the model sees, besides white light."""
+        return tuple(range(N_WAVELENGTHS)) if self.channels == "all" else self.targets
+
+    @property
+    def what(self) -> str:
+        """What it predicts, in words."""
+        return "all wavelengths" if self.joint else f"wavelength {self.wavelength}"
+
+    @property
+    def sees_white(self) -> bool:
+        return self.channels == "own+white"
 
     @property
     def step_range(self) -> range:
@@ -69,7 +95,12 @@ class Configuration:
 
     def resolved(self) -> Self:
         """With the model's recipe filled in and every value checked."""
-        recipe = FALLBACK | registry.entry(str(self.model)).recipe
+        entry = registry.entry(str(self.model))
+        if entry.scope == ("one" if self.joint else "joint"):
+            raise UsageError(
+                f"--model {entry.name}: predicts {SCOPES[entry.scope]}. Received: --wavelength {self.wavelength}"
+            )
+        recipe = FALLBACK | entry.recipe | (entry.joint if self.joint else {})
         filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
         complete = dataclasses.replace(self, **filled)
         complete.check()
@@ -99,14 +130,24 @@ class Configuration:
         if not self.train_folds:
             raise UsageError("no fold is left to train on; give fewer --validation-folds and --test-folds.")
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Back from `as_json`."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `config.json` holds them and `--config` takes them."""
         values = dataclasses.asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+JOINT = "joint"
+SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
+
 # What a recipe need not say.
 FALLBACK: dict[str, Any] = {
+    "channels": "own",
+    "every": 1,
     "steps": f"0:{N_STEPS}",
     "transform": "standardize",
     "star": "none",
@@ -123,9 +164,13 @@ def flag_of(name: str) -> str:
     return "--set" if name == "settings" else "--" + name.replace("_", "-")
 
 
-def parse_wavelength(text: str) -> int:
+def parse_wavelength(text: str) -> int | str:
+    if text == JOINT:
+        return text
     if not text.isdecimal() or int(text) >= N_WAVELENGTHS:
-        raise UsageError(f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}. Received: {text}")
+        raise UsageError(
+            f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, or {JOINT}. Received: {text}"
+        )
     return int(text)
 
 
@@ -211,7 +256,7 @@ def from_arguments(arguments: argparse.Namespace) -> Configuration:
         if hasattr(arguments, item.name):
             values[item.name] = _from_text(item, getattr(arguments, item.name))
     values["settings"] = {**values.get("settings", {}), **parse_settings(arguments.set)}
-    return Configuration(**values).resolved()
+    return Configuration.from_json(values).resolved()
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -221,7 +266,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: expected a JSON object like a run's config.json.")
     if unknown := sorted(set(values) - known):
         raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return values
 
 
 def _from_text(item: dataclasses.Field, text: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ariel_tf.errors import DataError, UsageError
 from ariel_tf.files import read_json, sha256
+from ariel_tf.training.configuration import Configuration
 
 
 @dataclass(frozen=True)
@@ -40,5 +41,9 @@ class Trained:
         return cls(path, read_json(path / "config.json"), model)
 
     @property
-    def wavelengths(self) -> tuple[int, ...]:
-        return (self.configuration["wavelength"],)
+    def options(self) -> Configuration:
+        """The configuration as an object."""
+        values = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.configuration.items()
+        }
+        return Configuration(**values)

@@ -38,13 +38,14 @@ class Source(Protocol):
         """Quantity ("flux", "white", "star", "radius", "depth") to `Statistics` over these folds."""
         ...
 
-    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order=None):
+    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order=None, white: bool = False):
         """A `tf.data.Dataset` of planets, each once, as `records.parse` gives them.
 
         Args:
             folds: planets of these only.
             wavelengths: which of the 55, in the order wanted.
             order: None for ascending shards; an int32 tensor [2] seeds a shuffled order.
+            white: whether to add the white light curves.
         """
         ...
 

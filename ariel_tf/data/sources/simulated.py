@@ -67,7 +67,7 @@ class SimulatedSource:
         self._sums = Sums()
         bar = tqdm(self.planets, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
         planets = [self._simulate(recipe, number) for number in bar]
-        self._table = {name: np.stack([planet[name] for planet in planets]) for name in planets[0]}
+        self._table = {name: tf.constant(np.stack([planet[name] for planet in planets])) for name in planets[0]}
 
     @classmethod
     def from_description(cls, description: str, wavelengths: Sequence[int]) -> Self:
@@ -83,6 +83,7 @@ class SimulatedSource:
             "radii": planet.radii[self._wavelengths].astype(np.float32),
             "scatter": planet.scatter[:, self._wavelengths],
             "flux": planet.flux[self._wavelengths],
+            "white": planet.white,
         }
 
     def rows(self, folds: Sequence[int]) -> int:
@@ -94,7 +95,9 @@ class SimulatedSource:
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         return self._sums.choose(folds)
 
-    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None):
+    def records(
+        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
+    ) -> tf.data.Dataset:
         columns = [self._wavelengths.index(wavelength) for wavelength in wavelengths]
         chosen = tf.constant(self._of(folds), tf.int32)
         if order is not None:
@@ -105,6 +108,6 @@ class SimulatedSource:
             record["radii"] = tf.gather(record["radii"], columns)
             record["scatter"] = tf.gather(record["scatter"], columns, axis=1)
             record["flux"] = tf.gather(record["flux"], columns)
-            return record
+            return record if white else {name: record[name] for name in record if name != "white"}
 
         return tf.data.Dataset.from_tensor_slices(chosen).map(planet, tf.data.AUTOTUNE)

@@ -52,7 +52,9 @@ class TFRecordSource:
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         return self.manifest.sums.choose(folds)
 
-    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None):
+    def records(
+        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
+    ) -> tf.data.Dataset:
         shards = self._shards(folds)
         planets = sum(len(shard.planets) for shard in shards)
         files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
@@ -65,4 +67,4 @@ class TFRecordSource:
             ).shuffle(PLANETS_SHUFFLED, seed=tf.cast(order[1], tf.int64))
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
-        return serialized.map(lambda record: records.parse(record, wavelengths), tf.data.AUTOTUNE)
+        return serialized.map(lambda record: records.parse(record, wavelengths, white), tf.data.AUTOTUNE)
