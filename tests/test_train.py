@@ -230,7 +230,7 @@ def test_a_mistake_reaches_the_user_as_one_line_and_exit_code_2(tmp_path):
     arguments, options = command("--wavelength", "55", cwd=tmp_path)
     answer = subprocess.run(arguments, capture_output=True, check=False, **options)
     assert answer.returncode == 2
-    assert answer.stderr == "error: --wavelength: expected a whole number in 0-54. Received: 55\n"
+    assert answer.stderr == "error: --wavelength: expected a whole number in 0-54, or joint. Received: 55\n"
 
 
 def test_help_lists_groups_and_models_list(capsys):

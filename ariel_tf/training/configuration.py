@@ -133,7 +133,8 @@ class Configuration:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Back from `as_json`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fitting: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**fitting)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `config.json` holds them and `--config` takes them."""

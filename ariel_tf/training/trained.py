@@ -43,7 +43,4 @@ class Trained:
     @property
     def options(self) -> Configuration:
         """The configuration as an object."""
-        values = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in self.configuration.items()
-        }
-        return Configuration(**values)
+        return Configuration.from_json(self.configuration)
