@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -47,7 +48,7 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs:
         yield from map(function, items)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow's threads may hang
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_the_parent) as pool:
         waiting: collections.deque[Future[_Result]] = collections.deque()
         try:
             for item in items:
@@ -61,6 +62,18 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs:
             raise ArielError("a worker process was killed, perhaps for want of memory: use fewer --jobs") from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_parent() -> None:
+    """Let no worker outlive a parent that was killed outright; left alone, it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -85,6 +85,8 @@ def find_files(folder: Path) -> FoundFiles:
     for entry in _files(str(folder)):
         try:
             key = parse_name(entry.name)
+            if not entry.name.endswith(".txt"):
+                raise DataError(f"expected a name that ends in .txt, received {entry.name!r}")
         except DataError as error:
             found.faults.append(Fault(entry.path, str(error)))
             continue

@@ -167,12 +167,14 @@ def test_all_faults_are_listed_at_once(text, tmp_path):
     light_curve(text, "0040_01_02").write_bytes(light_curve(text, "0040_01_02").read_bytes()[:100_000])
     (text / "noisy_train/archive/52_1_1.txt").touch()
     (text / "params_train/readme.pdf").touch()
+    (text / "params_train/0001_01_09").touch()
     (text / "noisy_train/.DS_Store").touch()
     found = faults(text, tmp_path / "out")
     assert sorted(fault.split(": ")[0] for fault in found) == [
         "noisy_train/archive/0001_01_01.txt",
         "noisy_train/archive/0040_01_02.txt",
         "noisy_train/archive/52_1_1.txt",
+        "params_train/0001_01_09",
         "params_train/readme.pdf",
     ]
     assert any("0001_01_01.txt: is empty" in fault for fault in found)
@@ -296,6 +298,19 @@ def test_a_file_without_permission_stops_the_run(text, tmp_path):
 def test_a_killed_worker_is_one_sentence():
     with pytest.raises(ArielError, match="use fewer --jobs"):
         list(in_order(os._exit, [1, 1], jobs=2))
+
+
+def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
+    program = (
+        "import os, time\nfrom pipelines import in_order\nif __name__ == '__main__':\n"
+        "    results = in_order(abs, range(100), 2)\n    next(results)\n    os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = [sys.executable, str(tmp_path / "program.py")]
+    parent = subprocess.Popen(started, env=environment, stdout=subprocess.PIPE)
+    parent.communicate(timeout=60)  # ends only when the last process that holds its output has ended
+    assert parent.returncode == -signal.SIGKILL
 
 
 def command(*arguments: object, **options) -> subprocess.Popen:
