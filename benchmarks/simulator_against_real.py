@@ -165,7 +165,7 @@ def autocorrelation(folder: Path, seed: int, priors: Priors) -> tuple[float, flo
 
 
 def _lag_1(flux: np.ndarray) -> float:
-    """Mean over the wavelengths of one file, float [55, 300]; the expectation for white noise is -1/94."""
+    """Mean over the wavelengths of one file, float [55, 300]."""
     noise = flux[:, QUIET] - flux[:, QUIET].mean(axis=1, keepdims=True)
     neighbours = np.diff(QUIET) == 1
     products = (noise[:, :-1] * noise[:, 1:])[:, neighbours]
@@ -221,7 +221,10 @@ def main() -> None:
     worst = np.abs(real.mean[:, :24].mean(axis=0) - RAMP[:24]).max()
     print(f"\nThe ramp differs from the real mean flux by at most {1e6 * worst:.0f} ppm in steps 0 to 23.")
     lag_real, lag_simulated = autocorrelation(options.real, 1, priors)
-    print(f"Lag-1 autocorrelation of the noise: real {lag_real:.4f}, simulated {lag_simulated:.4f} (white: -0.011).")
+    white = -1 / len(QUIET)  # subtracting the mean makes neighbours differ a little
+    print(
+        f"Lag-1 autocorrelation of noise: real {lag_real:.3f}, simulated {lag_simulated:.3f}, white noise {white:.3f}."
+    )
     if options.picture:
         draw(real, sets, options.picture)
 

@@ -63,9 +63,8 @@ def main() -> None:
     }
     for name, priors in populations.items():
         sets = [scores(seed, options.planets, priors) for seed in range(1, options.seeds + 1)]
-        print(
-            f"\n{name}:\n\n| estimator | single observation, each set | median over a planet's, each set |\n|---|---|---|"
-        )
+        print(f"\n{name}:\n")
+        print("| estimator | single observation, each set | median over a planet's, each set |\n|---|---|---|")
         for estimator in sets[0]:
             columns = [", ".join(f"{one[estimator][i]:.0f}" for one in sets) for i in (0, 1)]
             print(f"| {estimator} | {columns[0]} | {columns[1]} |")

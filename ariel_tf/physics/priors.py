@@ -50,7 +50,7 @@ class Priors:
     atmosphere_spread: float = 0.48  # of ln x
     atmosphere_slope: float = -1.05  # power of Rp/Rs in the median: smaller planets hold their atmospheres less tightly
     atmosphere_high: float = 1.35  # x is redrawn beyond it
-    atmosphere_edge: float = 0.65  # Rp/Rs where the most extended atmospheres end (largest 2019 target .668)
+    atmosphere_edge: float = 0.68  # Rp/Rs where the most extended atmospheres end (largest 2019 target .668)
     atmosphere_edge_spread: float = 0.2  # of ln edge
     cloud_low: float = -1.5  # log10 of the grey optical depth of clouds, uniform; the scale of `spectra.OPACITIES`
     cloud_high: float = 1.5
