@@ -221,6 +221,7 @@ def convert(arguments: argparse.Namespace) -> None:
         fold_seed=arguments.fold_seed,
         shard_bytes=arguments.shard_bytes,
         inputs=_inputs(light_curves, params),
+        skip_bad=arguments.skip_bad,
         overwrite=arguments.overwrite,
     )
     with writer:

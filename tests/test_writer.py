@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ariel_tf.data.folds import assign_folds
-from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.manifest import STATE_NAME, Manifest
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import BYTES_A_ROW, plan_shards, read_records
-from ariel_tf.data.writer import STATE_NAME, DatasetWriter
+from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.errors import ArielError, DataError, UsageError
 
 ROWS = dict.fromkeys(range(1, 24), 1)
@@ -218,6 +218,16 @@ def test_planets_left_out_are_on_record(tmp_path, make_planet):
     assert Manifest.read(tmp_path).planets.keys() == ROWS.keys() - {gone}
 
 
+def test_a_shard_from_which_something_was_left_out_is_kept_only_by_a_run_that_may_leave_out(tmp_path, make_planet):
+    with writer(tmp_path, skip_bad=True) as open_writer:
+        first = open_writer.pending[0]
+        open_writer.add(first, make_planet(first, 1), [{"file": "a.txt", "fault": "is empty"}])
+    with writer(tmp_path, skip_bad=True) as open_writer:
+        assert first not in open_writer.pending
+    with writer(tmp_path) as open_writer:
+        assert first in open_writer.pending
+
+
 def test_planets_must_come_in_the_planned_order(tmp_path, make_planet):
     with writer(tmp_path) as open_writer:
         number = open_writer.pending[1]
@@ -228,7 +238,7 @@ def test_planets_must_come_in_the_planned_order(tmp_path, make_planet):
 def test_too_little_space_is_said_before_the_first_byte(tmp_path, monkeypatch):
     usage = shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ArielError, match=r"GB are needed, only 0\.0 GB are free"), writer(tmp_path):
+    with pytest.raises(ArielError, match=r"MB are needed, only 0\.0 MB are free"), writer(tmp_path):
         pass
 
 
@@ -239,6 +249,13 @@ def test_a_full_disk_is_an_os_error_and_leaves_no_partial_file(tmp_path, make_pl
         with pytest.raises(OSError, match="No space left"):
             open_writer.add(1, make_planet(1, 3))
     assert [path.name for path in tmp_path.iterdir()] == [STATE_NAME]
+
+
+def test_an_unfinished_data_set_says_so_to_its_reader(tmp_path):
+    with writer(tmp_path):
+        pass
+    with pytest.raises(DataError, match="unfinished data set; finish it with the command that began it"):
+        Manifest.read(tmp_path)
 
 
 def test_the_state_is_readable(tmp_path):

@@ -24,6 +24,7 @@ __all__ = ["Manifest", "Shard", "Statistics", "Sums"]
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 STATISTICS_NAME = "statistics.npz"
+STATE_NAME = "unfinished.json"  # lies there while a data set is being written
 # Large enough to stream from a disk or a bucket at full speed, small enough to shuffle and to spread over readers.
 SHARD_BYTES = 192 * 2**20
 SHARD_NAME = re.compile(r"fold-\d-\d{5}\.tfrecord", re.ASCII)
@@ -129,6 +130,8 @@ class Manifest:
         folder = Path(folder)
         path = folder / MANIFEST_NAME
         if not path.is_file():
+            if (folder / STATE_NAME).is_file():
+                raise DataError(f"{folder} holds an unfinished data set; finish it with the command that began it")
             raise DataError(
                 f"expected a data set with {MANIFEST_NAME} in {folder}, found none; make one with "
                 "`python -m pipelines.convert` or `python -m pipelines.simulate`"

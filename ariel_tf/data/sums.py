@@ -151,10 +151,14 @@ class Sums:
                     raise ValueError(f"sums {key!r} have another count, shape or type")
                 sums.moments[int(fold), quantity] = Moments(count, *values)
         except _UNREADABLE as error:
-            raise DataError(f"{name}: expected sums as of this schema, received other bytes ({error})") from error
+            raise DataError(
+                f"{name}: expected sums as of this schema, received other bytes ({' '.join(str(error).split())})"
+            ) from error
         return sums
 
 
 # What NumPy's and the standard library's readers raise on damaged archives.
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError)
-_UNREADABLE += (RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error)  # type: ignore[assignment]
+_UNREADABLE: tuple[type[Exception], ...] = (
+    *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError, RuntimeError),
+    *(SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+)

@@ -22,12 +22,11 @@ from typing import Any, Self
 
 from ariel_tf.challenge import Planet, planet_faults
 from ariel_tf.data import manifest as names
-from ariel_tf.data.manifest import SHARD_BYTES, Manifest, Shard, Sums
+from ariel_tf.data.manifest import SHARD_BYTES, STATE_NAME, Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
 from ariel_tf.errors import ArielError, DataError, UsageError
 from ariel_tf.files import read_json, remove_leftovers, replacing, sha256, write_json
 
-STATE_NAME = "unfinished.json"
 # Everything that a run leaves in its folder, finished or not; `overwrite` removes these files and no other.
 _OURS = re.compile(
     rf"{names.MANIFEST_NAME}|{names.STATISTICS_NAME}|{STATE_NAME}|{names.SHARD_NAME.pattern}(\.json|\.npz)?", re.ASCII
@@ -52,6 +51,7 @@ class DatasetWriter:
         fold_seed, shard_bytes: see `plan_shards`.
         settings: JSON-able; an unfinished run of other settings is not continued.
         inputs: for each planet a text that changes when what it is made from changes: its shard is then redone.
+        skip_bad: whether an earlier run's shard may be kept from which something was left out.
         overwrite: whether to remove a data set, finished or not, that lies there.
 
     Raises:
@@ -68,6 +68,7 @@ class DatasetWriter:
         shard_bytes: int = SHARD_BYTES,
         settings: Mapping[str, Any] | None = None,
         inputs: Mapping[int, str] | None = None,
+        skip_bad: bool = False,
         overwrite: bool = False,
     ):
         self.folder = folder
@@ -76,6 +77,7 @@ class DatasetWriter:
         self.fold_seed = fold_seed
         self.plan = plan_shards(rows, fold_seed, shard_bytes)
         self.inputs = inputs or {}
+        self.skip_bad = skip_bad
         self.overwrite = overwrite
         self.faults: list[str] = []
         planets = {str(planet): count for planet, count in sorted(rows.items())}
@@ -235,7 +237,7 @@ class DatasetWriter:
         needed = sum(rows) * BYTES_A_ROW
         free = shutil.disk_usage(self.folder).free
         if needed > free:
-            raise ArielError(f"{self.folder}: {needed / 1e9:.1f} GB are needed, only {free / 1e9:.1f} GB are free")
+            raise ArielError(f"{self.folder}: {needed / 1e6:.1f} MB are needed, only {free / 1e6:.1f} MB are free")
 
     def _digest(self, planned: PlannedShard) -> str:
         made_from = [[planet, self.rows[planet], self.inputs.get(planet, "")] for planet in planned.planets]
@@ -250,7 +252,7 @@ class DatasetWriter:
         try:
             shard = Shard(**page["shard"]) if page["shard"] else None
             sums = Path(f"{path}.npz").read_bytes()
-            if hashlib.sha256(sums).hexdigest() != page["sums_sha256"]:
+            if hashlib.sha256(sums).hexdigest() != page["sums_sha256"] or (page["skipped"] and not self.skip_bad):
                 return None
             if shard is not None and (shard.faults() or shard.name != planned.name or sha256(path) != shard.sha256):
                 return None
