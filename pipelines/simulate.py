@@ -172,10 +172,14 @@ def arguments_parser() -> argparse.ArgumentParser:
     count, instances = pipelines.at_least(1), pipelines.at_least(1, 99)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
     parser.add_argument("--planets", type=count, default=40, metavar="N", help="training planets (default: 40)")
-    parser.add_argument("--test-planets", type=pipelines.at_least(0), default=0, metavar="N", help="(default: 0)")
+    parser.add_argument(
+        "--test-planets", type=pipelines.at_least(0), default=0, metavar="N", help="without targets (default: 0)"
+    )
     parser.add_argument("--spots", type=instances, default=2, metavar="N", help="spot instances (default: 2)")
     parser.add_argument("--photons", type=instances, default=2, metavar="N", help="noise instances (default: 2)")
-    parser.add_argument("--seed", type=pipelines.at_least(0), default=0, metavar="N", help="of it all (default: 0)")
+    parser.add_argument(
+        "--seed", type=pipelines.at_least(0), default=0, metavar="N", help="of all that is random (default: 0)"
+    )
     parser.add_argument(
         "--format", choices=("tfrecord", "text", "both"), default="tfrecord", help="(default: tfrecord)"
     )

@@ -230,6 +230,7 @@ def test_a_full_disk_leaves_no_file(path, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         write_light_curve(path, STAR, curves())
+    assert caught.value.filename == str(path)
     assert list(tmp_path.iterdir()) == []

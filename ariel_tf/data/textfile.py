@@ -211,9 +211,11 @@ def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.nd
     try:
         Path(temporary).write_bytes((newline.join(lines) + newline).encode())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        error.filename = str(path)  # a write that found the disk full does not name its file
         raise
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def _rows(values: np.ndarray) -> list[str]:
