@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipelines
 from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES, Planet
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
@@ -298,6 +299,27 @@ def test_a_file_without_permission_stops_the_run(text, tmp_path):
 def test_a_killed_worker_is_one_sentence():
     with pytest.raises(ArielError, match="use fewer --jobs"):
         list(in_order(os._exit, [1, 1], jobs=2))
+
+
+def test_results_come_in_order_and_few_items_are_taken_ahead():
+    taken = []
+    items = (taken.append(number) or -number for number in range(40))
+    for position, result in enumerate(in_order(abs, items, jobs=2)):
+        assert result == position
+        assert len(taken) <= position + 1 + 2 * 2
+    assert len(taken) == 40
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(pipelines, "_SECONDS_BETWEEN_LINES", 0.0)
+    with pipelines.Progress(400, "observations", done=100) as progress:
+        progress(100)
+        progress(200)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("|")[0].strip() for line in lines] == ["50%", "100%"]
+    assert "200/400" in lines[0]
+    assert "observations/s" in lines[0]
+    assert progress.summary.startswith("300 observations in 0.0 s")
 
 
 def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):

@@ -1,0 +1,1 @@
+"""From text files or a simulator to records on disk, and from there to shuffled batches."""
