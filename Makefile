@@ -9,7 +9,7 @@ train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
 
 test: lint types
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist loadgroup
 
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow

@@ -8,20 +8,31 @@ from ariel_tf.models.registry import model
 
 def flattened(inputs: Inputs):
     """[batch, steps, channels] and [batch, k] -> [batch, steps * channels + k]."""
-    flux = keras.layers.Flatten(name="flat")(inputs.flux)
+    return with_star(keras.layers.Flatten(name="flat")(inputs.flux), inputs)
+
+
+def with_star(features, inputs: Inputs):
+    """Features [batch, f] and the stellar parameters, if any, side by side."""
     if inputs.star is None:
-        return flux
-    return keras.layers.Concatenate(name="with_star")([flux, inputs.star])
+        return features
+    return keras.layers.Concatenate(name="with_star")([features, inputs.star])
 
 
-@model(epochs=13, batch_size=20, steps="0:300", optimizer="adam", loss="mse")
+def dense_stack(hp, x, sizes: dict[str, int], activation: str = "relu", largest: int = 4096):
+    """Dense layers, each of a size that is a setting, with one dropout setting after each of them."""
+    dropout = hp.Float("dropout", 0.0, 0.9, default=0.0)
+    for name, default in sizes.items():
+        units = hp.Int(name, 4, largest, sampling="log", default=default)
+        x = keras.layers.Dense(units, activation=activation, name=name)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    return x
+
+
+@model(epochs=13, batch_size=20, optimizer="adam", loss="mse")
 def baseline(hp, inputs: Inputs):
     """Dense 1064-256, ReLU: the challenge's per-wavelength baseline network."""
-    x = flattened(inputs)
-    for name, default in (("first", 1064), ("second", 256)):
-        units = hp.Int(name, 4, 4096, sampling="log", default=default)
-        x = keras.layers.Dense(units, activation="relu", name=name)(x)
-    return x
+    return dense_stack(hp, flattened(inputs), {"first": 1064, "second": 256})
 
 
 @model(epochs=50, batch_size=50, steps="99:200", optimizer="adam", loss="mse")
@@ -34,3 +45,41 @@ def squid(hp, inputs: Inputs):
         x = keras.layers.Dense(max(1, round(units * width)), name=f"dense_{index}")(x)
         x = keras.layers.LeakyReLU(negative_slope=slope, name=f"leaky_{index}")(x)
     return x
+
+
+@model(epochs=15, batch_size=5, optimizer="nadam", loss="mse")
+def nadam(hp, inputs: Inputs):
+    """Dense 5-1024-256, ReLU, Nadam: a narrow first layer, made for the partial set of --every 47."""
+    return dense_stack(hp, flattened(inputs), {"first": 5, "second": 1024, "third": 256})
+
+
+@model(scope="any", epochs=30, batch_size=50, head="depth", loss="mae", joint={"epochs": 60})
+def linear(hp, inputs: Inputs):
+    """Dense layers without activation, a linear map; --set activation=... makes a network of it."""
+    x = flattened(inputs)
+    layers = hp.Int("layers", 1, 6, default=2)
+    units = hp.Int("units", 4, 2048, sampling="log", default=128)
+    activation = hp.Choice("activation", ["linear", "relu", "tanh", "sigmoid", "gelu"], default="linear")
+    for index in range(layers):
+        x = keras.layers.Dense(units, activation=activation, name=f"dense_{index}")(x)
+    return x
+
+
+@model(scope="joint", channels="all", epochs=40, batch_size=64, head="depth", loss="mae")
+def dense(hp, inputs: Inputs):
+    """Dense layers from all 55 light curves to all 55 radii: --set shape=1024-256 and others."""
+    shapes = ["1024-256", "256-1024-256", "1024-512-256", "1179-393-110"]
+    shape = hp.Choice("shape", shapes, default="1024-256")
+    dropout = hp.Float("dropout", 0.0, 0.9, default=0.1 if shape == "1179-393-110" else 0.0)
+    x = flattened(inputs)
+    for index, units in enumerate(shape.split("-")):
+        x = keras.layers.Dense(int(units), activation="relu", name=f"dense_{index}")(x)
+        if dropout and index == 0:
+            x = keras.layers.Dropout(dropout, name="dropout")(x)
+    return x
+
+
+@model(unit="planet", epochs=40, batch_size=157, transform="max-abs", optimizer="adam", loss="mse")
+def compressed(hp, inputs: Inputs):
+    """Dense 4-1024-256 on all observations of a planet side by side: 100 x 300 columns a row."""
+    return dense_stack(hp, flattened(inputs), {"first": 4, "second": 1024, "third": 256})
