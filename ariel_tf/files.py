@@ -29,6 +29,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names no file by itself
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

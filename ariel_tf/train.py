@@ -87,7 +87,7 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
     source = open_source(config.data, config.seen)
     check_folds(source, config)
     rows = Rows(source, config)
-    built = build(config, rows.statistics)
+    built = build(config, rows.statistics, rows.steps * config.epochs)
     resolved = config.as_json() | {"data": source.description, "settings": built.settings}
     path = path or default_path(resolved)
     if dry:

@@ -88,6 +88,7 @@ def test_fit_reports_the_score_of_all_rows(tmp_path):
         # y = .1, .2; output .11, .18 for radius, .0121, .0324 for depth; scale .5
         ("mse", "radius", [(0.01 / 0.5) ** 2, (0.02 / 0.5) ** 2]),
         ("mae", "radius", [0.01 / 0.5, 0.02 / 0.5]),
+        ("huber", "radius", [(0.01 / 0.5) ** 2 / 2, (0.02 / 0.5) ** 2 / 2]),
         ("ariel", "radius", [2 * 0.1 * 0.01 / 0.5, 2 * 0.2 * 0.02 / 0.5]),
         ("mse", "depth", [(0.0021 / 0.5) ** 2, (0.0076 / 0.5) ** 2]),
         ("mae", "depth", [0.0021 / 0.5, 0.0076 / 0.5]),
@@ -100,6 +101,11 @@ def test_losses_worked_by_hand(kind, head, expected):
     received = loss.call(np.array([[0.1], [0.2]]), tf.constant(output, tf.float64))
     np.testing.assert_allclose(received, expected, rtol=1e-6)
     assert float(loss(np.array([[0.1], [0.2]]), output)) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_huber_is_linear_beyond_an_error_of_one_spread():
+    loss = RadiusLoss("huber", "radius", 0.01)
+    np.testing.assert_allclose(loss.call([[0.1]], tf.constant([[0.13]])), [2.5], rtol=1e-5)  # error 3, less 1/2
 
 
 def test_the_score_of_a_depth_head_can_always_be_climbed():

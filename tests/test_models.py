@@ -14,7 +14,7 @@ from ariel_tf.models import builder, registry, transforms
 from ariel_tf.models.builder import build
 from ariel_tf.models.hyper import Settings
 from ariel_tf.training import configuration
-from ariel_tf.training.configuration import HEADS, LOSSES, OPTIMIZERS, TRANSFORMS, Configuration
+from ariel_tf.training.configuration import HEADS, LOSSES, OPTIMIZERS, PRECISIONS, TRANSFORMS, Configuration
 
 # Every model in every scope that it has: one wavelength, or all 55 jointly.
 CASES = tuple(
@@ -165,6 +165,32 @@ def test_every_optimiser_and_loss_compiles(loss, optimizer):
     assert type(model.optimizer).__name__.lower() == optimizer
     logs = model.fit(sample.inputs, sample.radii, verbose=0).history
     assert np.isfinite(logs["loss"][0])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("transform", ["standardize", "none"])
+def test_half_precision_answers_float32_close_to_full(precision, transform):
+    options = {"transform": transform, "settings": {"first": 16, "second": 8}}
+    answer, full = predict("baseline", precision=precision, **options), predict("baseline", **options)
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer, full, atol=0.02 * full.std() + 1e-7 if precision == "float32" else 0.003)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_cosine_schedule_rises_then_falls():
+    optimizer = built("baseline", settings={"schedule": "cosine", "learning_rate": 0.01}).training.optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(0.01 / 25)
+    config = configured("baseline", settings={"schedule": "cosine", "learning_rate": 0.01})
+    schedule = build(config, Sample(config).statistics, steps=100).training.optimizer._learning_rate
+    rates = [float(schedule(step)) for step in (0, 10, 55, 100)]
+    assert rates[1] == pytest.approx(0.01)
+    assert rates[2] == pytest.approx(0.005, rel=0.02)
+    assert rates[3] == pytest.approx(1e-5, rel=0.01)
+
+
+def test_clipping_and_weight_decay_reach_the_optimiser():
+    optimizer = built("baseline", settings={"clip_norm": 2, "weight_decay": 0.1}).training.optimizer
+    assert (optimizer.global_clipnorm, optimizer.weight_decay) == (2.0, 0.1)
 
 
 def test_untrained_answers_lie_near_the_training_planets_mean():

@@ -79,8 +79,14 @@ def test_evaluate_and_predict_agree_with_the_training(capsys):
         predict.main(["one", "--data", DATA, "--out", "radii.csv"])
 
 
-def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(monkeypatch, capsys):
-    run(*FOUR, "--run", "unbroken")
+@pytest.mark.parametrize(
+    "more",
+    [["--set", "schedule=plateau"], ["--set", "schedule=cosine", "--set", "dropout=0.3", "--channels", "own+white"]],
+    ids=["plateau", "cosine and dropout"],
+)
+def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypatch, capsys):
+    arguments = [*FOUR, *more]
+    run(*arguments, "--run", "unbroken")
     reseed = callbacks.Reseed.on_epoch_begin
 
     def stop_in_the_third_epoch(self, epoch, logs=None):
@@ -91,12 +97,12 @@ def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Reseed, "on_epoch_begin", stop_in_the_third_epoch)
         with pytest.raises(Stopped, match="2 whole epochs") as stopped:
-            run(*FOUR, "--run", "stopped")
+            run(*arguments, "--run", "stopped")
     assert stopped.value.exit_code == 143
     assert "python -m ariel_tf.train" in str(stopped.value)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     capsys.readouterr()
-    run(*FOUR, "--run", "stopped")
+    run(*arguments, "--run", "stopped")
     assert "resuming stopped after epoch 2" in capsys.readouterr().out
     one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
     assert one.keys() == other.keys()

@@ -9,7 +9,8 @@ Two models share these layers. `training` is compiled; its output is what the lo
 of Keras's own layers and operations alone, so `keras.models.load_model` needs none of our code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -39,13 +40,14 @@ class Built:
     settings: dict[str, Any]
 
 
-def build(config: Configuration, statistics: Mapping) -> Built:
+def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
     """Build and compile the model that a configuration describes.
 
     Args:
         config: resolved.
         statistics: `Statistics` over the training folds: "flux" in the layout of a row, [300, channels] or
             [instances, 300, channels]; "star" [6]; "radius" and "depth" [targets].
+        steps: of the whole training, for learning-rate schedules.
 
     Raises:
         UsageError: an unknown setting, or a value out of its range.
@@ -56,20 +58,51 @@ def build(config: Configuration, statistics: Mapping) -> Built:
     raw = {"flux": keras.Input(statistics["flux"].mean.shape, name="flux")}
     if config.star_names:
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
-    features = function(hp, _seen(raw, config, statistics))
-    output = _head(hp, features, statistics[config.head])
-    training = keras.Model(raw, output, name=config.model)
-    inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
-    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    with precision(config.precision):
+        features = function(hp, _seen(raw, config, statistics))
+        output = _head(hp, features, statistics[config.head])
+        training = keras.Model(raw, output, name=config.model)
+        inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
+        spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
+        training.compile(
+            optimizer=_optimizer(hp, config.optimizer, steps),
+            loss=RadiusLoss(config.loss, config.head, _or_one(spread.std)),
+            metrics=[ArielScore(config.head)],
+            jit_compile=config.jit == "yes",
+        )
     hp.refuse_unknown()
-    spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
-    training.compile(
-        optimizer=keras.optimizers.get({"class_name": config.optimizer, "config": {"learning_rate": learning_rate}}),
-        loss=RadiusLoss(config.loss, config.head, _or_one(spread.std)),
-        metrics=[ArielScore(config.head)],
-        jit_compile=False,
-    )
     return Built(training, inference, hp.values)
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made in this block compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(hp, name: str, steps: int) -> keras.Optimizer:
+    """An optimiser by Keras's name with its settings; `plateau` is left to a callback of the trainer.
+
+    `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
+    1/1000 of it along half a cosine (after Smith & Topin 2017, arXiv:1708.07120).
+    """
+    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    schedule = hp.Choice("schedule", ["constant", "cosine", "plateau"], default="constant")
+    clip_norm = hp.Float("clip_norm", 0.0, 1000.0, default=0.0)
+    weight_decay = hp.Float("weight_decay", 0.0, 1.0, default=0.004 if name == "adamw" else 0.0)
+    rate: Any = learning_rate
+    if schedule == "cosine":
+        warmup = max(1, steps // 10)
+        rate = keras.optimizers.schedules.CosineDecay(
+            learning_rate / 25, max(1, steps - warmup), alpha=1e-3, warmup_target=learning_rate, warmup_steps=warmup
+        )
+    config = {"learning_rate": rate, "global_clipnorm": clip_norm or None, "weight_decay": weight_decay or None}
+    return keras.optimizers.get({"class_name": name, "config": config})
 
 
 def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:

@@ -30,10 +30,13 @@ def transform_flux(x, name: str, statistics):
 
 
 def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):
-    """(x - offset) / scale by column; a column that never varies becomes 0, not infinite."""
+    """(x - offset) / scale by column; a column that never varies becomes 0, not infinite.
+
+    Always float32: in half precision a depth of .001 would drown in the rounding of fluxes near 1.
+    """
     scale = np.where(scale > 0, scale, 1.0)
     axes = tuple(range(1, len(x.shape)))
-    layer = keras.layers.Normalization(axis=axes, mean=offset, variance=np.square(scale), name=name)
+    layer = keras.layers.Normalization(axis=axes, mean=offset, variance=np.square(scale), dtype="float32", name=name)
     return layer(x)
 
 

@@ -7,7 +7,7 @@ it is told. Validation scores come from `fit` itself.
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -34,6 +34,40 @@ class Reseed(keras.callbacks.Callback):
             if generator is not None:
                 state = np.random.SeedSequence([self.seed, epoch, index]).generate_state(2, np.uint32)
                 generator.state.assign(state.astype(generator.state.dtype))
+
+
+class ReduceOnPlateau(keras.callbacks.Callback):
+    """Lower the learning rate when the validation score stays; a function of the run's rows alone, so it resumes.
+
+    Args:
+        run: whose rows.
+        initial: learning rate of the first epoch.
+    """
+
+    def __init__(self, run: RunFolder, initial: float):
+        super().__init__()
+        self.run, self.initial = run, initial
+
+    def on_epoch_begin(self, epoch, logs=None):
+        scores = [row[VALIDATION] for row in self.run.rows]
+        self.model.optimizer.learning_rate = plateau_rate(self.initial, scores)
+
+
+def plateau_rate(initial: float, scores: Sequence[float], wait: int = 5, factor: float = 0.3) -> float:
+    """The learning rate after these epochs' scores: times `factor` after each `wait` epochs without a better one.
+
+    >>> round(plateau_rate(0.01, [1, 2, 2, 2, 1, 0, 1]), 6)  # five epochs in a row no better than 2
+    0.003
+    """
+    best, since, rate = -np.inf, 0, initial
+    for score in scores:
+        if score > best:
+            best, since = score, 0
+        else:
+            since += 1
+        if since == wait:
+            rate, since = rate * factor, 0
+    return rate
 
 
 class RefuseNonFinite(keras.callbacks.Callback):

@@ -17,7 +17,8 @@ from ariel_tf.files import read_json
 from ariel_tf.models import registry
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
-LOSSES = ("mse", "mae", "ariel")
+LOSSES = ("mse", "mae", "huber", "ariel")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 HEADS = ("radius", "depth")
 CHANNELS = ("own", "own+white", "all")
 TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max")
@@ -55,6 +56,8 @@ class Configuration:
     epochs: int = option(None, "how it learns", "passes over the training planets, at most", low=1)
     patience: int = option(None, "how it learns", "epochs without a better score before stopping; 0: never", low=0)
     batch_size: int = option(None, "how it learns", "observations a step", low=1)
+    precision: str = option(None, "how it learns", "of layers; weights stay float32", choices=PRECISIONS)
+    jit: str = option(None, "how it learns", "compile the training step with XLA", choices=("no", "yes"))
     seed: int = option(0, "how it learns", "of initial weights, order and dropout", low=0)
 
     @property
@@ -158,6 +161,8 @@ FALLBACK: dict[str, Any] = {
     "epochs": 20,
     "patience": 10,
     "batch_size": 50,
+    "precision": "float32",
+    "jit": "no",
 }
 
 

@@ -106,12 +106,13 @@ class RadiusLoss(keras.losses.Loss):
     |---|---|---|
     | mse | ((yhat - y) / scale)^2 | ((dhat - y^2) / scale)^2 |
     | mae | |yhat - y| / scale | |dhat - y^2| / scale |
+    | huber | half the mse up to errors of 1, then mae - 1/2 | the same |
     | ariel | 2 y |yhat - y| / scale | the same, with yhat = sqrt(dhat) |
 
     Args:
-        kind: mse, mae or ariel.
+        kind: mse, mae, huber or ariel.
         head: radius or depth.
-        scale: standard deviation over the training planets of the radius (mse, mae with head radius) or
+        scale: standard deviation over the training planets of the radius (mse, mae, huber with head radius) or
             of the depth (everything else); a float, or one for each wavelength.
     """
 
@@ -128,7 +129,13 @@ class RadiusLoss(keras.losses.Loss):
         else:
             target = y_true if self.head == "radius" else ops.square(y_true)
             error = (y_pred - target) / scale
-            error = ops.square(error) if self.kind == "mse" else ops.abs(error)
+            size = ops.abs(error)
+            if self.kind == "mse":
+                error = ops.square(error)
+            elif self.kind == "huber":
+                error = ops.where(size <= 1, ops.square(error) / 2, size - 0.5)
+            else:
+                error = size
         return ops.mean(error, axis=-1)
 
     def get_config(self):

@@ -61,6 +61,8 @@ def fit(
     patience_left = not work.patience or first - run.state["best_epoch"] < work.patience
     if first >= work.epochs or not patience_left:
         return
+    plateau = built.settings["schedule"] == "plateau"
+    scheduled = [callbacks.ReduceOnPlateau(run, built.settings["learning_rate"])] if plateau else []
     with callbacks.StopOnSignal(run, command) as stop:
         built.training.fit(
             work.batches(first),
@@ -72,6 +74,7 @@ def fit(
             verbose=0,
             callbacks=[
                 callbacks.Reseed(work.seed),
+                *scheduled,
                 callbacks.RefuseNonFinite(run),
                 callbacks.SaveEpoch(run, built.inference, work.patience, work.rows),
                 callbacks.TellEpoch(run, work.epochs, work.steps),
