@@ -43,15 +43,21 @@ class Priors:
     impact_high: float = 1.0  # impact parameter, uniform from 0 (the two labelled real planets have .50 and .79)
     duration_low: float = 34.0  # minutes from first to last contact, tuned
     duration_high: float = 183.0  # minutes: the real mean dip ends sharply at steps 60 and 236
+    duration_widest: float = 220.0  # minutes in the band where the planet is widest: real flux is quiet before step 40
 
     # --- transmission spectra ----------------------------------------------------------------------------
     # x = 1 - (radius in the clearest band) / (radius in the most opaque one), log-normal; fitted to the 2019 targets
-    atmosphere_median: float = 0.115  # of x at Rp/Rs = .05
+    atmosphere_median: float = 0.118  # of x at Rp/Rs = .05
     atmosphere_spread: float = 0.48  # of ln x
     atmosphere_slope: float = -1.05  # power of Rp/Rs in the median: smaller planets hold their atmospheres less tightly
-    atmosphere_high: float = 1.35  # x is redrawn beyond it
-    atmosphere_edge: float = 0.68  # Rp/Rs where the most extended atmospheres end (largest 2019 target .668)
-    atmosphere_edge_spread: float = 0.2  # of ln edge
+    # A few small planets have atmospheres that hardly end, with x near or above 1: 9 of the 457 targets of 2019 with
+    # Rp/Rs below .03 at .55 um are wider than .18 at 7.8 um.
+    extended_share: float = 0.038  # of the planets below `extended_below`, before selection by duration; tuned
+    extended_below: float = 0.03  # Rp/Rs in the clearest band
+    extended_low: float = 0.85  # x, uniform
+    extended_high: float = 1.3
+    edge_median: float = 0.68  # Rp/Rs where such atmospheres end (the largest 2019 target is .668)
+    edge_spread: float = 0.2  # of ln edge
     cloud_low: float = -1.5  # log10 of the grey optical depth of clouds, uniform; the scale of `spectra.OPACITIES`
     cloud_high: float = 1.5
 

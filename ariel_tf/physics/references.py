@@ -82,14 +82,14 @@ def folded_bins(flux: np.ndarray) -> np.ndarray:
     return (1 - dip) @ _FOLD
 
 
-def _fold_matrix() -> np.ndarray:
+def fold_matrix() -> np.ndarray:
     """Averages steps into folded bins, float64 [300, 27]."""
     bins = (np.abs(np.arange(N_STEPS) - MID_TRANSIT_STEP) / STEPS_PER_BIN).astype(int)
     member = bins[:, None] == np.arange(N_BINS)
     return member / member.sum(axis=0)
 
 
-_FOLD = _fold_matrix()
+_FOLD = fold_matrix()
 
 
 class Ridge:

@@ -21,7 +21,7 @@ from ariel_tf.physics.priors import Priors
 __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simulate_planet"]
 
 # Part of a data set's fingerprint: raised whenever the same arguments give other bytes.
-VERSION = 3
+VERSION = 4
 
 _PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
 _TRIES = 1000
@@ -75,15 +75,7 @@ def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Pr
 def draw_system(seed: int, number: int, priors: Priors) -> System:
     """A star and a planet of the priors. Star and orbit are rounded as in the challenge's headers."""
     rng = _generator(seed, number, _SYSTEM)
-    for _ in range(_TRIES):
-        hosts = stars.draw_stars(rng, priors, 1)
-        companions = planets.draw_planets(rng, hosts, priors, _PROPOSALS)
-        accepted = np.flatnonzero(companions.accepted(priors))
-        if len(accepted):
-            break
-    else:
-        raise UsageError("these priors hold no observable planet: widen the bounds on duration, period or radius")
-    first = accepted[0]
+    hosts, companions, first, radii = _draw_observable(rng, priors)
     star = _header_star(hosts, float(companions.period[first]))
     temperature = float(star[0])
     u1, u2 = stars.limb_darkening(temperature, np.exp(priors.limb_darkening_spread * rng.standard_normal()))
@@ -93,7 +85,7 @@ def draw_system(seed: int, number: int, priors: Priors) -> System:
     return System(
         star=star,
         orbit=np.array([np.round(companions.semi_major_axis[first]), np.round(inclination, 8)]),
-        radii=spectra.draw_radii(rng, float(companions.relative_radius[first]), priors),
+        radii=radii,
         scaled_axis=scaled_axis,
         impact=impact,
         u1=u1,
@@ -101,6 +93,19 @@ def draw_system(seed: int, number: int, priors: Priors) -> System:
         spot_fill=spots.star_fill(rng, temperature, priors),
         sigma=detector.noise_sigma(temperature, float(star[4]), photon_scale),
     )
+
+
+def _draw_observable(rng: np.random.Generator, priors: Priors) -> tuple[stars.Stars, planets.Planets, int, np.ndarray]:
+    """A star, planets around it, the index of the first that can be observed in every band, and its radii [55]."""
+    for _ in range(_TRIES):
+        hosts = stars.draw_stars(rng, priors, 1)
+        companions = planets.draw_planets(rng, hosts, priors, _PROPOSALS)
+        for index in np.flatnonzero(companions.accepted(priors)):
+            radii = spectra.draw_radii(rng, float(companions.relative_radius[index]), priors)
+            path = (companions.period[index], companions.scaled_axis[index], companions.impact[index])
+            if planets.transit_duration(*path, radii.max()) < priors.duration_widest:
+                return hosts, companions, int(index), radii
+    raise UsageError("these priors hold no observable planet: widen the bounds on duration, period or radius")
 
 
 def clean_curves(system: System, seed: int, number: int, n_spots: int, priors: Priors) -> np.ndarray:

@@ -11,13 +11,13 @@ _WATER = np.array(
     [
         0.0, 0.0, 0.8, 1.8, 0.9, 3.3, 1.4, 1.1, 3.0, 2.8, 2.5, 1.8, 1.2, 0.9, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 2.9, 3.7,
         4.4, 4.3, 4.4, 4.8, 4.7, 4.6, 4.4, 4.5, 4.1, 3.8, 3.4, 3.3, 3.0, 2.8, 2.6, 2.5, 2.2, 1.9, 1.6, 1.3, 1.15, 1.0,
-        1.1, 2.0, 2.9, 3.4, 3.8, 4.3, 4.1, 4.1, 4.9, 4.75, 4.7,
+        1.1, 2.0, 2.9, 3.4, 3.8, 4.3, 4.1, 4.1, 5.0, 4.85, 4.85,
     ]
 )  # fmt: skip
 # (centre in um, width in ln wavelength, height in dex)
 _METHANE = ((1.67, 0.05, 1.7), (2.32, 0.07, 2.8), (3.33, 0.10, 4.2), (7.80, 0.10, 4.2))
-_CARBON_DIOXIDE = ((2.02, 0.02, 1.5), (2.75, 0.03, 3.2), (4.30, 0.035, 5.5))
-_CARBON_MONOXIDE = ((2.34, 0.04, 1.0), (4.67, 0.06, 3.8))
+_CARBON_DIOXIDE = ((2.02, 0.02, 1.5), (2.75, 0.03, 3.2), (4.30, 0.035, 5.6))
+_CARBON_MONOXIDE = ((2.34, 0.04, 1.0), (4.67, 0.07, 4.4))
 
 
 def _bands(lines: tuple[tuple[float, float, float], ...]) -> np.ndarray:
@@ -56,15 +56,16 @@ def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors)
 
         r = r0 / (1 - n H / r0) = r0 / (1 - x shape),      x = the most opaque band's n H / r0.
 
-    For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: that
-    gives the few huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um) without a law of their
-    own. Such an atmosphere ends at about `atmosphere_edge`, joined smoothly by a sum of fourth powers of 1/r.
+    For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: the few
+    huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um). Such an atmosphere ends at an edge
+    of its own, joined smoothly by a sum of fourth powers of 1/r.
     """
     shape = draw_spectral_shape(rng, priors)
-    median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
-    x = np.inf
-    while x > priors.atmosphere_high:
-        x = median * np.exp(priors.atmosphere_spread * rng.standard_normal())
+    if relative_radius < priors.extended_below and rng.random() < priors.extended_share:
+        x = rng.uniform(priors.extended_low, priors.extended_high)
+    else:
+        median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
+        x = min(median * np.exp(priors.atmosphere_spread * rng.standard_normal()), 0.9)
+    edge = min(priors.edge_median * np.exp(priors.edge_spread * rng.standard_normal()), 0.9)
     inverse = np.maximum(1 - x * shape, 0) / relative_radius
-    edge = min(priors.atmosphere_edge * np.exp(priors.atmosphere_edge_spread * rng.standard_normal()), 0.9)
     return (inverse**4 + edge**-4) ** -0.25
