@@ -38,7 +38,7 @@ class Priors:
     small_radius: float = 2.9  # Earth radii, tuned
     small_slope: float = 0.26  # power of the star's radius in the median: wide stars hide their smallest planets
     small_spread: float = 0.48  # of ln radius
-    relative_radius_low: float = 0.0148  # Rp/Rs in the clearest band, tuned (1.5 % of the 2019 targets are smaller)
+    relative_radius_low: float = 0.0148  # Rp/Rs in the clearest band, tuned (1.7 % of the 2019 targets are smaller)
     relative_radius_high: float = 0.3  # Rp/Rs, the largest 2019 target at .55 um
     impact_high: float = 1.0  # impact parameter, uniform from 0 (the two labelled real planets have .50 and .79)
     duration_low: float = 34.0  # minutes from first to last contact, tuned
