@@ -13,7 +13,7 @@ ROOMS = ("physics", "data", "models", "training")
 ALLOWED = {
     "physics": set(),
     "data": {"physics"},
-    "models": {"training.configuration", "training.metrics"},
+    "models": {"training.configuration", "training.metrics", "physics.detector", "physics.references"},
     "training": {"models.builder", "models.registry", "data.folds"},
 }
 BESIDE = {"challenge", "errors", "files", "quiet"}

@@ -25,10 +25,17 @@ from ariel_tf.training.metrics import ArielScore, RadiusLoss, predicted_radius
 
 
 class Inputs(NamedTuple):
-    """What a model function sees: flux [batch, steps, channels]; star [batch, k] or None."""
+    """What a model function sees: flux [batch, steps, channels]; star [batch, k] or None; how many radii to answer."""
 
     flux: Any
     star: Any
+    targets: int
+
+
+class Depth(NamedTuple):
+    """What a model function returns that answers by itself, without our head: depths [batch, targets], positive."""
+
+    depth: Any
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
     with precision(config.precision):
         features = function(hp, _seen(raw, config, statistics))
-        output = _head(hp, features, statistics[config.head])
+        output = _answer(hp, features, config.head, statistics)
         training = keras.Model(raw, output, name=config.model)
         inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
@@ -113,17 +120,25 @@ def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
         flux = flux[..., chosen, :]
         spread = spread.map(lambda values: values[..., chosen, :])
     flux = transforms.transform_flux(flux, config.transform, spread)
+    targets = len(statistics["radius"].mean)
     if not config.star_names:
-        return Inputs(flux, None)
+        return Inputs(flux, None, targets)
     columns = [STAR_NAMES.index(name) for name in config.star_names]
     spread = statistics["star"].map(lambda values: values[columns])
     star = keras.ops.take(raw["star"], columns, axis=1)
-    return Inputs(flux, transforms.affine(star, spread.mean, spread.std, name="star_transform"))
+    return Inputs(flux, transforms.affine(star, spread.mean, spread.std, name="star_transform"), targets)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:
     """A spread to divide by: 1 where all training planets agree."""
     return np.where(spread > 0, spread, 1.0)
+
+
+def _answer(hp, features, head: str, statistics: Mapping):
+    """Training output [batch, targets]: a radius or a depth, by `head`."""
+    if isinstance(features, Depth):
+        return features.depth if head == "depth" else keras.ops.sqrt(features.depth)
+    return _head(hp, features, statistics[head])
 
 
 def _head(hp, features, spread):

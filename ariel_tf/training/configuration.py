@@ -105,7 +105,8 @@ class Configuration:
             )
         recipe = FALLBACK | entry.recipe | (entry.joint if self.joint else {})
         filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
-        complete = dataclasses.replace(self, **filled)
+        settings = {**recipe.get("settings", {}), **self.settings}
+        complete = dataclasses.replace(self, **filled, settings=settings)
         complete.check()
         return complete
 

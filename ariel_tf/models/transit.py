@@ -1,0 +1,107 @@
+"""A network that is told what a transit is: inputs free of scale, aware of noise; a correction as output.
+
+Of each light curve it takes what a physicist would:
+
+    flux / ramp -> dip -> 27 bins folded about mid-transit        half the noise, the same shape
+    rough depth of the white light curve, kept above its noise     the scale of everything
+    bins of white light / rough depth                              duration, limb darkening, impact
+    each band's own depth, matched to the white curve, / rough depth, and how noisy that ratio is
+    the scatter of each curve / rough depth                        how far to trust it
+
+A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %.
+White light is the last channel (--channels own+white), or made of all 55 channels (joint).
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT
+from ariel_tf.errors import UsageError
+from ariel_tf.models.builder import Depth, Inputs
+from ariel_tf.models.registry import model
+from ariel_tf.physics.detector import RAMP
+from ariel_tf.physics.references import fold_matrix
+
+SMALLEST_NOISE = 1e-6
+CENTRAL_BINS = 2  # the 20 steps about mid-transit: within totality of all but the shortest transits
+
+
+def dips(flux):
+    """Raw flux [batch, 300, c] -> folded bins of the dip [batch, c, 27] and noise of one step [batch, c, 1]."""
+    curves = ops.transpose(flux, (0, 2, 1)) / ops.convert_to_tensor(RAMP.astype(np.float32))
+    bins = ops.matmul(1.0 - curves, ops.convert_to_tensor(fold_matrix().astype(np.float32)))
+    before = OUT_OF_TRANSIT[:-1][np.diff(OUT_OF_TRANSIT) == 1]
+    step = ops.take(curves, before + 1, axis=2) - ops.take(curves, before, axis=2)
+    noise = ops.sqrt(ops.mean(ops.square(step), axis=2, keepdims=True) / 2 + SMALLEST_NOISE**2)
+    return bins, noise
+
+
+def white_of(bins, noise):
+    """The inverse-variance mean over channels: bins [batch, 1, 27] and noise [batch, 1, 1]."""
+    weight = 1 / ops.square(noise)
+    total = ops.sum(weight, axis=1, keepdims=True)
+    return ops.sum(weight * bins, axis=1, keepdims=True) / total, ops.sqrt(1 / total)
+
+
+def bin_noise() -> np.ndarray:
+    """Noise of each folded bin in units of a step's: 1 / sqrt(steps in it), float32 [27]."""
+    return np.sqrt(np.square(fold_matrix()).sum(axis=0)).astype(np.float32)
+
+
+def rough_depth(white, noise):
+    """Depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
+    depth = ops.mean(white[:, :, :CENTRAL_BINS], axis=2, keepdims=True)
+    own = noise * float(bin_noise()[:CENTRAL_BINS].mean() / np.sqrt(CENTRAL_BINS))
+    return (depth + ops.sqrt(ops.square(depth) + 4 * ops.square(own))) / 2, own
+
+
+def matched_ratio(bins, noise, white, depth):
+    """Each channel's depth relative to white light's, matched to the white curve's shape, and its noise.
+
+    Weighted least squares of the channel's bins on the white bins: [batch, c, 1] each.
+    """
+    weight = ops.convert_to_tensor(1 / np.square(bin_noise()))
+    template = white / depth
+    power = ops.sum(weight * ops.square(template), axis=2, keepdims=True) + 1.0
+    ratio = ops.sum(weight * template * bins, axis=2, keepdims=True) / power / depth
+    return ratio, noise / ops.sqrt(power) / depth
+
+
+@model(scope="any", channels="own+white", star="all", transform="none", head="depth", loss="mae",
+       epochs=30, batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.002},
+       joint={"channels": "all"})  # fmt: skip
+def transit(hp, inputs: Inputs):
+    """Physics first: folded, ramp-free, noise-aware features; a dense network corrects the white-light depth."""
+    if inputs.flux.shape[1] != N_STEPS:
+        raise UsageError(
+            f"--steps: the model transit needs all {N_STEPS} steps. Received: {inputs.flux.shape[1]} of them"
+        )
+    bins, noise = dips(inputs.flux)
+    channels = inputs.flux.shape[2]
+    if channels == 2:  # own and white
+        white, white_noise = bins[:, 1:], noise[:, 1:]
+        bins, noise = bins[:, :1], noise[:, :1]
+    else:
+        white, white_noise = white_of(bins, noise)
+    depth, depth_noise = rough_depth(white, white_noise)
+    ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
+    trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % counts half
+    features = [
+        ops.log(depth)[:, :, 0] / 2 + 3,
+        ops.log(depth_noise / depth)[:, :, 0] / 2,
+        ops.clip(white / depth, -2, 2)[:, 0],
+        (ops.clip(ratio, 0, 2) - 1)[:, :, 0] * 10 * trust[:, :, 0],
+        ops.log(ratio_noise)[:, :, 0] / 2,
+    ]
+    if inputs.star is not None:
+        features.append(ops.clip(inputs.star, -4, 4))
+    x = keras.layers.Concatenate(name="features")(features)
+    units = hp.Int("units", 8, 2048, sampling="log", default=256)
+    dropout = hp.Float("dropout", 0.0, 0.9, default=0.0)
+    for index in range(hp.Int("layers", 1, 8, default=3)):
+        x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    correction = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="head")(x)
+    return Depth(depth[:, :, 0] * ops.exp(ops.clip(correction, -5, 5)))
