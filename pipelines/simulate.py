@@ -30,7 +30,7 @@ from ariel_tf.files import read_json, write_json
 from ariel_tf.physics import simulator
 from ariel_tf.quiet import import_tensorflow
 
-MAX_PLANETS = 9999  # what AAAA can hold
+MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
 
 
@@ -155,10 +155,14 @@ def _claim_text_folder(arguments: argparse.Namespace) -> None:
 
 def simulate(arguments: argparse.Namespace) -> None:
     """See the module's docstring."""
-    if arguments.planets + arguments.test_planets > MAX_PLANETS:
-        total = arguments.planets + arguments.test_planets
-        raise UsageError(f"expected {MAX_PLANETS} planets at most, the numbers that AAAA can hold. Received: {total}")
-    if arguments.format in ("text", "both"):
+    text = arguments.format in ("text", "both")
+    total = arguments.planets + arguments.test_planets
+    if text and total > MAX_PLANETS:
+        raise UsageError(
+            f"--format {arguments.format}: expected {MAX_PLANETS} planets at most, the numbers that a file's name can "
+            f"hold; --format tfrecord holds more. Received: {total}"
+        )
+    if text:
         _claim_text_folder(arguments)
         for part in parts(arguments):
             simulate_text(part, arguments)

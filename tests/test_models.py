@@ -46,6 +46,11 @@ class Sample:
         self.statistics = {name: of(values.astype(np.float64)) for name, values in arrays.items()}
 
 
+def few_steps(name):
+    """Fewer time steps where a model allows it: recurrent networks are slow."""
+    return {} if name == "transit" else {"steps": "40:290:5"}
+
+
 def configured(name, wavelength=12, **options):
     return Configuration(model=name, wavelength=wavelength, **options).resolved()
 
@@ -72,7 +77,7 @@ def test_names_read_from_source_are_the_functions_that_import_gives():
 @each_model
 @pytest.mark.parametrize("head", HEADS)
 def test_a_step_of_training_lowers_the_loss(name, wavelength, head):
-    options = {"head": head, "star": "all", "steps": "40:290:5", "settings": {"learning_rate": 1e-4}}
+    options = {"head": head, "star": "all", "settings": {"learning_rate": 1e-4}, **few_steps(name)}
     sample = Sample(configured(name, wavelength, **options))
     model = built(name, wavelength, **options).training
     model.run_eagerly = True  # three steps are done before a graph of a recurrent network is traced
@@ -86,10 +91,13 @@ def test_a_step_of_training_lowers_the_loss(name, wavelength, head):
 
 
 @each_model
-def test_the_same_seed_gives_the_same_model_and_another_seed_another(name, wavelength):
-    first, again, other = (predict(name, wavelength, seed=seed, steps="40:290:5") for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 0
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wavelength):
+    first, again, other = (
+        built(name, wavelength, seed=seed, **few_steps(name)).training.get_weights() for seed in (1, 1, 2)
+    )
+    for one, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert any((one != different).any() for one, different in zip(first, other, strict=True))
 
 
 @each_model
@@ -111,11 +119,11 @@ def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "Settings", Asking)
-        built(name, wavelength, steps="40:290:5")
+        built(name, wavelength, **few_steps(name))
     assert "learning_rate" in ends
     for setting, values in ends.items():
         for value in values:
-            assert built(name, wavelength, steps="40:290:5", settings={setting: value}).settings[setting] == value
+            assert built(name, wavelength, settings={setting: value}, **few_steps(name)).settings[setting] == value
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +133,7 @@ def saved(tmp_path_factory):
     expected = {}
     for name, wavelength in CASES:
         for head in HEADS:
-            config = configured(name, wavelength, head=head, star="star_temp,star_rad", steps="40:290:5")
+            config = configured(name, wavelength, head=head, star="star_temp,star_rad", **few_steps(name))
             sample = Sample(config)
             model = build(config, sample.statistics).inference
             stem = f"{name}-{wavelength}-{head}"

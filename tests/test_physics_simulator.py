@@ -77,7 +77,7 @@ def test_more_instances_leave_the_first_ones_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("seed", -1), ("number", 10000), ("spots", 0), ("photons", 100), ("number", -1)]
+    ("argument", "value"), [("seed", -1), ("number", 2**31), ("spots", 0), ("photons", 100), ("number", -1)]
 )
 def test_arguments_out_of_range_are_refused_by_name(argument, value):
     arguments = {"seed": 1, "number": 1, "spots": 1, "photons": 1, argument: value}

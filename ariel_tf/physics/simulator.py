@@ -48,7 +48,7 @@ def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Pr
 
     Args:
         seed: >= 0, of the whole population.
-        number: of the planet, 0 to 9999.
+        number: of the planet, 0 to 2^31 - 1; the text format holds 9999 at most.
         spots, photons: how many instances of each, 1 to 99. More instances leave the first ones as they are.
         priors: the population.
 
@@ -153,7 +153,7 @@ def _header_star(hosts: stars.Stars, period: float) -> np.ndarray:
 def _check(seed: int, number: int, spots: int, photons: int) -> None:
     for name, value, low, high in (
         ("seed", seed, 0, 2**63),
-        ("number", number, 0, 9999),
+        ("number", number, 0, 2**31 - 1),
         ("spots", spots, 1, 99),
         ("photons", photons, 1, 99),
     ):
