@@ -2,6 +2,7 @@
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,7 +29,8 @@ def chosen(*folds, **more):
 
 
 def shuffled(source, choice, batch_size, seed, first_epoch, epochs, streamed=False):
-    """Training batches, either way."""
+    """Training batches, either way, with a global seed as a model's builder leaves it."""
+    keras.utils.set_random_seed(1)
     order = (batch_size, seed, first_epoch, epochs)
     if streamed:
         return dataset.shuffled_stream(source, choice, *order, memory=20_000)

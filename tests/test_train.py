@@ -14,9 +14,11 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf import evaluate, predict, train
+from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.training import callbacks
+from pipelines import simulate
 
 ROOT = Path(__file__).parent.parent
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
@@ -111,6 +113,26 @@ def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypa
         np.testing.assert_array_equal(other[name], values, err_msg=name)
     unbroken, resumed = (json.loads(Path(name, "scores.json").read_text()) for name in ("unbroken", "stopped"))
     assert unbroken == resumed
+
+
+def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(monkeypatch):
+    simulate.main(["data", "--planets=20", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
+    arguments = [*FOUR, "--data", "data"]
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
+    run(*arguments, "--run", "unbroken")
+    reseed = callbacks.Reseed.on_epoch_begin
+
+    def stop_in_the_second_epoch(self, epoch, logs=None):
+        reseed(self, epoch, logs)
+        if epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Reseed, "on_epoch_begin", stop_in_the_second_epoch)
+        with pytest.raises(Stopped, match="1 whole epochs"):
+            run(*arguments, "--run", "stopped")
+    run(*arguments, "--run", "stopped")
+    assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
 
 
 def test_a_finished_run_is_only_told_again(capsys):
@@ -247,3 +269,9 @@ def test_help_lists_groups_and_models_list(capsys):
         assert f"\n{group}:" in printed
     run("--list-models")
     assert "squid       Dense 30-125-250-125-30" in capsys.readouterr().out
+
+
+def test_the_readme_gives_the_scores_that_train_says_it_gives():
+    readme = (ROOT / "README.md").read_text()
+    for model, score in train.EXPECTED.items():
+        assert f"{score:,}" in readme or str(score) in readme, model

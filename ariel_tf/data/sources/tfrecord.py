@@ -11,7 +11,6 @@ from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.errors import DataError
 
 SHARDS_AT_ONCE = 4
-PLANETS_SHUFFLED = 32
 
 
 class TFRecordSource:
@@ -62,9 +61,10 @@ class TFRecordSource:
             serialized = tf.data.TFRecordDataset(files)
         else:
             shuffled = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, seed=order))
+            # Planets of several shards alternate; finer shuffling is the windows' work.
             serialized = shuffled.interleave(
                 tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=2, deterministic=True
-            ).shuffle(PLANETS_SHUFFLED, seed=tf.cast(order[1], tf.int64))
+            )
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         return serialized.map(lambda record: records.parse(record, wavelengths, white), tf.data.AUTOTUNE)
