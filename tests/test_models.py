@@ -133,7 +133,8 @@ def saved(tmp_path_factory):
     expected = {}
     for name, wavelength in CASES:
         for head in HEADS:
-            config = configured(name, wavelength, head=head, star="star_temp,star_rad", **few_steps(name))
+            star = {"star": "star_temp,star_logg,star_rad", "clip_star": "yes", "logg": "one-hot"}
+            config = configured(name, wavelength, head=head, **star, **few_steps(name))
             sample = Sample(config)
             model = build(config, sample.statistics).inference
             stem = f"{name}-{wavelength}-{head}"
@@ -257,6 +258,19 @@ def test_stellar_parameters_are_taken_by_name():
     np.testing.assert_array_equal(model({"flux": flux, "star": moved}), before)
     moved[:, STAR_NAMES.index("star_k_mag")] += 5
     assert np.abs(np.asarray(model({"flux": flux, "star": moved})) - before).max() > 0
+
+
+def test_clipped_stars_and_one_hot_gravity_worked_by_hand():
+    """Of radius 5 (cut to 1.8), gravity 4.0 and period 3: mean 0 and spread 1 leave them as they are."""
+    plain = Statistics(1, *(np.full(6, value, float) for value in (0, 1, 0, 0)))
+    config = configured("baseline", star="star_rad,star_logg,period", clip_star="yes", logg="one-hot")
+    raw = keras.Input((6,))
+    model = keras.Model(raw, transforms.transform_star(raw, config, plain))
+    star = np.array([[5000, 4.0, 5.0, 1.0, 5.0, 3.0]])
+    np.testing.assert_allclose(model(star), [[1.8, 3.0, 0, 1, 0, 0]])
+    alone = configured("baseline", star="star_logg", logg="one-hot")
+    model = keras.Model(raw, transforms.transform_star(raw, alone, plain))
+    np.testing.assert_allclose(model(star), [[0, 1, 0, 0]])
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_name():

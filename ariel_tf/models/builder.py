@@ -123,10 +123,7 @@ def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
     targets = len(statistics["radius"].mean)
     if not config.star_names:
         return Inputs(flux, None, targets)
-    columns = [STAR_NAMES.index(name) for name in config.star_names]
-    spread = statistics["star"].map(lambda values: values[columns])
-    star = keras.ops.take(raw["star"], columns, axis=1)
-    return Inputs(flux, transforms.affine(star, spread.mean, spread.std, name="star_transform"), targets)
+    return Inputs(flux, transforms.transform_star(raw["star"], config, statistics["star"]), targets)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:

@@ -6,9 +6,22 @@ of Keras's own layers, so a saved model needs none of our code.
 
 import keras
 import numpy as np
+from keras import ops
+
+from ariel_tf.challenge import STAR_NAMES
+from ariel_tf.training.configuration import Configuration
 
 # The organisers' baseline: (x - 1) / 0.04.
 BASELINE_SCALE = 0.04
+# Far tails that past participants cut: few stars lie there, and a standardised network sees little else of them.
+STAR_CLIPS = {
+    "star_rad": (0.0, 1.8),
+    "star_mass": (0.0, 1.5),
+    "star_k_mag": (7.0, np.inf),
+    "period": (0.0, 16.0),
+}
+# The challenge's files give surface gravity in these steps (dex) only.
+GRAVITIES = (3.5, 4.0, 4.5, 5.0)
 
 
 def transform_flux(x, name: str, statistics):
@@ -27,6 +40,33 @@ def transform_flux(x, name: str, statistics):
     offset, scale = TRANSFORMS[name](statistics)
     shape = statistics.mean.shape
     return affine(x, np.broadcast_to(offset, shape), np.broadcast_to(scale, shape), name="transform")
+
+
+def transform_star(star, config: Configuration, statistics):
+    """Stellar parameters as a model sees them.
+
+    Args:
+        star: symbolic float32 [batch, 6], raw.
+        config: names them (`--star`), and says whether far tails are clipped and how surface gravity enters.
+        statistics: `Statistics` [6] over the training planets.
+
+    Returns:
+        symbolic float32 [batch, k], standardised; the four levels of a one-hot gravity come last.
+    """
+    one_hot = config.logg == "one-hot" and "star_logg" in config.star_names
+    columns = [STAR_NAMES.index(name) for name in config.star_names if not (one_hot and name == "star_logg")]
+    parts = []
+    if columns:
+        x = ops.take(star, columns, axis=1)
+        if config.clip_star == "yes":
+            bounds = [STAR_CLIPS.get(STAR_NAMES[column], (-np.inf, np.inf)) for column in columns]
+            x = ops.clip(x, *np.array(bounds, np.float32).T.tolist())
+        spread = statistics.map(lambda values: values[columns])
+        parts.append(affine(x, spread.mean, spread.std, name="star_transform"))
+    if one_hot:
+        gravity = star[:, STAR_NAMES.index("star_logg"), None]
+        parts.append(ops.cast(ops.abs(gravity - ops.convert_to_tensor(GRAVITIES, "float32")) < 0.25, "float32"))
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
 
 
 def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):

@@ -50,6 +50,9 @@ class Configuration:
     transform: str = option(None, "what the model sees", "scaling of the light curves", choices=TRANSFORMS)
     star: str = option(None, "what the model sees", "stellar parameters: none, all, or names with commas")
 
+    clip_star: str = option(None, "what the model sees", "cut the stellar parameters' far tails", choices=("no", "yes"))
+    logg: str = option(None, "what the model sees", "surface gravity as", choices=("number", "one-hot"))
+
     head: str = option(None, "how it learns", "what the last layer answers", choices=HEADS)
     loss: str = option(None, "how it learns", "what training minimises", choices=LOSSES)
     optimizer: str = option(None, "how it learns", "how", choices=OPTIMIZERS)
@@ -156,6 +159,8 @@ FALLBACK: dict[str, Any] = {
     "steps": f"0:{N_STEPS}",
     "transform": "standardize",
     "star": "none",
+    "clip_star": "no",
+    "logg": "number",
     "head": "radius",
     "loss": "mse",
     "optimizer": "adam",
