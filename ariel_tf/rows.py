@@ -1,5 +1,6 @@
 """From a configuration to its rows: those it trains on, validates with, and is scored on."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from ariel_tf.data.dataset import Choice
 from ariel_tf.data.sources import Source
 from ariel_tf.models import registry
 from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.table import Table
 
 # Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
 PREDICTED_BYTES = 16 << 20
@@ -74,3 +76,68 @@ class Rows:
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Rows to what `fit` takes: (inputs, radius)."""
         return batches.map(lambda rows: dataset.for_model(rows, star=bool(self.config.star_names)))
+
+
+class StackedRows:
+    """The rows of a training of several wavelengths at once, each in the rows and the order of its own training.
+
+    Args:
+        source: open for all wavelengths that these see.
+        configs: resolved; they differ by wavelength only, and the rows of each fit in memory.
+
+    Attributes:
+        train, validation: `Table`.
+        statistics: of each wavelength's training rows, as of `dataset.statistics`.
+    """
+
+    def __init__(self, source: Source, configs: Sequence[Configuration]):
+        self.source, self.configs, self.config = source, configs, configs[0]
+        rows = self._load(self.config.train_folds, self.config.every)
+        choices = [choice_of(config, config.train_folds, config.every) for config in configs]
+        self.statistics = [
+            dataset.statistics(source, choice, {"flux": self._flux(rows, index)})
+            for index, choice in enumerate(choices)
+        ]
+        self.train = self._table(rows)
+        self.validation = self._table(self._load(self.config.validation_folds))
+
+    def _load(self, folds: Sequence[int], every: int = 1) -> dict[str, tf.Tensor]:
+        """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
+        targets = tuple(int(config.wavelength) for config in self.configs)
+        seen = self.config.seen if self.config.channels == "all" else targets
+        choice = dataclasses.replace(choice_of(self.config, folds, every), targets=targets, channels=seen)
+        return dataset.load(self.source, choice)
+
+    def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
+        """What the index-th wavelength sees of them: [rows, ..., 300, channels]."""
+        if self.config.channels == "all":
+            return rows["flux"]
+        columns = [index, len(self.configs)] if self.config.sees_white else [index]
+        return tf.gather(rows["flux"], columns, axis=-1)
+
+    def _table(self, rows: dict[str, tf.Tensor]) -> Table:
+        count, flux = len(self.configs), rows["flux"]
+        own = shared = None
+        if self.config.channels == "all":
+            shared = flux
+        else:
+            last = len(flux.shape) - 1
+            own = tf.transpose(flux[..., :count], [last, *range(last)])[..., None]
+            shared = flux[..., count:] if self.config.sees_white else None
+        star = rows["star"] if self.config.star_names else None
+        return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
+
+    def order(self, epoch: int) -> tf.Tensor:
+        """The order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
+        return dataset.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
+
+    def test(self) -> Iterator[list[dict[str, Any]]]:
+        """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
+        rows = self._load(self.config.test_folds)
+        size = predicted_batch(choice_of(self.config, self.config.test_folds))
+        for index in range(len(self.configs)):
+            own = {name: rows[name].numpy() for name in ("key", "star")}
+            own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}
+            own["flux"] = self._flux(rows, index).numpy()
+            starts = range(0, len(own["key"]), size)
+            yield [{name: values[start : start + size] for name, values in own.items()} for start in starts]

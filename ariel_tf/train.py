@@ -4,6 +4,8 @@ Read aloud: options become a configuration; a source of planets is opened; the m
 training folds' statistics; a run folder is made or resumed; `fit` trains, saving every epoch; the best
 epoch's model is scored once on the test folds, and the run is described in words and a picture.
 
+A list of wavelengths, `--wavelength 0-54`, trains one such model for each: `train_all` tells how.
+
 TensorFlow is imported inside functions, once every mistake in an option has been found.
 """
 
@@ -18,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import DataError, run_command
+from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import write_json, write_text
 from ariel_tf.models import registry
-from ariel_tf.training import card, configuration
-from ariel_tf.training.configuration import JOINT, Configuration
+from ariel_tf.quiet import import_tensorflow
+from ariel_tf.training import card, configuration, wavelengths
+from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
 
 DEFAULT_DATA = Path("data")
@@ -42,15 +45,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.add_argument(
         "--dry-run", action="store_true", help="show the options, the data and the model; train nothing"
     )
+    folder.add_argument(
+        "--stack",
+        choices=("auto", "yes", "no"),
+        help="train a list of wavelengths together or one by one (default: auto, together where that is faster)",
+    )
     folder.add_argument("--list-models", action="store_true", help="show the models and stop")
     options = parser.parse_args(arguments)
     if options.list_models:
         for entry in registry.entries().values():
             print(f"{entry.name:12s}{entry.summary}")
         return
+    several = take_list(options)
     config = with_data(configuration.from_arguments(options))
     command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
-    train(config, command, options.run, options.overwrite, options.dry_run)
+    where = (command, options.run, options.overwrite, options.dry_run)
+    if several:
+        import_tensorflow()
+        from ariel_tf.train_all import train_all
+
+        train_all(config, several, options.stack or "auto", *where)
+    else:
+        train(config, *where)
+
+
+def take_list(options: argparse.Namespace) -> tuple[int, ...]:
+    """The wavelengths of a list in `--wavelength`, whose first one then stands in its place; else nothing."""
+    text = getattr(options, "wavelength", "")
+    if wavelengths.is_list(text):
+        several = wavelengths.parse_list(text)
+        options.wavelength = str(several[0])
+        return several
+    if options.stack:
+        raise UsageError(f"--stack {options.stack}: expected a list of wavelengths with it, like --wavelength 0-54.")
+    return ()
 
 
 def with_data(config: Configuration) -> Configuration:
@@ -76,15 +104,18 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    from ariel_tf.quiet import import_tensorflow
-
     import_tensorflow()
     from ariel_tf.data.sources import open_source
+
+    train_on(open_source(config.data, config.seen), config, command, path, overwrite, dry)
+
+
+def train_on(source, config: Configuration, command: str, path: Path | None, overwrite=False, dry=False) -> None:
+    """Train on a source that is open for at least the wavelengths that the model sees; else as of `train`."""
     from ariel_tf.models.builder import build
     from ariel_tf.rows import Rows
     from ariel_tf.training.metadata import collect
 
-    source = open_source(config.data, config.seen)
     check_folds(source, config)
     rows = Rows(source, config)
     built = build(config, rows.statistics, rows.steps * config.epochs)
@@ -128,10 +159,7 @@ def data_facts(source, config: Configuration) -> dict[str, Any]:
 def default_path(resolved: dict[str, Any]) -> Path:
     """runs/MODEL-wNN-HASH: the same options meet the same folder again, other options another."""
     digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
-    wavelength = resolved["wavelength"]
-    return (
-        Path("runs") / f"{resolved['model']}-{wavelength if wavelength == JOINT else f'w{wavelength:02d}'}-{digest[:8]}"
-    )
+    return Path("runs") / f"{resolved['model']}-{wavelengths.folder_name(resolved['wavelength'])}-{digest[:8]}"
 
 
 def describe(source, config: Configuration, resolved: dict[str, Any], built, path: Path) -> None:

@@ -258,7 +258,8 @@ def test_a_mistake_reaches_the_user_as_one_line_and_exit_code_2(tmp_path):
     arguments, options = command("--wavelength", "55", cwd=tmp_path)
     answer = subprocess.run(arguments, capture_output=True, check=False, **options)
     assert answer.returncode == 2
-    assert answer.stderr == "error: --wavelength: expected a whole number in 0-54, or joint. Received: 55\n"
+    expected = "a whole number in 0-54, joint, or a list like 0-54 or 3,7"
+    assert answer.stderr == f"error: --wavelength: expected {expected}. Received: 55\n"
 
 
 def test_help_lists_groups_and_models_list(capsys):

@@ -32,8 +32,12 @@ class Reseed(keras.callbacks.Callback):
         for index, layer in enumerate(self.model._flatten_layers()):
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
-                state = np.random.SeedSequence([self.seed, epoch, index]).generate_state(2, np.uint32)
-                generator.state.assign(state.astype(generator.state.dtype))
+                generator.state.assign(random_state(self.seed, epoch, index).astype(generator.state.dtype))
+
+
+def random_state(seed: int, epoch: int, layer: int) -> np.ndarray:
+    """What the generator of a model's layer number `layer` starts an epoch with: uint32 [2]."""
+    return np.random.SeedSequence([seed, epoch, layer]).generate_state(2, np.uint32)
 
 
 class ReduceOnPlateau(keras.callbacks.Callback):

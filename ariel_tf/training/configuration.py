@@ -15,6 +15,7 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import UsageError, nearest
 from ariel_tf.files import read_json
 from ariel_tf.models import registry
+from ariel_tf.training import wavelengths
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 LOSSES = ("mse", "mae", "huber", "ariel")
@@ -37,7 +38,7 @@ class Configuration:
     """
 
     model: str = option("baseline", "what to train", "which model; --list-models describes them")
-    wavelength: int | str = option(12, "what to train", "which of the 55 wavelengths, 0-54, or joint: all in one model")
+    wavelength: int | str = option(12, "what to train", wavelengths.HELP)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
@@ -181,7 +182,8 @@ def parse_wavelength(text: str) -> int | str:
         return text
     if not text.isdecimal() or int(text) >= N_WAVELENGTHS:
         raise UsageError(
-            f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, or {JOINT}. Received: {text}"
+            f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, {JOINT}, or a list like 0-54 or 3,7. "
+            f"Received: {text}"
         )
     return int(text)
 

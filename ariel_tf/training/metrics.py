@@ -113,13 +113,16 @@ class RadiusLoss(keras.losses.Loss):
         kind: mse, mae, huber or ariel.
         head: radius or depth.
         scale: standard deviation over the training planets of the radius (mse, mae, huber with head radius) or
-            of the depth (everything else); a float, or one for each wavelength.
+            of the depth (everything else); a float, one for each wavelength, or a tensor of them.
     """
 
     def __init__(self, kind: str = "mse", head: str = "radius", scale=1.0, name: str = "loss", **options):
         super().__init__(name=name, **options)
         self.kind, self.head = kind, head
-        self.scale = [float(value) for value in scale] if hasattr(scale, "__len__") else float(scale)
+        if ops.is_tensor(scale):
+            self.scale = scale
+        else:
+            self.scale = [float(value) for value in scale] if hasattr(scale, "__len__") else float(scale)
 
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, y_pred.dtype)

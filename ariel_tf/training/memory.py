@@ -1,0 +1,97 @@
+"""How much memory a stack needs, how much there is, and so how many wavelengths train together."""
+
+import math
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# What may be taken of the free memory: estimates err, and others run beside us.
+SHARE = 0.7
+# Rows are held as read, joined, in key order and as tensors for a moment, while they are loaded.
+TABLE_COPIES = 4
+# Of each weight: the stack's and the model's own, the best, two slots of the optimiser, gradient, three temporaries.
+WEIGHT_COPIES = 9
+# Of each layer's output: forward, backward, and one in between.
+OUTPUT_COPIES = 3
+
+
+def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> int:
+    """Bytes that one wavelength of a stack needs, roughly.
+
+    Args:
+        model: one of the stack's.
+        batch_size: rows a step.
+        rows: of training and validation.
+        row_bytes: of one row's own light curves.
+    """
+    weights = sum(math.prod(variable.shape) for variable in model.variables)
+    outputs = sum(_numbers(layer) for layer in model.layers)
+    return 4 * (WEIGHT_COPIES * weights + OUTPUT_COPIES * batch_size * outputs) + TABLE_COPIES * rows * row_bytes
+
+
+def _numbers(layer: Any) -> int:
+    """Numbers that a layer computes for a row; a convolution unfolds its windows first."""
+    numbers = math.prod(layer.output.shape[1:])
+    if isinstance(layer, keras.layers.Conv1D):
+        numbers += layer.output.shape[1] * math.prod(layer.kernel.shape[:2])
+    return int(numbers)
+
+
+def available() -> int:
+    """Bytes that are free: of the GPU where there is one, else of the machine and of this process's group."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus:
+        from tensorflow.python.client import device_lib
+
+        limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+        return int(limits[0]) - int(
+            tf.config.experimental.get_memory_info(gpus[0].name.removeprefix("/device:"))["current"]
+        )
+    return min([_free_of_machine(), *_free_of_group()])
+
+
+def _free_of_machine() -> int:
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _free_of_group(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What a container's limit leaves, nothing where there is none."""
+    try:
+        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return []
+    return [] if limit == "max" else [max(0, int(limit) - int(used))]
+
+
+def groups(wavelengths: Sequence[int], each: int, free: int) -> list[list[int]]:
+    """Wavelengths in as few groups, of about one size, as fit; none where not even two do.
+
+    Args:
+        wavelengths: to train.
+        each: bytes that one needs.
+        free: bytes that are free.
+
+    >>> groups(range(5), each=10, free=30)
+    [[0], [1, 2], [3, 4]]
+    """
+    together = int(SHARE * free // each)
+    if together < min(2, len(wavelengths)):
+        return []
+    count = -(-len(wavelengths) // together)
+    edges = [len(wavelengths) * index // count for index in range(count + 1)]
+    return [list(wavelengths[first:last]) for first, last in pairwise(edges)]
+
+
+def spoken(size: float) -> str:
+    """Bytes in words: 12.3 GB."""
+    return f"{size / 1e9:.1f} GB"

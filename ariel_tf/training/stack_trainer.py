@@ -1,0 +1,215 @@
+"""From a stack and rows to each wavelength's best epoch, in a run folder of the stack's own.
+
+The folder is an ordinary `RunFolder`: `metrics.csv` has the means over wavelengths and each wavelength's
+own loss and scores, the checkpoint holds weights, best weights and optimiser, `state.json` is the commit.
+Best epochs and early stops follow from `metrics.csv` alone. A wavelength that has stopped trains on with the
+others, which changes nothing: its best weights stay those of its best epoch.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from ariel_tf.errors import NonFiniteError
+from ariel_tf.files import replacing
+from ariel_tf.training import callbacks
+from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.stacked import Stack, Sums
+from ariel_tf.training.table import Table
+from ariel_tf.training.tensorboard import TensorBoardLog
+
+MEASURED = ("loss", "score", "val_loss", "val_score")
+# A compiled call lasts about so long: a signal and the progress bar wait for its end.
+CALL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class StackWork:
+    """What there is to do.
+
+    Attributes:
+        table: training rows.
+        validation: validation rows, finite.
+        order: from an epoch to the order of its rows, int32 [rows].
+        batch_size: rows a step.
+        epochs: at most.
+        patience: epochs without a better validation score before a wavelength stops; 0 for no early stop.
+        seed: of random layers.
+    """
+
+    table: Table
+    validation: Table
+    order: Callable[[int], Any]
+    batch_size: int
+    epochs: int
+    patience: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        return -(-self.table.rows // self.batch_size)
+
+
+class Progress(NamedTuple):
+    """Where each wavelength stands: arrays [W]; epochs count from 1, and are 0 before the first."""
+
+    best_epoch: np.ndarray
+    best_score: np.ndarray
+    last_epoch: np.ndarray
+    training: np.ndarray
+
+
+def progress(scores: np.ndarray, patience: int) -> Progress:
+    """Best epochs and early stops, by the rule that a model alone follows.
+
+    Args:
+        scores: validation scores [epochs, W].
+        patience: 0 for no early stop.
+    """
+    wavelengths = scores.shape[1]
+    best_epoch, last_epoch = np.zeros(wavelengths, int), np.zeros(wavelengths, int)
+    best_score, training = np.full(wavelengths, -np.inf), np.ones(wavelengths, bool)
+    for epoch, row in enumerate(scores, 1):
+        better = training & (row > best_score)
+        best_score, best_epoch = np.where(better, row, best_score), np.where(better, epoch, best_epoch)
+        last_epoch = np.where(training, epoch, last_epoch)
+        if patience:
+            training = training & (epoch - best_epoch < patience)
+    return Progress(best_epoch, best_score, last_epoch, training)
+
+
+def column(name: str, wavelength: int) -> str:
+    """A wavelength's column of the stack's `metrics.csv`."""
+    return f"{name}_w{wavelength:02d}"
+
+
+def progress_of(run: RunFolder, wavelengths: Sequence[int], patience: int) -> Progress:
+    scores = [[row[column("val_score", wavelength)] for wavelength in wavelengths] for row in run.rows]
+    return progress(np.array(scores).reshape(-1, len(wavelengths)), patience)
+
+
+def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, Any]]:
+    """One wavelength's rows of metrics, as if it had trained alone."""
+    kept = ("learning_rate", "observations_per_second", "seconds")
+    return [
+        {"epoch": row["epoch"]}
+        | {name: row[column(name, wavelength)] for name in MEASURED}
+        | {name: row[name] for name in kept}
+        for row in run.rows[:last_epoch]
+    ]
+
+
+def fit(
+    run: RunFolder, stack: Stack, wavelengths: Sequence[int], work: StackWork, log: TensorBoardLog, command: str
+) -> Progress:
+    """Train from the run folder's last epoch until every wavelength has stopped or the epochs are over.
+
+    Args:
+        run: resumed from, and committed to after each epoch.
+        stack: of the models of these wavelengths, in their order.
+        work: the data and how long.
+        log: TensorBoard's, of the means.
+        command: what the user repeats to go on after a stop.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
+        NonFiniteError: a wavelength's loss or weights became NaN or infinite; the epochs before are saved.
+        DataError: a checkpoint that is not the one that was saved.
+    """
+    epoch = run.state["epoch"]
+    if epoch:
+        stack.load(run.verified(run.checkpoint_name(epoch)))
+        print(f"resuming {run.path} after epoch {epoch}", flush=True)
+    now = progress_of(run, wavelengths, work.patience)
+    with callbacks.StopOnSignal(run, command) as stop:
+        while epoch < work.epochs and now.training.any():
+            started = time.perf_counter()
+            stack.reseed(work.seed, epoch)
+            training = _train_epoch(stack, work, epoch, stop)
+            seconds = time.perf_counter() - started
+            validation = stack.test(work.validation, 4 * work.batch_size)
+            stop.on_test_batch_end(0)
+            _refuse_non_finite(run, stack, wavelengths, now.training, training, validation)
+            epoch += 1
+            run.rows.append(
+                _row(epoch, wavelengths, training, validation, stack.learning_rate, work.table.rows, seconds)
+            )
+            now = progress_of(run, wavelengths, work.patience)
+            stack.keep_best(now.best_epoch == epoch)
+            _save(run, stack, epoch)
+            _tell(run, now, work.epochs)
+            log.on_epoch_end(epoch - 1)
+            stop.on_epoch_end(epoch - 1)
+    return now
+
+
+def _train_epoch(stack: Stack, work: StackWork, epoch: int, stop: callbacks.StopOnSignal) -> Sums:
+    order, total = work.order(epoch), np.zeros(())
+    steps, first, chunk = work.steps, 0, 4
+    with tqdm(
+        total=steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=not sys.stderr.isatty()
+    ) as bar:
+        while first < steps:
+            started = time.perf_counter()
+            last = min(first + chunk, steps)
+            total = total + stack.train(work.table, order, work.batch_size, first, last)
+            stop.on_train_batch_end(last - 1)
+            bar.update(last - first)
+            chunk = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
+            first = last
+    return stack.sums(total, work.table)
+
+
+def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: Sums, validation: Sums) -> None:
+    """Raise before anything of an epoch is saved that left NaN or infinity at a wavelength still training."""
+    sound = stack.finite()
+    for values in (*training, *validation):
+        sound &= np.isfinite(values)
+    bad = np.flatnonzero(training_now & ~sound)
+    if len(bad):
+        epochs = run.state["epoch"]
+        raise NonFiniteError(
+            f"wavelength {wavelengths[bad[0]]}: its loss or a weight is not finite after epoch {epochs + 1}; "
+            f"{run.path} holds the {epochs} epochs before it. Try a smaller --set learning_rate=..., or check the data."
+        )
+
+
+def _row(epoch: int, wavelengths, training: Sums, validation: Sums, rate: float, rows: int, seconds: float):
+    values = dict(zip(MEASURED, (*training, *validation), strict=True))
+    return {
+        "epoch": epoch,
+        **{name: float(value.mean()) for name, value in values.items()},
+        "learning_rate": rate,
+        "observations_per_second": rows / seconds,
+        "seconds": seconds,
+        **{
+            column(name, wavelength): float(value)
+            for name in MEASURED
+            for wavelength, value in zip(wavelengths, values[name], strict=True)
+        },
+    }
+
+
+def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
+    name = run.checkpoint_name(epoch)
+    with replacing(run.path / name) as path:
+        stack.save(path)
+    run.write_rows()
+    run.commit((name, "metrics.csv"), epoch=epoch)
+
+
+def _tell(run: RunFolder, now: Progress, epochs: int) -> None:
+    """One line an epoch: means over wavelengths, the mean of each one's best, and how many still improve."""
+    row = run.rows[-1]
+    better, left, total = (now.best_epoch == row["epoch"]).sum(), now.training.sum(), len(now.training)
+    print(
+        f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['loss']:.4g}  score {row['score']:8.1f}  "
+        f"val_loss {row['val_loss']:.4g}  val_score {row['val_score']:8.1f}  best {now.best_score.mean():8.1f}  "
+        f"{better} better, {left} of {total} training  {row['observations_per_second']:,.0f} obs/s",
+        flush=True,
+    )

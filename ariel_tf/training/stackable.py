@@ -1,0 +1,106 @@
+"""Which models can be trained as a stack, and the stand-ins that some of their layers need there.
+
+What a stack promises, that each model's path is the one it would have taken alone, holds only where
+nothing acts on all weights together, and only for layers whose every operation TensorFlow can vectorise.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from ariel_tf.errors import UsageError
+
+# Layers that vectorise well: dense, convolutional, and what stands between them.
+LAYERS = (
+    *(layers.InputLayer, layers.Dense, layers.Conv1D, layers.Dropout, layers.GaussianNoise),
+    *(layers.BatchNormalization, layers.LayerNormalization, layers.Normalization, layers.Rescaling),
+    *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
+    *(layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector, layers.Concatenate),
+    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
+    *(layers.AveragePooling1D, layers.MaxPooling1D, layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D),
+)
+# Their state is one number for each weight, beside counters that all models share.
+OPTIMIZERS = ("Adam", "AdamW", "Nadam", "RMSprop", "SGD")
+# What these layers hold as plain constants, which differ between models of one architecture.
+CONSTANTS = {layers.Normalization: ("mean", "variance"), layers.Rescaling: ("scale", "offset")}
+
+
+class NotStackable(UsageError):
+    """This model is trained one wavelength at a time."""
+
+
+class UnfoldedConv1D(layers.Conv1D):
+    """Conv1D as one matrix product over unfolded windows.
+
+    TensorFlow cannot vectorise a convolution whose filter differs between models; a matrix product it can.
+    It lives while a stack trains and is never saved.
+    """
+
+    def call(self, x):
+        """[batch, steps, channels] -> [batch, windows, filters], as Conv1D does it."""
+        kernel, dilation, stride = self.kernel_size[0], self.dilation_rate[0], self.strides[0]
+        steps, channels, span = x.shape[1], x.shape[2], (self.kernel_size[0] - 1) * dilation
+        whole = (-(-steps // stride) - 1) * stride + span + 1  # steps that windows at every stride need
+        pad = {"causal": span, "same": max(whole - steps, 0), "valid": 0}[self.padding]
+        left = pad if self.padding == "causal" else pad // 2
+        x = ops.pad(x, [[0, 0], [left, pad - left], [0, 0]])
+        windows = (steps + pad - span - 1) // stride + 1
+        last = (windows - 1) * stride + 1
+        starts = [index * dilation for index in range(kernel)]
+        unfolded = ops.concatenate([x[:, start : start + last : stride] for start in starts], axis=-1)
+        flat = ops.reshape(unfolded, (-1, kernel * channels))
+        answer = ops.matmul(flat, ops.reshape(self.kernel, (kernel * channels, self.filters)))
+        answer = ops.reshape(answer, (-1, windows, self.filters))
+        if self.use_bias:
+            answer = answer + self.bias
+        return self.activation(answer)
+
+
+def stand_in(layer: layers.Layer) -> layers.Layer:
+    """A layer of the same name and configuration for the stack's template."""
+    kind = UnfoldedConv1D if type(layer) is layers.Conv1D else type(layer)
+    return kind.from_config(layer.get_config())
+
+
+def constants_of(layer: layers.Layer) -> tuple[str, ...]:
+    """The names of a layer's plain constants."""
+    return tuple(name for name in CONSTANTS.get(type(layer), ()) if getattr(layer, name) is not None)
+
+
+def refuse_unstackable(model: keras.Model) -> None:
+    """Raise where training a stack of such models would not be training each alone.
+
+    Args:
+        model: one of them, compiled.
+
+    Raises:
+        NotStackable: says what stands in the way.
+    """
+    for reason in (*_about_layers(model.layers), *_about_optimizer(model)):
+        raise NotStackable(f"model {model.name} can't be trained as a stack: {reason}. Take --stack no.")
+
+
+def _about_layers(found: Sequence[Any]):
+    for layer in found:
+        if type(layer) not in LAYERS:
+            yield f"its layer {layer.name}, {type(layer).__name__}, works in steps or is unknown to stacks"
+        if isinstance(layer, layers.Conv1D) and (layer.groups > 1 or layer.data_format != "channels_last"):
+            yield f"its layer {layer.name} is a grouped convolution, or one with channels first"
+        if layer.compute_dtype == "float16":
+            yield "half precision needs a loss scale, which follows all weights together"
+        if any(weight.constraint is not None for weight in layer.weights):
+            yield f"its layer {layer.name} has a constraint on its weights"
+
+
+def _about_optimizer(model: keras.Model):
+    optimizer = model.optimizer
+    if model.jit_compile is True:
+        yield "with --jit yes, XLA does not finish compiling a stack"
+    if type(optimizer).__name__ not in OPTIMIZERS:
+        yield f"its optimiser {type(optimizer).__name__} is none of {', '.join(OPTIMIZERS)}"
+    elif optimizer.clipnorm or optimizer.global_clipnorm:
+        yield "--set clip_norm=... acts on all weights together"
+    elif optimizer.use_ema or optimizer.gradient_accumulation_steps:
+        yield "its optimiser averages weights or accumulates gradients"

@@ -1,0 +1,298 @@
+"""Models of one architecture, one a wavelength, trained as one: each on the path it would have taken alone.
+
+    weights   [W, ...]                      a leading wavelength axis on every weight, optimiser slot, constant
+    batch     own flux [W, B, ..., 300, 1]  the same B rows for all, each wavelength's own column of them
+    one step  tf.vectorized_map over W of:  forward, loss, gradient       (ordinary Keras of one model)
+              optimizer.apply(gradients)    element-wise, so a stacked weight is W weights side by side
+
+Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the
+gradients of the W losses, Adam, Nadam, RMSprop and SGD treat every number by itself, and order, initial
+weights and dropout don't depend on the wavelength. Whatever acts on all weights together is refused, and a
+check at construction compares the stack's answers with each model's.
+
+Epochs run as a compiled loop over rows in memory rather than through Keras's `fit`: `fit` costs 50-180 ms an
+epoch and a Python round trip a step, and its metrics are one number, not one a wavelength.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ariel_tf.errors import DataError
+from ariel_tf.training import stackable
+from ariel_tf.training.callbacks import random_state
+from ariel_tf.training.metrics import ArielScore, RadiusLoss
+from ariel_tf.training.stackable import NotStackable
+from ariel_tf.training.table import Table
+
+
+class Sums(NamedTuple):
+    """Loss and score of each wavelength over an epoch's rows: float64 [W]."""
+
+    loss: np.ndarray
+    score: np.ndarray
+
+
+class Stack:
+    """W models as one.
+
+    Args:
+        models: compiled with `RadiusLoss`, built, of one architecture, with inputs "flux" and perhaps "star".
+        sample: a few rows for the check.
+
+    Attributes:
+        learning_rate: at the step at hand.
+
+    Raises:
+        NotStackable: what these models do can't be done to a stack of them.
+    """
+
+    def __init__(self, models: Sequence[keras.Model], sample: Table):
+        stackable.refuse_unstackable(models[0])
+        self.models, self.template = models, keras.models.clone_model(models[0], clone_function=stackable.stand_in)
+        self._score = ArielScore(models[0].loss.head)
+        self._originals = dict(self._pairs())
+        seeds = [id(generator.state) for _, generator in random_layers(self.template)]
+        self._is_seed = [id(variable) in seeds for variable in self.template.non_trainable_variables]
+        own = [v for v, seed in zip(self.template.non_trainable_variables, self._is_seed, strict=True) if not seed]
+        self._parts = [*self.template.trainable_variables, *own]
+        self.weights = [self._stacked(variable, True) for variable in self.template.trainable_variables]
+        self.state = [self._stacked(variable, False) for variable in own]
+        self.best = [keras.Variable(v.value, trainable=False, dtype=v.dtype) for v in [*self.weights, *self.state]]
+        self._constants = list(self._stacked_constants())
+        self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
+        self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
+        self.optimizer.build(self.weights)
+        self._train = tf.function(self._train_steps, autograph=False)
+        self._test = tf.function(self._test_rows, autograph=False)
+        self._predict = tf.function(self._answers, autograph=False)
+        self._keep = tf.function(self._keep_where, autograph=False)
+        self._check(sample)
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.optimizer.learning_rate)
+
+    def _pairs(self) -> Iterator[tuple[int, list[keras.Variable]]]:
+        """Each variable of the template, by id, with those of the models that it stands for."""
+        for layer in self.template.layers:
+            for index, variable in enumerate(layer.variables):
+                yield id(variable), [model.get_layer(layer.name).variables[index] for model in self.models]
+
+    def _stacked(self, variable: keras.Variable, trainable: bool) -> keras.Variable:
+        values = np.stack([original.numpy() for original in self._originals[id(variable)]])
+        return keras.Variable(values, trainable=trainable, dtype=variable.dtype, name=variable.name)
+
+    def _stacked_constants(self) -> Iterator[tuple[keras.layers.Layer, str, tf.Tensor]]:
+        for layer in self.template.layers:
+            for name in stackable.constants_of(layer):
+                values = [getattr(model.get_layer(layer.name), name) for model in self.models]
+                # Cast as the layer itself does, so that both round alike.
+                yield layer, name, tf.stack([keras.ops.cast(value, layer.compute_dtype) for value in values])
+
+    def _check(self, sample: Table) -> None:
+        """Compare the stack's answers with each model's own."""
+        try:
+            received = self._predict(sample).numpy()
+        except (ValueError, NotImplementedError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise NotStackable(
+                f"model {self.template.name} can't be trained as a stack: {reason}. Take --stack no."
+            ) from error
+        expected = np.stack([model(sample.of(i), training=False).numpy() for i, model in enumerate(self.models)])
+        apart = np.abs(received - expected).max(axis=(1, 2))
+        allowed = (0.03 if self.template.compute_dtype == "bfloat16" else 1e-4) * np.abs(expected).max()
+        if not (apart <= allowed).all():
+            raise NotStackable(
+                f"model {self.template.name} can't be trained as a stack: model {int(np.argmax(apart))} of it answers "
+                f"{apart.max():.3g} away from itself alone. Take --stack no."
+            )
+
+    # One wavelength: everything in this part is ordinary Keras of one model.
+
+    def _forward(self, part: dict[str, Any], batch: Table, seeds: list[Any], training: bool):
+        """Output [B, 1], new state, new seeds, and losses of layers, of one wavelength."""
+        left, random = iter(part["state"]), iter(seeds)
+        state = [next(random) if is_seed else next(left) for is_seed in self._is_seed]
+        with self._holding(part["constants"]):
+            output, state, losses = self.template.stateless_call(
+                part["weights"], state, batch.inputs(part.get("own")), training=training, return_losses=True
+            )
+        own = [new for new, is_seed in zip(state, self._is_seed, strict=True) if not is_seed]
+        drawn = [new for new, is_seed in zip(state, self._is_seed, strict=True) if is_seed]
+        return output, own, drawn, losses
+
+    @contextmanager
+    def _holding(self, values: Sequence[Any]):
+        """The template with one wavelength's constants, while it is traced."""
+        before = [getattr(layer, name) for layer, name, _ in self._constants]
+        try:
+            for (layer, name, _), value in zip(self._constants, values, strict=True):
+                setattr(layer, name, value)
+            yield
+        finally:
+            for (layer, name, _), value in zip(self._constants, before, strict=True):
+                setattr(layer, name, value)
+
+    def _measure(self, part: dict[str, Any], output) -> tuple[Any, Any]:
+        """Mean loss and sum of score errors of one wavelength's batch."""
+        head, kind = self.models[0].loss.head, self.models[0].loss.kind
+        loss = RadiusLoss(kind, head, part["scale"], dtype=self.models[0].loss.dtype)(part["radius"], output)
+        zero = tf.zeros([], self._score.dtype)
+        error, _ = self._score.stateless_update_state([zero, zero], part["radius"], output)
+        return loss, error
+
+    # All wavelengths.
+
+    def _split(self, batch: Table) -> dict[str, Any]:
+        """What differs by wavelength, each with a leading axis W."""
+        parts = {
+            "weights": [variable.value for variable in self.weights],
+            "state": [variable.value for variable in self.state],
+            "constants": [values for _, _, values in self._constants],
+            "scale": self._scale,
+            "radius": batch.radius,
+        }
+        return parts if batch.own is None else parts | {"own": batch.own}
+
+    def _map(self, function: Callable, batch: Table):
+        # A while loop over wavelengths, TensorFlow's fallback, would be slower than models one by one.
+        return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
+
+    def _seeds(self) -> list[Any]:
+        return [generator.state.value for _, generator in random_layers(self.template)]
+
+    def _answers(self, batch: Table):
+        return self._map(lambda part: self._forward(part, batch, self._seeds(), False)[0], batch)
+
+    def _train_one_step(self, batch: Table):
+        """Loss and score errors [W]; all weights a step further."""
+        seeds = self._seeds()
+
+        def one(part):
+            with tf.GradientTape() as tape:
+                tape.watch(part["weights"])
+                output, state, drawn, extra = self._forward(part, batch, seeds, True)
+                loss, error = self._measure(part, output)
+                loss = tf.add_n([loss, *extra])
+            return tape.gradient(loss, part["weights"]), state, drawn, loss, error
+
+        gradients, state, drawn, loss, error = self._map(one, batch)
+        self.optimizer.apply(gradients, self.weights)
+        for variable, value in zip(self.state, state, strict=True):
+            variable.assign(value)
+        for (_, generator), values in zip(random_layers(self.template), drawn, strict=True):
+            generator.state.assign(values[0])  # all drew the same
+        return loss, error
+
+    def _test_one_step(self, batch: Table):
+        def one(part):
+            output, _, _, extra = self._forward(part, batch, self._seeds(), False)
+            loss, error = self._measure(part, output)
+            return tf.add_n([loss, *extra]), error
+
+        return self._map(one, batch)
+
+    def _loop(self, step: Callable, table: Table, order, batch_size, first, last):
+        """Sums over steps `first` ... `last` - 1 of loss x rows, and of score errors: float64 [2, W]."""
+
+        def body(number, sums):
+            index = order[number * batch_size : (number + 1) * batch_size]
+            loss, error = step(table.take(index))
+            loss = tf.cast(loss, tf.float64) * tf.cast(tf.size(index), tf.float64)
+            return number + 1, sums + tf.stack([loss, tf.cast(error, tf.float64)])
+
+        start = (first, tf.zeros([2, len(self.models)], tf.float64))
+        return tf.while_loop(lambda number, _: number < last, body, start, parallel_iterations=1)[1]
+
+    def _train_steps(self, table: Table, order, batch_size, first, last):
+        return self._loop(self._train_one_step, table, order, batch_size, first, last)
+
+    def _test_rows(self, table: Table, batch_size):
+        rows = tf.shape(table.radius)[1]
+        steps = (rows + batch_size - 1) // batch_size
+        return self._loop(self._test_one_step, table, tf.range(rows), batch_size, 0, steps)
+
+    def train(self, table: Table, order: tf.Tensor, batch_size: int, first: int, last: int) -> np.ndarray:
+        """Train the batches `first` ... `last` - 1 of an epoch.
+
+        Args:
+            table: all rows.
+            order: int32 [rows], the epoch's.
+
+        Returns:
+            float64 [2, W], to be added up over the epoch and given to `sums`.
+        """
+        return self._train(table, order, *map(tf.constant, (batch_size, first, last))).numpy()
+
+    def test(self, table: Table, batch_size: int) -> Sums:
+        """Loss and score of all rows, without training."""
+        return self.sums(self._test(table, tf.constant(batch_size)).numpy(), table)
+
+    @staticmethod
+    def sums(added: np.ndarray, table: Table) -> Sums:
+        loss, error = added / table.radius.shape[1]
+        return Sums(loss, 1e4 - 1e6 * error)
+
+    # What comes before and after an epoch.
+
+    def reseed(self, seed: int, epoch: int) -> None:
+        """Set random layers as `callbacks.Reseed` does for a model alone."""
+        states = {name: random_state(seed, epoch, index) for index, name in self._random_indices()}
+        for name, generator in random_layers(self.template):
+            generator.state.assign(states[name].astype(generator.state.dtype))
+
+    def _random_indices(self) -> Iterator[tuple[int, str]]:
+        for index, layer in enumerate(self.models[0]._flatten_layers()):
+            if getattr(layer, "seed_generator", None) is not None:
+                yield index, layer.name
+
+    def _keep_where(self, which) -> None:
+        for best, variable in zip(self.best, [*self.weights, *self.state], strict=True):
+            chosen = tf.reshape(which, [-1] + [1] * (len(variable.shape) - 1))
+            best.assign(tf.where(chosen, variable.value, best.value))
+
+    def keep_best(self, which: np.ndarray) -> None:
+        """Remember the weights of these wavelengths (bool [W]) as their best."""
+        self._keep(tf.constant(which))
+
+    def finite(self) -> np.ndarray:
+        """Whether all of a wavelength's weights are finite: bool [W]."""
+        found = [np.isfinite(v.numpy()).reshape(len(self.models), -1).all(axis=1) for v in self.weights]
+        return np.logical_and.reduce(found)
+
+    def take_out_best(self) -> None:
+        """Give each model its best weights back."""
+        for part, best in zip(self._parts, self.best, strict=True):
+            for original, value in zip(self._originals[id(part)], best.numpy(), strict=True):
+                original.assign(value)
+
+    def _kept(self) -> list[Any]:
+        return [*self.weights, *self.state, *self.best, *self.optimizer.variables]
+
+    def save(self, path: Path) -> None:
+        """Weights, best weights and optimiser as an HDF5 file."""
+        with h5py.File(path, "w") as file:
+            for index, variable in enumerate(self._kept()):
+                file.create_dataset(f"{index:04d}", data=variable.numpy())
+
+    def load(self, path: Path) -> None:
+        """Back from `save`; DataError where the file does not fit."""
+        try:
+            with h5py.File(path) as file:
+                for index, variable in enumerate(self._kept()):
+                    variable.assign(file[f"{index:04d}"][()])
+        except (KeyError, OSError, ValueError) as error:
+            raise DataError(f"{path}: does not fit the models ({str(error).splitlines()[0]}).") from error
+
+
+def random_layers(model: keras.Model) -> list[tuple[str, Any]]:
+    """Names and seed generators of the layers that draw numbers."""
+    found = [(layer.name, getattr(layer, "seed_generator", None)) for layer in model._flatten_layers()]
+    return [(name, generator) for name, generator in found if generator is not None]
