@@ -64,15 +64,14 @@ class Stack:
         self._parts = [*self.template.trainable_variables, *own]
         self.weights = [self._stacked(variable, True) for variable in self.template.trainable_variables]
         self.state = [self._stacked(variable, False) for variable in own]
-        self.best = [keras.Variable(v.value, trainable=False, dtype=v.dtype) for v in [*self.weights, *self.state]]
+        # From NumPy: given another variable's value, Keras would make the two one.
+        self.best = [keras.Variable(v.numpy(), trainable=False, dtype=v.dtype) for v in [*self.weights, *self.state]]
         self._constants = list(self._stacked_constants())
         self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
         self.optimizer.build(self.weights)
         self._train = tf.function(self._train_steps, autograph=False)
         self._test = tf.function(self._test_rows, autograph=False)
-        self._predict = tf.function(self._answers, autograph=False)
-        self._keep = tf.function(self._keep_where, autograph=False)
         self._check(sample)
 
     @property
@@ -99,7 +98,7 @@ class Stack:
     def _check(self, sample: Table) -> None:
         """Compare the stack's answers with each model's own."""
         try:
-            received = self._predict(sample).numpy()
+            received = tf.function(self._answers, autograph=False).get_concrete_function(sample)(sample).numpy()
         except (ValueError, NotImplementedError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise NotStackable(
@@ -253,14 +252,11 @@ class Stack:
             if getattr(layer, "seed_generator", None) is not None:
                 yield index, layer.name
 
-    def _keep_where(self, which) -> None:
+    def keep_best(self, which: np.ndarray) -> None:
+        """Remember the weights of these wavelengths (bool [W]) as their best."""
         for best, variable in zip(self.best, [*self.weights, *self.state], strict=True):
             chosen = tf.reshape(which, [-1] + [1] * (len(variable.shape) - 1))
             best.assign(tf.where(chosen, variable.value, best.value))
-
-    def keep_best(self, which: np.ndarray) -> None:
-        """Remember the weights of these wavelengths (bool [W]) as their best."""
-        self._keep(tf.constant(which))
 
     def finite(self) -> np.ndarray:
         """Whether all of a wavelength's weights are finite: bool [W]."""

@@ -33,7 +33,7 @@ def parse_list(text: str) -> tuple[int, ...]:
         UsageError: no such form, outside 0-54, a wavelength twice, or a slice that holds nothing.
 
     >>> parse_list("3,7,10-12"), parse_list("0-54/8:3")
-    ((3, 7, 10, 11, 12), (14, 15, 16, 17, 18, 19, 20))
+    ((3, 7, 10, 11, 12), (13, 14, 15, 16, 17, 18, 19))
     """
     items, slash, part = text.partition("/")
     found = [wavelength for item in items.split(",") for wavelength in _parse_range(item, text)]
