@@ -11,6 +11,7 @@ goes on where it was: the groups are recorded, and a finished wavelength is skip
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,10 @@ def train_all(
 
 def told(groups: Sequence[Sequence[int]]) -> str:
     """Who trains with whom, in words."""
-    stacks = [group for group in groups if len(group) > 1]
-    if not stacks:
-        return f"{len(groups)} wavelengths one by one"
-    return " and ".join(f"wavelengths {wavelengths.as_text(group)} together" for group in groups)
+    if all(len(group) == 1 for group in groups):
+        return f"{len(groups)} wavelengths one by one" if len(groups) > 1 else f"wavelength {groups[0][0]}"
+    ways = [f"{wavelengths.as_text(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
+    return "wavelengths " + ", then ".join(ways)
 
 
 def plan(job: Job, built: Built) -> list[list[int]]:
@@ -127,6 +128,8 @@ def plan(job: Job, built: Built) -> list[list[int]]:
     if job.stack == "no" or len(alone) == 1:
         return alone
     try:
+        if built.settings["schedule"] == "plateau":
+            raise NotStackable("--set schedule=plateau gives each wavelength a rate of its own. Take --stack no.")
         stackable.refuse_unstackable(built.training)
         return by_memory(job, built)
     except UsageError as error:
@@ -162,6 +165,8 @@ def by_memory(job: Job, built: Built) -> list[list[int]]:
 
 def train_groups(run: RunFolder, job: Job) -> None:
     """Train every group that holds an unfinished wavelength."""
+    # Each model is traced anew, which TensorFlow takes for a mistake and warns of.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for group in run.state["groups"]:
         left = [wavelength for wavelength in group if not finished(folder_of(job.path, wavelength))]
         if not left:
