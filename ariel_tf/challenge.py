@@ -218,23 +218,53 @@ def planet_faults(planet: Planet) -> list[str]:
         faults.append(f"{who}: has no observation")
     if len({tuple(row) for row in planet.instances.tolist()}) < n:
         faults.append(f"{who}: an observation (spot, photon) stands twice")
-    shape = (N_WAVELENGTHS, n, N_STEPS)
-    if planet.flux.shape != shape:
-        return [*faults, f"{who}: flux has shape {planet.flux.shape}, expected {shape}"]
+    shapes = {"flux": (N_WAVELENGTHS, n, N_STEPS), "scatter": (n, N_WAVELENGTHS), "white": (n, N_STEPS)}
+    received = {name: getattr(planet, name).shape for name in shapes}
+    if received != shapes:
+        wrong = [name for name in shapes if received[name] != shapes[name]]
+        return [*faults, *(f"{who}: {name} has shape {received[name]}, expected {shapes[name]}" for name in wrong)]
+    return faults + _light_curve_faults(planet) + _parameter_faults(planet)
+
+
+def _light_curve_faults(planet: Planet) -> list[str]:
+    """What is wrong with flux, scatter and white light; of each the first three places."""
     low, high = FLUX_BOUNDS
-    bad = ~((planet.flux > low) & (planet.flux < high))  # NaN is bad too
-    for wavelength, row, step in np.argwhere(bad)[:3]:
-        key = planet.keys[row].name
-        value = planet.flux[wavelength, row, step]
-        faults.append(f"{key}: flux is {value} at wavelength {wavelength}, step {step}, expected ({low}, {high})")
-    for parameter, value in zip(STAR_PARAMETERS, planet.star, strict=True):
-        if not parameter.low < value < parameter.high:
-            faults.append(
-                f"{who}: {parameter.name} is {value}, expected ({parameter.low}, {parameter.high}) {parameter.unit}"
-            )
-    if not np.isnan(planet.radii).all():
-        for wavelength in np.flatnonzero(~((planet.radii > 0) & (planet.radii <= 1))):
-            faults.append(
-                f"{who}: relative radius is {planet.radii[wavelength]} at wavelength {wavelength}, expected (0, 1]"
-            )
-    return faults
+    keys = [key.name for key in planet.keys]
+    bad = np.argwhere(~((planet.flux > low) & (planet.flux < high)))[:3]  # NaN is bad too
+    faults = [
+        f"{keys[row]}: flux is {planet.flux[wavelength, row, step]} at wavelength {wavelength}, step {step}, "
+        f"expected ({low}, {high})"
+        for wavelength, row, step in bad
+    ]
+    # Light curves without any noise have no scatter; they alone.
+    quiet = [out_of_transit_scatter(planet.flux[w, row]) == 0 for row, w in np.argwhere(planet.scatter == 0)]
+    sound = (planet.scatter > 0) & np.isfinite(planet.scatter)
+    sound[planet.scatter == 0] = quiet
+    faults += [
+        f"{keys[row]}: scatter is {planet.scatter[row, wavelength]} at wavelength {wavelength}, expected more than 0"
+        for row, wavelength in np.argwhere(~sound)[:3]
+    ]
+    bad = np.argwhere(~((planet.white > low) & (planet.white < high)))[:3]
+    return faults + [
+        f"{keys[row]}: white light is {planet.white[row, step]} at step {step}, expected ({low}, {high})"
+        for row, step in bad
+    ]
+
+
+def _parameter_faults(planet: Planet) -> list[str]:
+    """What is wrong with the star, the orbit and the radii; the last two may be unknown, both of them."""
+    who = f"planet {planet.number:04d}"
+    known = not np.isnan(planet.radii).all()
+    named = [*zip(STAR_PARAMETERS, planet.star, strict=True)]
+    if known or not np.isnan(planet.orbit).all():
+        named += zip(ORBIT_PARAMETERS, planet.orbit, strict=True)
+    faults = [
+        f"{who}: {parameter.name} is {value}, expected ({parameter.low}, {parameter.high}) {parameter.unit}"
+        for parameter, value in named
+        if not parameter.low < value < parameter.high
+    ]
+    bad = np.flatnonzero(~((planet.radii > 0) & (planet.radii <= 1))) if known else ()
+    return faults + [
+        f"{who}: relative radius is {planet.radii[wavelength]} at wavelength {wavelength}, expected (0, 1]"
+        for wavelength in bad
+    ]

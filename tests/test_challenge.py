@@ -19,6 +19,7 @@ def make_planet(seed=0, n=3, **changes):
         instances=[(1, i + 1) for i in range(n)],
         star=np.array([5000.0, 4.5, 0.8, 0.8, 10.0, 3.0]),
         flux=flux,
+        orbit=np.array([1e10, 88.5]),
         radii=np.full(55, 0.05),
     )
     return dataclasses.replace(planet, **changes)
@@ -88,6 +89,57 @@ def test_a_sound_planet_has_no_faults_and_each_fault_is_named():
 
 
 def test_a_planet_without_radii_is_sound_but_not_labelled():
-    planet = make_planet(radii=np.full(55, np.nan))
-    assert planet_faults(planet) == []
-    assert not planet.labelled
+    for orbit in (np.full(2, np.nan), np.array([1e10, 88.5])):
+        planet = make_planet(radii=np.full(55, np.nan), orbit=orbit)
+        assert planet_faults(planet) == []
+        assert not planet.labelled
+
+
+@pytest.mark.parametrize(
+    ("orbit", "fault"),
+    [
+        ([np.nan, np.nan], "sma is nan"),  # unknown only where the radii are
+        ([-1.0, 88.5], "sma is -1.0, expected (0.0, 1000000000000000.0) m"),
+        ([1e10, 200.0], "incl is 200.0, expected (0.0, 180.0) deg"),
+    ],
+)
+def test_a_labelled_planet_has_an_orbit_within_its_bounds(orbit, fault):
+    faults = planet_faults(make_planet(orbit=np.array(orbit)))
+    assert fault in faults[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.001, 0.0])
+def test_scatter_is_above_zero(value):
+    scatter = make_planet().scatter.copy()
+    scatter[2, 54] = value
+    assert planet_faults(make_planet(scatter=scatter)) == [
+        f"0007_01_03: scatter is {np.float32(value)} at wavelength 54, expected more than 0"
+    ]
+
+
+def test_light_curves_without_noise_have_no_scatter():
+    planet = make_planet()
+    flux = planet.flux.copy()
+    flux[3, 0] = 1
+    flux[3, 0, 120:180] = 0.99
+    scatter = planet.scatter.copy()
+    scatter[0, 3] = 0
+    assert planet_faults(make_planet(flux=flux, scatter=scatter)) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, 10.0, -11.0])
+def test_white_light_lies_within_the_bounds_of_flux(value):
+    white = make_planet().white.copy()
+    white[1, 299] = value
+    assert planet_faults(make_planet(white=white)) == [
+        f"0007_01_02: white light is {value} at step 299, expected (-10.0, 10.0)"
+    ]
+
+
+def test_each_array_of_another_shape_is_named():
+    planet = make_planet()
+    faults = planet_faults(make_planet(scatter=planet.scatter[:, :54], white=planet.white[:2]))
+    assert faults == [
+        "planet 0007: scatter has shape (3, 54), expected (3, 55)",
+        "planet 0007: white has shape (2, 300), expected (3, 300)",
+    ]
