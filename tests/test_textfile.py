@@ -1,6 +1,7 @@
 """Challenge text files: bit-exact round trips, equality with np.loadtxt, and one sentence for each fault."""
 
 import gzip
+import os
 import pickle
 import re
 from pathlib import Path
@@ -223,6 +224,20 @@ def test_writing_refuses_another_shape_and_leaves_no_file(path, tmp_path):
     with pytest.raises(ValueError, match="Received: 6 headers"):
         write_light_curve(path, STAR, curves()[:54])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_bytes_are_on_the_disk_before_a_file_has_its_name(path, tmp_path, monkeypatch):
+    """After a power cut a name without a flush may stand for an empty file."""
+    flushed, real = [], os.fsync
+
+    def fsync(handle):
+        flushed.append(os.fstat(handle).st_size)
+        assert not path.exists()
+        real(handle)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    write_light_curve(path, STAR, curves())
+    assert flushed == [path.stat().st_size]
 
 
 def test_a_full_disk_leaves_no_file(path, tmp_path, monkeypatch):

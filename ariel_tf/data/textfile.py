@@ -209,7 +209,12 @@ def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.nd
     lines = [f"# {parameter.name}: {value!r}" for parameter, value in pairs] + _rows(values)
     temporary = f"{path}.partial"
     try:
-        Path(temporary).write_bytes((newline.join(lines) + newline).encode())
+        with open(temporary, "wb") as file:
+            file.write((newline.join(lines) + newline).encode())
+            # Else a power cut could leave the name and no bytes. 2.5 ms beside 2 ms for the rest; the folder needs
+            # no flush, since a name that was lost is only written again.
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         error.filename = str(path)  # a write that found the disk full does not name its file
