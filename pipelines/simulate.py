@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from ariel_tf.errors import UsageError, run_command
 from ariel_tf.files import read_json, write_json
 from ariel_tf.physics import simulator
 from ariel_tf.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from ariel_tf.data.writer import DatasetWriter
 
 MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
@@ -61,32 +64,34 @@ def parts(arguments: argparse.Namespace) -> list[Part]:
     return [part for part in (train, test) if part.numbers]
 
 
-def simulate_shards(part: Part, arguments: argparse.Namespace) -> None:
-    """One part as a data set of TFRecord shards."""
+def open_writer(part: Part, arguments: argparse.Namespace) -> "DatasetWriter":
+    """The writer of one part's shards; to enter it claims their folder."""
     import_tensorflow(start_devices=False)  # only here: it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
-    settings = _settings(arguments)
-    rows = arguments.spots * arguments.photons
-    writer = DatasetWriter(
+    return DatasetWriter(
         part.shards,
-        dict.fromkeys(part.numbers, rows),
+        dict.fromkeys(part.numbers, arguments.spots * arguments.photons),
         labelled=part.labelled,
         fold_seed=arguments.fold_seed,
         shard_bytes=arguments.shard_bytes,
-        settings=settings,
+        settings=_settings(arguments),
         overwrite=arguments.overwrite,
     )
-    with writer:
-        pending = writer.pending
-        planets = pipelines.in_order(_maker(part, arguments), pending, arguments.jobs)
-        done = (len(part.numbers) - len(pending)) * rows
-        total = len(part.numbers) * rows
-        with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(planets):
-            for planet in planets:
-                writer.add(planet.number, planet)
-                progress(rows)
-        manifest = writer.finish({"kind": "simulated", **settings})
+
+
+def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Namespace) -> None:
+    """One part as a data set of TFRecord shards, in the folder that its writer holds."""
+    rows = arguments.spots * arguments.photons
+    pending = writer.pending
+    planets = pipelines.in_order(_maker(part, arguments), pending, arguments.jobs)
+    done = (len(part.numbers) - len(pending)) * rows
+    total = len(part.numbers) * rows
+    with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(planets):
+        for planet in planets:
+            writer.add(planet.number, planet)
+            progress(rows)
+    manifest = writer.finish({"kind": "simulated", **_settings(arguments)})
     pipelines.report_dataset(part.shards, manifest, progress.summary)
 
 
@@ -136,21 +141,28 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
 
 
-def _claim_text_folder(arguments: argparse.Namespace) -> None:
-    """Leave OUT holding no text files but those of the same simulation, or refuse."""
+def _text_files(arguments: argparse.Namespace) -> list[Path]:
+    """Text files that lie in OUT; refused where they are not of the same simulation, unless --overwrite."""
     state = arguments.out / TEXT_STATE
-    settings = _settings(arguments) | {"planets": arguments.planets, "test_planets": arguments.test_planets}
     folders = [arguments.out / name for name in ("noisy_train", "params_train", "noisy_test")]
     files = [path for folder in folders if folder.is_dir() for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
-    same = state.is_file() and read_json(state) == settings
-    if files and not same and not arguments.overwrite:
+    if files and not arguments.overwrite and not (state.is_file() and read_json(state) == _text_settings(arguments)):
         raise UsageError(
             f"{arguments.out} holds text files of other planets or settings: use another folder, or --overwrite"
         )
+    return files
+
+
+def _text_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    return _settings(arguments) | {"planets": arguments.planets, "test_planets": arguments.test_planets}
+
+
+def _claim_text_folder(arguments: argparse.Namespace, files: Sequence[Path]) -> None:
+    """Leave OUT holding no text files but those of the same simulation."""
     for path in files if arguments.overwrite else ():
         path.unlink()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(state, settings)
+    write_json(arguments.out / TEXT_STATE, _text_settings(arguments))
 
 
 def simulate(arguments: argparse.Namespace) -> None:
@@ -162,13 +174,18 @@ def simulate(arguments: argparse.Namespace) -> None:
             f"--format {arguments.format}: expected {MAX_PLANETS} planets at most, the numbers that a file's name can "
             f"hold; --format tfrecord holds more. Received: {total}"
         )
-    if text:
-        _claim_text_folder(arguments)
-        for part in parts(arguments):
-            simulate_text(part, arguments)
-    if arguments.format in ("tfrecord", "both"):
-        for part in parts(arguments):
-            simulate_shards(part, arguments)
+    files = _text_files(arguments) if text else []
+    with contextlib.ExitStack() as stack:
+        # Every folder is claimed, or refused, before the first planet is made.
+        writers = []
+        for part in parts(arguments) if arguments.format in ("tfrecord", "both") else ():
+            writers.append((part, stack.enter_context(open_writer(part, arguments))))
+        if text:
+            _claim_text_folder(arguments, files)
+            for part in parts(arguments):
+                simulate_text(part, arguments)
+        for part, writer in writers:
+            simulate_shards(part, writer, arguments)
 
 
 def arguments_parser() -> argparse.ArgumentParser:

@@ -134,6 +134,22 @@ def test_what_lies_there_is_kept_unless_overwritten(tmp_path, kind):
     assert contents(tmp_path).keys() < before.keys()
 
 
+@pytest.mark.parametrize("there", ["text", "tfrecord"])
+def test_both_formats_are_claimed_before_either_is_written(tmp_path, there):
+    run(tmp_path, f"--format={there}", "--seed=8")
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(tmp_path, "--format=both")
+    assert contents(tmp_path) == before
+
+
+def test_overwrite_does_not_read_what_it_removes(tmp_path):
+    run(tmp_path, "--format=text", "--planets=1")
+    (tmp_path / simulate.TEXT_STATE).write_text("{")
+    run(tmp_path, "--format=text", "--planets=1", "--overwrite")
+    assert contents(tmp_path / "noisy_train")
+
+
 def test_more_planets_than_file_names_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r"9999 planets at most.*Received: 10009"):
         run(tmp_path / "out", "--planets=9999", "--test-planets=10", "--format=text")
