@@ -13,9 +13,8 @@ listed at the end and nothing is accepted (exit code 3), unless --skip-bad leave
 
 import argparse
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,46 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import pipelines
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Key, Planet, parse_name
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Key, Planet
 from ariel_tf.data.textfile import read_light_curve, read_params
 from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.quiet import import_tensorflow
+from pipelines.text_files import Fault, FoundFiles, PlanetFiles, find_files, group
 
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a file can't be used."""
-
-    file: str
-    fault: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.fault}"
-
-    def entry(self) -> dict[str, str]:
-        """As the manifest keeps it."""
-        return {"file": self.file, "fault": self.fault}
-
-
-@dataclass
-class FoundFiles:
-    """Files of one folder by key, with what tells a changed file from an unchanged one, and the misfits."""
-
-    paths: dict[Key, str] = field(default_factory=dict)
-    stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class PlanetFiles:
-    """What one planet is read from; `params` is None in a test set."""
-
-    number: int
-    light_curves: dict[Key, str]
-    params: list[str] | None
 
 
 @dataclass
@@ -73,63 +40,6 @@ class PlanetRead:
     files: int
     planet: Planet | None
     faults: list[Fault]
-
-
-def find_files(folder: Path) -> FoundFiles:
-    """Every AAAA_BB_CC.txt in a folder and the folders within it; hidden files are passed over.
-
-    A file of another name is a fault, and so is a key that lies there twice: neither of the two is taken.
-    """
-    found = FoundFiles()
-    twice = set()
-    for entry in _files(str(folder)):
-        try:
-            key = parse_name(entry.name)
-            if not entry.name.endswith(".txt"):
-                raise DataError(f"expected a name that ends in .txt, received {entry.name!r}")
-        except DataError as error:
-            found.faults.append(Fault(entry.path, str(error)))
-            continue
-        if key in found.paths:
-            twice.add(key)
-            found.faults.append(Fault(entry.path, f"the same observation also lies in {found.paths[key]}"))
-            continue
-        status = entry.stat()
-        found.paths[key] = entry.path
-        found.stamps[key] = (status.st_size, status.st_mtime_ns)
-    for key in twice:
-        del found.paths[key]
-    found.paths = dict(sorted(found.paths.items()))
-    return found
-
-
-def _files(folder: str) -> Iterator[os.DirEntry]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            else:
-                yield entry
-
-
-def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[PlanetFiles], list[Fault]]:
-    """One task a planet, ascending, and faults of planets without any params file."""
-    curves: dict[int, dict[Key, str]] = {}
-    for key, path in light_curves.paths.items():
-        curves.setdefault(key.planet, {})[key] = path
-    if params is None:
-        return [PlanetFiles(number, paths, None) for number, paths in curves.items()], []
-    targets: dict[int, list[str]] = {}
-    for key, path in params.paths.items():
-        targets.setdefault(key.planet, []).append(path)
-    faults = [
-        Fault(next(iter(paths.values())), f"planet {number:04d} has light curves, but no file in the params folder")
-        for number, paths in curves.items()
-        if number not in targets
-    ]
-    return [PlanetFiles(n, paths, targets[n]) for n, paths in curves.items() if n in targets], faults
 
 
 def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
@@ -147,8 +57,8 @@ def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
     for key, path in files.light_curves.items():
         try:
             header, curves = read_light_curve(path)
-        except DataError as error:
-            faults.append(_fault(path, error))
+        except (DataError, OSError) as error:
+            faults.append(Fault.of(path, error))
             continue
         if star is None:
             star, first = header, path
@@ -178,8 +88,8 @@ def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarra
     for path in paths or []:
         try:
             this_orbit, this_radii = read_params(path)
-        except DataError as error:
-            faults.append(_fault(path, error))
+        except (DataError, OSError) as error:
+            faults.append(Fault.of(path, error))
             continue
         if orbit is None or radii is None:
             orbit, radii, first = this_orbit, this_radii, path
@@ -188,10 +98,6 @@ def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarra
             conflict = True
             faults.append(Fault(path, _difference(names, now, before, first)))
     return orbit, radii, faults, conflict
-
-
-def _fault(path: str, error: DataError) -> Fault:
-    return Fault(path, str(error).removeprefix(f"{path}: "))
 
 
 def _difference(names, values: np.ndarray, others: np.ndarray, other_path: str) -> str:

@@ -290,10 +290,47 @@ def test_an_output_folder_that_cannot_be_made(text, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_without_permission_stops_the_run(text, tmp_path):
+def test_a_file_without_permission_is_a_fault(text, tmp_path):
     light_curve(text, "0001_01_01").chmod(0)
-    with pytest.raises(PermissionError):
-        run(text, tmp_path / "out")
+    assert faults(text, tmp_path / "out") == ["noisy_train/archive/0001_01_01.txt: cannot be read: Permission denied"]
+
+
+@pytest.mark.parametrize(("kind", "reader"), [("noisy_train/archive", "light_curve"), ("params_train", "params")])
+def test_a_file_that_the_system_refuses_to_read_is_a_fault_among_others(text, tmp_path, monkeypatch, kind, reader):
+    real = getattr(convert, f"read_{reader}")
+
+    def read(path):
+        if path.endswith(f"{kind}/0040_01_01.txt"):
+            raise OSError(5, "Input/output error", path)
+        return real(path)
+
+    monkeypatch.setattr(convert, f"read_{reader}", read)
+    light_curve(text, "0001_01_01").write_bytes(b"")
+    assert faults(text, tmp_path / "out") == [
+        "noisy_train/archive/0001_01_01.txt: is empty",
+        f"{kind}/0040_01_01.txt: cannot be read: Input/output error",
+    ]
+
+
+def test_links_to_folders_are_followed_and_may_lead_back(text, tmp_path):
+    expected = run(text, tmp_path / "expected")
+    (text / "noisy_train/archive").rename(text / "elsewhere")
+    (text / "noisy_train/linked").symlink_to(text / "elsewhere")
+    (text / "elsewhere/back").symlink_to(text / "noisy_train")
+    (text / "elsewhere/itself").symlink_to(text / "elsewhere")
+    assert run(text, tmp_path / "out").fingerprint == expected.fingerprint
+
+
+def test_links_that_lead_nowhere_are_faults(text, tmp_path):
+    path = light_curve(text, "0001_01_01")
+    path.unlink()
+    path.symlink_to("gone.txt")
+    (text / "noisy_train/loop").symlink_to("loop")
+    assert sorted(faults(text, tmp_path / "out")) == [
+        "noisy_train/archive/0001_01_01.txt: cannot be read: No such file or directory",
+        "noisy_train/loop: expected a file name like 0052_01_10.txt (planet_spot_photon), received 'loop'",
+    ]
+    assert run(text, tmp_path / "out", "--skip-bad", "--overwrite").rows == 7
 
 
 def test_a_killed_worker_is_one_sentence():

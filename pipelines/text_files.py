@@ -1,0 +1,128 @@
+"""Which challenge text files lie where, by key and planet; only names and times are read."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from ariel_tf.challenge import Key, parse_name
+from ariel_tf.errors import DataError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a file can't be used."""
+
+    file: str
+    fault: str
+
+    @classmethod
+    def of(cls, path: str, error: DataError | OSError) -> Self:
+        """From what reading the file raised."""
+        if isinstance(error, OSError):
+            return cls(path, f"cannot be read: {error.strerror or error}")
+        return cls(path, str(error).removeprefix(f"{path}: "))
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.fault}"
+
+    def entry(self) -> dict[str, str]:
+        """As the manifest keeps it."""
+        return {"file": self.file, "fault": self.fault}
+
+
+@dataclass
+class FoundFiles:
+    """Files of one folder by key, with what tells a changed file from an unchanged one, and the misfits."""
+
+    paths: dict[Key, str] = field(default_factory=dict)
+    stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PlanetFiles:
+    """What one planet is read from; `params` is None in a test set."""
+
+    number: int
+    light_curves: dict[Key, str]
+    params: list[str] | None
+
+
+def find_files(folder: Path) -> FoundFiles:
+    """Every AAAA_BB_CC.txt in a folder and the folders within it, links followed; hidden files are passed over.
+
+    A file of another name is a fault, and so is what cannot be read, or a key that lies there twice: neither of the
+    two is taken.
+    """
+    found = FoundFiles()
+    twice = set()
+    for entry in _files(str(folder), set(), found.faults):
+        try:
+            key, status = _key_of(entry), entry.stat()
+        except (DataError, OSError) as error:
+            found.faults.append(Fault.of(entry.path, error))
+            continue
+        if key in found.paths:
+            twice.add(key)
+            found.faults.append(Fault(entry.path, f"the same observation also lies in {found.paths[key]}"))
+            continue
+        found.paths[key] = entry.path
+        found.stamps[key] = (status.st_size, status.st_mtime_ns)
+    for key in twice:
+        del found.paths[key]
+    found.paths = dict(sorted(found.paths.items()))
+    return found
+
+
+def _key_of(entry: os.DirEntry) -> Key:
+    if not entry.name.endswith(".txt"):
+        raise DataError(f"expected a file name like 0052_01_10.txt (planet_spot_photon), received {entry.name!r}")
+    return parse_name(entry.name)
+
+
+def _files(folder: str, seen: set[tuple[int, int]], faults: list[Fault]) -> Iterator[os.DirEntry]:
+    """All that is no folder. Each folder is entered once, so links that lead back end."""
+    try:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+    except OSError as error:
+        faults.append(Fault.of(folder, error))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            yield from _files(entry.path, seen, faults)
+        else:
+            yield entry
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; what is wrong with it is said where it is read
+        return False
+
+
+def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[PlanetFiles], list[Fault]]:
+    """One task a planet, ascending, and faults of planets without any params file."""
+    curves: dict[int, dict[Key, str]] = {}
+    for key, path in light_curves.paths.items():
+        curves.setdefault(key.planet, {})[key] = path
+    if params is None:
+        return [PlanetFiles(number, paths, None) for number, paths in curves.items()], []
+    targets: dict[int, list[str]] = {}
+    for key, path in params.paths.items():
+        targets.setdefault(key.planet, []).append(path)
+    faults = [
+        Fault(next(iter(paths.values())), f"planet {number:04d} has light curves, but no file in the params folder")
+        for number, paths in curves.items()
+        if number not in targets
+    ]
+    return [PlanetFiles(n, paths, targets[n]) for n, paths in curves.items() if n in targets], faults
