@@ -147,16 +147,23 @@ def at_least(low: int, high: int | None = None) -> Callable[[str], int]:
     return number
 
 
+def counted(count: int, what: str) -> str:
+    """`1 planet`, `2 planets`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     """Print what was written where, in how long, and the next command."""
     size = sum(shard.bytes for shard in manifest.shards)
     print(
-        f"{folder}: {len(manifest.planets)} planets, {manifest.rows} observations, "
-        f"{'with' if manifest.labelled else 'without'} targets, {len(manifest.shards)} shards, {size / 1e6:.1f} MB"
+        f"{folder}: {counted(len(manifest.planets), 'planet')}, {counted(manifest.rows, 'observation')}, "
+        f"{'with' if manifest.labelled else 'without'} targets, {counted(len(manifest.shards), 'shard')}, "
+        f"{size / 1e6:.1f} MB"
     )
     print(summary)
     if manifest.skipped:
-        print(f"left out: {len(manifest.skipped)} files or planets, listed in {folder / MANIFEST_NAME}")
+        left_out = "1 file or planet" if len(manifest.skipped) == 1 else f"{len(manifest.skipped)} files or planets"
+        print(f"left out: {left_out}, listed in {folder / MANIFEST_NAME}")
     place = shlex.quote(str(folder))
     print(f"next: python -m pipelines.check {place}")
     if manifest.labelled:
@@ -169,12 +176,13 @@ class Progress:
     Args:
         total: all there is to do.
         done: what an earlier run has done; it does not count for the rate.
-        unit: what is counted, such as "observations".
+        unit: what is counted, such as "observation".
     """
 
     def __init__(self, total: int, unit: str, done: int = 0):
-        self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}", "initial": done}
+        self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}s", "initial": done}
         self._bar = tqdm(**self._settings, file=sys.stderr, disable=not sys.stderr.isatty())
+        self._unit = unit
         self._n = self._first = done
         self._start = self._last = time.monotonic()
 
@@ -197,8 +205,7 @@ class Progress:
     def summary(self) -> str:
         """What was done in this run, in how long, at which rate."""
         count = self._n - self._first
-        unit = self._settings["unit"]
-        return f"{count}{unit} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
+        return f"{counted(count, self._unit)} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
 
     def __enter__(self) -> "Progress":
         return self

@@ -44,7 +44,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
 
     path = folder / shard.name
     if not path.is_file():
-        return [f"{path}: expected {len(shard.planets)} planets, found no file"]
+        return [f"{path}: expected {pipelines.counted(len(shard.planets), 'planet')}, found no file"]
     faults = []
     size = path.stat().st_size
     if size != shard.bytes:
@@ -65,7 +65,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
     if planets != shard.planets:
         faults.append(f"{path}: expected {_listed(shard.planets)}, found {_listed(planets)}")
     if rows != shard.rows:
-        faults.append(f"{path}: expected {shard.rows} observations, found {rows}")
+        faults.append(f"{path}: expected {pipelines.counted(shard.rows, 'observation')}, found {rows}")
     return faults
 
 
@@ -87,7 +87,7 @@ def _planet_faults(planet: Planet, labelled: bool) -> list[str]:
 
 
 def _listed(planets: list[int]) -> str:
-    count = f"{len(planets)} planet{'s' * (len(planets) != 1)}"
+    count = pipelines.counted(len(planets), "planet")
     shown = ", ".join(f"{planet:04d}" for planet in planets[:8]) + ", ..." * (len(planets) > 8)
     return f"{count} ({shown})" if planets else count
 
@@ -109,7 +109,7 @@ def check(folder: Path) -> Manifest:
     import_tensorflow()
     sums = Sums()
     damaged = 0
-    with pipelines.Progress(manifest.rows, "observations") as progress:
+    with pipelines.Progress(manifest.rows, "observation") as progress:
         for shard in manifest.shards:
             found = shard_faults(folder, shard, manifest.labelled, sums)
             faults += found
@@ -118,7 +118,7 @@ def check(folder: Path) -> Manifest:
     if not damaged and not sums.equals(manifest.sums):
         faults.append(f"{folder / STATISTICS_NAME}: its sums are not those of the shards")
     if faults:
-        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        count = pipelines.counted(len(faults), "fault")
         raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
     print(table(manifest))
     listed = {shard.name for shard in manifest.shards}

@@ -162,7 +162,7 @@ def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", arguments: argp
     done = total - sum(len(task.light_curves) for task in pending)
     read = partial(read_planet, skip_bad=arguments.skip_bad)
     results = pipelines.in_order(read, pending, arguments.jobs)
-    with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(results):
+    with pipelines.Progress(total, "observation", done) as progress, contextlib.closing(results):
         for result in results:
             skipped = [fault.entry() for fault in result.faults] if arguments.skip_bad else []
             refused = [] if arguments.skip_bad else list(map(str, result.faults))

@@ -87,7 +87,7 @@ def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Nam
     planets = pipelines.in_order(_maker(part, arguments), pending, arguments.jobs)
     done = (len(part.numbers) - len(pending)) * rows
     total = len(part.numbers) * rows
-    with pipelines.Progress(total, "observations", done) as progress, contextlib.closing(planets):
+    with pipelines.Progress(total, "observation", done) as progress, contextlib.closing(planets):
         for planet in planets:
             writer.add(planet.number, planet)
             progress(rows)
@@ -107,10 +107,11 @@ def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
     ]
     write = partial(write_planet, make=_maker(part, arguments), light_curves=part.light_curves, params=part.params)
     written = pipelines.in_order(write, keys, arguments.jobs)
-    with pipelines.Progress(len(keys) * rows, "observations") as progress, contextlib.closing(written):
+    with pipelines.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
         for _ in written:
             progress(rows)
-    print(f"{part.light_curves}: {len(keys)} planets, {len(keys) * rows} observations, as text; {progress.summary}")
+    made = f"{pipelines.counted(len(keys), 'planet')}, {pipelines.counted(len(keys) * rows, 'observation')}"
+    print(f"{part.light_curves}: {made}, as text; {progress.summary}")
     convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
     convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""
     print(f"next: python -m pipelines.convert {convert} --out DATA")

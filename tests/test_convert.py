@@ -120,6 +120,20 @@ def test_real_files_convert_and_pass_check(real_data, tmp_path):
     assert Manifest.read(train).planets.keys() == {52, 100}
 
 
+def test_one_of_anything_is_no_plural(tmp_path, make_planet, capsys):
+    write_planet(tmp_path / "text", make_planet(5, observations=1))
+    bad = tmp_path / "text/params_train/5.txt"
+    bad.touch()
+    run(tmp_path / "text", tmp_path / "out", "--skip-bad")
+    printed = capsys.readouterr().out
+    for words in (
+        ": 1 planet, 1 observation, with targets, 1 shard, ",
+        "\n1 observation in ",
+        "left out: 1 file or planet,",
+    ):
+        assert words in printed
+
+
 def test_a_test_set_has_no_targets(text, tmp_path):
     manifest = run(text, tmp_path / "out", params=False)
     assert not manifest.labelled
@@ -349,7 +363,7 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
     monkeypatch.setattr(pipelines, "_SECONDS_BETWEEN_LINES", 0.0)
-    with pipelines.Progress(400, "observations", done=100) as progress:
+    with pipelines.Progress(400, "observation", done=100) as progress:
         progress(100)
         progress(200)
     lines = capsys.readouterr().err.splitlines()
