@@ -200,6 +200,7 @@ def test_a_cosine_schedule_rises_then_falls():
 def test_clipping_and_weight_decay_reach_the_optimiser():
     optimizer = built("baseline", settings={"clip_norm": 2, "weight_decay": 0.1}).training.optimizer
     assert (optimizer.global_clipnorm, optimizer.weight_decay) == (2.0, 0.1)
+    assert built("baseline", optimizer="adamw", settings={"weight_decay": 0}).training.optimizer.weight_decay == 0
 
 
 def test_untrained_answers_lie_near_the_training_planets_mean():

@@ -108,7 +108,9 @@ def _optimizer(hp, name: str, steps: int) -> keras.Optimizer:
         rate = keras.optimizers.schedules.CosineDecay(
             learning_rate / 25, max(1, steps - warmup), alpha=1e-3, warmup_target=learning_rate, warmup_steps=warmup
         )
-    config = {"learning_rate": rate, "global_clipnorm": clip_norm or None, "weight_decay": weight_decay or None}
+    config: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": clip_norm or None}
+    if weight_decay or name == "adamw":  # AdamW takes 0, but not its absence
+        config["weight_decay"] = weight_decay
     return keras.optimizers.get({"class_name": name, "config": config})
 
 

@@ -60,7 +60,8 @@ def transform_star(star, config: Configuration, statistics):
         x = ops.take(star, columns, axis=1)
         if config.clip_star == "yes":
             bounds = [STAR_CLIPS.get(STAR_NAMES[column], (-np.inf, np.inf)) for column in columns]
-            x = ops.clip(x, *np.array(bounds, np.float32).T.tolist())
+            low, high = (ops.convert_to_tensor(bound) for bound in np.array(bounds, np.float32).T)
+            x = ops.minimum(ops.maximum(x, low), high)
         spread = statistics.map(lambda values: values[columns])
         parts.append(affine(x, spread.mean, spread.std, name="star_transform"))
     if one_hot:

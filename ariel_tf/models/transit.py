@@ -61,10 +61,10 @@ def matched_ratio(bins, noise, white, depth):
 
     Weighted least squares of the channel's bins on the white bins: [batch, c, 1] each.
     """
-    weight = ops.convert_to_tensor(1 / np.square(bin_noise()))
+    weight = ops.convert_to_tensor(1 / np.square(bin_noise()))  # to the right of each product: JAX insists
     template = white / depth
-    power = ops.sum(weight * ops.square(template), axis=2, keepdims=True) + 1.0
-    ratio = ops.sum(weight * template * bins, axis=2, keepdims=True) / power / depth
+    power = ops.sum(ops.square(template) * weight, axis=2, keepdims=True) + 1.0
+    ratio = ops.sum(template * bins * weight, axis=2, keepdims=True) / power / depth
     return ratio, noise / ops.sqrt(power) / depth
 
 
