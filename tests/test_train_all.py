@@ -285,6 +285,8 @@ CASES = {
     "all light curves": ["--channels", "all", "--set", "first=8", "--set", "second=8"],
     "cosine": ["--set", "first=8", "--set", "second=8", "--set", "schedule=cosine", "--loss", "huber"],
     "adamw and ariel": ["--set", "first=8", "--set", "second=8", "--optimizer", "adamw", "--loss", "ariel"],
+    "stellar parameters": ["--set", "first=8", "--star", "all", "--clip-star", "yes", "--logg", "one-hot"],
+    "transit": ["--model", "transit"],
     "sigmoid, min-max": ["--set", "first=8", "--set", "head_activation=sigmoid", "--transform", "min-max"],
 }
 

@@ -3,7 +3,7 @@
     weights   [W, ...]                      a leading wavelength axis on every weight, optimiser slot, constant
     batch     own flux [W, B, ..., 300, 1]  the same B rows for all, each wavelength's own column of them
     one step  tf.vectorized_map over W of:  forward, loss, gradient       (ordinary Keras of one model)
-              optimizer.apply(gradients)    element-wise, so a stacked weight is W weights side by side
+              fused.apply(gradients)        element-wise, so a stacked weight is W weights side by side
 
 Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the
 gradients of the W losses, Adam, Nadam, RMSprop and SGD treat every number by itself, and order, initial
@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.errors import DataError
-from ariel_tf.training import stackable
+from ariel_tf.training import fused, stackable
 from ariel_tf.training.callbacks import random_state
 from ariel_tf.training.metrics import ArielScore, RadiusLoss
 from ariel_tf.training.stackable import NotStackable
@@ -183,7 +183,7 @@ class Stack:
             return tape.gradient(loss, part["weights"]), state, drawn, loss, error
 
         gradients, state, drawn, loss, error = self._map(one, batch)
-        self.optimizer.apply(gradients, self.weights)
+        fused.apply(self.optimizer, gradients, self.weights)
         for variable, value in zip(self.state, state, strict=True):
             variable.assign(value)
         for (_, generator), values in zip(random_layers(self.template), drawn, strict=True):
