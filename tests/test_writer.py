@@ -166,6 +166,77 @@ def test_a_finished_data_set_is_refused_unless_overwritten_and_other_files_stay(
     assert contents(tmp_path) == {**expected, "notes.txt": b"mine"}
 
 
+def test_a_data_set_stays_until_the_one_that_overwrites_it_is_complete(tmp_path, make_planet):
+    """Wherever the run stops: one of the two is there and sound, or, while they change places, no manifest."""
+    old = write(tmp_path / "old", make_planet, fold_seed=3, rows={1: 1, 9: 1, 7: 1})
+    new = {"rows": {1: 1, 2: 1, 7: 1}, "overwrite": True}
+    write(tmp_path / "new", make_planet, **new)
+    expected = contents(tmp_path / "new")
+    real, places = os.replace, []
+    for stop_at in range(1, 90):
+        folder = tmp_path / str(stop_at)
+        shutil.copytree(tmp_path / "old", folder)
+        calls = 0
+
+        def stop(*arguments, stop_at=stop_at):
+            nonlocal calls
+            calls += 1
+            if calls == stop_at:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.replace", stop)
+            try:
+                write(folder, make_planet, **new)
+            except KeyboardInterrupt:
+                if (folder / "manifest.json").exists():
+                    assert Manifest.read(folder).fingerprint == old.fingerprint
+                    assert all((folder / shard.name).stat().st_size == shard.bytes for shard in old.shards)
+                places.append((folder / "manifest.json").exists())
+            else:
+                break
+        if (folder / ".replacing/manifest.json").exists():  # complete: nothing is left to do but to change places
+            with pytest.raises(UsageError, match="already holds a data set"):
+                write(folder, make_planet, rows=new["rows"])
+        else:
+            write(folder, make_planet, **new)
+        assert contents(folder) == expected
+        shutil.rmtree(folder)
+    assert set(places) == {True, False}
+    assert contents(folder) == expected
+
+
+def test_faulty_planets_overwrite_nothing(tmp_path, make_planet, expected):
+    write(tmp_path, make_planet)
+    with writer(tmp_path, overwrite=True, fold_seed=1) as open_writer:
+        for number in open_writer.pending:
+            open_writer.add(number, None, faults=["is empty"])
+        with pytest.raises(DataError):
+            open_writer.finish({})
+    assert {name: (tmp_path / name).read_bytes() for name in expected} == expected
+    Manifest.read(tmp_path)
+
+
+def test_an_interrupted_overwriting_goes_on(tmp_path, make_planet, expected):
+    write(tmp_path, make_planet, fold_seed=3)
+    stop_after(tmp_path, make_planet, 5, overwrite=True)
+    with writer(tmp_path, overwrite=True) as open_writer:
+        assert len(open_writer.pending) == len(ROWS) - 5
+    write(tmp_path, make_planet, overwrite=True)
+    assert contents(tmp_path) == expected
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["manifest.json", "unfinished.json", "statistics.npz"])
+@pytest.mark.parametrize("content", [b'{"name": "a browser extension"}', b"\xff{"])
+def test_files_of_another_program_are_never_removed(tmp_path, make_planet, name, content, overwrite):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{name} is no file of a data set of ours: move it away"):
+        write(tmp_path, make_planet, overwrite=overwrite)
+    assert contents(tmp_path) == {name: content}
+
+
 def test_shards_without_a_manifest_are_not_taken_over(tmp_path, make_planet):
     write(tmp_path, make_planet)
     (tmp_path / "manifest.json").unlink()

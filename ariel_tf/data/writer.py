@@ -5,15 +5,14 @@
                                                 fold-3-00002.tfrecord.npz, .json   (sums; the shard's commit)
     all shards committed ── finish ──▶ statistics.npz, manifest.json (the data set's commit); the small files go
 
-A run that was stopped goes on after its last committed shard, and ends with the same bytes as an unbroken one.
+A run that was stopped goes on after its last committed shard, and ends with the same bytes as an unbroken one. Where
+it overwrites a data set it writes beside that (`folder.py`), and takes its place when complete.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,16 +20,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.challenge import Planet, planet_faults
-from ariel_tf.data import manifest as names
-from ariel_tf.data.manifest import SHARD_BYTES, STATE_NAME, Manifest, Shard, Sums
+from ariel_tf.data.folder import claim, install, json_or_none, lock, remove
+from ariel_tf.data.manifest import MANIFEST_NAME, SCHEMA, SHARD_BYTES, STATISTICS_NAME, Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
-from ariel_tf.errors import ArielError, DataError, UsageError
-from ariel_tf.files import read_json, remove_leftovers, replacing, sha256, write_json
-
-# Everything that a run leaves in its folder, finished or not; `overwrite` removes these files and no other.
-_OURS = re.compile(
-    rf"{names.MANIFEST_NAME}|{names.STATISTICS_NAME}|{STATE_NAME}|{names.SHARD_NAME.pattern}(\.json|\.npz)?", re.ASCII
-)
+from ariel_tf.errors import ArielError, DataError
+from ariel_tf.files import replacing, sha256, write_json
 
 
 @dataclass(frozen=True)
@@ -52,10 +46,11 @@ class DatasetWriter:
         settings: JSON-able; an unfinished run of other settings is not continued.
         inputs: for each planet a text that changes when what it is made from changes: its shard is then redone.
         skip_bad: whether an earlier run's shard may be kept from which something was left out.
-        overwrite: whether to remove a data set, finished or not, that lies there.
+        overwrite: whether a data set that lies there may go: a finished one when this one is complete, not before.
 
     Raises:
-        UsageError: the folder holds another data set, or another process writes into it.
+        UsageError: the folder holds another data set, or files of another program under a data set's names, or
+            another process writes into it.
     """
 
     def __init__(
@@ -82,7 +77,7 @@ class DatasetWriter:
         self.faults: list[str] = []
         planets = {str(planet): count for planet, count in sorted(rows.items())}
         self._state = {
-            "schema": names.SCHEMA,
+            "schema": SCHEMA,
             "labelled": labelled,
             "fold_seed": fold_seed,
             "shard_bytes": shard_bytes,
@@ -100,8 +95,8 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.callback(os.close, _lock(self.folder))
-            self._claim_folder()
+            stack.callback(os.close, lock(self.folder))
+            self._work = claim(self.folder, self._state, self.overwrite)
             for planned in self.plan:
                 committed = self._read_commit(planned)
                 if committed is None:
@@ -134,7 +129,7 @@ class DatasetWriter:
             faults: what is wrong with it. Such a shard is not kept, and `finish` will refuse.
         """
         if self._open is None:
-            self._open, self._sound, self._skipped = OpenShard(self.folder, self._queue[0]), True, []
+            self._open, self._sound, self._skipped = OpenShard(self._work, self._queue[0]), True, []
             self._expected = list(self._queue.pop(0).planets)
         expected = self._expected.pop(0)
         if number != expected:
@@ -188,7 +183,7 @@ class DatasetWriter:
         parts = [self._committed[planned.name] for planned in self.plan]
         sums = Sums()
         for planned in self.plan:  # in this order always, so that the last digits are always the same
-            path = self.folder / f"{planned.name}.npz"
+            path = self._work / f"{planned.name}.npz"
             sums.merge(Sums.from_bytes(path.read_bytes(), str(path)))
         shards = [part.shard for part in parts if part.shard is not None]
         if not shards:
@@ -203,34 +198,12 @@ class DatasetWriter:
             skipped=[*skipped, *(fault for part in parts for fault in part.skipped)],
             dropped=sorted(self.rows.keys() - left),
         )
-        manifest.write(self.folder)
-        self._remove(keep={names.MANIFEST_NAME, names.STATISTICS_NAME, *(shard.name for shard in shards)})
+        manifest.write(self._work)
+        if self._work == self.folder:
+            remove(self.folder, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in shards)})
+        else:
+            install(self.folder)
         return manifest
-
-    def _claim_folder(self) -> None:
-        """Leave the folder holding nothing of ours but an unfinished run of the same settings, or refuse."""
-        if self.overwrite:
-            # The manifest first: without it the rest is no data set, whatever happens next.
-            (self.folder / names.MANIFEST_NAME).unlink(missing_ok=True)
-            self._remove(keep=set())
-        remove_leftovers(self.folder)
-        found = [path.name for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
-        state = self.folder / STATE_NAME
-        if names.MANIFEST_NAME in found:
-            raise UsageError(f"{self.folder} already holds a data set: use another folder, or --overwrite")
-        if STATE_NAME in found and _json_or_none(state) != self._state:
-            raise UsageError(
-                f"{self.folder} holds an unfinished data set of other files or settings: finish it with the same "
-                "command, use another folder, or --overwrite"
-            )
-        if STATE_NAME not in found and found:
-            raise UsageError(f"{self.folder} holds shards without a manifest: use another folder, or --overwrite")
-        write_json(state, self._state)
-
-    def _remove(self, keep: set[str]) -> None:
-        for path in sorted(self.folder.iterdir()):
-            if _OURS.fullmatch(path.name) and path.name not in keep:
-                path.unlink()
 
     def _check_space(self) -> None:
         rows = [self.rows[planet] for planet in self.pending]
@@ -245,8 +218,8 @@ class DatasetWriter:
 
     def _read_commit(self, planned: PlannedShard) -> _Committed | None:
         """An earlier run's shard, if every byte of it is still as it was committed."""
-        path = self.folder / planned.name
-        page = _json_or_none(Path(f"{path}.json"))
+        path = self._work / planned.name
+        page = json_or_none(Path(f"{path}.json"))
         if not isinstance(page, dict) or page.get("inputs") != self._digest(planned):
             return None
         try:
@@ -259,24 +232,3 @@ class DatasetWriter:
             return _Committed(shard, list(page["skipped"]))
         except (KeyError, TypeError, FileNotFoundError, DataError):
             return None
-
-
-def _json_or_none(path: Path) -> Any:
-    """What a JSON file holds; None where there is none that can be read."""
-    try:
-        return read_json(path)
-    except (FileNotFoundError, DataError):
-        return None
-
-
-def _lock(folder: Path) -> int:
-    """Hold the folder until the handle returned is closed, or the process ends in any way."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(f"{folder}: another process is writing there; wait for it, or use another folder") from None
-    except OSError:
-        pass  # a file system without locks
-    return handle

@@ -1,0 +1,135 @@
+"""A data set's folder: who writes there, which files are ours, and how a new data set takes an old one's place.
+
+    OUT/unfinished.json, fold-*.tfrecord ...             a first data set is written in its folder
+    OUT/manifest.json ...    OUT/.replacing/...          with `overwrite` the new one grows beside the old one,
+                                                         which goes only when the new one is complete
+
+Only files of a data set are ever removed. Another program's manifest.json, say, is refused.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATE_NAME, STATISTICS_NAME, Sums
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.files import read_json, remove_leftovers, write_json
+
+REPLACING = ".replacing"
+
+_OURS = re.compile(rf"{MANIFEST_NAME}|{STATISTICS_NAME}|{STATE_NAME}|{SHARD_NAME.pattern}(\.json|\.npz)?", re.ASCII)
+
+
+def lock(folder: Path) -> int:
+    """Hold the folder until the handle returned is closed, or the process ends in any way."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(f"{folder}: another process is writing there; wait for it, or use another folder") from None
+    except OSError:
+        pass  # a file system without locks
+    return handle
+
+
+def claim(folder: Path, state: Mapping[str, Any], overwrite: bool) -> Path:
+    """The folder to write in: one that holds nothing of ours but an unfinished data set of the same `state`.
+
+    Args:
+        folder: of the data set; exists.
+        state: JSON-able; what an unfinished run must have been started with to be continued.
+        overwrite: whether another data set there, finished or not, may go.
+
+    Raises:
+        UsageError: something lies there that may not go.
+    """
+    work = folder / REPLACING
+    if _is_page(work / MANIFEST_NAME):  # stopped while the new one took its place
+        install(folder)
+    _refuse_foreign(folder)
+    if (folder / MANIFEST_NAME).exists():
+        if not overwrite:
+            raise UsageError(f"{folder} already holds a data set: use another folder, or --overwrite")
+        work.mkdir(exist_ok=True)
+        _refuse_foreign(work)
+    else:
+        work = folder
+    remove_leftovers(work)
+    found = {path.name for path in work.iterdir() if _OURS.fullmatch(path.name)}
+    if found and json_or_none(work / STATE_NAME) != state:
+        if not overwrite:
+            what = "an unfinished data set of other files or settings: finish it with the same command,"
+            what = what if STATE_NAME in found else "shards without a manifest:"
+            raise UsageError(f"{folder} holds {what} use another folder, or --overwrite")
+        remove(work, keep=set())
+    write_json(work / STATE_NAME, state)
+    return work
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse files of another program that only share a name with ours."""
+    for name in (MANIFEST_NAME, STATE_NAME, STATISTICS_NAME):
+        path = folder / name
+        if not path.exists() or (name == STATISTICS_NAME and (folder / MANIFEST_NAME).exists()):
+            continue
+        if not (_is_statistics(path) if name == STATISTICS_NAME else _is_page(path)):
+            raise UsageError(f"{path} is no file of a data set of ours: move it away, or use another folder")
+
+
+def _is_page(path: Path) -> bool:
+    page = json_or_none(path)
+    return isinstance(page, dict) and {"schema", "labelled", "fold_seed"} <= page.keys()
+
+
+def _is_statistics(path: Path) -> bool:
+    with contextlib.suppress(DataError):
+        Sums.from_bytes(path.read_bytes(), str(path))
+        return True
+    return False
+
+
+def install(folder: Path) -> None:
+    """Let the complete data set in `.replacing` take the place of the old one; stopped anywhere, it can be repeated."""
+    work = folder / REPLACING
+    new = {STATISTICS_NAME, *(shard["name"] for shard in read_json(work / MANIFEST_NAME)["shards"])}
+    # The old manifest first, the new one last: without it the rest is no data set, whatever happens between.
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    remove(folder, keep=new)
+    for name in sorted(new):
+        with contextlib.suppress(FileNotFoundError):  # moved before the run was stopped
+            os.replace(work / name, folder / name)
+    _flush(folder)
+    os.replace(work / MANIFEST_NAME, folder / MANIFEST_NAME)
+    _flush(folder)
+    remove(work, keep=set())
+    with contextlib.suppress(OSError):  # what is not ours stays, and so does its folder
+        work.rmdir()
+
+
+def remove(folder: Path, keep: set[str]) -> None:
+    """Remove what is a data set's, but for these names."""
+    for path in sorted(folder.iterdir()):
+        if _OURS.fullmatch(path.name) and path.name not in keep:
+            path.unlink()
+
+
+def json_or_none(path: Path) -> Any:
+    """What a JSON file holds; None where there is none that can be read."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, DataError):
+        return None
+
+
+def _flush(folder: Path) -> None:
+    """Put what was renamed on the disk, in this order."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
