@@ -20,7 +20,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
     The temporary name keeps the suffixes, since some writers choose their format by it.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix="".join(path.suffixes), dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".writing-", suffix="".join(path.suffixes), dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # not the temporary one, which the user has never heard of
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -30,7 +34,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names no file by itself
+        if error.errno is not None:  # a full disk names no file by itself
+            error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -59,12 +64,15 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """The value in a JSON file, or a `DataError` that names the file."""
+def read_json(path: Path | str, kind: type = object) -> Any:
+    """The value in a JSON file, or a `DataError` that names the file where it holds none, or none of this kind."""
     try:
-        return json.loads(Path(path).read_bytes())
+        value = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, received something else ({error}).") from error
+    if not isinstance(value, kind):
+        raise DataError(f"{path}: expected a JSON {kind.__name__}, received a {type(value).__name__}.")
+    return value
 
 
 def sha256(path: Path | str) -> str:

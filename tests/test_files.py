@@ -31,8 +31,9 @@ def test_a_full_disk_at_the_flush_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as error:
         files.write_json(path, 2)
+    assert error.value.filename == str(path)
     assert files.read_json(path) == 1
     assert os.listdir(tmp_path) == ["state.json"]
 
@@ -54,3 +55,15 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "best.keras").write_text("whole")
     files.remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["best.keras"]
+
+
+def test_a_folder_that_does_not_exist_is_named_by_the_final_path(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        files.write_text(tmp_path / "nowhere" / "a.csv", "")
+    assert error.value.filename == str(tmp_path / "nowhere" / "a.csv")
+
+
+def test_json_of_another_kind_names_the_file(tmp_path):
+    files.write_json(tmp_path / "state.json", [])
+    with pytest.raises(DataError, match=r"state.json: expected a JSON dict, received a list"):
+        files.read_json(tmp_path / "state.json", dict)
