@@ -9,7 +9,7 @@ Two models share these layers. `training` is compiled; its output is what the lo
 of Keras's own layers and operations alone, so `keras.models.load_model` needs none of our code.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,11 +25,19 @@ from ariel_tf.training.metrics import ArielScore, RadiusLoss, predicted_radius
 
 
 class Inputs(NamedTuple):
-    """What a model function sees: flux [batch, steps, channels]; star [batch, k] or None; how many radii to answer."""
+    """What a model function sees.
+
+    Attributes:
+        flux: [batch, steps, channels].
+        star: [batch, k] or None.
+        targets: how many radii to answer.
+        transform: what was done to the flux.
+    """
 
     flux: Any
     star: Any
     targets: int
+    transform: str
 
 
 class Depth(NamedTuple):
@@ -81,6 +89,31 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
     return Built(training, inference, hp.values)
 
 
+def rehearse(config: Configuration) -> None:
+    """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
+
+    Raises:
+        UsageError: as of `build`.
+    """
+    channels = len(config.seen) + config.sees_white
+    several = () if registry.entry(config.model).unit == "observation" else (1,)
+    shapes = {"flux": (*several, N_STEPS, channels), "star": (len(STAR_NAMES),)}
+    shapes |= {name: (len(config.targets),) for name in ("radius", "depth")}
+    build(config, {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()})
+
+
+class Made(NamedTuple):
+    """Made-up statistics, of the form that `build` takes."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Made":
+        return Made(*(function(values) for values in self))
+
+
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
     """Layers made in this block compute in this precision."""
@@ -124,8 +157,9 @@ def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
     flux = transforms.transform_flux(flux, config.transform, spread)
     targets = len(statistics["radius"].mean)
     if not config.star_names:
-        return Inputs(flux, None, targets)
-    return Inputs(flux, transforms.transform_star(raw["star"], config, statistics["star"]), targets)
+        return Inputs(flux, None, targets, config.transform)
+    star = transforms.transform_star(raw["star"], config, statistics["star"])
+    return Inputs(flux, star, targets, config.transform)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:

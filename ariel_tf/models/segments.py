@@ -5,6 +5,7 @@ from itertools import pairwise
 import keras
 from keras import ops
 
+from ariel_tf.errors import UsageError
 from ariel_tf.models.builder import Inputs
 from ariel_tf.models.dense import with_star
 from ariel_tf.models.registry import model
@@ -33,6 +34,8 @@ def segments(hp, inputs: Inputs):
     n = hp.Int("segments", 2, 60, default=20)
     x = inputs.flux
     steps, channels = x.shape[1:]
+    if steps < n:
+        raise UsageError(f"--set segments: expected no more segments than time steps, {steps}. Received: {n}")
     mean, std, skew, kurtosis = moments(x)
     z = (x - mean) / std
     # Segment s averages the steps s * steps / n ... : whole steps, sizes that differ by one at most.

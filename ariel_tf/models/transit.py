@@ -77,6 +77,8 @@ def transit(hp, inputs: Inputs):
         raise UsageError(
             f"--steps: the model transit needs all {N_STEPS} steps. Received: {inputs.flux.shape[1]} of them"
         )
+    if inputs.transform != "none":
+        raise UsageError(f"--transform: the model transit takes raw flux, none. Received: {inputs.transform}")
     bins, noise = dips(inputs.flux)
     channels = inputs.flux.shape[2]
     if channels == 2:  # own and white
