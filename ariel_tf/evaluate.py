@@ -8,8 +8,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import DataError, UsageError, run_command
+from ariel_tf.data.folds import N_FOLDS, parse_folds
+from ariel_tf.errors import DataError, run_command
 
 PLANETS_SHOWN = 20
 
@@ -18,20 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.evaluate", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
     parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the run's)")
-    parser.add_argument("--folds", help="like 8,9 or all (default: the run's test folds; with --data all)")
+    parser.add_argument("--folds", help="like 8,9 or all (default: the test folds; of other data all)")
     options = parser.parse_args(arguments)
-    folds = parse_folds(options.folds) if options.folds else None
+    folds = parse_folds(options.folds, "--folds") if options.folds else None
     evaluate(options.run, options.data, folds)
-
-
-def parse_folds(text: str) -> tuple[int, ...]:
-    """`8,9` to (8, 9); `all` to every fold."""
-    if text == "all":
-        return tuple(range(N_FOLDS))
-    parts = text.split(",")
-    if not all(part.isdecimal() and int(part) < N_FOLDS for part in parts):
-        raise UsageError(f"--folds: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
-    return tuple(sorted({int(part) for part in parts}))
 
 
 def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> None:
@@ -40,7 +30,7 @@ def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> Non
     Args:
         path: run folder.
         data: what `--data` says; None for the run's own.
-        folds: to score; None for the run's test folds, or for all folds of other data.
+        folds: to score; None for the run's test folds, or for all folds of data that it was not trained on.
 
     Raises:
         ArielError: no such run, data without radii, or no planet in these folds.
@@ -60,16 +50,30 @@ def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> Non
     source = open_source(data or config.data, config.seen)
     if not source.labelled:
         raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
+    own = source.fingerprint == trained.fingerprint
+    if not (own or data):
+        raise DataError(
+            f"{source.description}: changed since {path} was trained on it, so its planets may stand in other folds. "
+            "Name it with --data to score it as any other data."
+        )
     if folds is None:
-        folds = tuple(range(N_FOLDS)) if data else config.test_folds
+        folds = config.test_folds if own else tuple(range(N_FOLDS))
     choice = choice_of(config, folds)
     batches = dataset.evaluation_batches(source, choice, predicted_batch(choice))
     predictions = Predictions.collect(trained.model, batches)
     planets = predictions.by_planet()
     print(f"{path} on {len(planets.keys)} planets, {len(predictions.keys)} observations of {source.description}")
+    print(standing(config, folds) if own else "  none of it is the data set that the model was trained on")
     for name, value in predictions.scores().items():
         print(f"  {card.LABELS[name]:46s}{value:9.1f}")
     print_planets(planets, config.targets)
+
+
+def standing(config, folds: Sequence[int]) -> str:
+    """What these folds of a run's own data were to its training, in words."""
+    roles = {"trained on": config.train_folds, "the best epoch chosen by": config.validation_folds}
+    seen = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
+    return f"  folds {list(folds)}; {', '.join(seen)}: no test score" if seen else f"  test folds {list(folds)}"
 
 
 def print_planets(planets, wavelengths: Sequence[int]) -> None:

@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wavelengths", default="2,12,40", help="indices with commas (default: 2,12,40)")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="PNG file to write")
     options = parser.parse_args(arguments)
+    if options.out.suffix != ".png" or options.out.exists() or not options.out.parent.is_dir():
+        raise UsageError(f"--out {options.out}: expected the name of a new .png file in a folder that exists.")
     wavelengths = options.wavelengths.split(",")
     if not all(text.isdecimal() and int(text) < N_WAVELENGTHS for text in wavelengths):
         raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {options.wavelengths}")

@@ -22,8 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="CSV to write; must not exist yet")
     parser.add_argument("--combine", choices=("none", "median"), default="none", help="over a planet's observations")
     options = parser.parse_args(arguments)
-    if options.out.exists():
-        raise UsageError(f"--out {options.out}: exists already; give another name.")
+    if options.out.exists() or not options.out.parent.is_dir():
+        why = "exists already" if options.out.exists() else "its folder does not exist"
+        raise UsageError(f"--out {options.out}: {why}; give another name.")
     predict(options.run, options.data, options.out, options.combine == "median")
 
 

@@ -1,4 +1,6 @@
-"""Train a model of one wavelength: `python -m ariel_tf.train --wavelength 12`.
+"""Train a model of one wavelength, of each of several, or of all jointly.
+
+    python -m ariel_tf.train --wavelength 12
 
 Read aloud: options become a configuration; a source of planets is opened; the model is built with the
 training folds' statistics; a run folder is made or resumed; `fit` trains, saving every epoch; the best
@@ -24,7 +26,8 @@ from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import write_json, write_text
 from ariel_tf.models import registry
 from ariel_tf.quiet import import_tensorflow
-from ariel_tf.training import card, configuration, wavelengths
+from ariel_tf.training import card, wavelengths
+from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
 
@@ -36,7 +39,7 @@ EXPECTED = {"baseline": 8450, "squid": 8950, "transit": 9780}
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
-    configuration.add_options(parser)
+    flags.add_options(parser)
     folder = parser.add_argument_group("where it goes")
     folder.add_argument(
         "--run", type=Path, metavar="RUN", help="run folder (default: runs/MODEL-wNN-HASH of the options)"
@@ -57,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{entry.name:12s}{entry.summary}")
         return
     several = take_list(options)
-    config = with_data(configuration.from_arguments(options))
-    command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
+    config = with_data(flags.from_arguments(options))
+    # Without --overwrite: whoever repeats it wants to go on, not to start again.
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    command = shlex.join(["python", "-m", "ariel_tf.train", *kept])
     where = (command, options.run, options.overwrite, options.dry_run)
     if several:
         import_tensorflow()
@@ -71,9 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def take_list(options: argparse.Namespace) -> tuple[int, ...]:
     """The wavelengths of a list in `--wavelength`, whose first one then stands in its place; else nothing."""
-    text = getattr(options, "wavelength", "")
-    if wavelengths.is_list(text):
-        several = wavelengths.parse_list(text)
+    text = getattr(options, "wavelength", None)
+    if text is None and options.config is not None:
+        text = flags.wavelength_of(options.config)
+    if wavelengths.is_list(str(text)):
+        several = wavelengths.parse_list(str(text))
         options.wavelength = str(several[0])
         return several
     if options.stack:
@@ -84,9 +91,10 @@ def take_list(options: argparse.Namespace) -> tuple[int, ...]:
 def with_data(config: Configuration) -> Configuration:
     """The configuration with its data named: what was asked for, else ./data, else simulated planets."""
     if config.data:
-        return config
+        folder = Path(config.data)  # by its full path, so that a run finds it from anywhere
+        return dataclasses.replace(config, data=str(folder.resolve())) if folder.is_dir() else config
     if (DEFAULT_DATA / "manifest.json").is_file():
-        return dataclasses.replace(config, data=str(DEFAULT_DATA))
+        return dataclasses.replace(config, data=str(DEFAULT_DATA.resolve()))
     print(f"no data set in ./{DEFAULT_DATA}: taking planets from the simulator (--data names a data set)", flush=True)
     return dataclasses.replace(config, data="simulated")
 
@@ -106,7 +114,9 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
     """
     import_tensorflow()
     from ariel_tf.data.sources import open_source
+    from ariel_tf.models.builder import rehearse
 
+    rehearse(config)  # a mistyped setting should not wait for the data
     train_on(open_source(config.data, config.seen), config, command, path, overwrite, dry)
 
 
@@ -115,27 +125,32 @@ def train_on(source, config: Configuration, command: str, path: Path | None, ove
     from ariel_tf.models.builder import build
     from ariel_tf.rows import Rows
     from ariel_tf.training.metadata import collect
+    from ariel_tf.training.trainer import best_model
 
     check_folds(source, config)
     rows = Rows(source, config)
     built = build(config, rows.statistics, rows.steps * config.epochs)
     resolved = config.as_json() | {"data": source.description, "settings": built.settings}
-    path = path or default_path(resolved)
+    path = path or default_path(resolved, source.fingerprint)
     if dry:
         describe(source, config, resolved, built, path)
         return
     with RunFolder(path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
-            write_json(path / "meta.json", collect() | data_facts(source, config) | {"command": command})
+            run.write_meta(data_facts(source, config) | {"command": command}, collect())
             print(f"training {config.model}, {config.what}, in {path}", flush=True)
             fit_and_score(run, rows, built, config, command)
+        best_model(run, built)  # made anew if a finished run's was damaged
         report(run, config)
 
 
 def check_folds(source, config: Configuration) -> None:
     """Refuse data that cannot be trained on: no radii, or a fold that holds no planet."""
     if not source.labelled:
-        raise DataError(f"--data {source.description}: expected planets with known radii, received a test set without.")
+        raise DataError(
+            f"--data {source.description}: expected planets with known radii, received a test set without; "
+            "`python -m ariel_tf.predict` takes it."
+        )
     held = set(source.planets.values())
     for what in ("train_folds", "validation_folds", "test_folds"):
         if not held & set(getattr(config, what)):
@@ -156,9 +171,10 @@ def data_facts(source, config: Configuration) -> dict[str, Any]:
     return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
 
 
-def default_path(resolved: dict[str, Any]) -> Path:
-    """runs/MODEL-wNN-HASH: the same options meet the same folder again, other options another."""
-    digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+def default_path(resolved: dict[str, Any], fingerprint: str) -> Path:
+    """runs/MODEL-wNN-HASH: the same options and data meet the same folder again, others another."""
+    identity = resolved | {"data": fingerprint}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Path("runs") / f"{resolved['model']}-{wavelengths.folder_name(resolved['wavelength'])}-{digest[:8]}"
 
 

@@ -93,14 +93,14 @@ def train_all(
     built = build(first, rows.statistics, rows.steps * first.epochs)
     listed = wavelengths.as_text(chosen)
     resolved = first.as_json() | {"data": source.description, "settings": built.settings, "wavelength": listed}
-    job = Job(source, configs, resolved, stack, command, path or train.default_path(resolved))
+    job = Job(source, configs, resolved, stack, command, path or train.default_path(resolved, source.fingerprint))
     if dry:
         train.describe(source, first, resolved, built, job.path)
         print(told(plan(job, built)))
         return
     with RunFolder(job.path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
-            write_json(job.path / "meta.json", collect() | train.data_facts(source, first) | {"command": command})
+            run.write_meta(train.data_facts(source, first) | {"command": command}, collect())
             if "groups" not in run.state:
                 run.commit(groups=plan(job, built))
             print(f"training {config.model}, {told(run.state['groups'])}, in {job.path}", flush=True)
@@ -207,8 +207,8 @@ def train_together(job: Job, group: list[int]) -> None:
     stack = Stack([one.training for one in built], rows.validation.take(np.arange(min(4, rows.validation.rows))))
     path = job.path / f"stack-w{group[0]:02d}-w{group[-1]:02d}"
     with RunFolder(path, job.resolved_for(group), job.source.fingerprint) as run:
-        facts = collect() | train.data_facts(job.source, config) | {"command": job.command}
-        write_json(path / "meta.json", facts)
+        facts = train.data_facts(job.source, config) | {"command": job.command}
+        run.write_meta(facts, collect())
         with contextlib.closing(TensorBoardLog(run, run.configuration)) as log:
             now = stack_trainer.fit(run, stack, group, work, log, job.command)
         stack.take_out_best()
@@ -225,7 +225,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
     with RunFolder(folder_of(job.path, wavelength), job.resolved_for([wavelength]), job.source.fingerprint) as run:
         if run.state["finished"]:
             return
-        write_json(run.path / "meta.json", facts)
+        run.write_meta(facts, collect())
         last = int(now.last_epoch[index])
         run.rows = stack_trainer.rows_of(stack_run, wavelength, last)
         run.write_rows()

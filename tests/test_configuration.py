@@ -7,14 +7,14 @@ import pytest
 
 from ariel_tf.challenge import STAR_NAMES
 from ariel_tf.errors import ArielError, UsageError
-from ariel_tf.training import configuration
+from ariel_tf.training import options
 from ariel_tf.training.configuration import Configuration, parse_steps
 
 
 def configured(*arguments):
     parser = argparse.ArgumentParser()
-    configuration.add_options(parser)
-    return configuration.from_arguments(parser.parse_args(arguments))
+    options.add_options(parser)
+    return options.from_arguments(parser.parse_args(arguments))
 
 
 def test_a_model_brings_its_recipe_and_flags_override_it():
@@ -86,7 +86,20 @@ def test_each_mistake_is_one_sentence(arguments, said):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{", '{"modle": "squid"}', '{"settings": 3}', '{"epochs": "x"}', '{"model": 3}']
+    "content",
+    [
+        "[]",
+        "{",
+        '{"modle": "squid"}',
+        '{"settings": 3}',
+        '{"epochs": "x"}',
+        '{"model": 3}',
+        '{"data": 5}',
+        '{"validation_folds": 8}',
+        '{"validation_folds": null}',
+        '{"wavelength": [1]}',
+        '{"star": ["star_temp"]}',
+    ],
 )
 def test_a_config_file_that_does_not_fit_is_refused(tmp_path, content):
     path = tmp_path / "config.json"
@@ -98,3 +111,16 @@ def test_a_config_file_that_does_not_fit_is_refused(tmp_path, content):
 def test_values_survive_json():
     config = Configuration().resolved()
     assert json.loads(json.dumps(config.as_json())) == config.as_json()
+
+
+def test_one_choice_has_one_name():
+    assert configured("--steps", "99:200:1").steps == configured("--steps", "99:200").steps == "99:200"
+    assert configured("--star", "star_rad,star_temp").star == "star_temp,star_rad"
+
+
+def test_settings_of_another_model_are_left_behind(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(configured("--model", "squid", "--set", "width=2").as_json()))
+    assert configured("--config", str(path), "--model", "baseline").settings == {}
+    path.write_text('{"wavelength": "7"}')
+    assert configured("--config", str(path)).wavelength == 7

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_another_configuration_is_refused_with_the_differing_keys(tmp_path):
 
 def test_other_data_is_refused(tmp_path):
     with opened(tmp_path / "run") as run:
-        (run.path / "meta.json").write_text(json.dumps({"data_fingerprint": "abc"}))
+        run.write_meta({}, {})
         epoch(run, 1)
     with pytest.raises(UsageError, match="data fingerprint: abc there, xyz now"):
         RunFolder(tmp_path / "run", CONFIGURATION, "xyz")
@@ -68,11 +69,74 @@ def test_overwrite_moves_the_earlier_run_aside(tmp_path):
     assert (aside / "metrics.csv").is_file()
 
 
+@pytest.mark.parametrize("folder", ["data", "."])
+def test_overwrite_never_moves_what_is_no_run(tmp_path, folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifest.json").write_text("{}")
+    with pytest.raises(UsageError, match="expected a new name, or a run folder"):
+        opened(Path(folder), overwrite=True)
+    assert (tmp_path / "data" / "manifest.json").is_file()
+
+
+def test_overwrite_never_moves_a_run_that_another_process_trains(tmp_path):
+    with opened(tmp_path / "run"):
+        with pytest.raises(UsageError, match="another process"):
+            opened(tmp_path / "run", overwrite=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_missing_state_never_makes_a_trained_run_a_new_one(tmp_path):
+    with opened(tmp_path / "run") as run:
+        epoch(run, 1)
+    (tmp_path / "run" / "state.json").unlink()
+    with pytest.raises(DataError, match=r"state.json is gone"):
+        opened(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"epoch": "1"}'])
+def test_a_damaged_state_is_one_sentence(tmp_path, content):
+    with opened(tmp_path / "run") as run:
+        epoch(run, 1)
+    (tmp_path / "run" / "state.json").write_text(content)
+    with pytest.raises(DataError, match=r"state.json: expected"):
+        opened(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage\n1\n", b"\xff\x00", b"epoch,loss\n1,x\n"])
+def test_a_lost_history_is_refused(tmp_path, content):
+    with opened(tmp_path / "run") as run:
+        epoch(run, 1)
+        epoch(run, 2)
+    path = tmp_path / "run" / "metrics.csv"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=r"metrics.csv: expected a row for each of the 2 epochs"):
+        opened(tmp_path / "run")
+
+
+def test_where_the_data_lie_is_no_difference(tmp_path):
+    with opened(tmp_path / "run", CONFIGURATION | {"data": "/one"}) as run:
+        epoch(run, 1)
+    with opened(tmp_path / "run", CONFIGURATION | {"data": "/other"}) as run:
+        assert run.resumed
+
+
+def test_each_start_leaves_its_own_line_in_the_metadata(tmp_path):
+    with opened(tmp_path / "run") as run:
+        run.write_meta({"command": "one"}, {"commit": "a"})
+        epoch(run, 1)
+    with opened(tmp_path / "run") as run:
+        run.write_meta({"command": "two"}, {"commit": "b"})
+    meta = json.loads((tmp_path / "run" / "meta.json").read_text())
+    assert meta["command"] == "one"
+    assert meta["sessions"] == [{"from_epoch": 0, "commit": "a"}, {"from_epoch": 1, "commit": "b"}]
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("...")
-    with pytest.raises(UsageError, match="found something else"):
+    with pytest.raises(UsageError, match="expected a new name, or a run folder"):
         opened(tmp_path)
-    with pytest.raises(UsageError, match="found something else"):
+    with pytest.raises(UsageError, match="expected a new name, or a run folder"):
         opened(tmp_path / "thesis.tex")
 
 

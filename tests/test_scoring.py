@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ariel_tf.challenge import score
-from ariel_tf.errors import NonFiniteError
+from ariel_tf.errors import DataError, NonFiniteError
 from ariel_tf.training.scoring import Predictions
 
 
@@ -13,6 +13,7 @@ class Answering:
 
     class Tensor:
         name = "flux"
+        shape = (None, 300, 1)
 
     inputs = (Tensor,)
 
@@ -62,5 +63,11 @@ def test_row_order_and_batches_change_nothing():
 
 
 def test_a_prediction_that_is_not_finite_names_its_row():
-    with pytest.raises(NonFiniteError, match="1_1_2"):
+    with pytest.raises(NonFiniteError, match="0001_01_02"):
         Predictions.collect(Answering(), [rows([0.1, np.nan], KEYS[:2], [0.1, 0.1], [1, 1])])
+
+
+def test_rows_of_another_size_are_refused():
+    batch = {name: values[:, None] if name == "flux" else values for name, values in BATCH.items()}
+    with pytest.raises(DataError, match=r"takes flux of 300x1 .* Received: 1x300x1"):
+        Predictions.collect(Answering(), [batch])

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf import evaluate, predict, train
+from ariel_tf import evaluate, plot, predict, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
@@ -198,7 +199,10 @@ def test_other_options_get_another_folder_and_the_same_options_the_same(capsys):
         (["--data", "simulated:planets=9"], DataError, "with 10 planets or more"),
         (["--set", "frist=3", "--data", DATA], UsageError, "Did you mean first"),
         (["--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
-        (["--run", "file", "--data", DATA], UsageError, "something else"),
+        (["--run", "file", "--data", DATA], UsageError, "a run folder with its config.json"),
+        (["--model", "compressed", "--every", "2", "--data", DATA], UsageError, "--every"),
+        (["--model", "transit", "--transform", "standardize", "--data", DATA], UsageError, "--transform"),
+        (["--model", "segments", "--steps", "0:300:20", "--data", DATA], UsageError, "--set segments"),
         (["--config", "nowhere.json"], OSError, "nowhere.json"),
     ],
 )
@@ -212,6 +216,81 @@ def test_a_run_of_another_configuration_is_refused():
     run(*SMALL, "--epochs", "1", "--run", "one")
     with pytest.raises(UsageError, match="epochs: 1 there, 2 now"):
         run(*SMALL, "--epochs", "2", "--run", "one")
+
+
+def converted(folder, seed=1):
+    simulate.main([folder, "--planets=20", "--spots=1", "--photons=3", f"--seed={seed}", "--jobs=1"])
+
+
+def test_evaluate_says_what_the_folds_were_to_the_training(capsys):
+    converted("data")
+    run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
+    for arguments, said in (
+        (["--data", "data"], "  test folds [9]"),
+        (["--folds", "8,9"], "the best epoch chosen by [8]: no test score"),
+        (["--folds", "all"], "trained on [0, 1, 2, 3, 4, 5, 6, 7]"),
+        (["--data", "simulated:planets=10,spots=1,photons=1,seed=4"], "none of it is the data set"),
+    ):
+        capsys.readouterr()
+        evaluate.main(["one", *arguments])
+        assert said in capsys.readouterr().out
+
+
+def test_evaluate_refuses_its_own_data_changed_since_the_training():
+    """Otherwise planets that were trained on could stand in the test folds now."""
+    converted("data")
+    run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
+    shutil.rmtree("data")
+    converted("data", seed=2)
+    with pytest.raises(DataError, match="changed since one was trained on it"):
+        evaluate.main(["one"])
+    with pytest.raises(UsageError, match="data fingerprint"):
+        run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
+
+
+def test_a_changed_configuration_never_renames_predictions():
+    run(*SMALL, "--epochs", "1", "--run", "one")
+    config = json.loads(Path("one/config.json").read_text())
+    Path("one/config.json").write_text(json.dumps(config | {"wavelength": 21}))
+    with pytest.raises(DataError, match="damaged or changed"):
+        predict.main(["one", "--data", DATA, "--out", "radii.csv"])
+
+
+def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command():
+    run(*SMALL, "--epochs", "2", "--run", "one")
+    Path("one/best.keras").unlink()
+    with pytest.raises(DataError, match="repeat the run's command"):
+        evaluate.main(["one"])
+    run(*SMALL, "--epochs", "2", "--run", "one")
+    evaluate.main(["one"])
+
+
+def test_the_command_to_go_on_never_starts_again():
+    run(*SMALL, "--epochs", "1", "--run", "one", "--overwrite")
+    assert "--overwrite" not in json.loads(Path("one/meta.json").read_text())["command"]
+
+
+def test_a_model_of_whole_planets_refuses_planets_of_another_size():
+    small = ["--set", "second=8", "--set", "third=8"]
+    run("--model", "compressed", *small, "--epochs", "1", "--data", DATA, "--run", "one")
+    with pytest.raises(DataError, match=r"takes flux of 3x300x1 .* Received: 2x300x1"):
+        evaluate.main(["one", "--data", "simulated:planets=3,spots=1,photons=2"])
+
+
+def test_predictions_and_pictures_get_a_new_name_in_a_folder_that_exists():
+    Path("old.png").write_text("")
+    for out in ("nowhere/a.png", "old.png", "a.xyz", "a"):
+        with pytest.raises(UsageError, match="--out"):
+            plot.main(["--data", DATA, "--planet", "1", "--out", out])
+    with pytest.raises(UsageError, match="its folder does not exist"):
+        predict.main(["one", "--data", DATA, "--out", "nowhere/a.csv"])
+
+
+def test_plot_draws_an_observation_and_names_one_that_is_not_there(capsys):
+    plot.main(["--data", DATA, "--planet", "1", "--photon", "2", "--out", "a.png"])
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="holds no observation 0001_01_09"):
+        plot.main(["--data", DATA, "--planet", "1", "--photon", "9", "--out", "b.png"])
 
 
 def test_evaluate_refuses_what_is_no_run_and_a_damaged_model():

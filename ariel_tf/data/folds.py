@@ -7,6 +7,8 @@ in exactly one of ten folds, and hold-out test, validation and cross-validation 
 import hashlib
 from collections.abc import Iterable
 
+from ariel_tf.errors import UsageError
+
 N_FOLDS = 10
 
 
@@ -35,3 +37,17 @@ def assign_folds(planets: Iterable[int], seed: int) -> dict[int, int]:
 def _hash(seed: int, planet: int) -> bytes:
     # Not Python's hash(): that of a string changes with each process.
     return hashlib.blake2b(f"{seed}/{planet}".encode(), digest_size=16).digest()
+
+
+def parse_folds(text: str, flag: str) -> tuple[int, ...]:
+    """`8,9` to (8, 9); `all` to every fold.
+
+    Raises:
+        UsageError: anything else; names `flag`.
+    """
+    if text == "all":
+        return tuple(range(N_FOLDS))
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) < N_FOLDS for part in parts):
+        raise UsageError(f"{flag}: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
+    return tuple(sorted({int(part) for part in parts}))

@@ -1,6 +1,6 @@
 """What happens around each epoch: reseeding, refusing non-finite losses, saving, telling, stopping.
 
-`fit` calls them in the order of `train.py`'s list: an epoch is refused before it is saved, saved before
+`fit` calls them in the order of `trainer.py`'s list: an epoch is refused before it is saved, saved before
 it is told. Validation scores come from `fit` itself.
 """
 

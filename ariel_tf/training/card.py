@@ -1,5 +1,6 @@
 """A finished run in words: what was trained, on what, how well, and how to repeat it."""
 
+import shlex
 from typing import Any
 
 from ariel_tf.files import read_json
@@ -80,5 +81,5 @@ def report_lines(run: RunFolder, scores: dict[str, Any]) -> list[str]:
         f"picture      {run.path / 'prediction.png'}",
         f"model        {run.path / 'best.keras'}",
         f"in words     {run.path / 'README.md'}",
-        f"TensorBoard  tensorboard --logdir {run.path.parent}",
+        f"TensorBoard  tensorboard --logdir {shlex.quote(str(run.path.parent))}",
     ]

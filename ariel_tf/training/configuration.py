@@ -1,19 +1,13 @@
-"""What a training is: its options, their defaults and bounds, resolved from flags, file and model recipe.
+"""What a training is: its options, their defaults and bounds, completed by the model's recipe; no TensorFlow."""
 
-No TensorFlow: `--help` and every mistake in an option answer at once.
-"""
-
-import argparse
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import UsageError, nearest
-from ariel_tf.files import read_json
 from ariel_tf.models import registry
 from ariel_tf.training import wavelengths
 
@@ -112,10 +106,15 @@ class Configuration:
         settings = {**recipe.get("settings", {}), **self.settings}
         complete = dataclasses.replace(self, **filled, settings=settings)
         complete.check()
-        return complete
+        if entry.unit != "observation" and complete.every > 1:
+            raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
+        return dataclasses.replace(complete, steps=steps_text(complete.step_range), star=star_text(complete.star_names))
 
     def check(self) -> None:
         """Raise a `UsageError` for the first value out of its bounds."""
+        for item in fields(self):
+            if item.type in ("str", str) and not isinstance(getattr(self, item.name), str):
+                raise UsageError(f"{flag_of(item.name)}: expected text. Received: {getattr(self, item.name)!r}")
         parse_wavelength(str(self.wavelength))
         parse_steps(str(self.steps))
         parse_star(str(self.star))
@@ -131,8 +130,12 @@ class Configuration:
                 raise UsageError(f"{flag}: expected a whole number, {low} or more. Received: {value}")
         for name in ("validation_folds", "test_folds"):
             folds = getattr(self, name)
-            if not folds or any(type(fold) is not int or not 0 <= fold < N_FOLDS for fold in folds):
-                raise UsageError(f"{flag_of(name)}: expected folds among 0-{N_FOLDS - 1}. Received: {list(folds)}")
+            if (
+                not isinstance(folds, tuple)
+                or not folds
+                or any(type(fold) is not int or not 0 <= fold < N_FOLDS for fold in folds)
+            ):
+                raise UsageError(f"{flag_of(name)}: expected folds among 0-{N_FOLDS - 1}. Received: {folds}")
         if shared := set(self.validation_folds) & set(self.test_folds):
             raise UsageError(f"folds {sorted(shared)} are in both --validation-folds and --test-folds.")
         if not self.train_folds:
@@ -142,6 +145,8 @@ class Configuration:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Back from `as_json`."""
         fitting: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        if "wavelength" in fitting:
+            fitting["wavelength"] = parse_wavelength(str(fitting["wavelength"]))
         return cls(**fitting)
 
     def as_json(self) -> dict[str, Any]:
@@ -223,83 +228,11 @@ def parse_star(text: str) -> tuple[str, ...]:
     return tuple(name for name in STAR_NAMES if name in names)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """A flag for each field, in groups; a flag that is not given leaves no trace (`argparse.SUPPRESS`)."""
-    groups: dict[str, Any] = {}
-    for item in fields(Configuration):
-        if "help" not in item.metadata:
-            continue
-        title = item.metadata["group"]
-        group = groups.setdefault(title, parser.add_argument_group(title))
-        shown = _shown_default(item)
-        group.add_argument(
-            flag_of(item.name),
-            dest=item.name,
-            default=argparse.SUPPRESS,
-            metavar=(item.metadata.get("choices") and "|".join(item.metadata["choices"])) or item.name.upper(),
-            help=f"{item.metadata['help']} (default: {shown})",
-        )
-    groups["what to train"].add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the model; --dry-run lists them"
-    )
-    groups["what to train"].add_argument(
-        "--config", type=Path, metavar="FILE", help="a config.json whose values stand unless a flag says otherwise"
-    )
+def steps_text(steps: range) -> str:
+    """The one way to write a range of steps: `99:200`, `0:300:3`."""
+    return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
 
 
-def _shown_default(item: dataclasses.Field) -> str:
-    if item.name == "data":
-        return "the folder ./data if it holds a manifest, else simulated"
-    if item.default is None:
-        return f"the model's, else {FALLBACK[item.name]}"
-    default: Any = item.default
-    return ",".join(map(str, default)) if item.metadata.get("list") else str(default)
-
-
-def from_arguments(arguments: argparse.Namespace) -> Configuration:
-    """The resolved configuration: flags over `--config` over the model's recipe over the defaults.
-
-    Raises:
-        UsageError: a value that does not fit, named with its flag.
-        DataError: a `--config` file that is not JSON.
-    """
-    values: dict[str, Any] = {}
-    if arguments.config is not None:
-        values = _from_file(arguments.config)
-    for item in fields(Configuration):
-        if hasattr(arguments, item.name):
-            values[item.name] = _from_text(item, getattr(arguments, item.name))
-    values["settings"] = {**values.get("settings", {}), **parse_settings(arguments.set)}
-    return Configuration.from_json(values).resolved()
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    values = read_json(path)
-    known = {item.name for item in fields(Configuration)}
-    if not isinstance(values, dict) or not isinstance(values.get("settings", {}), dict):
-        raise UsageError(f"--config {path}: expected a JSON object like a run's config.json.")
-    if unknown := sorted(set(values) - known):
-        raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
-    return values
-
-
-def _from_text(item: dataclasses.Field, text: str) -> Any:
-    if item.name == "wavelength":
-        return parse_wavelength(text)
-    if item.metadata.get("list"):
-        parts = text.split(",")
-        return tuple(int(part) if part.isdecimal() else part for part in parts)
-    if "low" in item.metadata:
-        return int(text) if text.isdecimal() else text
-    return text
-
-
-def parse_settings(pairs: list[str]) -> dict[str, str]:
-    """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise UsageError(f"--set: expected NAME=VALUE, like --set first=10. Received: {pair}")
-        settings[name] = value
-    return settings
+def star_text(names: tuple[str, ...]) -> str:
+    """The one way to write a choice of stellar parameters."""
+    return {(): "none", STAR_NAMES: "all"}.get(names, ",".join(names))

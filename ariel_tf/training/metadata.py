@@ -27,9 +27,14 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The source's git commit, with + when files differ from it; "unknown" outside a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    """The source's git commit, with + when files differ from it; "unknown" where it is no checkout of its own.
+
+    An installed package may lie inside somebody else's repository, whose commit says nothing about it.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -9,6 +9,7 @@
         prediction.png   predicted against true radii of the test planets
         tensorboard/     for `tensorboard --logdir`
         README.md        the run in words
+        validation.png   the same of the validation planets, every few epochs
         state.json       the commit: last epoch, best epoch, SHA-256 of each file; written last
 
 No TensorFlow.
@@ -26,6 +27,8 @@ from ariel_tf.errors import DataError, UsageError
 from ariel_tf.files import read_json, remove_leftovers, sha256, write_json, write_text
 
 NEW_STATE: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
+# Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
+TRAINED = ("metrics.csv", "best.keras", "scores.json")
 
 
 class RunFolder:
@@ -33,34 +36,36 @@ class RunFolder:
 
     Args:
         path: made when absent.
-        configuration: plain JSON values; must equal those of a run that is already there.
+        configuration: plain JSON values; must equal those of a run that is already there, but for where the
+            data lie.
         fingerprint: of the data; must equal too.
         overwrite: move a run that is already there aside instead.
 
     Attributes:
         state: the last committed state.
+        rows: of `metrics.csv`, one an epoch.
         resumed: whether epochs are already done.
 
     Raises:
         UsageError: another configuration, other data, another process at work here, or no run folder.
+        DataError: files of the run were damaged or removed.
     """
 
     def __init__(self, path: Path, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False):
-        self.path, self.configuration = path, configuration
-        if overwrite and path.exists():
-            aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-            os.rename(path, aside)
-            print(f"the earlier run is now {aside}")
+        self.path, self.configuration, self.fingerprint = path, configuration, fingerprint
         is_run = (path / "config.json").is_file()
         if path.exists() and not is_run and (not path.is_dir() or _foreign(path)):
-            raise UsageError(f"--run {path}: expected a new name or a run folder, found something else.")
+            raise UsageError(f"--run {path}: expected a new name, or a run folder with its config.json.")
+        if is_run and overwrite:
+            _move_aside(path)
+            is_run = False
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self._lock = self._take_lock()
+        self._lock = _take_lock(path)
         try:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
             if is_run:
-                self._refuse_another(configuration, fingerprint)
+                self._refuse_another()
             else:
                 write_json(path / "config.json", configuration)
             self.state = self._read_state()
@@ -68,15 +73,6 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
-
-    def _take_lock(self):
-        lock = open(self.path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            raise UsageError(f"--run {self.path}: another process is training in this folder.") from error
-        return lock
 
     def close(self) -> None:
         self._lock.close()
@@ -87,33 +83,59 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _refuse_another(self, configuration: dict[str, Any], fingerprint: str) -> None:
-        before = read_json(self.path / "config.json")
+    def _refuse_another(self) -> None:
+        before = read_json(self.path / "config.json", dict)
         differing = [
-            f"  {name}: {before.get(name)} there, {configuration.get(name)} now"
-            for name in sorted({*before, *configuration})
-            if before.get(name) != configuration.get(name)
+            f"  {name}: {before.get(name)} there, {self.configuration.get(name)} now"
+            for name in sorted({*before, *self.configuration} - {"data"})
+            if before.get(name) != self.configuration.get(name)
         ]
         meta = self.path / "meta.json"
-        if not differing and meta.is_file() and (there := read_json(meta).get("data_fingerprint")) != fingerprint:
-            differing = [f"  data fingerprint: {str(there)[:12]} there, {fingerprint[:12]} now"]
+        there = read_json(meta, dict).get("data_fingerprint") if meta.is_file() else self.fingerprint
+        if not differing and there != self.fingerprint:
+            differing = [f"  data fingerprint: {str(there)[:12]} there, {self.fingerprint[:12]} now"]
         if differing:
             raise UsageError(
-                f"--run {self.path}: this run has another configuration; "
+                f"--run {self.path}: this run has another configuration or other data; "
                 "give another --run, or --overwrite to move it aside:\n" + "\n".join(differing)
             )
 
     def _read_state(self) -> dict[str, Any]:
-        path = self.path / "state.json"
-        return read_json(path) if path.is_file() else dict(NEW_STATE)
+        if (self.path / "state.json").is_file():
+            return read_state(self.path)
+        left = [name for name in TRAINED if (self.path / name).exists()]
+        if left or any((self.path / "checkpoints").glob("epoch-*")):
+            raise DataError(f"{self.path}: its state.json is gone; restore it, or start again with --overwrite.")
+        return dict(NEW_STATE)
 
     def _read_rows(self) -> list[dict[str, Any]]:
-        path = self.path / "metrics.csv"
-        if not self.resumed or not path.is_file():
+        if not self.resumed:
             return []
-        with open(path, newline="") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        return [row for row in rows if row["epoch"] <= self.state["epoch"]]
+        path = self.path / "metrics.csv"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+            rows = [row for row in rows if row["epoch"] <= self.state["epoch"]]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            rows = []
+        if [row["epoch"] for row in rows] != list(range(1, self.state["epoch"] + 1)):
+            raise DataError(
+                f"{path}: expected a row for each of the {self.state['epoch']} epochs that are saved; restore it, or "
+                "start again with --overwrite."
+            )
+        return rows
+
+    def write_meta(self, facts: dict[str, Any], session: dict[str, Any]) -> None:
+        """`meta.json`: what stays true of the run, and a line of its own for each time that it was started.
+
+        Args:
+            facts: data, folds, command; those of the first start stay.
+            session: commit, versions and hardware of this start.
+        """
+        path = self.path / "meta.json"
+        before = read_json(path, dict) if path.is_file() else facts | {"sessions": []}
+        sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
+        write_json(path, before | {"data_fingerprint": self.fingerprint, "sessions": sessions})
 
     @property
     def resumed(self) -> bool:
@@ -153,7 +175,7 @@ class RunFolder:
         Checkpoints that are neither the last nor the best epoch's are removed afterwards.
         """
         state = {**self.state, **changes, "files": dict(self.state["files"])}
-        for name in files:
+        for name in {"config.json", *files}:
             state["files"][name] = sha256(self.path / name)
         wanted = {self.checkpoint_name(state["epoch"]), self.checkpoint_name(state["best_epoch"])}
         old = [name for name in state["files"] if name.startswith("checkpoints/") and name not in wanted]
@@ -166,7 +188,40 @@ class RunFolder:
                 path.unlink()
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """A run folder's committed state.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    file = path / "state.json"
+    state = read_json(file, dict)
+    kinds = {"epoch": int, "best_epoch": int, "finished": bool, "files": dict}
+    if any(type(state.get(name)) is not kind for name, kind in kinds.items()):
+        raise DataError(f"{file}: expected the state of a run, received other JSON; start again with --overwrite.")
+    return state
+
+
 def _foreign(path: Path) -> bool:
     """Whether a folder holds anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
+
+
+def _take_lock(path: Path):
+    lock = open(path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise UsageError(f"--run {path}: another process is training in this folder.") from error
+    return lock
+
+
+def _move_aside(path: Path) -> None:
+    """Give an earlier run, which nobody is training, a name with the time in it."""
+    real = path.resolve()
+    with _take_lock(real):
+        aside = real.with_name(f"{real.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        os.rename(real, aside)
+    print(f"the earlier run is now {aside}", flush=True)

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ariel_tf.challenge import score
-from ariel_tf.errors import NonFiniteError
+from ariel_tf.challenge import Key, score
+from ariel_tf.errors import DataError, NonFiniteError
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,15 @@ class Predictions:
 
         Raises:
             NonFiniteError: a prediction is NaN or infinite.
+            DataError: rows that the model does not take: planets with another number of observations.
         """
         names = [tensor.name.split(":")[0] for tensor in model.inputs]
+        taken = {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs, strict=True)}
         keys, true, predicted, scatter = [], [], [], []
         for rows in batches:
+            if (shape := tuple(rows["flux"].shape[1:])) != taken["flux"]:
+                expected, received = ("x".join(map(str, size)) for size in (taken["flux"], shape))
+                raise DataError(f"this model takes flux of {expected} a row (observations first). Received: {received}")
             answer = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
             keys.append(np.asarray(rows["key"]))
             true.append(np.asarray(rows["radius"], np.float64))
@@ -49,7 +54,7 @@ class Predictions:
         key, answer = np.concatenate(keys), np.concatenate(predicted)
         if not np.isfinite(answer).all():
             row = int(np.argwhere(~np.isfinite(answer))[0, 0])
-            raise NonFiniteError(f"the prediction for {'_'.join(map(str, key[row]))} is not finite.")
+            raise NonFiniteError(f"the prediction for {Key(*map(int, key[row])).name} is not finite.")
         planets, inverse = np.unique(key[:, 0], return_inverse=True)
         mean = group_mean(np.concatenate(scatter), inverse, len(planets))
         return cls(key, np.concatenate(true), answer, 1 / np.maximum(mean, 1e-9)[inverse] ** 2)
