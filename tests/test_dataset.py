@@ -1,11 +1,14 @@
 """Sources and batches: every row once an epoch, with its key, in an order that (seed, epoch) alone decides."""
 
 import shutil
+import tracemalloc
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ariel_tf.data import dataset, records
 from ariel_tf.data.dataset import Choice
@@ -147,15 +150,141 @@ def damaged(folder, tmp_path):
     return copy
 
 
+def refusals(data, choice):
+    """What each way of reading says: loaded, evaluated, streamed."""
+    source = TFRecordSource(data)
+    for way in (dataset.load, lambda *chosen: list(dataset.evaluation_batches(*chosen))):
+        with pytest.raises(DataError) as refused:
+            way(source, choice)
+        yield refused.value
+    with pytest.raises(dataset.UNREADABLE) as unreadable:
+        list(shuffled(source, choice, 8, 0, 0, 1, streamed=True))
+    yield dataset.damaged(source, unreadable.value)
+
+
+def test_a_shard_copied_over_another_of_equal_size_is_refused(damaged):
+    """It would bring planets of the training folds into the test."""
+    copied, name = damaged / "fold-0-00000.tfrecord", "fold-9-00000.tfrecord"
+    number = next(shard.planets[0] for shard in Manifest.read(damaged).shards if shard.name == copied.name)
+    assert copied.stat().st_size == (damaged / name).stat().st_size
+    shutil.copy(copied, damaged / name)
+    for refusal in refusals(damaged, chosen(9)):
+        assert f"planet {number:04d} is not of the folds asked for" in str(refusal)
+        assert refusal.faults == [f"{damaged / name}: its bytes are not those that were written"]
+
+
+def test_a_shard_read_twice_is_refused(damaged):
+    names = sorted(path.name for path in damaged.glob("fold-0-*"))[:2]
+    first, second = (damaged / name for name in names)
+    size = second.stat().st_size
+    content = first.read_bytes()[:size]
+    second.write_bytes(content + bytes(size - len(content)))
+    number = next(shard.planets[0] for shard in Manifest.read(damaged).shards if shard.name == names[0])
+    for refusal in refusals(damaged, chosen(0)):
+        assert f"planet {number:04d} comes twice" in str(refusal)
+        assert refusal.faults == [f"{second}: its bytes are not those that were written"]
+
+
+def test_records_of_another_schema_are_one_sentence(damaged):
+    shard = damaged / "fold-1-00000.tfrecord"
+    size = shard.stat().st_size
+    example = tf.train.Example()
+    example.features.feature["x"].bytes_list.value.append(b"")
+    room = size - 16 - len(example.SerializeToString())
+    example.features.feature["x"].bytes_list.value[0] = bytes(room - 10)  # the longer lengths take ten bytes more
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        writer.write(example.SerializeToString())
+    assert shard.stat().st_size == size
+    for refusal in refusals(damaged, chosen(1)):
+        assert str(refusal) == f"{damaged}: a record could not be read; copy or make it anew."
+        assert refusal.faults == [f"{shard}: its bytes are not those that were written"]
+
+
+class Changed:
+    """A source whose planets arrive in another way than announced."""
+
+    def __init__(self, source, change):
+        self._source, self._change = source, change
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def records(self, *arguments, **more):
+        return self._change(self._source.records(*arguments, **more))
+
+
+def test_planets_that_come_twice_or_not_at_all_are_named(simulated):
+    first, second, *_ = sorted(number for number, fold in simulated.planets.items() if fold in (0, 4))
+    twice = Changed(simulated, lambda planets: planets.skip(1).concatenate(planets.skip(1).take(1)))
+    with pytest.raises(DataError, match=f"planet {second:04d} comes twice"):
+        dataset.load(twice, chosen(0, 4))
+    absent = Changed(simulated, lambda planets: planets.skip(1))
+    with pytest.raises(DataError, match=f"not received: {first:04d}"):
+        dataset.load(absent, chosen(0, 4))
+
+
+def test_an_observation_that_comes_twice_is_named(simulated):
+    def change(planets):
+        return planets.map(lambda planet: planet | {"instances": tf.gather(planet["instances"], [0, 1, 1])})
+
+    with pytest.raises(DataError, match=r"observation \d{4}_01_02 comes twice"):
+        dataset.load(Changed(simulated, change), chosen(3))
+
+
+def test_an_error_of_the_model_is_not_laid_to_the_data(on_disk):
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        tf.reshape(tf.zeros(6), [4])
+    assert dataset.damaged(on_disk, caught.value) is caught.value
+
+
+def test_loaded_rows_are_held_once(on_disk, monkeypatch):
+    made = []
+    monkeypatch.setattr(dataset, "_empty", lambda *what, real=dataset._empty: made.append(real(*what)) or made[-1])
+    everything = tuple(range(55))
+    tracemalloc.start()
+    table = dataset.load(on_disk, Choice(ALL, everything, everything))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert any(np.shares_memory(np.asarray(memoryview(table["flux"])), array) for array in made)
+    assert peak < 1.5 * table["flux"].numpy().nbytes
+
+
+@given(st.permutations(range(12)))
+def test_rows_are_reordered_in_place(order):
+    values = np.arange(24).reshape(12, 2)
+    expected = values[order]
+    dataset._reorder(values, np.array(order))
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_windows_of_a_stream_have_orders_of_their_own(simulated):
+    """Windows of equal size once shared a permutation."""
+    choice, order = chosen(*ALL), tf.constant([3, 0])
+    read = np.concatenate([rows["key"] for rows in dataset.observations(simulated, choice, order).as_numpy_iterator()])
+    place = {tuple(key): index for index, key in enumerate(read)}
+    keys = collect(dataset.shuffled_stream(simulated, choice, 8, 3, 0, 1, memory=24 * 2400))["key"]
+    first, second = ([place[tuple(key)] for key in keys[start : start + 24]] for start in (0, 24))
+    assert sorted(first) == list(range(24))
+    assert sorted(second) == list(range(24, 48))
+    assert first != [index - 24 for index in second]
+
+
+def test_memory_counts_all_that_a_row_holds(simulated):
+    choice = chosen(0)
+    rows = dataset.load(simulated, choice)
+    held = sum(values.numpy().nbytes for values in rows.values())
+    assert dataset.fits_in_memory(simulated, choice, held)
+    assert not dataset.fits_in_memory(simulated, choice, held - 1)
+
+
 def test_a_flipped_bit_is_one_sentence(damaged):
     shard = next(damaged.glob("fold-1-*"))
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DataError, match="could not be read"):
-        dataset.load(TFRecordSource(damaged), chosen(1))
-    with pytest.raises(DataError, match="could not be read"):
-        list(dataset.evaluation_batches(TFRecordSource(damaged), chosen(1)))
+    for refusal in refusals(damaged, chosen(1)):
+        assert str(refusal) == f"{damaged}: a record could not be read; copy or make it anew."
+        assert refusal.faults == [f"{shard}: its bytes are not those that were written"]
 
 
 def test_a_shard_cut_short_or_gone_is_refused_when_opened(damaged):

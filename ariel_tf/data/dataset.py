@@ -2,14 +2,15 @@
 
     planets  flux [wavelengths, n, 300]   one element a planet, from any source
       rows   flux [n, 300, channels]      one row an observation, each with its key
-    window   as many rows as memory allows, in a permutation drawn from (seed, epoch)
+    window   as many rows as memory allows, in a permutation drawn from (seed, epoch) and the window's number
      batch   flux [batch, 300, channels], star [batch, 6] -> radius [batch, targets]
 
 A row can also be all observations of a planet, or all photon-noise instances of one of its spot instances;
 its flux then has one axis more, [instances, 300, channels].
 
 A window that holds all rows (one wavelength of the whole challenge is 150 MB) is read once and shuffled
-perfectly each epoch; otherwise windows stream, shards and planets in an order of their own each epoch.
+perfectly each epoch. Otherwise windows stream: shards in an order of their own each epoch, a few of them by
+turns, each one's planets in the order of its file; a window then mixes the rows that it holds.
 Either way the order is a function of (seed, epoch) alone, so a resumed run sees what an unbroken one saw.
 """
 
@@ -21,16 +22,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS
+from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.data.reading import UNREADABLE as UNREADABLE
+from ariel_tf.data.reading import damaged as damaged
+from ariel_tf.data.reading import expected_planets, read, refuse_others
 from ariel_tf.data.sources import Source
 from ariel_tf.data.sums import Moments, Statistics
 from ariel_tf.errors import DataError
 
-# Rows of more than this many bytes of flux stream from the source again each epoch.
+# Rows of more than this many bytes stream from the source again each epoch. `load` holds each once, and little more.
 MEMORY_BYTES = 2 << 30
 
-# What TensorFlow raises for a shard that is gone, cut short, or has a flipped bit.
-UNREADABLE = (tf.errors.DataLossError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError)
+# Flux of a streamed window. Three times as much is held: a window that is used, and two while the next is put together.
+WINDOW_BYTES = 512 << 20
+
+# Planets parsed at once, and batches made ahead: left to tf.data both grow, at 1 to 7 MB a planet and 34 MB a batch.
+PARALLEL = 4
+AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ def as_rows(planet: dict[str, tf.Tensor], choice: Choice) -> dict[str, tf.Tensor
 def observations(source: Source, choice: Choice, order: tf.Tensor | None = None) -> tf.data.Dataset:
     """One element a planet: its observations as of `as_rows`."""
     planets = source.records(choice.folds, choice.channels, order=order, white=choice.white)
-    return planets.map(lambda planet: as_rows(planet, choice), tf.data.AUTOTUNE)
+    planets = refuse_others(planets, expected_planets(source, choice))
+    return planets.map(lambda planet: as_rows(planet, choice), PARALLEL)
 
 
 def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
@@ -92,46 +101,54 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
         DataError: the source yields fewer or more observations than it announced, a damaged record, or
             planets with different numbers of observations where a row holds several.
     """
-    parts = list(read(source, observations(source, choice), choice))
-    if choice.every > 1:
-        parts = _every_nth(parts, choice.every)
-    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    table: dict[str, np.ndarray] = {}
+    filled = 0
+    for batch in read(source, observations(source, choice), choice):
+        if not table:
+            rows = source.rows(choice.folds)
+            table = {name: _empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
+        for name, values in batch.items():
+            table[name][filled : filled + len(values)] = values
+        filled += len(batch["key"])
     order = np.lexsort(table["key"].T[::-1])
-    table = {name: values[order] for name, values in table.items()}
+    for values in table.values():
+        _reorder(values, order)
+    if choice.every > 1:
+        table = {name: values[:: choice.every] for name, values in table.items()}
     if choice.unit != "observation":
         table = grouped(table, choice.unit)
-    return {name: tf.constant(values) for name, values in table.items()}
+    return {name: _as_tensor(values) for name, values in table.items()}
 
 
-def read(source: Source, batches: tf.data.Dataset, choice: Choice) -> Iterator[dict[str, Any]]:
-    """Batches of observations as NumPy arrays; no more and no fewer than the source announced."""
-    announced = source.rows(choice.folds)
-    if announced == 0:
-        raise DataError(f"{source.description}: folds {list(choice.folds)} hold no observation.")
-    seen = 0
-    try:
-        for batch in batches.prefetch(2).as_numpy_iterator():
-            seen += len(batch["key"])
-            yield batch
-    except tf.errors.OpError as error:
-        raise damaged(source, error) from error
-    if seen != announced:
-        raise DataError(f"{source.description}: expected {announced} observations, received {seen}.")
+def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that a tensor can share: TensorFlow wants them to begin at a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def damaged(source: Source, error: tf.errors.OpError) -> DataError:
-    reason = error.message.splitlines()[0] if error.message else type(error).__name__
-    return DataError(
-        f"{source.description}: a record could not be read ({reason}). Run `python -m pipelines.check` on it."
-    )
+def _as_tensor(values: np.ndarray) -> tf.Tensor:
+    """A tensor of the same values, in the same memory where that can be: `tf.constant` would hold them twice."""
+    if not values.flags.c_contiguous or values.ctypes.data % 64:
+        aligned = _empty(values.shape, values.dtype)
+        aligned[...] = values
+        values = aligned
+    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
 
 
-def _every_nth(parts: list[dict[str, np.ndarray]], every: int) -> list[dict[str, np.ndarray]]:
-    """Every n-th observation in the key order of all parts together."""
-    keys = np.concatenate([part["key"] for part in parts])
-    kept = {tuple(key) for key in keys[np.lexsort(keys.T[::-1])][::every].tolist()}
-    masks = [np.array([tuple(key) in kept for key in part["key"].tolist()]) for part in parts]
-    return [{name: values[mask] for name, values in part.items()} for part, mask in zip(parts, masks, strict=True)]
+def _reorder(values: np.ndarray, order: np.ndarray) -> None:
+    """`values[:] = values[order]`, row by row along the cycles of the permutation: no second copy is held."""
+    order = order.copy()
+    for start in np.flatnonzero(order != np.arange(len(order))):
+        if order[start] == start:  # moved with an earlier cycle
+            continue
+        first, row = values[start].copy(), start
+        while order[row] != start:
+            source = order[row]
+            values[row], order[row], row = values[source], row, source
+        values[row] = first
+        order[row] = row
 
 
 def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
@@ -168,7 +185,9 @@ def fits_in_memory(source: Source, choice: Choice, memory: int = MEMORY_BYTES) -
     """Whether all rows are held at once; rows that combine or skip observations always are."""
     if choice.unit != "observation" or choice.every > 1:
         return True
-    return source.rows(choice.folds) * choice.observation_bytes <= memory
+    # Beside the flux a row holds its key, star, radii and scatter.
+    held = choice.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(choice.targets))
+    return source.rows(choice.folds) * held <= memory
 
 
 def shuffled_table(
@@ -181,7 +200,7 @@ def shuffled_table(
         return tf.data.Dataset.from_tensor_slices(permutation(rows, order)).batch(batch_size).map(gather, 2)
 
     def gather(index):
-        return {name: tf.gather(values, index) for name, values in table.items()}
+        return _gather(table, index)
 
     return _epochs(batches, seed, first_epoch, epochs)
 
@@ -193,24 +212,30 @@ def shuffled_stream(
     seed: int,
     first_epoch: int,
     epochs: int,
-    memory: int = MEMORY_BYTES,
+    memory: int = WINDOW_BYTES,
 ) -> tf.data.Dataset:
-    """Rows read anew each epoch, shuffled in windows of `memory` bytes over planets in shuffled order."""
-    window = max(batch_size, memory // choice.observation_bytes)
+    """Rows read anew each epoch, shuffled in windows of `memory` bytes over shards in shuffled order."""
+    # Whole batches: so each is picked from one window, and no batch is put together twice.
+    window = max(1, memory // choice.observation_bytes // batch_size) * batch_size
 
     def batches(order):
-        def shuffled(rows):
-            index = permutation(tf.shape(rows["key"])[0], order)
-            return {name: tf.gather(values, index) for name, values in rows.items()}
+        def shuffled(number, rows):
+            its_order = tf.random.experimental.stateless_fold_in(order, number)
+            index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], its_order))
+            return index.batch(batch_size).map(lambda index: _gather(rows, index))
 
-        return observations(source, choice, order).rebatch(window).map(shuffled).rebatch(batch_size)
+        return observations(source, choice, order).rebatch(window).enumerate().flat_map(shuffled)
 
     return _epochs(batches, seed, first_epoch, epochs)
 
 
+def _gather(rows: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {name: tf.gather(values, index) for name, values in rows.items()}
+
+
 def _epochs(batches, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
     numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
-    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch]))).prefetch(tf.data.AUTOTUNE)
+    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch]))).prefetch(AHEAD)
 
 
 def permutation(n, order: tf.Tensor) -> tf.Tensor:
@@ -220,7 +245,7 @@ def permutation(n, order: tf.Tensor) -> tf.Tensor:
 
 def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Dataset:
     """Rows in memory as batches, in order."""
-    return tf.data.Dataset.from_tensor_slices(table).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices(table).batch(batch_size).prefetch(AHEAD)
 
 
 def evaluation_batches(source: Source, choice: Choice, batch_size: int = 1024) -> Iterator[dict[str, Any]]:

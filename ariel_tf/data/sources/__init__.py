@@ -38,6 +38,10 @@ class Source(Protocol):
         """Quantity ("flux", "white", "star", "radius", "depth") to `Statistics` over these folds."""
         ...
 
+    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
+        """What of these folds' data, or of all, is not as it was written; looked for after a record was unreadable."""
+        ...
+
     def records(self, folds: Sequence[int], wavelengths: Sequence[int], order=None, white: bool = False):
         """A `tf.data.Dataset` of planets, each once, as `records.parse` gives them.
 

@@ -16,6 +16,8 @@ from ariel_tf.data.sums import Sums
 from ariel_tf.errors import UsageError
 from ariel_tf.physics import simulator
 
+PARALLEL = 4
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -95,6 +97,9 @@ class SimulatedSource:
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         return self._sums.choose(folds)
 
+    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
+        return []
+
     def records(
         self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
     ) -> tf.data.Dataset:
@@ -110,4 +115,4 @@ class SimulatedSource:
             record["flux"] = tf.gather(record["flux"], columns)
             return record if white else {name: record[name] for name in record if name != "white"}
 
-        return tf.data.Dataset.from_tensor_slices(chosen).map(planet, tf.data.AUTOTUNE)
+        return tf.data.Dataset.from_tensor_slices(chosen).map(planet, PARALLEL)

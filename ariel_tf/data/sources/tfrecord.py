@@ -9,8 +9,11 @@ import tensorflow as tf
 from ariel_tf.data import records
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.errors import DataError
+from ariel_tf.files import sha256
 
 SHARDS_AT_ONCE = 4
+# Planets parsed at once: left to tf.data they grow with the cores, at up to 7 MB each.
+PARALLEL = 4
 
 
 class TFRecordSource:
@@ -32,7 +35,7 @@ class TFRecordSource:
         self.labelled = self.manifest.labelled
         faults = [fault for shard in self.manifest.shards if (fault := self._fault(shard))]
         if faults:
-            raise DataError(f"{folder}: {len(faults)} shards do not fit the manifest; convert again.", faults)
+            raise DataError(f"{folder}: its shards do not fit the manifest; convert again.", faults)
 
     def _fault(self, shard: Shard) -> str | None:
         """Size only: the checksums of everything are `pipelines.check`'s work."""
@@ -51,6 +54,15 @@ class TFRecordSource:
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         return self.manifest.sums.choose(folds)
 
+    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
+        """Shards that are not, byte for byte, what the manifest says; reads them all."""
+        shards = self.manifest.shards if folds is None else self._shards(folds)
+        return [
+            self._fault(shard) or f"{self.folder / shard.name}: its bytes are not those that were written"
+            for shard in shards
+            if self._fault(shard) or sha256(self.folder / shard.name) != shard.sha256
+        ]
+
     def records(
         self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
     ) -> tf.data.Dataset:
@@ -67,4 +79,4 @@ class TFRecordSource:
             )
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
-        return serialized.map(lambda record: records.parse(record, wavelengths, white), tf.data.AUTOTUNE)
+        return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)

@@ -1,0 +1,98 @@
+"""Rows as a source announced them: its planets, each once, no other, or one sentence that names what is wrong."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from ariel_tf.data.sources import Source
+from ariel_tf.errors import DataError
+
+if TYPE_CHECKING:
+    from ariel_tf.data.dataset import Choice
+
+# What TensorFlow raises for a shard that is gone, cut short, has a flipped bit, or holds other records or planets.
+UNREADABLE = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+)
+
+
+def expected_planets(source: Source, choice: "Choice") -> np.ndarray:
+    """The planets of the folds asked for: int32 [planets], ascending."""
+    return np.array(sorted(planet for planet, fold in source.planets.items() if fold in choice.folds), np.int32)
+
+
+def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dataset:
+    """The same planets, with an error in the graph at one that is not expected, or that came before.
+
+    A shard copied over another would otherwise bring planets of the training folds into the test.
+    """
+    if not len(expected):
+        return planets
+    numbers = tf.constant(expected)
+
+    def check(seen, planet):
+        number = planet["planet"]
+        place = tf.minimum(tf.searchsorted(numbers, number[None])[0], len(expected) - 1)
+        known = tf.equal(numbers[place], number)
+        fault = tf.where(known, " comes twice", " is not of the folds asked for")
+        name = tf.strings.as_string(number, width=4, fill="0")
+        tf.debugging.Assert(known & ~seen[place], [tf.strings.join(["planet ", name, fault])])
+        return tf.tensor_scatter_nd_update(seen, place[None, None], [True]), planet
+
+    return planets.scan(tf.zeros(len(expected), tf.bool), check)
+
+
+def read(source: Source, batches: tf.data.Dataset, choice: "Choice") -> Iterator[dict[str, Any]]:
+    """Batches of observations as NumPy arrays.
+
+    Raises:
+        DataError: a record is damaged, an observation or a planet comes twice or not at all, or is of another fold.
+    """
+    announced = source.rows(choice.folds)
+    if announced == 0:
+        raise DataError(f"{source.description}: folds {list(choice.folds)} hold no observation.")
+    keys: list[np.ndarray] = []
+    seen = 0
+    try:
+        for batch in batches.prefetch(2).as_numpy_iterator():
+            keys.append(np.array(batch["key"]))
+            seen += len(batch["key"])
+            if seen > announced:
+                break
+            yield batch
+    except tf.errors.OpError as error:
+        raise damaged(source, error) from error
+    _refuse_keys(source, choice, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
+    if seen != announced:
+        more = "more" if seen > announced else f"{seen}"
+        raise DataError(f"{source.description}: expected {announced} observations, received {more}.")
+
+
+def _refuse_keys(source: Source, choice: "Choice", keys: np.ndarray) -> None:
+    absent = np.setdiff1d(expected_planets(source, choice), keys[:, 0])
+    if len(absent):
+        names = ", ".join(f"{planet:04d}" for planet in absent[:10]) + " ..." * (len(absent) > 10)
+        raise DataError(f"{source.description}: planets that are announced were not received: {names}.")
+    unique, counts = np.unique(keys, axis=0, return_counts=True)
+    if len(unique) < len(keys):
+        planet, spot, photon = unique[np.argmax(counts > 1)]
+        raise DataError(f"{source.description}: observation {planet:04d}_{spot:02d}_{photon:02d} comes twice.")
+
+
+def damaged(source: Source, error: tf.errors.OpError) -> Exception:
+    """What to raise for TensorFlow's error: a sentence that names the damaged shards, or the error itself if it is
+    not of the data."""
+    message = error.message or ""
+    if isinstance(error, tf.errors.InvalidArgumentError) and "IteratorGetNext" not in message:
+        return error
+    found = re.search(r"assertion failed: \[(planet \d+ [^\]]*)\]", message)
+    reason = found[1] if found else "a record could not be read"
+    faults = source.faults()
+    again = "copy or make it anew" if faults else f"run `python -m pipelines.check {source.description}`"
+    return DataError(f"{source.description}: {reason}; {again}.", faults)
