@@ -26,9 +26,12 @@ OPTIMIZERS = {
 
 @pytest.fixture
 def float64():
+    before = keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # which floatx alone does not change once it was set
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(before)
 
 
 def make_table(white=False):

@@ -14,13 +14,14 @@ import tensorflow as tf
 from ariel_tf import evaluate, predict, train, train_all
 from ariel_tf.errors import NonFiniteError, Stopped, UsageError
 from ariel_tf.training import memory, stack_trainer, stacked
+from ariel_tf.training.stackable import NotStackable
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
 THREE = [*SMALL, "--wavelength", "3,7,12", "--set", "dropout=0.2", "--optimizer", "nadam", "--channels", "own+white"]
 FOUR = [*THREE, "--star", "all", "--epochs", "4"]
-# Wavelengths stop at different epochs: a learning rate that overshoots.
-EARLY = [*SMALL, "--wavelength", "3,7,12", "--epochs", "40", "--patience", "2", "--set", "learning_rate=0.03"]
+# Wavelengths stop at different epochs: a learning rate that overshoots, by which rounding grows, too.
+EARLY = [*SMALL, "--wavelength", "3,7,12", "--epochs", "40", "--patience", "2", "--set", "learning_rate=0.01"]
 ORDINARY = ("config.json", "meta.json", "metrics.csv", "best.keras", "scores.json", "prediction.png", "README.md")
 
 
@@ -41,7 +42,7 @@ def loaded(path):
     return json.loads(Path(path).read_text())
 
 
-def check_same_runs(one, other):
+def check_same_runs(one, other, tolerance=1e-4):
     """Run folders of one wavelength: the same but for rounding and time."""
     assert loaded(f"{one}/config.json") == loaded(f"{other}/config.json")
     first, second = table(f"{one}/metrics.csv"), table(f"{other}/metrics.csv")
@@ -49,19 +50,19 @@ def check_same_runs(one, other):
     assert list(first[0]) == list(second[0])
     for row, same in zip(first, second, strict=True):
         for name in ("epoch", "loss", "score", "val_loss", "val_score", "learning_rate"):
-            assert float(row[name]) == pytest.approx(float(same[name]), rel=1e-4)
+            assert float(row[name]) == pytest.approx(float(same[name]), rel=tolerance)
     scores, expected = loaded(f"{one}/scores.json"), loaded(f"{other}/scores.json")
     assert {name: scores[name] for name in ("epochs", "best_epoch")} == {
         name: expected[name] for name in ("epochs", "best_epoch")
     }
-    assert scores["test"] == pytest.approx(expected["test"], abs=0.1)
+    assert scores["test"] == pytest.approx(expected["test"], abs=1e3 * tolerance)
     flux = 1 + 0.01 * np.random.default_rng(0).normal(size=(5, 300, 2)).astype(np.float32)
     flux[:, 120:176] -= 0.01
     models = [keras.models.load_model(f"{path}/best.keras", compile=False) for path in (one, other)]
     inputs = {tensor.name: tensor.shape for tensor in models[0].inputs}
     known = {"flux": flux[..., : inputs["flux"][-1]], "star": np.full((5, 6), 5, np.float32)}
     answers = [model({name: known[name] for name in inputs}, training=False).numpy() for model in models]
-    np.testing.assert_allclose(*answers, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(*answers, rtol=tolerance, atol=tolerance / 100)
 
 
 def test_a_stack_leaves_the_run_folders_that_trainings_alone_leave(capsys):
@@ -114,7 +115,7 @@ def test_wavelengths_stop_early_each_at_its_own_epoch_and_keep_their_best():
         rows = [float(row["val_score"]) for row in table(f"together/{wavelength}/metrics.csv")]
         assert np.argmax(rows) == len(rows) - 3
         lasts.add(len(rows))
-        check_same_runs(f"together/{wavelength}", f"alone/{wavelength}")
+        check_same_runs(f"together/{wavelength}", f"alone/{wavelength}", tolerance=1e-3)
     assert len(lasts) > 1
     assert len(table("together/stack-w03-w12/metrics.csv")) == max(lasts)
 
@@ -219,7 +220,8 @@ def test_too_little_memory_is_one_sentence_or_one_by_one(monkeypatch, capsys):
         (["--set", "clip_norm=1"], "clip_norm"),
         (["--set", "schedule=plateau"], "plateau"),
         (["--jit", "yes"], "--jit yes"),
-        (["--precision", "mixed_float16"], "half precision|LossScale"),
+        (["--precision", "mixed_float16"], "half precision"),
+        (["--precision", "mixed_bfloat16"], "half precision"),
     ],
 )
 def test_what_acts_on_all_weights_together_is_refused_and_by_itself_goes_one_by_one(more, said, capsys):
@@ -229,6 +231,19 @@ def test_what_acts_on_all_weights_together_is_refused_and_by_itself_goes_one_by_
     printed = capsys.readouterr().out
     assert "one wavelength at a time: " in printed
     assert "2 wavelengths one by one" in printed
+
+
+def test_a_stack_that_its_own_check_refuses_goes_one_by_one_by_itself(monkeypatch, capsys):
+    def refuse(*_):
+        raise NotStackable("models answer apart")
+
+    monkeypatch.setattr(train_all, "Stack", refuse)
+    arguments = [*SMALL, "--wavelength", "3,7", "--epochs", "1", "--run", "one"]
+    with pytest.raises(NotStackable):
+        run(*arguments, "--stack", "yes")
+    run(*arguments)
+    assert "one wavelength at a time: models answer apart" in capsys.readouterr().out
+    assert list(loaded("one/scores.json")["wavelengths"]) == ["03", "07"]
 
 
 def test_a_recurrent_model_goes_one_by_one(capsys):

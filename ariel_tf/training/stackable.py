@@ -88,8 +88,8 @@ def _about_layers(found: Sequence[Any]):
             yield f"its layer {layer.name}, {type(layer).__name__}, works in steps or is unknown to stacks"
         if isinstance(layer, layers.Conv1D) and (layer.groups > 1 or layer.data_format != "channels_last"):
             yield f"its layer {layer.name} is a grouped convolution, or one with channels first"
-        if layer.compute_dtype == "float16":
-            yield "half precision needs a loss scale, which follows all weights together"
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            yield "half precision is not stacked (float16 needs a loss scale, which follows all weights together)"
         if any(weight.constraint is not None for weight in layer.weights):
             yield f"its layer {layer.name} has a constraint on its weights"
 
