@@ -81,7 +81,8 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
         training.compile(
             optimizer=_optimizer(hp, config.optimizer, steps),
-            loss=RadiusLoss(config.loss, config.head, _or_one(spread.std)),
+            # One scale for all targets: the score counts a ppm alike at every wavelength.
+            loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
             metrics=[ArielScore(config.head)],
             jit_compile=config.jit == "yes",
         )

@@ -93,7 +93,7 @@ def transit(hp, inputs: Inputs):
         ops.log(depth)[:, :, 0] / 2 + 3,
         ops.log(depth_noise / depth)[:, :, 0] / 2,
         ops.clip(white / depth, -2, 2)[:, 0],
-        (ops.clip(ratio, 0, 2) - 1)[:, :, 0] * 10 * trust[:, :, 0],
+        ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # a huge atmosphere's ratio can be 5 and more
         ops.log(ratio_noise)[:, :, 0] / 2,
     ]
     if inputs.star is not None:
