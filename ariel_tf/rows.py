@@ -7,8 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from ariel_tf.data import dataset
+from ariel_tf.data.augment import Augment
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.sources import Source
+from ariel_tf.errors import UsageError
 from ariel_tf.models import registry
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.table import Table
@@ -43,6 +45,8 @@ class Rows:
         self.source, self.config = source, config
         self._choice = choice_of(config, config.train_folds, config.every)
         self._table = dataset.load(source, self._choice) if dataset.fits_in_memory(source, self._choice) else None
+        if self._table is None and "mix" in config.augmentations:
+            raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
         self.statistics = dataset.statistics(source, self._choice, self._table)
 
     @property
@@ -60,8 +64,13 @@ class Rows:
         config = self.config
         order = (config.batch_size, config.seed, first_epoch, config.epochs)
         if self._table is None:
-            return self.pairs(dataset.shuffled_stream(self.source, self._choice, *order))
-        return self.pairs(dataset.shuffled_table(self._table, *order))
+            batches = dataset.shuffled_stream(self.source, self._choice, *order)
+        else:
+            batches = dataset.shuffled_table(self._table, *order)
+        if config.augmentations:
+            augment = Augment(config.augmentations, config.seed, self._table)
+            batches = batches.enumerate(first_epoch * self.steps).map(augment, 2)
+        return self.pairs(batches)
 
     def validation(self) -> tf.data.Dataset:
         """The validation folds' rows, with keys, in memory."""

@@ -128,6 +128,8 @@ def plan(job: Job, built: Built) -> list[list[int]]:
     if job.stack == "no" or len(alone) == 1:
         return alone
     try:
+        if next(iter(job.configs.values())).augmentations:
+            raise NotStackable("--augment draws rows of its own for each model. Take --stack no.")
         if built.settings["schedule"] == "plateau":
             raise NotStackable("--set schedule=plateau gives each wavelength a rate of its own. Take --stack no.")
         stackable.refuse_unstackable(built.training)

@@ -67,6 +67,7 @@ def test_star_all_is_every_parameter():
         (["--transform", "standardise"], "Did you mean standardize"),
         (["--head", "x"], "--head: expected one of radius, depth"),
         (["--loss", "msee"], "Did you mean mse"),
+        (["--augment", "miror"], "Did you mean mirror"),
         (["--optimizer", "adamm"], "Did you mean adam"),
         (["--epochs", "0"], "--epochs: expected a whole number, 1 or more. Received: 0"),
         (["--batch-size", "1.5"], "--batch-size"),
@@ -116,6 +117,7 @@ def test_values_survive_json():
 def test_one_choice_has_one_name():
     assert configured("--steps", "99:200:1").steps == configured("--steps", "99:200").steps == "99:200"
     assert configured("--star", "star_rad,star_temp").star == "star_temp,star_rad"
+    assert configured("--augment", "mix,mirror").augment == "mirror,mix"
 
 
 def test_settings_of_another_model_are_left_behind(tmp_path):

@@ -84,8 +84,20 @@ def test_evaluate_and_predict_agree_with_the_training(capsys):
 
 @pytest.mark.parametrize(
     "more",
-    [["--set", "schedule=plateau"], ["--set", "schedule=cosine", "--set", "dropout=0.3", "--channels", "own+white"]],
-    ids=["plateau", "cosine and dropout"],
+    [
+        ["--set", "schedule=plateau"],
+        [
+            "--set",
+            "schedule=cosine",
+            "--set",
+            "dropout=0.3",
+            "--channels",
+            "own+white",
+            "--augment",
+            "mix,noise,mirror",
+        ],
+    ],
+    ids=["plateau", "cosine, dropout and augmentation"],
 )
 def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypatch, capsys):
     arguments = [*FOUR, *more]
@@ -201,6 +213,7 @@ def test_other_options_get_another_folder_and_the_same_options_the_same(capsys):
         (["--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
         (["--run", "file", "--data", DATA], UsageError, "a run folder with its config.json"),
         (["--model", "compressed", "--every", "2", "--data", DATA], UsageError, "--every"),
+        (["--model", "compressed", "--augment", "noise", "--data", DATA], UsageError, "--augment"),
         (["--model", "transit", "--transform", "standardize", "--data", DATA], UsageError, "--transform"),
         (["--model", "segments", "--steps", "0:300:20", "--data", DATA], UsageError, "--set segments"),
         (["--config", "nowhere.json"], OSError, "nowhere.json"),

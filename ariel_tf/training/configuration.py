@@ -16,6 +16,7 @@ LOSSES = ("mse", "mae", "huber", "ariel")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 HEADS = ("radius", "depth")
 CHANNELS = ("own", "own+white", "all")
+AUGMENTATIONS = ("mirror", "noise", "mix")
 TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max")
 
 
@@ -48,6 +49,7 @@ class Configuration:
     clip_star: str = option(None, "what the model sees", "cut the stellar parameters' far tails", choices=("no", "yes"))
     logg: str = option(None, "what the model sees", "surface gravity as", choices=("number", "one-hot"))
 
+    augment: str = option(None, "how it learns", f"none, or names among {', '.join(AUGMENTATIONS)} with commas")
     head: str = option(None, "how it learns", "what the last layer answers", choices=HEADS)
     loss: str = option(None, "how it learns", "what training minimises", choices=LOSSES)
     optimizer: str = option(None, "how it learns", "how", choices=OPTIMIZERS)
@@ -90,6 +92,10 @@ class Configuration:
         return parse_star(self.star)
 
     @property
+    def augmentations(self) -> tuple[str, ...]:
+        return parse_augment(self.augment)
+
+    @property
     def train_folds(self) -> tuple[int, ...]:
         held_out = {*self.validation_folds, *self.test_folds}
         return tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
@@ -108,7 +114,10 @@ class Configuration:
         complete.check()
         if entry.unit != "observation" and complete.every > 1:
             raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
-        return dataclasses.replace(complete, steps=steps_text(complete.step_range), star=star_text(complete.star_names))
+        if entry.unit != "observation" and complete.augmentations:
+            raise UsageError(f"--augment: a row of the model {entry.name} is a whole {entry.unit}, expected none.")
+        steps, star = steps_text(complete.step_range), star_text(complete.star_names)
+        return dataclasses.replace(complete, steps=steps, star=star, augment=",".join(complete.augmentations) or "none")
 
     def check(self) -> None:
         """Raise a `UsageError` for the first value out of its bounds."""
@@ -118,6 +127,7 @@ class Configuration:
         parse_wavelength(str(self.wavelength))
         parse_steps(str(self.steps))
         parse_star(str(self.star))
+        parse_augment(str(self.augment))
         for item in fields(self):
             value = getattr(self, item.name)
             flag = flag_of(item.name)
@@ -167,6 +177,7 @@ FALLBACK: dict[str, Any] = {
     "star": "none",
     "clip_star": "no",
     "logg": "number",
+    "augment": "none",
     "head": "radius",
     "loss": "mse",
     "optimizer": "adam",
@@ -226,6 +237,16 @@ def parse_star(text: str) -> tuple[str, ...]:
             expected = f"none, all, or names among {', '.join(STAR_NAMES)}"
             raise UsageError(f"--star: expected {expected}. Received: {name}{nearest(name, STAR_NAMES)}")
     return tuple(name for name in STAR_NAMES if name in names)
+
+
+def parse_augment(text: str) -> tuple[str, ...]:
+    """`none` or `mix,mirror` to names in the order of `AUGMENTATIONS`."""
+    names = [] if text == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in AUGMENTATIONS:
+            expected = f"none, or names among {', '.join(AUGMENTATIONS)}"
+            raise UsageError(f"--augment: expected {expected}. Received: {name}{nearest(name, AUGMENTATIONS)}")
+    return tuple(name for name in AUGMENTATIONS if name in names)
 
 
 def steps_text(steps: range) -> str:
