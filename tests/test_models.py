@@ -48,7 +48,7 @@ class Sample:
 
 def few_steps(name):
     """Fewer time steps where a model allows it: recurrent networks are slow."""
-    return {} if name == "transit" else {"steps": "40:290:5"}
+    return {} if name == "transit" else {"steps": "40:290:4"}
 
 
 def configured(name, wavelength=12, **options):
