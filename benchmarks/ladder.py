@@ -5,6 +5,7 @@ constant, the square root of the median depth and a ridge on depth, all of the s
 """
 
 import argparse
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ CONFIGURATION = Configuration().resolved()
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("models", nargs="*", default=["baseline", "squid"], help="which models, options after a +")
+    parser.add_argument("models", nargs="*", default=["baseline", "squid"], help="names; in quotes, with options")
     parser.add_argument("--data", default="simulated:planets=400,spots=4,photons=2,seed=0")
     parser.add_argument("--wavelength", type=int, default=12)
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
@@ -36,8 +37,8 @@ def main() -> None:
     for name, row in reference_rows(source, options.wavelength):
         print(f"| {name} | {row[0]:.0f} | {row[1]:.0f} | |")
     for model in options.models:
-        name, *extra = model.split("+")
-        run = options.runs / model
+        name, *extra = shlex.split(model)
+        run = options.runs / "_".join([name, *extra])
         arguments = ["--model", name, "--wavelength", str(options.wavelength), "--data", options.data, *extra]
         started = time.perf_counter()
         train.main([*arguments, "--run", str(run)])
