@@ -17,7 +17,7 @@ from typing import Any
 
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATE_NAME, STATISTICS_NAME, Sums
 from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import read_json, remove_leftovers, write_json
+from ariel_tf.files import flush, read_json, remove_leftovers, write_json
 
 REPLACING = ".replacing"
 
@@ -103,9 +103,9 @@ def install(folder: Path) -> None:
     for name in sorted(new):
         with contextlib.suppress(FileNotFoundError):  # moved before the run was stopped
             os.replace(work / name, folder / name)
-    _flush(folder)
+    flush(folder)
     os.replace(work / MANIFEST_NAME, folder / MANIFEST_NAME)
-    _flush(folder)
+    flush(folder)
     remove(work, keep=set())
     with contextlib.suppress(OSError):  # what is not ours stays, and so does its folder
         work.rmdir()
@@ -124,12 +124,3 @@ def json_or_none(path: Path) -> Any:
         return read_json(path)
     except (FileNotFoundError, DataError):
         return None
-
-
-def _flush(folder: Path) -> None:
-    """Put what was renamed on the disk, in this order."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
