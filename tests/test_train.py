@@ -48,6 +48,18 @@ def weights(path):
     return arrays
 
 
+def send_in_epoch(patch, number, signal_number):
+    """Let the training receive a signal at the start of an epoch, counted from 1."""
+    reseed = callbacks.Reseed.on_epoch_begin
+
+    def on_epoch_begin(self, epoch, logs=None):
+        reseed(self, epoch, logs)
+        if epoch + 1 == number:
+            signal.raise_signal(signal_number)
+
+    patch.setattr(callbacks.Reseed, "on_epoch_begin", on_epoch_begin)
+
+
 def test_a_run_from_nothing_leaves_all_that_it_says(capsys):
     run(*FOUR, "--run", "one")
     printed = capsys.readouterr().out
@@ -102,15 +114,8 @@ def test_evaluate_and_predict_agree_with_the_training(capsys):
 def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypatch, capsys):
     arguments = [*FOUR, *more]
     run(*arguments, "--run", "unbroken")
-    reseed = callbacks.Reseed.on_epoch_begin
-
-    def stop_in_the_third_epoch(self, epoch, logs=None):
-        reseed(self, epoch, logs)
-        if epoch == 2:
-            signal.raise_signal(signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Reseed, "on_epoch_begin", stop_in_the_third_epoch)
+        send_in_epoch(patch, 3, signal.SIGTERM)
         with pytest.raises(Stopped, match="2 whole epochs") as stopped:
             run(*arguments, "--run", "stopped")
     assert stopped.value.exit_code == 143
@@ -133,15 +138,8 @@ def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(mon
     arguments = [*FOUR, "--data", "data"]
     monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
     run(*arguments, "--run", "unbroken")
-    reseed = callbacks.Reseed.on_epoch_begin
-
-    def stop_in_the_second_epoch(self, epoch, logs=None):
-        reseed(self, epoch, logs)
-        if epoch == 1:
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Reseed, "on_epoch_begin", stop_in_the_second_epoch)
+        send_in_epoch(patch, 2, signal.SIGINT)
         with pytest.raises(Stopped, match="1 whole epochs"):
             run(*arguments, "--run", "stopped")
     run(*arguments, "--run", "stopped")
