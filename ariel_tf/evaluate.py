@@ -38,16 +38,14 @@ def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> Non
     from ariel_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.data import dataset
     from ariel_tf.data.sources import open_source
-    from ariel_tf.rows import choice_of, predicted_batch
+    from ariel_tf.rows import rows_for
     from ariel_tf.training import card
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.trained import Trained
 
     trained = Trained.load(path)
-    config = trained.options
-    source = open_source(data or config.data, config.seen)
+    source = open_source(data or trained.data, trained.seen)
     if not source.labelled:
         raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
     own = source.fingerprint == trained.fingerprint
@@ -57,21 +55,19 @@ def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> Non
             "Name it with --data to score it as any other data."
         )
     if folds is None:
-        folds = config.test_folds if own else tuple(range(N_FOLDS))
-    choice = choice_of(config, folds)
-    batches = dataset.evaluation_batches(source, choice, predicted_batch(choice))
-    predictions = Predictions.collect(trained.model, batches)
+        folds = trained.test_folds if own else tuple(range(N_FOLDS))
+    predictions = Predictions.collect(trained, rows_for(trained, source, folds))
     planets = predictions.by_planet()
     print(f"{path} on {len(planets.keys)} planets, {len(predictions.keys)} observations of {source.description}")
-    print(standing(config, folds) if own else "  none of it is the data set that the model was trained on")
+    print(standing(trained, folds) if own else "  none of it is the data set that the model was trained on")
     for name, value in predictions.scores().items():
         print(f"  {card.LABELS[name]:46s}{value:9.1f}")
-    print_planets(planets, config.targets)
+    print_planets(planets, trained.targets)
 
 
-def standing(config, folds: Sequence[int]) -> str:
+def standing(trained, folds: Sequence[int]) -> str:
     """What these folds of a run's own data were to its training, in words."""
-    roles = {"trained on": config.train_folds, "the best epoch chosen by": config.validation_folds}
+    roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}
     seen = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
     return f"  folds {list(folds)}; {', '.join(seen)}: no test score" if seen else f"  test folds {list(folds)}"
 

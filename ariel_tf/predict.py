@@ -10,7 +10,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import UsageError, run_command
 from ariel_tf.files import write_text
 
@@ -40,21 +39,16 @@ def predict(path: Path, data: str, out: Path, combine: bool) -> None:
     from ariel_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.data import dataset
     from ariel_tf.data.sources import open_source
-    from ariel_tf.rows import choice_of, predicted_batch
+    from ariel_tf.rows import rows_for
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.trained import Trained
 
     trained = Trained.load(path)
-    config = trained.options
-    source = open_source(data, config.seen)
-    choice = choice_of(config, range(N_FOLDS))
-    batches = dataset.evaluation_batches(source, choice, predicted_batch(choice))
-    predictions = Predictions.collect(trained.model, batches)
+    predictions = Predictions.collect(trained, rows_for(trained, open_source(data, trained.seen)))
     if combine:
         predictions = predictions.by_planet()
-    write_text(out, as_csv(predictions, config.targets))
+    write_text(out, as_csv(predictions, trained.targets))
     outside = int(((predictions.predicted <= 0) | (predictions.predicted > 1)).sum())
     print(f"{len(predictions.keys)} rows in {out}" + (f"; {outside} values lie outside (0, 1]" if outside else ""))
 

@@ -9,20 +9,31 @@ import tensorflow as tf
 from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.dataset import Choice
+from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.sources import Source
 from ariel_tf.errors import UsageError
-from ariel_tf.models import registry
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.table import Table
+from ariel_tf.training.trained import Trained
 
 # Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
 PREDICTED_BYTES = 16 << 20
 
 
-def choice_of(config: Configuration, folds: Sequence[int], every: int = 1) -> Choice:
-    """The rows of these folds as a configuration's model sees them."""
-    unit = registry.entry(config.model).unit
-    return Choice(tuple(folds), config.targets, config.seen, config.sees_white, unit, every)
+def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int = 1) -> Choice:
+    """The rows of these folds as the model of a configuration, or of a run, sees them."""
+    return Choice(tuple(folds), config.targets, config.seen, config.sees_white, config.unit, every)
+
+
+def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
+    """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
+
+    Args:
+        source: open for `trained.seen`.
+        folds: all by default.
+    """
+    choice = choice_of(trained, folds)
+    return dataset.evaluation_batches(source, choice, predicted_batch(choice))
 
 
 def predicted_batch(choice: Choice) -> int:

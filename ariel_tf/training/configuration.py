@@ -75,6 +75,11 @@ class Configuration:
         return tuple(range(N_WAVELENGTHS)) if self.channels == "all" else self.targets
 
     @property
+    def unit(self) -> str:
+        """What a row is: "observation", "spot" or "planet"."""
+        return registry.entry(self.model).unit
+
+    @property
     def what(self) -> str:
         """What it predicts, in words."""
         return "all wavelengths" if self.joint else f"wavelength {self.wavelength}"

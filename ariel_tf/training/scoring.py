@@ -1,6 +1,6 @@
 """Predictions with their keys, and their scores per observation and per planet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -32,29 +32,18 @@ class Predictions:
         """Predict every row.
 
         Args:
-            model: a Keras model from raw flux (and star) to radii.
-            batches: of `dataset.evaluation_batches` or `dataset.table_batches`.
+            model, batches: as of `predicted_rows`.
 
         Raises:
-            NonFiniteError: a prediction is NaN or infinite.
-            DataError: rows that the model does not take: planets with another number of observations.
+            NonFiniteError, DataError: as of `predicted_rows`.
         """
-        names = [tensor.name.split(":")[0] for tensor in model.inputs]
-        taken = {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs, strict=True)}
         keys, true, predicted, scatter = [], [], [], []
-        for rows in batches:
-            if (shape := tuple(rows["flux"].shape[1:])) != taken["flux"]:
-                expected, received = ("x".join(map(str, size)) for size in (taken["flux"], shape))
-                raise DataError(f"this model takes flux of {expected} a row (observations first). Received: {received}")
-            answer = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
+        for rows, answer in predicted_rows(model, batches):
             keys.append(np.asarray(rows["key"]))
             true.append(np.asarray(rows["radius"], np.float64))
             scatter.append(np.asarray(rows["scatter"], np.float64))
             predicted.append(answer)
         key, answer = np.concatenate(keys), np.concatenate(predicted)
-        if not np.isfinite(answer).all():
-            row = int(np.argwhere(~np.isfinite(answer))[0, 0])
-            raise NonFiniteError(f"the prediction for {Key(*map(int, key[row])).name} is not finite.")
         planets, inverse = np.unique(key[:, 0], return_inverse=True)
         mean = group_mean(np.concatenate(scatter), inverse, len(planets))
         return cls(key, np.concatenate(true), answer, 1 / np.maximum(mean, 1e-9)[inverse] ** 2)
@@ -86,3 +75,27 @@ def group_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray
     total = np.zeros((groups, values.shape[1]))
     np.add.at(total, group, values)
     return total / np.bincount(group, minlength=groups)[:, None]
+
+
+def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """Each batch of rows with its predictions, float64 [batch, wavelengths]; nothing is kept.
+
+    Args:
+        model: a `Trained` run, or a Keras model from raw flux (and star) to radii.
+        batches: of `dataset.evaluation_batches` or `dataset.table_batches`.
+
+    Raises:
+        NonFiniteError: a prediction is NaN or infinite.
+        DataError: rows that the model does not take: planets with another number of observations.
+    """
+    names = [tensor.name.split(":")[0] for tensor in model.inputs]
+    taken = {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs, strict=True)}
+    for rows in batches:
+        if (shape := tuple(rows["flux"].shape[1:])) != taken["flux"]:
+            expected, received = ("x".join(map(str, size)) for size in (taken["flux"], shape))
+            raise DataError(f"this model takes flux of {expected} a row (observations first). Received: {received}")
+        answer = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
+        if not np.isfinite(answer).all():
+            row = int(np.argwhere(~np.isfinite(answer))[0, 0])
+            raise NonFiniteError(f"the prediction for {Key(*map(int, rows['key'][row])).name} is not finite.")
+        yield rows, answer

@@ -1,58 +1,253 @@
-"""A trained model read back from its run folder, to evaluate and predict with; the folder is not changed."""
+"""Any run folder as one predictor, to evaluate, predict, combine and export; the folder is not changed.
 
-from dataclasses import dataclass
+    a run of one wavelength, or of all jointly     its best.keras
+    a list run, with w00 ... w54 inside            their models side by side, as one Keras model
+    an ensemble                                    its best.keras, which holds its members
+    several of these, for different wavelengths    side by side
+
+Whatever it was, what comes out is one Keras model with the wavelengths that it answers, the light curves that it
+sees, and the folds of planets that its training knew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.errors import DataError, UsageError
+import numpy as np
+from tqdm import tqdm
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, out_of_transit_scatter, white_light
+from ariel_tf.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.files import read_json, sha256
+from ariel_tf.models import registry
 from ariel_tf.training import wavelengths
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.composed import Member, Sight, names_of, row_shape, side_by_side
+from ariel_tf.training.configuration import JOINT, Configuration
 from ariel_tf.training.runs import read_state
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trained:
-    """A run's best model and what it was trained as.
+    """A run's model, what it sees and what it was trained on.
+
+    It is called as a Keras model is, only compiled: `trained({"flux": ..., "star": ...})`.
 
     Attributes:
         path: the run folder.
         configuration: its `config.json`.
         fingerprint: of the data that it was trained on.
-        model: Keras model, raw flux [batch, 300, channels] (and star [batch, 6]) to radii [batch, wavelengths].
+        model: Keras model, raw flux [batch, 300, channels] (and star [batch, 6]) to radii [batch, targets].
+        sight: wavelengths that it answers and sees.
+        data: what `--data` said.
+        train_folds, validation_folds, test_folds: planets that any part of it was trained on, had its epoch chosen
+            by, and those that no part of it ever saw.
     """
 
     path: Path
     configuration: dict[str, Any]
     fingerprint: str
     model: Any
+    sight: Sight
+    data: str
+    train_folds: tuple[int, ...]
+    validation_folds: tuple[int, ...]
+    test_folds: tuple[int, ...]
+    _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a run.
+    def load(cls, path: Path | str) -> Self:
+        """Read a run folder of any kind.
 
         Raises:
             UsageError: the folder is no run, or holds no model yet.
-            DataError: the model or its configuration is not what the run saved.
+            DataError: a model or a configuration is not what the run saved.
         """
-        if not (path / "config.json").is_file() or not (path / "state.json").is_file():
-            raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
-        wavelength = read_json(path / "config.json", dict).get("wavelength")
-        if isinstance(wavelength, str) and wavelengths.is_list(wavelength):
-            raise UsageError(f"{path}: holds a run for each of wavelengths {wavelength}; name one, like {path}/w12.")
-        files = read_state(path)["files"]
-        if "best.keras" not in files:
-            raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
-        for name in ("config.json", "best.keras"):
-            if not (path / name).is_file() or sha256(path / name) != files.get(name):
-                raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
+        path = Path(path)
+        configuration = _configuration(path)
+        listed = configuration.get("wavelength")
+        if "ensemble" not in configuration and isinstance(listed, str) and wavelengths.is_list(listed):
+            return cls._load_list(path, configuration, wavelengths.parse_list(listed))
+        _verify(path)
         import keras
 
-        fingerprint = read_json(path / "meta.json", dict).get("data_fingerprint", "")
         model = keras.models.load_model(path / "best.keras", compile=False)
-        return cls(path, read_json(path / "config.json"), fingerprint, model)
+        return cls(path, configuration, _fingerprint(path), model, *_facts(path, configuration))
+
+    @classmethod
+    def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
+        """The models of a list run, one a wavelength."""
+        folders = [path / wavelengths.folder_name(wavelength) for wavelength in chosen]
+        if absent := [folder.name for folder in folders if not (folder / "best.keras").is_file()]:
+            raise UsageError(
+                f"{path}: {len(absent)} of its {len(folders)} wavelengths hold no model yet ({', '.join(absent[:10])}"
+                f"{' ...' if len(absent) > 10 else ''}); repeat the run's command to go on."
+            )
+        each = [cls.load(folder) for folder in tqdm(folders, "loading", unit=" models", disable=None, leave=False)]
+        return each[0]._together(each, path, configuration)
+
+    @classmethod
+    def load_all(cls, paths: Sequence[Path | str]) -> Self:
+        """Read one run folder, or several that predict different wavelengths, as one predictor.
+
+        Raises:
+            UsageError: as of `load`; two runs predict the same wavelength, or their data or held-out folds differ.
+        """
+        each = [cls.load(path) for path in paths]
+        if len(each) == 1:
+            return each[0]
+        targets = sorted(wavelength for one in each for wavelength in one.sight.targets)
+        configuration = each[0].configuration | {"wavelength": wavelengths.as_text(targets)}
+        return each[0]._together(each, each[0].path, configuration)
+
+    def _together(self, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
+        """Predictors of different wavelengths as one; its folds are those of all of them."""
+        model, sight = side_by_side([Member(str(one.path), one.model, one.sight) for one in each])
+        refuse_other_data(each)
+        folds = folds_of(each)
+        return type(self)(path, configuration, self.fingerprint, model, sight, self.data, *folds)
 
     @property
-    def options(self) -> Configuration:
-        """The configuration as an object."""
-        return Configuration.from_json(self.configuration)
+    def targets(self) -> tuple[int, ...]:
+        """Wavelengths that it predicts, in the order of its answer."""
+        return self.sight.targets
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Wavelengths whose light curves it sees, besides white light."""
+        return self.sight.seen
+
+    @property
+    def sees_white(self) -> bool:
+        return self.sight.white
+
+    @property
+    def unit(self) -> str:
+        """What a row is: "observation", "spot" or "planet"."""
+        return self.sight.unit
+
+    @property
+    def inputs(self) -> list[Any]:
+        return self.model.inputs
+
+    def __call__(self, inputs: dict[str, Any], training: bool = False) -> Any:
+        """Radii [batch, targets] of raw light curves, through a graph that is traced once."""
+        if "call" not in self._compiled:
+            import tensorflow as tf
+
+            self._compiled["call"] = tf.function(lambda rows: self.model(rows, training=False), reduce_retracing=True)
+        return self._compiled["call"](inputs)
+
+    def predict(self, flux: Any, star: Any = None) -> np.ndarray:
+        """Radii of light curves in the challenge's layout.
+
+        Args:
+            flux: [55, 300] of one observation or [n, 55, 300], relative to the quiet star. A model whose rows are
+                whole planets takes [n, observations, 55, 300].
+            star: [6] or [n, 6], `challenge.STAR_PARAMETERS`; only models that see the star need it.
+
+        Returns:
+            Rp/Rs, float64 [targets] or [n, targets].
+
+        Raises:
+            UsageError: another shape, or a star is needed.
+            DataError: flux or star is NaN or infinite somewhere.
+            NonFiniteError: a prediction is.
+        """
+        flux = np.asarray(flux, np.float32)
+        instances = row_shape(self.model)[:-1]
+        one = flux.ndim == 2 + len(instances)
+        flux = flux[None] if one else flux
+        if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
+            expected = [*instances, N_WAVELENGTHS, N_STEPS]
+            raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(flux.shape)}")
+        inputs = {"flux": self._channels(flux)}
+        if "star" in names_of(self.model):
+            if star is None:
+                raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
+            star = np.atleast_2d(np.asarray(star, np.float32))
+            if star.shape != (len(flux), len(STAR_NAMES)):
+                raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(star.shape)}")
+            inputs["star"] = star
+        for name, values in inputs.items():
+            if not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
+                row = int(np.argwhere(~np.isfinite(values))[0, 0])
+                raise DataError(f"predict: {name} of row {row} is not finite.")
+        radii = np.asarray(self(inputs), np.float64)
+        if not np.isfinite(radii).all():
+            raise NonFiniteError(f"the prediction for row {int(np.argwhere(~np.isfinite(radii))[0, 0])} is not finite.")
+        return radii[0] if one else radii
+
+    def _channels(self, flux: np.ndarray) -> np.ndarray:
+        """Flux [n, ..., 55, 300] as the model sees it: float32 [n, ..., 300, channels]."""
+        seen = flux[..., list(self.sight.seen), :]
+        if self.sight.white:
+            flat = flux.reshape(-1, N_WAVELENGTHS, N_STEPS)
+            white = white_light(flat.transpose(1, 0, 2), out_of_transit_scatter(flat))
+            seen = np.concatenate([seen, white.reshape(*flux.shape[:-2], 1, N_STEPS)], axis=-2)
+        return np.ascontiguousarray(np.moveaxis(seen, -1, -2))
+
+
+def folds_of(each: Sequence[Trained]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """What of a data set several runs trained on, chose their epoch by, and never saw, taken together.
+
+    Raises:
+        UsageError: one was trained on, or chosen by, what another holds out as its test; or no test fold is common.
+    """
+    train = {fold for one in each for fold in one.train_folds}
+    chosen = {fold for one in each for fold in one.validation_folds} - train
+    test = set(each[0].test_folds).intersection(*(one.test_folds for one in each))
+    for one in each:
+        for other in each:
+            if leak := set(one.test_folds) & {*other.train_folds, *other.validation_folds}:
+                raise UsageError(
+                    f"{other.path} was trained on folds {sorted(leak)}, which {one.path} holds out as its test: "
+                    "together they have no honest score. Take runs with the same --test-folds."
+                )
+    return tuple(sorted(train)), tuple(sorted(chosen)), tuple(sorted(test))
+
+
+def refuse_other_data(each: Sequence[Trained]) -> None:
+    """Refuse runs of different data: a planet may stand in another fold in each, and their folds say nothing."""
+    for one in each[1:]:
+        if one.fingerprint != each[0].fingerprint:
+            raise UsageError(
+                f"{each[0].path} and {one.path} were trained on different data ({each[0].fingerprint[:12]}, "
+                f"{one.fingerprint[:12]}), so a test planet of one may be a training planet of the other."
+            )
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    if not (path / "config.json").is_file() or not (path / "state.json").is_file():
+        raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
+    return read_json(path / "config.json", dict)
+
+
+def _verify(path: Path) -> None:
+    """Refuse a run whose model or configuration is not what it committed."""
+    files = read_state(path)["files"]
+    if "best.keras" not in files:
+        raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
+    for name in ("config.json", "best.keras"):
+        if not (path / name).is_file() or sha256(path / name) != files.get(name):
+            raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
+
+
+def _fingerprint(path: Path) -> str:
+    return read_json(path / "meta.json", dict).get("data_fingerprint", "")
+
+
+def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple, tuple, tuple]:
+    """Sight, data and folds of a run that is one model."""
+    if "ensemble" not in configuration:
+        config = Configuration.from_json(configuration)
+        sight = Sight(config.targets, config.seen, config.sees_white, registry.entry(config.model).unit)
+        return sight, config.data, config.train_folds, config.validation_folds, config.test_folds
+    try:
+        listed = str(configuration["wavelength"])
+        targets = tuple(range(N_WAVELENGTHS)) if listed == JOINT else wavelengths.parse_list(listed)
+        sight = Sight(targets, tuple(configuration["seen"]), configuration["white"], configuration["unit"])
+        folds = (tuple(configuration[f"{part}_folds"]) for part in ("train", "validation", "test"))
+        return sight, configuration["data"], *folds
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error

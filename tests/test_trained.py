@@ -1,0 +1,103 @@
+"""Any run folder becomes one predictor: a single run, a list run, a joint run, several runs together."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ariel_tf import train
+from ariel_tf.data.sources import open_source
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.physics.simulator import simulate_planet
+from ariel_tf.rows import rows_for
+from ariel_tf.training.scoring import Predictions
+from ariel_tf.training.trained import Trained
+
+DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
+SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]
+SEES_ALL_SORTS = [*SMALL, "--channels", "own+white", "--star", "all"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folders `list` (wavelengths 12, 3, 7), `alone` (wavelength 20, own light curve only), `joint`."""
+    folder = tmp_path_factory.mktemp("runs")
+    train.main([*SEES_ALL_SORTS, "--wavelength", "12,3,7", "--run", str(folder / "list")])
+    train.main([*SMALL, "--wavelength", "20", "--run", str(folder / "alone")])
+    joint = ["--model", "linear", "--wavelength", "joint", "--channels", "all", "--set", "units=8"]
+    train.main(["--data", DATA, *joint, "--epochs", "1", "--run", str(folder / "joint")])
+    return folder
+
+
+def collected(path, folds=range(10)):
+    trained = Trained.load(path)
+    return Predictions.collect(trained, rows_for(trained, open_source(trained.data, trained.seen), folds))
+
+
+def test_a_list_run_answers_all_its_wavelengths_as_each_does_alone(runs):
+    together = Trained.load(runs / "list")
+    assert together.targets == (3, 7, 12)
+    assert (together.seen, together.sees_white, together.unit) == ((3, 7, 12), True, "observation")
+    assert (together.train_folds, together.validation_folds, together.test_folds) == (tuple(range(8)), (8,), (9,))
+    predictions = collected(runs / "list")
+    assert len(predictions.keys) == 24
+    for column, name in enumerate(("w03", "w07", "w12")):
+        alone = collected(runs / "list" / name)
+        np.testing.assert_array_equal(alone.keys, predictions.keys)
+        np.testing.assert_allclose(alone.predicted[:, 0], predictions.predicted[:, column], rtol=1e-6)
+        np.testing.assert_array_equal(alone.true[:, 0], predictions.true[:, column])
+
+
+def test_runs_of_different_wavelengths_go_together(runs):
+    both = Trained.load_all([runs / "alone", runs / "list/w07"])
+    assert (both.targets, both.seen) == ((7, 20), (7, 20))
+    assert both.configuration["wavelength"] == "7,20"
+    predictions = Predictions.collect(both, rows_for(both, open_source(DATA, both.seen)))
+    np.testing.assert_allclose(predictions.predicted[:, 1], collected(runs / "alone").predicted[:, 0], rtol=1e-6)
+    with pytest.raises(UsageError, match=r"both predict wavelength 7; .*ensemble"):
+        Trained.load_all([runs / "list", runs / "list/w07"])
+
+
+@pytest.mark.parametrize("name", ["list", "alone", "joint"])
+def test_light_curves_in_the_challenge_s_layout_give_what_the_data_set_gives(runs, name):
+    trained, predictions = Trained.load(runs / name), collected(runs / name)
+    planet = simulate_planet(1, 5, 1, 2)
+    expected = predictions.predicted[predictions.keys[:, 0] == 5]
+    radii = trained.predict(planet.flux.transpose(1, 0, 2), np.tile(planet.star, (2, 1)))
+    np.testing.assert_allclose(radii, expected, rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(trained.predict(planet.flux[:, 1], planet.star), expected[1], rtol=2e-6, atol=2e-6)
+
+
+def test_flux_that_does_not_fit_is_refused(runs):
+    trained = Trained.load(runs / "list")
+    flux = np.ones((2, 55, 300))
+    for arguments, said in [
+        ((flux[:, 1:],), r"flux \[55, 300\]"),
+        ((flux,), "needs star"),
+        ((flux, np.ones(6)), r"star \[2, 6\]"),
+    ]:
+        with pytest.raises(UsageError, match=said):
+            trained.predict(*arguments)
+    flux[1, 3, 5] = np.nan
+    with pytest.raises(DataError, match="flux of row 1 is not finite"):
+        trained.predict(flux, np.ones((2, 6)))
+
+
+def test_a_list_run_without_all_its_models_is_refused_by_name(runs, tmp_path):
+    shutil.copytree(runs / "list", tmp_path / "list")
+    Path(tmp_path / "list/w07/best.keras").unlink()
+    with pytest.raises(UsageError, match=r"1 of its 3 wavelengths hold no model yet \(w07\)"):
+        Trained.load(tmp_path / "list")
+
+
+def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
+    other = [*SMALL, "--wavelength", "21", "--test-folds", "7", "--validation-folds", "6", "--run", str(tmp_path / "o")]
+    train.main(other)
+    with pytest.raises(UsageError, match="holds out as its test"):
+        Trained.load_all([runs / "alone", tmp_path / "o"])
+    meta = json.loads((tmp_path / "o/meta.json").read_text())
+    (tmp_path / "o/meta.json").write_text(json.dumps(meta | {"data_fingerprint": "f" * 64}))
+    with pytest.raises(UsageError, match="different data"):
+        Trained.load_all([runs / "alone", tmp_path / "o"])
