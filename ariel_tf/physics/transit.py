@@ -39,7 +39,7 @@ def blocked_flux(distance: np.ndarray, radii: np.ndarray, u1: np.ndarray, u2: np
         return blocked
     low, high = radii.min(), radii.max()
     if high - low > _WIDEST_INTERPOLATION:
-        moments = _shadow_moments(distance[touching], radii)  # 3, w, t
+        moments = shadow_moments(distance[touching], radii)  # 3, w, t
     else:
         moments = _interpolated_moments(distance[touching], radii)
     blocked[:, touching] = moments[0] - u1[:, None] * moments[1] - u2[:, None] * moments[2]
@@ -47,11 +47,11 @@ def blocked_flux(distance: np.ndarray, radii: np.ndarray, u1: np.ndarray, u2: np
 
 
 def _interpolated_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """`_shadow_moments` by Lagrange interpolation in the radius, float64 [3, w, t]."""
+    """`shadow_moments` by Lagrange interpolation in the radius, float64 [3, w, t]."""
     middle, half = (radii.max() + radii.min()) / 2, max((radii.max() - radii.min()) / 2, 1e-4 * radii.mean())
     nodes = np.cos((np.arange(_N_NODES) + 0.5) * np.pi / _N_NODES)
     node_radii = middle + half * nodes
-    at_nodes = _shadow_moments(distance, node_radii) / node_radii[:, None] ** 2
+    at_nodes = shadow_moments(distance, node_radii) / node_radii[:, None] ** 2
     where = (radii - middle) / half
     weights = np.stack(
         [
@@ -63,7 +63,7 @@ def _interpolated_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray
     return np.matmul(weights * radii[:, None] ** 2, at_nodes)
 
 
-def _shadow_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def shadow_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, float64 [3, w, t]."""
     d = np.maximum(distance, 1e-9)[None, :, None]
     k = radii[:, None, None]

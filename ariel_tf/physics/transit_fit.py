@@ -1,0 +1,174 @@
+"""The classical way: a transit of known orbit and limb darkening, fitted to each band's light curve.
+
+    flux / ramp ─▶ dip [n, 55, t]          templates [55, nodes, t]: the dip that planets of known radii would make
+                      └───────── least squares ─────────┘
+                                    ▼
+                     depth of each band and its standard error
+
+Orbit and star come from the record's header, limb darkening from the same table as the simulator's (without the
+star's own deviation from it, which no header tells). Templates are batman's where it is installed
+(`pip install 'ariel_tf[physics]'`; Kreidberg 2015, PASP 127, 1161), else our own, within 5 ppm of it.
+
+Depth here is radius^2. Chi-square is so nearly a parabola in it that the minimum of the parabola through the best
+node and its neighbours is the minimum. No TensorFlow.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import MID_TRANSIT_STEP, MINUTES_PER_STEP, N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.errors import DataError
+from ariel_tf.physics import planets, transit
+from ariel_tf.physics.detector import RAMP
+from ariel_tf.physics.stars import SOLAR_RADIUS_M, limb_darkening
+
+# Radii of the templates: 0, then 5 % apart, from a third of the smallest known target to nearly the star's own.
+NODES = np.r_[0.0, np.geomspace(0.004, 0.97, 112)]
+SMALLEST_SCATTER = 1e-7
+
+
+class Path(NamedTuple):
+    """A planet's way across its star, from the header: days, stellar radii, stellar radii."""
+
+    period: float
+    scaled_axis: float
+    impact: float
+
+
+class Depths(NamedTuple):
+    """What light curves say of the depth radius^2: float64 [n, 55] each; depth may be negative."""
+
+    depth: np.ndarray
+    error: np.ndarray  # standard error; infinite where there is no transit
+
+    @property
+    def radii(self) -> np.ndarray:
+        """Rp/Rs: the square root, 0 where noise made a dip a bump."""
+        return np.sqrt(np.maximum(self.depth, 0.0))
+
+
+def path_of(planet: Planet) -> Path:
+    """The path that a planet's header describes.
+
+    Raises:
+        DataError: its orbit is unknown, as in test sets.
+    """
+    sma, inclination = planet.orbit
+    if not np.isfinite(planet.orbit).all():
+        raise DataError(f"planet {planet.number:04d}: its orbit (sma, incl) is unknown, and a transit fit needs it.")
+    scaled_axis = float(sma / (planet.star[2] * SOLAR_RADIUS_M))
+    return Path(float(planet.star[5]), scaled_axis, float(scaled_axis * np.cos(np.radians(inclination))))
+
+
+def fit(planet: Planet) -> tuple[Depths, Depths]:
+    """Depths [n, 55] of each observation alone, and [1, 55] of all of them together.
+
+    Fitting all together is fitting their inverse-variance mean.
+    """
+    shapes, during = templates(path_of(planet), *limb_darkening(float(planet.star[0])))
+    dip = 1 - planet.flux[:, :, during].transpose(1, 0, 2) / RAMP[during]
+    weight = 1 / np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) ** 2
+    total = weight.sum(axis=0, keepdims=True)
+    together = np.einsum("nw,nwt->wt", weight / total, dip)[None]
+    return _least_squares(dip, weight, shapes), _least_squares(together, total, shapes)
+
+
+def _least_squares(dip: np.ndarray, weight: np.ndarray, shapes: np.ndarray) -> Depths:
+    """Dips [n, 55, t] of weights [n, 55] against templates [55, nodes, t].
+
+    One weight for all steps of a curve: the ramp, which swells the noise where it is divided out, ends before
+    step 28, and no transit begins before step 35.
+    """
+    match = np.matmul(shapes, dip.transpose(1, 2, 0)).transpose(2, 0, 1)  # n, 55, nodes
+    chi = weight[..., None] * (np.square(shapes).sum(axis=-1) - 2 * match)  # up to a constant
+    best = np.clip(chi.argmin(axis=-1), 1, len(NODES) - 2)[..., None] + np.array([-1, 0, 1])
+    x, y = NODES[best] ** 2, np.take_along_axis(chi, best, axis=-1)
+    slope = np.diff(y, axis=-1) / np.diff(x, axis=-1)
+    curvature = (slope[..., 1] - slope[..., 0]) / (x[..., 2] - x[..., 0])
+    seen = curvature > 0  # a grazing planet too small to touch the star says nothing
+    curvature = np.where(seen, curvature, 1.0)
+    depth = np.where(seen, (x[..., 0] + x[..., 1]) / 2 - slope[..., 0] / (2 * curvature), 0.0)
+    return Depths(depth, np.where(seen, 1 / np.sqrt(curvature), np.inf))
+
+
+def templates(path: Path, u1: np.ndarray, u2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Dips of planets of the radii `NODES`, float64 [55, nodes, t], and the t steps at which any is not zero."""
+    distance = np.hypot(*planets.sky_position(*path))
+    during = np.flatnonzero(distance < 1 + NODES[-1])
+    engine = _batman()
+    moments = _own_moments(distance[during]) if engine is None else _batman_moments(engine, path, during)
+    coefficients = np.stack([np.ones(len(u1)), -u1, -u2], axis=1)
+    blocked = np.einsum("wm,mgt->wgt", coefficients, moments, optimize=True)
+    return blocked / transit.stellar_flux(u1, u2)[:, None, None], during
+
+
+@cache
+def _batman() -> Any:
+    """The package batman, or None where it is not installed."""
+    try:
+        import batman
+    except ImportError:
+        return None
+    return batman
+
+
+def engine_name() -> str:
+    """Whose transit model the templates are."""
+    return "our own" if _batman() is None else "batman"
+
+
+def _own_moments(distance: np.ndarray) -> np.ndarray:
+    """Hidden flux with the brightness 1, 1 - mu and (1 - mu)^2: float64 [3, nodes, t]."""
+    return np.concatenate([np.zeros((3, 1, len(distance))), transit.shadow_moments(distance, NODES[1:])], axis=1)
+
+
+def _batman_moments(batman: Any, path: Path, during: np.ndarray) -> np.ndarray:
+    """The same from batman: a star's quadratic darkening is linear in its two coefficients, so three stars do for all.
+
+    With (u1, u2) = (0, 0), (1, 0) and (0, 1) the hidden flux is m0, m0 - m1 and m0 - m2 in the terms of `_own_moments`.
+    """
+    orbit = batman.TransitParams()
+    orbit.t0, orbit.ecc, orbit.w, orbit.limb_dark = 0.0, 0.0, 90.0, "quadratic"
+    orbit.per, orbit.a = path.period, path.scaled_axis
+    orbit.inc, orbit.rp, orbit.u = float(np.degrees(np.arccos(path.impact / path.scaled_axis))), 0.1, [0.0, 0.0]
+    days = (during - MID_TRANSIT_STEP) * MINUTES_PER_STEP / planets.MINUTES_PER_DAY
+    model = batman.TransitModel(orbit, days, nthreads=1)
+    hidden = np.zeros((3, len(NODES), len(during)))
+    for star, (u1, u2) in enumerate(((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))):
+        flux = float(transit.stellar_flux(np.array(u1), np.array(u2)))
+        orbit.u = [u1, u2]
+        for node, radius in enumerate(NODES[1:], 1):
+            orbit.rp = float(radius)
+            hidden[star, node] = flux * (1 - model.light_curve(orbit))
+    return np.stack([hidden[0], hidden[0] - hidden[1], hidden[0] - hidden[2]])
+
+
+def standard_errors(planet: Planet) -> np.ndarray:
+    """The least standard error of the depth radius^2 that an unbiased estimate can have, float64 [n, 55].
+
+    Cramer and Rao: 1 / sqrt(sum over steps of (d flux / d depth)^2 / noise^2) at the true radii, with everything
+    else known: orbit, limb darkening, spots, the level outside transit.
+    """
+    shapes, _ = templates(path_of(planet), *limb_darkening(float(planet.star[0])))
+    upper = np.clip(np.searchsorted(NODES, planet.radii), 1, len(NODES) - 1)
+    rows = np.arange(N_WAVELENGTHS)
+    slope = (shapes[rows, upper] - shapes[rows, upper - 1]) / (NODES[upper] ** 2 - NODES[upper - 1] ** 2)[:, None]
+    noise = np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER)
+    information = np.square(slope).sum(axis=1) / noise**2
+    with np.errstate(divide="ignore"):
+        return 1 / np.sqrt(information)
+
+
+def reconstructed(planet: Planet, radii: np.ndarray) -> np.ndarray:
+    """The light curves of a spotless transit of these radii, without noise, float64 [55, 300].
+
+    Args:
+        planet: whose orbit and star; `path_of` refuses it if they are unknown.
+        radii: float [55], Rp/Rs.
+    """
+    distance = np.hypot(*planets.sky_position(*path_of(planet)))
+    u1, u2 = limb_darkening(float(planet.star[0]))
+    hidden = transit.blocked_flux(distance, np.clip(radii, 1e-4, 0.99), u1, u2)
+    return (1 - hidden / transit.stellar_flux(u1, u2)[:, None]) * RAMP[:N_STEPS]
