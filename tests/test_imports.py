@@ -57,6 +57,7 @@ def test_models_and_metrics_run_on_any_backend_of_keras(path):
 def test_facts_physics_options_and_commands_import_no_tensorflow():
     modules = [
         "ariel_tf.challenge", "ariel_tf.physics.simulator", "ariel_tf.physics.references", "ariel_tf.data.textfile",
+        "ariel_tf.physics.transit_fit", "ariel_tf.physics.spectral_shape",
         "ariel_tf.data.folds", "ariel_tf.data.manifest", "ariel_tf.models.hyper", "ariel_tf.models.registry",
         "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "pipelines.convert",
         "pipelines.simulate", "pipelines.check",

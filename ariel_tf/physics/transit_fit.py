@@ -1,6 +1,6 @@
 """The classical way: a transit of known orbit and limb darkening, fitted to each band's light curve.
 
-    flux / ramp ─▶ dip [n, 55, t]          templates [55, nodes, t]: the dip that planets of known radii would make
+    flux / ramp ─▶ dip [n, 55, t]          templates: the dips that planets of given radii would make
                       └───────── least squares ─────────┘
                                     ▼
                      depth of each band and its standard error
@@ -9,8 +9,8 @@ Orbit and star come from the record's header, limb darkening from the same table
 star's own deviation from it, which no header tells). Templates are batman's where it is installed
 (`pip install 'ariel_tf[physics]'`; Kreidberg 2015, PASP 127, 1161), else our own, within 5 ppm of it.
 
-Depth here is radius^2. Chi-square is so nearly a parabola in it that the minimum of the parabola through the best
-node and its neighbours is the minimum. No TensorFlow.
+Depth here is radius^2, in which a dip is so nearly linear that one step of Gauss and Newton from the best node ends at
+the minimum. No TensorFlow.
 """
 
 from functools import cache
@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, MINUTES_PER_STEP, N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.challenge import MID_TRANSIT_STEP, MINUTES_PER_STEP, Planet
 from ariel_tf.errors import DataError
 from ariel_tf.physics import planets, transit
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.stars import SOLAR_RADIUS_M, limb_darkening
 
-# Radii of the templates: 0, then 5 % apart, from a third of the smallest known target to nearly the star's own.
-NODES = np.r_[0.0, np.geomspace(0.004, 0.97, 112)]
+# Radii of the templates: 0, then 5 % apart up to nearly the star's own. Below .01 the dip is proportional to the depth.
+NODES = np.r_[0.0, np.geomspace(0.01, 0.97, 94)]
 SMALLEST_SCATTER = 1e-7
 
 
@@ -62,46 +62,85 @@ def path_of(planet: Planet) -> Path:
     return Path(float(planet.star[5]), scaled_axis, float(scaled_axis * np.cos(np.radians(inclination))))
 
 
+class Templates(NamedTuple):
+    """The dips of planets of the radii `NODES`, kept as what they are made of.
+
+    Attributes:
+        moments: float64 [3, nodes, t], flux hidden of stars of the brightness 1, 1 - mu and (1 - mu)^2.
+        shares: float64 [55, 3], of these stars in each band's, divided by its whole flux.
+        during: int [t], steps at which any of these planets hides anything.
+    """
+
+    moments: np.ndarray
+    shares: np.ndarray
+    during: np.ndarray
+
+    def at(self, node: np.ndarray) -> np.ndarray:
+        """Dips at a node of each band, int [..., 55]: float64 [..., 55, t]."""
+        return np.einsum("wm,...wmt->...wt", self.shares, self.moments.swapaxes(0, 1)[node])
+
+    def slopes(self, node: np.ndarray) -> np.ndarray:
+        """d dip / d depth there, from the nodes beside it."""
+        below, above = np.maximum(node - 1, 0), np.minimum(node + 1, len(NODES) - 1)
+        return (self.at(above) - self.at(below)) / (NODES[above] ** 2 - NODES[below] ** 2)[..., None]
+
+    def nearest(self, dip: np.ndarray) -> np.ndarray:
+        """The node of least squares for dips [n, 55, t]: int [n, 55]."""
+        gram = np.einsum("mgt,kgt->gmk", self.moments, self.moments)
+        power = np.einsum("wm,gmk,wk->wg", self.shares, gram, self.shares, optimize=True)
+        match = (dip @ self.moments.reshape(-1, dip.shape[-1]).T).reshape(*dip.shape[:2], *self.moments.shape[:2])
+        return (power - 2 * np.einsum("wm,nwmg->nwg", self.shares, match)).argmin(axis=-1)
+
+
+def templates(planet: Planet) -> Templates:
+    """Templates of a planet's orbit and star."""
+    path = path_of(planet)
+    u1, u2 = limb_darkening(float(planet.star[0]))
+    distance = np.hypot(*planets.sky_position(*path))
+    during = np.flatnonzero(distance < 1 + NODES[-1])
+    engine = _batman()
+    moments = _own_moments(distance[during]) if engine is None else _batman_moments(engine, path, during)
+    shares = np.stack([np.ones(len(u1)), -u1, -u2], axis=1) / transit.stellar_flux(u1, u2)[:, None]
+    return Templates(moments, shares, during)
+
+
 def fit(planet: Planet) -> tuple[Depths, Depths]:
     """Depths [n, 55] of each observation alone, and [1, 55] of all of them together.
 
     Fitting all together is fitting their inverse-variance mean.
     """
-    shapes, during = templates(path_of(planet), *limb_darkening(float(planet.star[0])))
-    dip = 1 - planet.flux[:, :, during].transpose(1, 0, 2) / RAMP[during]
+    shapes = templates(planet)
+    dip = 1 - planet.flux[:, :, shapes.during].transpose(1, 0, 2) / RAMP[shapes.during]
     weight = 1 / np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) ** 2
     total = weight.sum(axis=0, keepdims=True)
-    together = np.einsum("nw,nwt->wt", weight / total, dip)[None]
+    together = np.einsum("nw,nwt->wt", (weight / total).astype(dip.dtype), dip)[None]
     return _least_squares(dip, weight, shapes), _least_squares(together, total, shapes)
 
 
-def _least_squares(dip: np.ndarray, weight: np.ndarray, shapes: np.ndarray) -> Depths:
-    """Dips [n, 55, t] of weights [n, 55] against templates [55, nodes, t].
+def _least_squares(dip: np.ndarray, weight: np.ndarray, shapes: Templates) -> Depths:
+    """Dips [n, 55, t] of weights [n, 55]: the nearest template, and one step of Gauss and Newton from there.
 
     One weight for all steps of a curve: the ramp, which swells the noise where it is divided out, ends before
     step 28, and no transit begins before step 35.
     """
-    match = np.matmul(shapes, dip.transpose(1, 2, 0)).transpose(2, 0, 1)  # n, 55, nodes
-    chi = weight[..., None] * (np.square(shapes).sum(axis=-1) - 2 * match)  # up to a constant
-    best = np.clip(chi.argmin(axis=-1), 1, len(NODES) - 2)[..., None] + np.array([-1, 0, 1])
-    x, y = NODES[best] ** 2, np.take_along_axis(chi, best, axis=-1)
-    slope = np.diff(y, axis=-1) / np.diff(x, axis=-1)
-    curvature = (slope[..., 1] - slope[..., 0]) / (x[..., 2] - x[..., 0])
-    seen = curvature > 0  # a grazing planet too small to touch the star says nothing
-    curvature = np.where(seen, curvature, 1.0)
-    depth = np.where(seen, (x[..., 0] + x[..., 1]) / 2 - slope[..., 0] / (2 * curvature), 0.0)
-    return Depths(depth, np.where(seen, 1 / np.sqrt(curvature), np.inf))
+    nearest = shapes.nearest(dip)
+    slope = shapes.slopes(nearest)
+    power = np.square(slope).sum(axis=-1)
+    step = (slope * (dip - shapes.at(nearest))).sum(axis=-1) / np.where(power > 0, power, 1.0)
+    with np.errstate(divide="ignore"):  # a planet too small to touch its star's limb says nothing
+        return Depths(NODES[nearest] ** 2 + step, 1 / np.sqrt(weight * power))
 
 
-def templates(path: Path, u1: np.ndarray, u2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Dips of planets of the radii `NODES`, float64 [55, nodes, t], and the t steps at which any is not zero."""
-    distance = np.hypot(*planets.sky_position(*path))
-    during = np.flatnonzero(distance < 1 + NODES[-1])
-    engine = _batman()
-    moments = _own_moments(distance[during]) if engine is None else _batman_moments(engine, path, during)
-    coefficients = np.stack([np.ones(len(u1)), -u1, -u2], axis=1)
-    blocked = np.einsum("wm,mgt->wgt", coefficients, moments, optimize=True)
-    return blocked / transit.stellar_flux(u1, u2)[:, None, None], during
+def standard_errors(planet: Planet) -> np.ndarray:
+    """The least standard error of the depth radius^2 that an unbiased estimate can have, float64 [n, 55].
+
+    Cramer and Rao: 1 / sqrt(sum over steps of (d flux / d depth)^2 / noise^2) at the true radii, with everything
+    else known: orbit, limb darkening, spots, the level outside transit.
+    """
+    nearest = np.abs(NODES - planet.radii[:, None]).argmin(axis=1)
+    power = np.square(templates(planet).slopes(nearest)).sum(axis=-1)
+    with np.errstate(divide="ignore"):
+        return np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) / np.sqrt(power)
 
 
 @cache
@@ -145,22 +184,6 @@ def _batman_moments(batman: Any, path: Path, during: np.ndarray) -> np.ndarray:
     return np.stack([hidden[0], hidden[0] - hidden[1], hidden[0] - hidden[2]])
 
 
-def standard_errors(planet: Planet) -> np.ndarray:
-    """The least standard error of the depth radius^2 that an unbiased estimate can have, float64 [n, 55].
-
-    Cramer and Rao: 1 / sqrt(sum over steps of (d flux / d depth)^2 / noise^2) at the true radii, with everything
-    else known: orbit, limb darkening, spots, the level outside transit.
-    """
-    shapes, _ = templates(path_of(planet), *limb_darkening(float(planet.star[0])))
-    upper = np.clip(np.searchsorted(NODES, planet.radii), 1, len(NODES) - 1)
-    rows = np.arange(N_WAVELENGTHS)
-    slope = (shapes[rows, upper] - shapes[rows, upper - 1]) / (NODES[upper] ** 2 - NODES[upper - 1] ** 2)[:, None]
-    noise = np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER)
-    information = np.square(slope).sum(axis=1) / noise**2
-    with np.errstate(divide="ignore"):
-        return 1 / np.sqrt(information)
-
-
 def reconstructed(planet: Planet, radii: np.ndarray) -> np.ndarray:
     """The light curves of a spotless transit of these radii, without noise, float64 [55, 300].
 
@@ -171,4 +194,4 @@ def reconstructed(planet: Planet, radii: np.ndarray) -> np.ndarray:
     distance = np.hypot(*planets.sky_position(*path_of(planet)))
     u1, u2 = limb_darkening(float(planet.star[0]))
     hidden = transit.blocked_flux(distance, np.clip(radii, 1e-4, 0.99), u1, u2)
-    return (1 - hidden / transit.stellar_flux(u1, u2)[:, None]) * RAMP[:N_STEPS]
+    return (1 - hidden / transit.stellar_flux(u1, u2)[:, None]) * RAMP
