@@ -19,7 +19,7 @@ def configured(*arguments):
 
 def test_a_model_brings_its_recipe_and_flags_override_it():
     squid = configured("--model", "squid")
-    assert (squid.epochs, squid.batch_size, squid.step_range) == (50, 50, range(99, 200))
+    assert (squid.epochs, squid.batch_size, squid.time_steps) == (50, 50, range(99, 200))
     assert configured("--model", "squid", "--epochs", "3").epochs == 3
     assert configured("--patience", "0").patience == 0
 
@@ -40,10 +40,26 @@ def test_a_run_s_configuration_is_taken_back_and_flags_override_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "steps"),
-    [("99:200", range(99, 200)), (":", range(300)), ("50:", range(50, 300)), ("::3", range(0, 300, 3))],
+    [
+        ("99:200", range(99, 200)),
+        (":", range(300)),
+        ("50:", range(50, 300)),
+        ("::3", range(0, 300, 3)),
+        ("12,5,9", (5, 9, 12)),
+        ("0,299", (0, 299)),
+    ],
 )
 def test_steps(text, steps):
     assert parse_steps(text) == steps
+
+
+def test_random_steps_are_drawn_from_the_seed_and_written_out():
+    first, again, other = (configured("--steps", "random:100", "--seed", seed) for seed in ("1", "1", "2"))
+    assert first == again
+    assert first.steps != other.steps
+    assert len(set(first.time_steps)) == 100
+    assert list(first.time_steps) == sorted(first.time_steps)
+    assert configured("--steps", first.steps, "--seed", "7").time_steps == first.time_steps
 
 
 def test_star_all_is_every_parameter():
@@ -63,6 +79,11 @@ def test_star_all_is_every_parameter():
         (["--steps", "1:2:0"], "--steps"),
         (["--steps", "a:b"], "--steps"),
         (["--steps", "5"], "--steps"),
+        (["--steps", "5,5"], "--steps"),
+        (["--steps", "5,300"], "--steps"),
+        (["--steps", "random:301"], "--steps"),
+        (["--ramp", "remove"], "--ramp: expected one of keep, one, divide"),
+        (["--function", "sqr"], "Did you mean sqrt"),
         (["--star", "star_tmp"], "Did you mean star_temp"),
         (["--transform", "standardise"], "Did you mean standardize"),
         (["--head", "x"], "--head: expected one of radius, depth"),

@@ -6,15 +6,25 @@ import sys
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.data.sums import Statistics
 from ariel_tf.errors import UsageError
-from ariel_tf.models import builder, registry, transforms
+from ariel_tf.models import builder, registry, transforms, yeo_johnson
 from ariel_tf.models.builder import build
 from ariel_tf.models.hyper import Settings
-from ariel_tf.training import configuration
-from ariel_tf.training.configuration import HEADS, LOSSES, OPTIMIZERS, PRECISIONS, TRANSFORMS, Configuration
+from ariel_tf.physics.detector import RAMP
+from ariel_tf.training.configuration import (
+    FUNCTIONS,
+    HEADS,
+    LOSSES,
+    OPTIMIZERS,
+    PRECISIONS,
+    RAMPS,
+    TRANSFORMS,
+    Configuration,
+)
 
 # Every model in every scope that it has: one wavelength, or all 55 jointly.
 CASES = tuple(
@@ -220,13 +230,23 @@ def test_a_model_of_another_scope_is_refused(name, wavelength):
         configured(name, wavelength)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("steps", ["0:300", "99:200", "0:300:3"])
+STEPS = ["0:300", "99:200", "0:300:3", "3,5,40,299"]
+
+
+def seen(config, sample, power=None):
+    """What a model of this configuration sees of a sample's flux, through the layers that a saved model holds."""
+    raw = keras.Input((N_STEPS, 1))
+    statistics = {**sample.statistics, "power": power}
+    flux = builder._seen({"flux": raw}, config, statistics).flux
+    return np.asarray(keras.Model(raw, flux)(sample.inputs["flux"]))
+
+
+@pytest.mark.parametrize("transform", [name for name in TRANSFORMS if name != "yeo-johnson"])
+@pytest.mark.parametrize("steps", STEPS)
 def test_transforms_equal_numpy(transform, steps):
-    chosen = configuration.parse_steps(steps)
-    sample = Sample(configured("baseline"))
-    flux = sample.inputs["flux"]
-    x = flux[:, chosen].astype(np.float64)
+    config = configured("baseline", transform=transform, steps=steps)
+    sample = Sample(config)
+    x = sample.inputs["flux"][:, list(config.time_steps)].astype(np.float64)
     expected = {
         "none": x,
         "baseline": (x - 1) / 0.04,
@@ -234,11 +254,74 @@ def test_transforms_equal_numpy(transform, steps):
         "max-abs": (x - x.mean(0)) / np.abs(x - x.mean(0)).max(0),
         "min-max": (x - x.min(0)) / (x.max(0) - x.min(0)),
     }[transform]
-    raw = keras.Input((N_STEPS, 1))
-    part = raw[:, chosen.start : chosen.stop : chosen.step]
-    spread = sample.statistics["flux"].map(lambda values: values[chosen])
-    model = keras.Model(raw, transforms.transform_flux(part, transform, spread))
-    np.testing.assert_allclose(model(flux), expected, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(seen(config, sample), expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("ramp", RAMPS)
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("steps", STEPS)
+def test_ramp_and_function_equal_numpy(ramp, function, steps):
+    config = configured("baseline", transform="none", ramp=ramp, function=function, steps=steps)
+    sample = Sample(config)
+    x = sample.inputs["flux"].astype(np.float64)
+    if ramp == "one":
+        x[:, : transforms.RAMP_STEPS] = 1
+    elif ramp == "divide":
+        x = x / RAMP[:, None]
+    x = {"none": x, "log": np.log(x), "sqrt": np.sqrt(x), "square": x**2, "exp": np.exp(x)}[function]
+    np.testing.assert_allclose(seen(config, sample), x[:, list(config.time_steps)], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_what_has_an_inverse_comes_back(transform, function):
+    config = configured("baseline", transform=transform, ramp="divide", function=function, steps="20:290:3")
+    sample = Sample(config)
+    chosen = list(config.time_steps)
+    shaped = np.asarray(transforms.shape_flux(sample.inputs["flux"], range(N_STEPS), "divide", function))
+    sample.statistics["flux"] = of(shaped.astype(np.float64))
+    power = yeo_johnson.fit((shaped - shaped.mean(0)) / shaped.std(0))
+    there = seen(config, sample, power)
+    its, its_power = (part.map(lambda values: values[chosen]) for part in (sample.statistics["flux"], power))
+    back = transforms.invert_flux(there, config, its, its_power)
+    np.testing.assert_allclose(back, sample.inputs["flux"][:, chosen], rtol=1e-4, atol=1e-5)
+
+
+def test_a_ramp_set_to_1_has_no_inverse():
+    config = configured("baseline", ramp="one")
+    with pytest.raises(UsageError, match="--ramp one: has no inverse"):
+        transforms.invert_flux(np.ones((1, 300, 1)), config, None)
+
+
+def skewed(rows=4000):
+    """Columns of known shape: normal; skewed to the right; to the left; constant."""
+    rng = np.random.default_rng(1)
+    normal = rng.standard_normal((4, rows))
+    columns = np.stack([normal[0], np.exp(normal[1] / 2), -np.exp(normal[2]), np.ones(rows)], axis=1)
+    spread = columns.std(0)
+    return (columns - columns.mean(0)) / np.where(spread > 0, spread, 1)
+
+
+def test_yeo_johnson_is_fitted_and_applied_as_scipy_does():
+    z = skewed()
+    power = yeo_johnson.fit(z)
+    expected = [scipy.stats.yeojohnson_normmax(column) for column in z.T[:3]]
+    np.testing.assert_allclose(power.exponent[:3], expected, atol=3e-3)
+    assert power.exponent[3] == 1
+    raw = keras.Input((4,))
+    answer = keras.Model(raw, yeo_johnson.apply(raw, power.exponent))(z.astype(np.float32))
+    for column in range(3):
+        by_scipy = scipy.stats.yeojohnson(z[:, column], power.exponent[column])
+        np.testing.assert_allclose(answer[:, column], by_scipy, rtol=2e-4, atol=2e-5)
+    back = yeo_johnson.invert(answer, power.exponent)
+    np.testing.assert_allclose(back, z, rtol=1e-3, atol=1e-4)
+
+
+def test_yeo_johnson_at_its_two_limits_is_a_logarithm():
+    raw = keras.Input((2,))
+    model = keras.Model(raw, yeo_johnson.apply(raw, np.array([0.0, 2.0])))
+    answer = model(np.array([[3.0, -3.0]], np.float32))
+    np.testing.assert_allclose(answer, [[np.log(4), -np.log(4)]], rtol=1e-3)
 
 
 def test_a_column_that_never_varies_becomes_zero():

@@ -20,6 +20,7 @@ import numpy as np
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.models import registry, transforms
 from ariel_tf.models.hyper import Settings
+from ariel_tf.models.yeo_johnson import Power
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.metrics import ArielScore, RadiusLoss, predicted_radius
 
@@ -31,13 +32,13 @@ class Inputs(NamedTuple):
         flux: [batch, steps, channels].
         star: [batch, k] or None.
         targets: how many radii to answer.
-        transform: what was done to the flux.
+        raw: whether the flux is as it was recorded.
     """
 
     flux: Any
     star: Any
     targets: int
-    transform: str
+    raw: bool
 
 
 class Depth(NamedTuple):
@@ -61,7 +62,8 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
     Args:
         config: resolved.
         statistics: `Statistics` over the training folds: "flux" in the layout of a row, [300, channels] or
-            [instances, 300, channels]; "star" [6]; "radius" and "depth" [targets].
+            [instances, 300, channels], after `config.ramp` and `config.function`; "star" [6]; "radius" and
+            "depth" [targets]; with the Yeo-Johnson transform "power", a `yeo_johnson.Power` in the layout of flux.
         steps: of the whole training, for learning-rate schedules.
 
     Raises:
@@ -100,7 +102,9 @@ def rehearse(config: Configuration) -> None:
     several = () if registry.entry(config.model).unit == "observation" else (1,)
     shapes = {"flux": (*several, N_STEPS, channels), "star": (len(STAR_NAMES),)}
     shapes |= {name: (len(config.targets),) for name in ("radius", "depth")}
-    build(config, {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()})
+    made = {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}
+    flux = made["flux"]
+    build(config, made | {"power": Power(flux.std, flux.mean, flux.std)})
 
 
 class Made(NamedTuple):
@@ -149,18 +153,18 @@ def _optimizer(hp, name: str, steps: int) -> keras.Optimizer:
 
 
 def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
-    steps = config.step_range
-    flux, spread = raw["flux"], statistics["flux"]
+    steps = config.time_steps
+    flux, spread, power = raw["flux"], statistics["flux"], statistics.get("power")
     if len(steps) < N_STEPS:
-        chosen = slice(steps.start, steps.stop, steps.step)
-        flux = flux[..., chosen, :]
-        spread = spread.map(lambda values: values[..., chosen, :])
-    flux = transforms.transform_flux(flux, config.transform, spread)
+        chosen = slice(steps.start, steps.stop, steps.step) if isinstance(steps, range) else None
+        flux = flux[..., chosen, :] if chosen else keras.ops.take(flux, list(steps), axis=-2)
+        spread, power = (part and part.map(lambda values: values[..., list(steps), :]) for part in (spread, power))
+    flux = transforms.shape_flux(flux, steps, config.ramp, config.function)
+    flux = transforms.transform_flux(flux, config.transform, spread, power)
     targets = len(statistics["radius"].mean)
-    if not config.star_names:
-        return Inputs(flux, None, targets, config.transform)
-    star = transforms.transform_star(raw["star"], config, statistics["star"])
-    return Inputs(flux, star, targets, config.transform)
+    untouched = (config.ramp, config.function, config.transform) == ("keep", "none", "none")
+    star = transforms.transform_star(raw["star"], config, statistics["star"]) if config.star_names else None
+    return Inputs(flux, star, targets, untouched)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:

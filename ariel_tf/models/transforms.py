@@ -1,18 +1,29 @@
 """What a model does to raw light curves first: layers of the model itself, saved with it.
 
-Their constants come from the training folds only, through the manifest's sums. Every transform is made
+Their constants come from the training folds only: through the manifest's sums, or, where those can't tell
+(`--ramp`, `--function`, Yeo-Johnson), from one pass over the training rows. Every transform is made
 of Keras's own layers, so a saved model needs none of our code.
 """
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import STAR_NAMES
+from ariel_tf.errors import UsageError
+from ariel_tf.models import yeo_johnson
+from ariel_tf.models.yeo_johnson import Power
+from ariel_tf.physics.detector import RAMP
 from ariel_tf.training.configuration import Configuration
 
 # The organisers' baseline: (x - 1) / 0.04.
 BASELINE_SCALE = 0.04
+# By this step the ramp of the real train set's mean light curve is over.
+RAMP_STEPS = 28
+# A flux so low is no flux: where a logarithm or a root would make too much of it.
+SMALLEST_FLUX = 0.01
 # Far tails that past participants cut: few stars lie there, and a standardised network sees little else of them.
 STAR_CLIPS = {
     "star_rad": (0.0, 1.8),
@@ -24,22 +35,89 @@ STAR_CLIPS = {
 GRAVITIES = (3.5, 4.0, 4.5, 5.0)
 
 
-def transform_flux(x, name: str, statistics):
+def shape_flux(x, steps: Sequence[int], ramp: str = "keep", function: str = "none"):
+    """What comes before scaling: the ramp set to 1 or divided out, then a function of each flux.
+
+    Args:
+        x: float32 [..., steps, channels].
+        steps: which of the 300 these are.
+        ramp: keep, one or divide.
+        function: none or a key of `FUNCTIONS`.
+
+    Returns:
+        float32 of the shape of `x`.
+    """
+    if ramp == "one":
+        kept = np.array([float(step >= RAMP_STEPS) for step in steps], np.float32)[:, None]
+        if not kept.all():
+            x = x * kept + (1 - kept)
+    elif ramp == "divide":
+        x = x / RAMP[list(steps)].astype(np.float32)[:, None]
+    return x if function == "none" else FUNCTIONS[function][0](x)
+
+
+def transform_flux(x, name: str, statistics, power: Power | None = None):
     """Scale light curves.
 
     Args:
         x: symbolic float32 [batch, steps, channels], or with one axis more.
-        name: none or a key of `TRANSFORMS`.
+        name: none, yeo-johnson, or a key of `TRANSFORMS`.
         statistics: `Statistics` of the training folds, arrays in the layout of a row of `x`.
+        power: of the training folds, for yeo-johnson.
 
     Returns:
         symbolic float32 of the shape of `x`.
     """
     if name == "none":
         return x
-    offset, scale = TRANSFORMS[name](statistics)
+    x = affine(x, *_offset_and_scale(name, statistics), name="transform")
+    if name != "yeo-johnson":
+        return x
+    assert power is not None
+    return affine(yeo_johnson.apply(x, power.exponent), power.mean, power.std, name="power_transform")
+
+
+def _offset_and_scale(name: str, statistics) -> tuple[np.ndarray, np.ndarray]:
+    """What `affine` takes, in the layout of a row."""
+    offset, scale = TRANSFORMS["standardize" if name == "yeo-johnson" else name](statistics)
     shape = statistics.mean.shape
-    return affine(x, np.broadcast_to(offset, shape), np.broadcast_to(scale, shape), name="transform")
+    return np.broadcast_to(offset, shape), np.broadcast_to(scale, shape)
+
+
+def invert_flux(y, config: Configuration, statistics, power: Power | None = None):
+    """Light curves as they were recorded, from what a model of this configuration sees.
+
+    Args:
+        y: float [batch, steps, channels], as of `transform_flux` after `shape_flux`.
+        config: resolved.
+        statistics, power: of the chosen steps, those that it was transformed with.
+
+    Returns:
+        float of the shape of `y`. A flux that a floor of `FUNCTIONS` had cut comes back as the floor.
+
+    Raises:
+        UsageError: the ramp was set to 1, and is lost.
+    """
+    if config.ramp == "one":
+        raise UsageError("--ramp one: has no inverse, what stood there is lost; --ramp divide has one.")
+    if config.transform == "yeo-johnson":
+        assert power is not None
+        y = yeo_johnson.invert(
+            y * ops.cast(_or_one(power.std), y.dtype) + ops.cast(power.mean, y.dtype), power.exponent
+        )
+    if config.transform != "none":
+        offset, scale = _offset_and_scale(config.transform, statistics)
+        y = y * ops.cast(_or_one(scale), y.dtype) + ops.cast(offset, y.dtype)
+    if config.function != "none":
+        y = FUNCTIONS[config.function][1](y)
+    if config.ramp == "divide":
+        y = y * ops.cast(RAMP[list(config.time_steps)][:, None], y.dtype)
+    return y
+
+
+def _or_one(scale: np.ndarray) -> np.ndarray:
+    """A scale to divide by: 1 where a column never varies."""
+    return np.where(scale > 0, scale, 1.0)
 
 
 def transform_star(star, config: Configuration, statistics):
@@ -75,7 +153,7 @@ def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):
 
     Always float32: in half precision a depth of .001 would drown in the rounding of fluxes near 1.
     """
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = _or_one(scale)
     axes = tuple(range(1, len(x.shape)))
     layer = keras.layers.Normalization(axis=axes, mean=offset, variance=np.square(scale), dtype="float32", name=name)
     return layer(x)
@@ -90,4 +168,12 @@ TRANSFORMS = {
     "max-abs": lambda s: (s.mean, np.maximum(s.max - s.mean, s.mean - s.min)),
     # each step to [0, 1] over the training rows
     "min-max": lambda s: (s.min, s.max - s.min),
+}
+
+# Functions of the flux with their inverses.
+FUNCTIONS = {
+    "log": (lambda x: ops.log(ops.maximum(x, SMALLEST_FLUX)), ops.exp),
+    "sqrt": (lambda x: ops.sqrt(ops.maximum(x, SMALLEST_FLUX)), ops.square),
+    "square": (ops.square, lambda y: ops.sqrt(ops.maximum(y, 0.0))),
+    "exp": (ops.exp, lambda y: ops.log(ops.maximum(y, 1.0))),
 }

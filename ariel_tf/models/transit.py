@@ -77,8 +77,10 @@ def transit(hp, inputs: Inputs):
         raise UsageError(
             f"--steps: the model transit needs all {N_STEPS} steps. Received: {inputs.flux.shape[1]} of them"
         )
-    if inputs.transform != "none":
-        raise UsageError(f"--transform: the model transit takes raw flux, none. Received: {inputs.transform}")
+    if not inputs.raw:
+        raise UsageError(
+            "the model transit takes raw flux: expected --transform none, --ramp keep and --function none."
+        )
     bins, noise = dips(inputs.flux)
     channels = inputs.flux.shape[2]
     if channels == 2:  # own and white

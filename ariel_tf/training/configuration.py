@@ -1,7 +1,8 @@
 """What a training is: its options, their defaults and bounds, completed by the model's recipe; no TensorFlow."""
 
 import dataclasses
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -17,7 +18,9 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 HEADS = ("radius", "depth")
 CHANNELS = ("own", "own+white", "all")
 AUGMENTATIONS = ("mirror", "noise", "mix")
-TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max")
+TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-johnson")
+RAMPS = ("keep", "one", "divide")
+FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
 
 
 def option(default: Any, group: str, help: str, **extra: Any) -> Any:
@@ -42,7 +45,13 @@ class Configuration:
     test_folds: tuple[int, ...] = option((9,), "data", "folds that are scored once, at the end", list=True)
 
     channels: str = option(None, "what the model sees", "light curves beside the wavelength's own", choices=CHANNELS)
-    steps: str = option(None, "what the model sees", "time steps as START:STOP[:EVERY], within 0:300")
+    steps: str = option(
+        None, "what the model sees", "time steps: START:STOP[:EVERY] within 0:300, a list like 5,9,12, or random:N"
+    )
+    ramp: str = option(
+        None, "what the model sees", "the ramp at the start: as it is, set to 1, or divided out", choices=RAMPS
+    )
+    function: str = option(None, "what the model sees", "of the flux, before it is scaled", choices=FUNCTIONS)
     transform: str = option(None, "what the model sees", "scaling of the light curves", choices=TRANSFORMS)
     star: str = option(None, "what the model sees", "stellar parameters: none, all, or names with commas")
 
@@ -89,8 +98,14 @@ class Configuration:
         return self.channels == "own+white"
 
     @property
-    def step_range(self) -> range:
-        return parse_steps(self.steps)
+    def time_steps(self) -> Sequence[int]:
+        """Which of the 300, ascending."""
+        return parse_steps(self.steps, self.seed)
+
+    @property
+    def needs_pass(self) -> bool:
+        """Whether a data set's sums don't tell what its flux must be scaled by."""
+        return self.ramp != "keep" or self.function != "none" or self.transform == "yeo-johnson"
 
     @property
     def star_names(self) -> tuple[str, ...]:
@@ -121,7 +136,7 @@ class Configuration:
             raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
         if entry.unit != "observation" and complete.augmentations:
             raise UsageError(f"--augment: a row of the model {entry.name} is a whole {entry.unit}, expected none.")
-        steps, star = steps_text(complete.step_range), star_text(complete.star_names)
+        steps, star = steps_text(complete.time_steps), star_text(complete.star_names)
         return dataclasses.replace(complete, steps=steps, star=star, augment=",".join(complete.augmentations) or "none")
 
     def check(self) -> None:
@@ -130,7 +145,7 @@ class Configuration:
             if item.type in ("str", str) and not isinstance(getattr(self, item.name), str):
                 raise UsageError(f"{flag_of(item.name)}: expected text. Received: {getattr(self, item.name)!r}")
         parse_wavelength(str(self.wavelength))
-        parse_steps(str(self.steps))
+        parse_steps(str(self.steps), 0)
         parse_star(str(self.star))
         parse_augment(str(self.augment))
         for item in fields(self):
@@ -178,6 +193,8 @@ FALLBACK: dict[str, Any] = {
     "channels": "own",
     "every": 1,
     "steps": f"0:{N_STEPS}",
+    "ramp": "keep",
+    "function": "none",
     "transform": "standardize",
     "star": "none",
     "clip_star": "no",
@@ -209,12 +226,22 @@ def parse_wavelength(text: str) -> int | str:
     return int(text)
 
 
-def parse_steps(text: str) -> range:
-    """`99:200` to range(99, 200); `::3` to every third step.
+def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
+    """Time steps in any of their spellings, ascending.
+
+    `99:200` gives range(99, 200), `::3` every third step, `9,5` (5, 9), and `random:100` a hundred drawn from the seed.
 
     Raises:
         UsageError: no such form, outside 0-300, or empty.
     """
+    word, _, count = text.partition(":")
+    if word == "random" and count.isdecimal() and 1 <= int(count) <= N_STEPS:
+        return tuple(sorted(random.Random(seed).sample(range(N_STEPS), int(count))))
+    listed = text.split(",")
+    if len(listed) > 1 and all(part.isdecimal() for part in listed):
+        steps = tuple(sorted(map(int, listed)))
+        if len(set(steps)) == len(steps) and steps[-1] < N_STEPS:
+            return steps
     parts = text.split(":")
     try:
         numbers = [int(part) if part else None for part in parts]
@@ -227,7 +254,10 @@ def parse_steps(text: str) -> range:
         every = 1 if every is None else every
         if 0 <= start < stop <= N_STEPS and every >= 1:
             return range(start, stop, every)
-    raise UsageError(f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}. Received: {text}")
+    raise UsageError(
+        f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}, different steps like 5,9,12, or "
+        f"random:N. Received: {text}"
+    )
 
 
 def parse_star(text: str) -> tuple[str, ...]:
@@ -254,9 +284,11 @@ def parse_augment(text: str) -> tuple[str, ...]:
     return tuple(name for name in AUGMENTATIONS if name in names)
 
 
-def steps_text(steps: range) -> str:
-    """The one way to write a range of steps: `99:200`, `0:300:3`."""
-    return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
+def steps_text(steps: Sequence[int]) -> str:
+    """The one way to write a choice of steps: `99:200`, `0:300:3`, `5,9,12`."""
+    if isinstance(steps, range):
+        return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
+    return ",".join(map(str, steps))
 
 
 def star_text(names: tuple[str, ...]) -> str:
