@@ -1,66 +1,98 @@
-"""Predict radii: `python -m ariel_tf.predict RUN --data DATA --out radii.csv`.
+"""Predict radii: `python -m ariel_tf.predict RUN --data DATA --out submission.txt`.
 
-Every row of the CSV carries its key: planet, spot, photon, and a column `radius_NN` for each wavelength.
-With `--combine median` a planet's observations become one row whose spot and photon are 0.
+    python -m ariel_tf.predict RUN --light-curves noisy_test --out submission.txt --combine median
+    python -m ariel_tf.predict RUN RUN ... --data DATA --out radii.parquet
+
+RUN is any run folder: of one wavelength, of a list, of all jointly, or an ensemble; several of them go together when
+they predict different wavelengths. The file's ending chooses its kind, see `ariel_tf.answers`. Rows are in ascending
+order of their keys whatever order the data came in, and memory does not grow with the number of rows.
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from ariel_tf.answers import SMALLEST, Store, refuse_path
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.errors import UsageError, run_command
-from ariel_tf.files import write_text
+from ariel_tf.progress import Progress, counted
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.predict", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
-    parser.add_argument("--data", required=True, help="folder of shards and manifest, or simulated[:...]")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="CSV to write; must not exist yet")
-    parser.add_argument("--combine", choices=("none", "median"), default="none", help="over a planet's observations")
+    parser.add_argument("run", type=Path, nargs="+", metavar="RUN", help="folder of a trained model")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", help="folder of shards and manifest, or another source as of `train --data`")
+    source.add_argument("--light-curves", type=Path, metavar="DIR", help="challenge text files AAAA_BB_CC.txt")
+    parser.add_argument("--folds", default="all", help="like 8,9: planets of these folds only (default: all)")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="ends in .txt, .csv or .parquet")
+    parser.add_argument(
+        "--combine", choices=("none", "median", "mean"), default="none", help="over a planet's observations"
+    )
+    parser.add_argument("--clip", action="store_true", help="bring radii outside (0, 1] into it")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is already there")
     options = parser.parse_args(arguments)
-    if options.out.exists() or not options.out.parent.is_dir():
-        why = "exists already" if options.out.exists() else "its folder does not exist"
-        raise UsageError(f"--out {options.out}: {why}; give another name.")
-    predict(options.run, options.data, options.out, options.combine == "median")
+    refuse_path(options.out, options.overwrite)
+    folds = parse_folds(options.folds, "--folds")
+    if options.light_curves and len(folds) < N_FOLDS:
+        raise UsageError("--folds: text files have none; it goes with --data.")
+    predict(options.run, options.data or options.light_curves, options.out, options.combine, options.clip, folds)
 
 
-def predict(path: Path, data: str, out: Path, combine: bool) -> None:
-    """Write the predictions of all planets of a data set.
+def predict(
+    runs: Sequence[Path],
+    data: str | Path,
+    out: Path,
+    combine: str = "none",
+    clip: bool = False,
+    folds: Sequence[int] = range(N_FOLDS),
+) -> None:
+    """Write the predictions for a data set.
 
     Args:
-        path: run folder.
-        data: what `--data` says.
-        out: CSV file.
-        combine: one row a planet, the median of its observations' predictions.
+        runs: run folders.
+        data: what `--data` says; a `Path` is a folder of text files.
+        out: the file.
+        combine: "none", "median" or "mean" over a planet's observations. A .txt keeps a row for each observation.
+        clip: bring radii outside (0, 1] into it.
+        folds: planets of these only.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
     """
     from ariel_tf.quiet import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.sources import open_source
+    from ariel_tf.data.sources.text import TextSource
     from ariel_tf.rows import rows_for
-    from ariel_tf.training.scoring import Predictions
+    from ariel_tf.training.scoring import predicted_rows
     from ariel_tf.training.trained import Trained
 
-    trained = Trained.load(path)
-    predictions = Predictions.collect(trained, rows_for(trained, open_source(data, trained.seen)))
-    if combine:
-        predictions = predictions.by_planet()
-    write_text(out, as_csv(predictions, trained.targets))
-    outside = int(((predictions.predicted <= 0) | (predictions.predicted > 1)).sum())
-    print(f"{len(predictions.keys)} rows in {out}" + (f"; {outside} values lie outside (0, 1]" if outside else ""))
-
-
-def as_csv(predictions, wavelengths: Sequence[int]) -> str:
-    """Rows in ascending key order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["planet", "spot", "photon", *(f"radius_{wavelength:02d}" for wavelength in wavelengths)])
-    rows = sorted(zip(predictions.keys.tolist(), predictions.predicted.tolist(), strict=True))
-    writer.writerows([*key, *(f"{radius:.10f}" for radius in radii)] for key, radii in rows)
-    return text.getvalue()
+    trained = Trained.load_all(runs)
+    if out.suffix == ".txt" and (absent := N_WAVELENGTHS - len(trained.targets)):
+        raise UsageError(
+            f"--out {out}: a submission has all {N_WAVELENGTHS} wavelengths, and these runs leave {absent} of them "
+            "out; name the runs of the others too, or write .csv or .parquet."
+        )
+    source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.seen)
+    rows = source.rows(folds)
+    with Store(out.parent, rows, trained.targets) as store:
+        with Progress(rows, "observation") as progress:
+            for batch, radii in predicted_rows(trained, rows_for(trained, source, folds)):
+                # A row of some models is several observations.
+                instances = batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
+                store.add(batch["key"], radii, instances)
+                progress(len(radii) * instances)
+        outside = store.outside()
+        if clip:
+            store.clip()
+        written = store.write(out, combine)
+    print(f"{counted(written, 'row')} of {counted(len(trained.targets), 'wavelength')} in {out}: {progress.summary}")
+    if outside:
+        done = f"brought into [{SMALLEST:g}, 1]" if clip else "left as they are; --clip brings them in"
+        print(f"{counted(outside, 'value')} outside (0, 1], {done}")
 
 
 if __name__ == "__main__":

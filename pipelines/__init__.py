@@ -11,26 +11,23 @@ import multiprocessing
 import os
 import shlex
 import signal
-import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from typing import TypeVar
 
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
 from ariel_tf.errors import ArielError, Stopped
+from ariel_tf.progress import Progress as Progress
+from ariel_tf.progress import counted as counted
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 # Finished results that may wait for their turn, for each process: enough to keep all busy, few enough for memory.
 _LOOK_AHEAD = 2
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Generator[_Result, None, None]:
@@ -147,11 +144,6 @@ def at_least(low: int, high: int | None = None) -> Callable[[str], int]:
     return number
 
 
-def counted(count: int, what: str) -> str:
-    """`1 planet`, `2 planets`."""
-    return f"{count} {what}{'s' * (count != 1)}"
-
-
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     """Print what was written where, in how long, and the next command."""
     size = sum(shard.bytes for shard in manifest.shards)
@@ -168,47 +160,3 @@ def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     print(f"next: python -m pipelines.check {place}")
     if manifest.labelled:
         print(f"      python -m ariel_tf.train --data {place} --wavelength 12")
-
-
-class Progress:
-    """How far, how fast and how much longer: a bar on a terminal, else a line every ten seconds, on stderr.
-
-    Args:
-        total: all there is to do.
-        done: what an earlier run has done; it does not count for the rate.
-        unit: what is counted, such as "observation".
-    """
-
-    def __init__(self, total: int, unit: str, done: int = 0):
-        self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}s", "initial": done}
-        self._bar = tqdm(**self._settings, file=sys.stderr, disable=not sys.stderr.isatty())
-        self._unit = unit
-        self._n = self._first = done
-        self._start = self._last = time.monotonic()
-
-    def __call__(self, count: int) -> None:
-        """Count `count` more as done."""
-        self._n += count
-        self._bar.update(count)
-        now = time.monotonic()
-        if self._bar.disable and now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = now
-            line = tqdm.format_meter(self._n, elapsed=now - self._start, ncols=100, **self._settings)
-            print(line, file=sys.stderr, flush=True)
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._start
-
-    @property
-    def summary(self) -> str:
-        """What was done in this run, in how long, at which rate."""
-        count = self._n - self._first
-        return f"{counted(count, self._unit)} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._bar.close()

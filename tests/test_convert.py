@@ -15,6 +15,7 @@ import pytest
 
 import pipelines
 from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES, Planet
+from ariel_tf.data import text_planet
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.records import decode
@@ -311,14 +312,14 @@ def test_a_file_without_permission_is_a_fault(text, tmp_path):
 
 @pytest.mark.parametrize(("kind", "reader"), [("noisy_train/archive", "light_curve"), ("params_train", "params")])
 def test_a_file_that_the_system_refuses_to_read_is_a_fault_among_others(text, tmp_path, monkeypatch, kind, reader):
-    real = getattr(convert, f"read_{reader}")
+    real = getattr(text_planet, f"read_{reader}")
 
     def read(path):
         if path.endswith(f"{kind}/0040_01_01.txt"):
             raise OSError(5, "Input/output error", path)
         return real(path)
 
-    monkeypatch.setattr(convert, f"read_{reader}", read)
+    monkeypatch.setattr(text_planet, f"read_{reader}", read)
     light_curve(text, "0001_01_01").write_bytes(b"")
     assert faults(text, tmp_path / "out") == [
         "noisy_train/archive/0001_01_01.txt: is empty",
@@ -362,7 +363,7 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
-    monkeypatch.setattr(pipelines, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("ariel_tf.progress._SECONDS_BETWEEN_LINES", 0.0)
     with pipelines.Progress(400, "observation", done=100) as progress:
         progress(100)
         progress(200)

@@ -59,7 +59,8 @@ def test_facts_physics_options_and_commands_import_no_tensorflow():
         "ariel_tf.challenge", "ariel_tf.physics.simulator", "ariel_tf.physics.references", "ariel_tf.data.textfile",
         "ariel_tf.physics.transit_fit", "ariel_tf.physics.spectral_shape",
         "ariel_tf.data.folds", "ariel_tf.data.manifest", "ariel_tf.models.hyper", "ariel_tf.models.registry",
-        "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "pipelines.convert",
+        "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "ariel_tf.predict",
+        "ariel_tf.submission", "ariel_tf.data.text_planet", "pipelines.convert",
         "pipelines.simulate", "pipelines.check",
     ]  # fmt: skip
     program = f"import sys, {', '.join(modules)}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"

@@ -88,6 +88,8 @@ def _refuse_keys(source: Source, choice: "Choice", keys: np.ndarray) -> None:
 def damaged(source: Source, error: tf.errors.OpError) -> Exception:
     """What to raise for TensorFlow's error: a sentence that names the damaged shards, or the error itself if it is
     not of the data."""
+    if source.failure is not None:
+        return source.failure
     message = error.message or ""
     if isinstance(error, tf.errors.InvalidArgumentError) and "IteratorGetNext" not in message:
         return error

@@ -43,10 +43,15 @@ class Predictions:
             true.append(np.asarray(rows["radius"], np.float64))
             scatter.append(np.asarray(rows["scatter"], np.float64))
             predicted.append(answer)
-        key, answer = np.concatenate(keys), np.concatenate(predicted)
-        planets, inverse = np.unique(key[:, 0], return_inverse=True)
-        mean = group_mean(np.concatenate(scatter), inverse, len(planets))
-        return cls(key, np.concatenate(true), answer, 1 / np.maximum(mean, 1e-9)[inverse] ** 2)
+        return cls.of(*map(np.concatenate, (keys, true, predicted, scatter)))
+
+    @classmethod
+    def of(cls, keys: np.ndarray, true: np.ndarray, predicted: np.ndarray, scatter: np.ndarray) -> Self:
+        """From rows [rows, wavelengths] and their noise outside transit, which gives the weights."""
+        planets, inverse = np.unique(keys[:, 0], return_inverse=True)
+        mean = group_mean(np.asarray(scatter, np.float64), inverse, len(planets))
+        weights = 1 / np.maximum(mean, 1e-9)[inverse] ** 2
+        return cls(keys, np.asarray(true, np.float64), np.asarray(predicted, np.float64), weights)
 
     def by_planet(self) -> Self:
         """One row a planet: the median of its predictions, which share their target."""

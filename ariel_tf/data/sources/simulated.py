@@ -58,6 +58,7 @@ class SimulatedSource:
     """
 
     labelled = True
+    failure: Exception | None = None
 
     def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
         self.description = str(recipe)

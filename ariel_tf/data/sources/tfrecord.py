@@ -26,6 +26,8 @@ class TFRecordSource:
         DataError: no manifest, a damaged one, or a shard that is absent or of another size.
     """
 
+    failure: Exception | None = None
+
     def __init__(self, folder: Path):
         self.folder = folder
         self.manifest = Manifest.read(folder)

@@ -1,0 +1,196 @@
+"""Predicted radii on disk: kept in order of their keys whatever order they come in, and the three kinds of file.
+
+    .txt        the challenge's submission: rows ascending AAAA_BB_CC, 55 tab-separated %.10f, no header, no keys
+    .csv        the same numbers with their keys: planet, spot, photon, radius_00 ... radius_54
+    .parquet    as .csv, in float64
+
+While they come in they lie in a scratch file beside the final one, so memory does not grow with their number.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.files import replacing
+
+SUFFIXES = (".txt", ".csv", ".parquet")
+KEYS = ("planet", "spot", "photon")
+# The smallest radius that a file of ten decimals can hold: what --clip makes of zero and less.
+SMALLEST = 1e-10
+CHUNK_ROWS = 4096
+
+
+def column(wavelength: int) -> str:
+    return f"radius_{wavelength:02d}"
+
+
+def refuse_path(out: Path, overwrite: bool = False) -> None:
+    """Raise where an answer cannot be written under this name."""
+    if out.suffix not in SUFFIXES:
+        raise UsageError(f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}.")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: its folder does not exist; give another name.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out {out}: exists already; give another name, or --overwrite.")
+
+
+class Store:
+    """Rows of radii with their keys, in any order in, in ascending order of their keys out.
+
+    Args:
+        folder: where its scratch file lies; the file has no name, and goes whatever happens.
+        rows: at most.
+        wavelengths: of the columns.
+    """
+
+    def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int]):
+        self.wavelengths = tuple(wavelengths)
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (held as long as the store)
+        self._radii = np.memmap(self._file, np.float64, "w+", shape=(max(rows, 1), len(self.wavelengths)))
+        self._keys = np.zeros((rows, len(KEYS)), np.int32)
+        self._repeats = np.ones(rows, np.int32)
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, keys: np.ndarray, radii: np.ndarray, repeats: int = 1) -> None:
+        """Add rows: keys int [n, 3], radii [n, wavelengths], and how many observations each speaks for."""
+        rows = slice(self.count, self.count + len(keys))
+        self._keys[rows], self._radii[rows], self._repeats[rows] = keys, radii, repeats
+        self.count += len(keys)
+
+    def outside(self) -> int:
+        """How many radii lie outside (0, 1]."""
+        return sum(int(((radii <= 0) | (radii > 1)).sum()) for _, radii in self.in_order())
+
+    def clip(self) -> None:
+        """Bring every radius into (0, 1]."""
+        for start in range(0, self.count, CHUNK_ROWS):
+            rows = slice(start, min(start + CHUNK_ROWS, self.count))
+            self._radii[rows] = np.clip(self._radii[rows], SMALLEST, 1)
+
+    def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Keys [n, 3] and radii [n, wavelengths] in ascending order of their keys, some rows at a time."""
+        order = np.lexsort(self._keys[: self.count].T[::-1])
+        for start in range(0, self.count, CHUNK_ROWS):
+            rows = order[start : start + CHUNK_ROWS]
+            yield self._keys[rows], np.asarray(self._radii[rows])
+
+    def by_planet(self, how: str) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Each planet, ascending: its number, its observations, and the median or mean of its radii."""
+        combine: Callable[..., np.ndarray] = np.median if how == "median" else np.mean
+        keys = self._keys[: self.count]
+        order = np.lexsort(keys.T[::-1])
+        planets, starts = np.unique(keys[order, 0], return_index=True)
+        for planet, rows in zip(planets, np.split(order, starts[1:]), strict=True):
+            yield int(planet), int(self._repeats[rows].sum()), combine(self._radii[rows], axis=0)
+
+    def rows(self, combine: str, repeat: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows as a file holds them, some at a time: keys [n, 3] and radii [n, wavelengths].
+
+        Args:
+            combine: "none", "median" or "mean" over a planet's observations.
+            repeat: a row for each observation, whatever was combined.
+        """
+        if combine == "none":
+            repeats = self._repeats[np.lexsort(self._keys[: self.count].T[::-1])] if repeat else None
+            start = 0
+            for keys, radii in self.in_order():
+                times = 1 if repeats is None else repeats[start : start + len(keys)]
+                yield np.repeat(keys, times, axis=0), np.repeat(radii, times, axis=0)
+                start += len(keys)
+        else:
+            for planet, observations, radii in self.by_planet(combine):
+                times = observations if repeat else 1
+                yield np.tile([planet, 0, 0], (times, 1)), np.tile(radii, (times, 1))
+
+    def write(self, path: Path, combine: str = "none") -> int:
+        """Write the file that the name's ending asks for.
+
+        Returns:
+            How many rows it has.
+        """
+        with replacing(path) as temporary:
+            if path.suffix == ".parquet":
+                return self._write_parquet(temporary, combine)
+            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+                return self._write_text(file, combine, path.suffix == ".txt")
+
+    def _write_text(self, file: IO[str], combine: str, submission: bool) -> int:
+        radii_form = ("\t" if submission else ",").join(["%.10f"] * len(self.wavelengths)) + "\n"
+        form = radii_form if submission else "%d,%d,%d," + radii_form
+        if not submission:
+            file.write(",".join([*KEYS, *map(column, self.wavelengths)]) + "\n")
+        count = 0
+        for keys, radii in self.rows(combine, repeat=submission):
+            for key, row in zip(keys.tolist(), radii.tolist(), strict=True):
+                file.write(form % tuple(row if submission else key + row))
+            count += len(keys)
+        return count
+
+    def _write_parquet(self, path: Path, combine: str) -> int:
+        fields = [*((name, pa.int32()) for name in KEYS), *((column(w), pa.float64()) for w in self.wavelengths)]
+        schema, count = pa.schema(fields), 0
+        with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+            for keys, radii in self.rows(combine, repeat=False):
+                arrays = [*keys.T.astype(np.int32), *radii.T]
+                writer.write_table(pa.table([pa.array(values) for values in arrays], schema=schema))
+                count += len(keys)
+        return count
+
+
+def read_answers(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
+    """A file of predictions for all 55 wavelengths.
+
+    Returns:
+        keys int [rows, 3], or None for a .txt, which has none; radii float64 [rows, 55].
+
+    Raises:
+        DataError: anything that is not such a file; names the line.
+        OSError: it can't be read.
+    """
+    if path.suffix == ".txt":
+        return None, _read_submission(path)
+    try:
+        table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: expected {path.suffix[1:]} ({str(error).splitlines()[0]}).") from error
+    expected = [*KEYS, *map(column, range(N_WAVELENGTHS))]
+    if absent := [name for name in expected if name not in table.column_names]:
+        some = ", ".join(absent[:5]) + " ..." * (len(absent) > 5)
+        raise DataError(f"{path}: expected columns {expected[0]} ... {expected[-1]}. Absent: {some}")
+    try:
+        keys = np.stack([table[name].to_numpy().astype(np.int64) for name in KEYS], axis=1)
+        return keys, np.stack([table[name].to_numpy().astype(np.float64) for name in expected[len(KEYS) :]], axis=1)
+    except ValueError as error:
+        raise DataError(f"{path}: expected numbers in every column ({error}).") from error
+
+
+def _read_submission(path: Path) -> np.ndarray:
+    """The numbers of a submission in the challenge's layout, float64 [rows, 55]."""
+    rows = []
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        for number, line in enumerate(file, 1):
+            cells = line.rstrip("\r\n").split("\t")
+            if len(cells) != N_WAVELENGTHS:
+                hint = "" if len(cells) > 1 else f" with tabs between them: {line[:40].rstrip()!r}"
+                raise DataError(f"{path}, line {number}: expected {N_WAVELENGTHS} numbers, found {len(cells)}{hint}.")
+            try:
+                rows.append(np.array(cells, np.float64))
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: expected numbers only ({error}).") from error
+    if not rows:
+        raise DataError(f"{path}: expected a row for each observation, found an empty file.")
+    return np.stack(rows)

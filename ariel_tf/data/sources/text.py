@@ -1,0 +1,116 @@
+"""Planets straight from challenge text files, to predict: nothing is converted first, few are in memory at a time."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS, Planet
+from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.text_files import find_files, group
+from ariel_tf.data.text_planet import read_planet
+from ariel_tf.errors import DataError, UsageError
+
+# Planets read at the same time, each of up to 7 MB; parsing leaves Python's lock for most of its time.
+PARALLEL = 4
+
+
+class TextSource:
+    """Challenge text files AAAA_BB_CC.txt in a folder and the folders within it.
+
+    Args:
+        folder: of light curves, `noisy_train` or `noisy_test`.
+        params: of the targets, `params_train`; without it radii are unknown.
+
+    Raises:
+        UsageError: no such folder.
+        DataError: no light curves, files of another name, or the same observation twice.
+    """
+
+    failure: Exception | None = None
+
+    def __init__(self, folder: Path | str, params: Path | str | None = None):
+        for path in (folder, params):
+            if path is not None and not Path(path).is_dir():
+                raise UsageError(f"{path}: expected a folder of challenge text files, found none.")
+        light_curves = find_files(Path(folder))
+        targets = None if params is None else find_files(Path(params))
+        tasks, faults = group(light_curves, targets)
+        faults = [*light_curves.faults, *(targets.faults if targets else ()), *faults]
+        if faults or not tasks:
+            found = f"found {len(faults)} that are not" if faults else "found none"
+            raise DataError(f"{folder}: expected light curves AAAA_BB_CC.txt, {found}.", list(map(str, faults)))
+        self.description = f"text files in {folder}"
+        self.labelled = params is not None
+        self.planets = assign_folds((task.number for task in tasks), seed=0)
+        self._tasks = tasks
+        stamps = repr(sorted(light_curves.stamps.items()))
+        self.fingerprint = hashlib.sha256(stamps.encode()).hexdigest()
+
+    def rows(self, folds: Sequence[int]) -> int:
+        return sum(len(task.light_curves) for task in self._tasks if self.planets[task.number] in folds)
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+        raise UsageError(f"{self.description}: training takes a data set; make one with `python -m pipelines.convert`.")
+
+    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
+        return []
+
+    def _read(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """Planets in ascending order, a few of them read ahead."""
+        tasks = [task for task in self._tasks if self.planets[task.number] in folds]
+        with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
+            ahead: deque[Any] = deque()
+            try:
+                for task in tasks:
+                    ahead.append(pool.submit(read_planet, task, skip_bad=False))
+                    if len(ahead) >= PARALLEL:
+                        yield self._sound(ahead.popleft().result())
+                while ahead:
+                    yield self._sound(ahead.popleft().result())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _sound(self, read: Any) -> Planet:
+        if read.planet is None or read.faults:
+            bad = f"{self.description}: planet {read.number:04d} could not be read; mend or remove its files."
+            self.failure = DataError(bad, list(map(str, read.faults)))
+            raise self.failure
+        return read.planet
+
+    def records(
+        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
+    ) -> tf.data.Dataset:
+        """As of `Source.records`, but always in ascending order of planets."""
+        columns = list(wavelengths)
+        many = len(columns)
+        signature = {
+            "planet": tf.TensorSpec([], tf.int32),
+            "instances": tf.TensorSpec([None, 2], tf.int32),
+            "star": tf.TensorSpec([len(STAR_PARAMETERS)], tf.float32),
+            "radii": tf.TensorSpec([many], tf.float32),
+            "scatter": tf.TensorSpec([None, many], tf.float32),
+            "flux": tf.TensorSpec([many, None, N_STEPS], tf.float32),
+        }
+        if white:
+            signature["white"] = tf.TensorSpec([None, N_STEPS], tf.float32)
+
+        def planets():
+            for planet in self._read(folds):
+                record = {
+                    "planet": planet.number,
+                    "instances": planet.instances,
+                    "star": planet.star.astype("float32"),
+                    "radii": planet.radii[columns].astype("float32"),
+                    "scatter": planet.scatter[:, columns],
+                    "flux": planet.flux[columns],
+                    "white": planet.white,
+                }
+                yield {name: record[name] for name in signature}
+
+        return tf.data.Dataset.from_generator(planets, output_signature=signature)

@@ -1,0 +1,187 @@
+"""Check a file of predictions, and score it where the truth is known: `python -m ariel_tf.submission FILE --data DATA`.
+
+    python -m ariel_tf.submission submission.txt --light-curves noisy_train --params params_train
+
+Any submission will do, ours or another's. Its shape, its range and the order of its rows are checked. A .txt has no
+keys, so there the order is told from the numbers: observations of one planet share their target, so their rows
+should be more alike than those of different planets.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.answers import SUFFIXES, read_answers
+from ariel_tf.challenge import N_WAVELENGTHS, Key
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import DataError, UsageError, run_command
+from ariel_tf.progress import Progress, counted
+
+# Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
+UNORDERED = 0.8
+# With fewer rows than this beyond one a planet, chance decides the ratio.
+ENOUGH_ROWS = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m ariel_tf.submission", description=(__doc__ or "").split("\n")[0].split(":")[0] + "."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="predictions of all 55 wavelengths")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", help="folder of shards and manifest, or another source as of `train --data`")
+    source.add_argument("--light-curves", type=Path, metavar="DIR", help="challenge text files AAAA_BB_CC.txt")
+    parser.add_argument("--params", type=Path, metavar="DIR", help="their targets, params_train")
+    options = parser.parse_args(arguments)
+    if options.file.suffix not in SUFFIXES:
+        raise UsageError(f"{options.file}: expected a name that ends in {', '.join(SUFFIXES)}.")
+    if options.params and not options.light_curves:
+        raise UsageError("--params: goes with --light-curves.")
+    check(options.file, options.data or options.light_curves, options.params)
+
+
+def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str, float]:
+    """Print what a file of predictions is, and its score where the radii are known.
+
+    Args:
+        path: .txt, .csv or .parquet.
+        data: what `--data` says; a `Path` is a folder of text files.
+        params: of the targets, with text files.
+
+    Returns:
+        The scores; empty without known radii.
+
+    Raises:
+        DataError: shape, order or range are not as they should be; lists every fault.
+    """
+    keys, radii = read_answers(path)
+    truth = read_truth(data, params)
+    faults = _shape_faults(keys, radii, truth["key"])
+    if not faults:
+        faults = _order_faults(keys, radii, truth["key"])
+    faults += _range_faults(radii)
+    if faults:
+        raise DataError(f"{path}: is no submission for {data}.", faults)
+    planets = counted(len(np.unique(truth["key"][:, 0])), "planet")
+    size = f"{counted(len(radii), 'row')} of {N_WAVELENGTHS} radii for {planets}"
+    print(f"{path}: {size}; shape, order and range are sound")
+    if "radius" not in truth:
+        print("the radii of these planets are unknown, so it has no score here")
+        return {}
+    from ariel_tf.training.card import LABELS
+    from ariel_tf.training.scoring import Predictions
+
+    predictions = Predictions.of(truth["key"], truth["radius"], radii, truth["scatter"])
+    scores = predictions.scores()
+    for name, value in scores.items():
+        print(f"  {LABELS[name]:46s}{value:9.1f}")
+    return scores
+
+
+def read_truth(data: str | Path, params: Path | None = None) -> dict[str, Any]:
+    """What is known of every observation, in ascending order of the keys.
+
+    Returns:
+        key int32 [rows, 3]; where the radii are known also radius and scatter, float32 [rows, 55].
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.data.sources import open_source
+    from ariel_tf.data.sources.text import TextSource
+
+    source = TextSource(data, params) if isinstance(data, Path) else open_source(data, range(N_WAVELENGTHS))
+    names = ("key", "radius", "scatter") if source.labelled else ("key",)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    with Progress(source.rows(range(N_FOLDS)), "observation") as progress:
+        for planet in planets_of(source):
+            n = len(planet["instances"])
+            rows = {
+                "key": np.column_stack([np.full(n, planet["planet"], np.int32), planet["instances"]]),
+                "radius": np.tile(planet["radii"], (n, 1)),
+                "scatter": planet["scatter"],
+            }
+            for name in names:
+                found[name].append(rows[name])
+            progress(n)
+    table = {name: np.concatenate(parts) for name, parts in found.items()}
+    order = np.lexsort(table["key"].T[::-1])
+    return {name: values[order] for name, values in table.items()}
+
+
+def planets_of(source: Any):
+    """Every planet's record as NumPy values; of unlabelled data without light curves."""
+    import tensorflow as tf
+
+    from ariel_tf.data.reading import damaged
+
+    wavelengths = range(N_WAVELENGTHS) if source.labelled else ()
+    records = source.records(range(N_FOLDS), wavelengths)
+    try:
+        yield from records.map(lambda planet: {n: planet[n] for n in planet if n != "flux"}).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        raise damaged(source, error) from error
+
+
+def _shape_faults(keys: np.ndarray | None, radii: np.ndarray, expected: np.ndarray) -> list[str]:
+    if keys is not None and (keys[:, 1:] == 0).all():
+        return ["its rows are planets, combined; a submission has a row for each observation (--combine with .txt)"]
+    if len(radii) != len(expected):
+        return [f"expected {len(expected)} rows, one for each observation, found {len(radii)}"]
+    return []
+
+
+def _order_faults(keys: np.ndarray | None, radii: np.ndarray, expected: np.ndarray) -> list[str]:
+    if keys is not None:
+        wrong = np.flatnonzero((keys != expected).any(axis=1))
+        if not len(wrong):
+            return []
+        row = int(wrong[0])
+        names = (Key(*map(int, table[row])).name for table in (expected, keys))
+        return ["row {}: expected {} in ascending order, found {}".format(row + 1, *names)]
+    if (ratio := spread_within(radii, expected[:, 0])) > UNORDERED:
+        return [
+            f"rows of one planet differ as much as rows of different planets ({ratio:.0%} of it): they do not seem "
+            "to be in ascending order of AAAA_BB_CC"
+        ]
+    return []
+
+
+def spread_within(radii: np.ndarray, planets: np.ndarray) -> float:
+    """Variance within planets over the variance of all rows, the median over wavelengths; 1 for rows in no order.
+
+    Args:
+        radii: float [rows, wavelengths].
+        planets: int [rows].
+
+    Returns:
+        0 where too few rows, or rows all alike, tell nothing.
+    """
+    _, group = np.unique(planets, return_inverse=True)
+    count = np.bincount(group)
+    if len(radii) - len(count) < ENOUGH_ROWS or len(count) < 2:
+        return 0.0
+    total = np.zeros((len(count), radii.shape[1]))
+    np.add.at(total, group, radii)
+    within = np.square(radii - (total / count[:, None])[group]).sum(axis=0) / (len(radii) - len(count))
+    overall = radii.var(axis=0, ddof=1)
+    varied = overall > 1e-18
+    return float(np.median(within[varied] / overall[varied])) if varied.any() else 0.0
+
+
+def _range_faults(radii: np.ndarray) -> list[str]:
+    faults = []
+    finite = np.isfinite(radii)
+    for wrong, what in ((~finite, "not finite"), (finite & ~((radii > 0) & (radii <= 1)), "outside (0, 1]")):
+        if count := int(wrong.sum()):
+            row, wavelength = map(int, np.argwhere(wrong)[0])
+            first = f"the first is {radii[row, wavelength]} in row {row + 1}, wavelength {wavelength}"
+            faults.append(f"{counted(count, 'value')} {what}; {first}")
+    return faults
+
+
+if __name__ == "__main__":
+    run_command(main)
