@@ -3,37 +3,58 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ariel_tf.errors import ArielError
+
+# TensorFlow's level of errors only; a child process inherits it, and hides no less than its parent.
+HIDDEN = "3"
 
 
-def import_tensorflow(start_devices: bool = True):
-    """The `tensorflow` module; its start-up notices are shown only if the import fails.
+@contextmanager
+def notices_hidden() -> Iterator[None]:
+    """What is written to stderr in this block is shown only if it fails for another reason than a user's mistake.
 
-    Args:
-        start_devices: also start the devices, which prints notices of its own. They cannot be configured
-            any more after that.
-
-    `TF_CPP_MIN_LOG_LEVEL` in the environment, as TensorFlow documents it, shows them again.
+    `TF_CPP_MIN_LOG_LEVEL` in the environment, as TensorFlow documents it, shows it always.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
-        import tensorflow
-
-        return tensorflow
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", HIDDEN) != HIDDEN:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = HIDDEN
     sys.stderr.flush()
     visible = os.dup(2)
     with tempfile.TemporaryFile() as notices:
         os.dup2(notices.fileno(), 2)  # the notices bypass Python: only the file descriptor catches them
-        done = False
+        told = False
         try:
-            import tensorflow
-
-            if start_devices:
-                tensorflow.config.list_logical_devices()
-            done = True
+            yield
+            told = True
+        except ArielError:
+            told = True
+            raise
         finally:
             os.dup2(visible, 2)
             os.close(visible)
-            if not done:
+            if not told:
                 notices.seek(0)
                 sys.stderr.write(notices.read().decode(errors="replace"))
+
+
+def import_tensorflow(start_devices: bool = True):
+    """The `tensorflow` module, without its start-up notices.
+
+    Args:
+        start_devices: also start the devices, which prints notices of its own. They cannot be configured
+            any more after that; `training.distribute.strategy_of` does both.
+    """
+    if "tensorflow" in sys.modules:
+        import tensorflow
+
+        return tensorflow
+    with notices_hidden():
+        import tensorflow
+
+        if start_devices:
+            tensorflow.config.list_logical_devices()
     return tensorflow

@@ -25,8 +25,7 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import write_json, write_text
 from ariel_tf.models import registry
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.training import card, wavelengths
+from ariel_tf.training import card, distribute, wavelengths
 from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
@@ -40,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
     flags.add_options(parser)
+    where = parser.add_argument_group("where it runs")
+    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{distribute.HELP} (default: auto)")
     folder = parser.add_argument_group("where it goes")
     folder.add_argument(
         "--run", type=Path, metavar="RUN", help="run folder (default: runs/MODEL-wNN-HASH of the options)"
@@ -59,19 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for entry in registry.entries().values():
             print(f"{entry.name:12s}{entry.summary}")
         return
+    distribute.parse(options.devices)
     several = take_list(options)
     config = with_data(flags.from_arguments(options))
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.train", *kept])
-    where = (command, options.run, options.overwrite, options.dry_run)
+    rest = (command, options.run, options.overwrite, options.dry_run, options.devices)
     if several:
-        import_tensorflow()
+        distribute.strategy_of(options.devices)
         from ariel_tf.train_all import train_all
 
-        train_all(config, several, options.stack or "auto", *where)
+        train_all(config, several, options.stack or "auto", *rest)
     else:
-        train(config, *where)
+        train(config, *rest)
 
 
 def take_list(options: argparse.Namespace) -> tuple[int, ...]:
@@ -99,7 +101,14 @@ def with_data(config: Configuration) -> Configuration:
     return dataclasses.replace(config, data="simulated")
 
 
-def train(config: Configuration, command: str, path: Path | None, overwrite: bool = False, dry: bool = False) -> None:
+def train(
+    config: Configuration,
+    command: str,
+    path: Path | None,
+    overwrite: bool = False,
+    dry: bool = False,
+    devices: str = "auto",
+) -> None:
     """Train, or resume, to the end.
 
     Args:
@@ -108,19 +117,23 @@ def train(config: Configuration, command: str, path: Path | None, overwrite: boo
         path: the run folder; None for one named after the configuration.
         overwrite: move an earlier run aside.
         dry: only show what would be done.
+        devices: as of `distribute.parse`; the model is the same whatever they are.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    import_tensorflow()
+    strategy = distribute.strategy_of(devices)
     from ariel_tf.data.sources import open_source
     from ariel_tf.models.builder import rehearse
 
     rehearse(config)  # a mistyped setting should not wait for the data
-    train_on(open_source(config.data, config.seen), config, command, path, overwrite, dry)
+    distribute.check_batch(strategy, config.batch_size)
+    train_on(open_source(config.data, config.seen), config, command, path, overwrite, dry, devices)
 
 
-def train_on(source, config: Configuration, command: str, path: Path | None, overwrite=False, dry=False) -> None:
+def train_on(
+    source, config: Configuration, command: str, path: Path | None, overwrite=False, dry=False, devices="auto"
+) -> None:
     """Train on a source that is open for at least the wavelengths that the model sees; else as of `train`."""
     from ariel_tf.models.builder import build
     from ariel_tf.rows import Rows
@@ -129,7 +142,10 @@ def train_on(source, config: Configuration, command: str, path: Path | None, ove
 
     check_folds(source, config)
     rows = Rows(source, config)
-    built = build(config, rows.statistics, rows.steps * config.epochs)
+    strategy = distribute.strategy_of(devices)
+    distribute.check_batch(strategy, config.batch_size, rows.count)
+    with strategy.scope():
+        built = build(config, rows.statistics, rows.steps * config.epochs)
     resolved = config.as_json() | {"data": source.description, "settings": built.settings}
     path = path or default_path(resolved, source.fingerprint)
     if dry:
@@ -137,8 +153,8 @@ def train_on(source, config: Configuration, command: str, path: Path | None, ove
         return
     with RunFolder(path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
-            run.write_meta(data_facts(source, config) | {"command": command}, collect())
-            print(f"training {config.model}, {config.what}, in {path}", flush=True)
+            run.write_meta(data_facts(source, config) | {"command": command}, collect(strategy))
+            print(f"training {config.model}, {config.what}, {distribute.told(strategy)}in {path}", flush=True)
             fit_and_score(run, rows, built, config, command)
         best_model(run, built)  # made anew if a finished run's was damaged
         report(run, config)

@@ -27,7 +27,7 @@ from ariel_tf.files import read_json, write_json, write_text
 from ariel_tf.models.builder import Built, build
 from ariel_tf.plot import picture_predictions
 from ariel_tf.rows import Rows, StackedRows, choice_of
-from ariel_tf.training import callbacks, memory, stack_trainer, stackable, summary, wavelengths
+from ariel_tf.training import callbacks, distribute, memory, stack_trainer, stackable, summary, wavelengths
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.metadata import collect
 from ariel_tf.training.runs import RunFolder
@@ -51,6 +51,7 @@ class Job:
         stack: auto, yes or no.
         command: what the user repeats to go on after a stop.
         path: of the run.
+        devices: as of `distribute.parse`.
     """
 
     source: Source
@@ -59,6 +60,11 @@ class Job:
     stack: str
     command: str
     path: Path
+    devices: str
+
+    @property
+    def strategy(self) -> Any:
+        return distribute.strategy_of(self.devices)
 
     def resolved_for(self, members: Sequence[int]) -> dict[str, Any]:
         """The configuration of one wavelength, as its own training would write it, or of a group."""
@@ -73,6 +79,7 @@ def train_all(
     path: Path | None,
     overwrite: bool = False,
     dry: bool = False,
+    devices: str = "auto",
 ) -> None:
     """Train, or resume, one model for each wavelength.
 
@@ -80,7 +87,7 @@ def train_all(
         config: resolved, of any of them.
         chosen: wavelengths, ascending.
         stack: "auto", "yes" (together) or "no" (one after another).
-        command, path, overwrite, dry: as of `train.train`.
+        command, path, overwrite, dry, devices: as of `train.train`.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
@@ -93,14 +100,16 @@ def train_all(
     built = build(first, rows.statistics, rows.steps * first.epochs)
     listed = wavelengths.as_text(chosen)
     resolved = first.as_json() | {"data": source.description, "settings": built.settings, "wavelength": listed}
-    job = Job(source, configs, resolved, stack, command, path or train.default_path(resolved, source.fingerprint))
+    job = Job(
+        source, configs, resolved, stack, command, path or train.default_path(resolved, source.fingerprint), devices
+    )
     if dry:
         train.describe(source, first, resolved, built, job.path)
         print(told(plan(job, built)))
         return
     with RunFolder(job.path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
-            run.write_meta(train.data_facts(source, first) | {"command": command}, collect())
+            run.write_meta(train.data_facts(source, first) | {"command": command}, collect(job.strategy))
             if "groups" not in run.state:
                 run.commit(groups=plan(job, built))
             print(f"training {config.model}, {told(run.state['groups'])}, in {job.path}", flush=True)
@@ -132,6 +141,8 @@ def plan(job: Job, built: Built) -> list[list[int]]:
             raise NotStackable("--augment draws rows of its own for each model. Take --stack no.")
         if built.settings["schedule"] == "plateau":
             raise NotStackable("--set schedule=plateau gives each wavelength a rate of its own. Take --stack no.")
+        if job.strategy.num_replicas_in_sync > 1:
+            raise NotStackable("a stack trains on one device. Take --stack no.")
         stackable.refuse_unstackable(built.training)
         return by_memory(job, built)
     except UsageError as error:
@@ -182,7 +193,8 @@ def train_groups(run: RunFolder, job: Job) -> None:
                 raise
             print(f"one wavelength at a time: {error}", flush=True)
         for wavelength in left:
-            train.train_on(job.source, job.configs[wavelength], job.command, folder_of(job.path, wavelength))
+            path = folder_of(job.path, wavelength)
+            train.train_on(job.source, job.configs[wavelength], job.command, path, devices=job.devices)
             keras.utils.clear_session()
 
 
@@ -210,7 +222,7 @@ def train_together(job: Job, group: list[int]) -> None:
     path = job.path / f"stack-w{group[0]:02d}-w{group[-1]:02d}"
     with RunFolder(path, job.resolved_for(group), job.source.fingerprint) as run:
         facts = train.data_facts(job.source, config) | {"command": job.command}
-        run.write_meta(facts, collect())
+        run.write_meta(facts, collect(job.strategy))
         with contextlib.closing(TensorBoardLog(run, run.configuration)) as log:
             now = stack_trainer.fit(run, stack, group, work, log, job.command)
         stack.take_out_best()
@@ -227,7 +239,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
     with RunFolder(folder_of(job.path, wavelength), job.resolved_for([wavelength]), job.source.fingerprint) as run:
         if run.state["finished"]:
             return
-        run.write_meta(facts, collect())
+        run.write_meta(facts, collect(job.strategy))
         last = int(now.last_epoch[index])
         run.rows = stack_trainer.rows_of(stack_run, wavelength, last)
         run.write_rows()

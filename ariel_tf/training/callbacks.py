@@ -121,7 +121,8 @@ class SaveEpoch(keras.callbacks.Callback):
             {
                 "epoch": epoch,
                 **values,
-                "learning_rate": float(self.model.optimizer.learning_rate),
+                # To NumPy first: under a strategy it is a variable that no float() takes.
+                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "observations_per_second": self.observations / self.seconds,
                 "seconds": self.seconds,
             }

@@ -10,12 +10,12 @@ from typing import Any
 PACKAGES = ("ariel_tf", "tensorflow", "keras", "numpy", "tensorboard", "pyarrow")
 
 
-def collect() -> dict[str, Any]:
-    """Plain JSON values."""
+def collect(strategy: Any) -> dict[str, Any]:
+    """Plain JSON values; of a `tf.distribute` strategy, how many devices trained together."""
     return {
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "hardware": _hardware(),
+        "hardware": _hardware() | {"devices": strategy.num_replicas_in_sync},
     }
 
 

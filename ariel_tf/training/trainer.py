@@ -8,7 +8,7 @@ import keras
 
 from ariel_tf.errors import DataError
 from ariel_tf.models.builder import Built
-from ariel_tf.training import callbacks
+from ariel_tf.training import callbacks, distribute
 from ariel_tf.training.runs import RunFolder
 from ariel_tf.training.tensorboard import TensorBoardLog
 
@@ -21,7 +21,7 @@ class Work:
         batches: from the number of finished epochs to the dataset (inputs, radius) of the epochs left.
         steps: of an epoch.
         rows: observations of an epoch.
-        validation: dataset (inputs, radius), finite.
+        validation: dataset (inputs, radius), finite, its batches counted.
         epochs: at most.
         patience: epochs without a better validation score before stopping; 0 for no early stop.
         seed: of random layers.
@@ -43,7 +43,7 @@ def fit(
 
     Args:
         run: resumed from, and committed to after each epoch.
-        built: the compiled model.
+        built: the compiled model, in the scope of the strategy to train it under.
         work: the data and how long.
         log: TensorBoard's.
         command: what the user repeats to go on after a stop.
@@ -55,6 +55,8 @@ def fit(
         DataError: a checkpoint that is not the one that was saved.
     """
     first = run.state["epoch"]
+    strategy = built.training.distribute_strategy
+    distribute.prepare(built.training, work.validation)
     if first:
         restore(run, built.training, first)
         print(f"resuming {run.path} after epoch {first}")
@@ -65,11 +67,13 @@ def fit(
     scheduled = [callbacks.ReduceOnPlateau(run, built.settings["learning_rate"])] if plateau else []
     with callbacks.StopOnSignal(run, command) as stop:
         built.training.fit(
-            work.batches(first),
+            distribute.deal(strategy, work.batches(first)),
             initial_epoch=first,
             epochs=work.epochs,
             steps_per_epoch=work.steps,
-            validation_data=work.validation,
+            # One iterator serves all epochs' validation, so it must not end.
+            validation_data=distribute.deal(strategy, work.validation.repeat()),
+            validation_steps=int(work.validation.cardinality()),
             shuffle=False,  # the batches already are
             verbose=0,
             callbacks=[
@@ -88,7 +92,8 @@ def fit(
 def restore(run: RunFolder, model: keras.Model, epoch: int) -> None:
     """Weights and optimiser as after `epoch`."""
     path = run.verified(run.checkpoint_name(epoch))
-    model.optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

@@ -1,0 +1,321 @@
+"""From `--devices` to a strategy, and Keras's `fit` under it: one device, several of a host, or several hosts.
+
+    one batch of an epoch, as a single device would see it
+        deal      each device gets its share of the rows; shares may differ by one row
+        step      forward, sum of losses / rows of the whole batch, gradient   on each device
+                  gradients added up over the devices, one step of the optimiser
+
+So a training on many devices is the training on one, but for rounding: the same batches in the same order, the
+same loss, gradients that are clipped only once they are added up, batch normalisation over the whole batch.
+With one device nothing here changes anything: that is stock Keras.
+
+Under more than one, three methods of the model object (not of its class, which is what gets saved) are replaced:
+Keras's own build fails across hosts, its loss averages shares as if they were equal, and its optimiser clips
+before it adds up. `--devices` and mistakes in it need no TensorFlow.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ariel_tf.quiet as quiet
+from ariel_tf.errors import UsageError
+
+HELP = "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What `--devices` asks for; no numbers means all of the kind, and of CPUs one."""
+
+    kind: str
+    numbers: tuple[int, ...]
+
+
+def parse(text: str) -> Devices:
+    """`auto`, `cpu`, `gpu`, `gpu:0,1`, `cpu:0,1`.
+
+    Raises:
+        UsageError: no such form, or a device twice.
+
+    >>> parse("gpu:0,2")
+    Devices(kind='gpu', numbers=(0, 2))
+    """
+    kind, colon, listed = text.partition(":")
+    parts = listed.split(",") if colon else []
+    sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
+    if not sound or any(not part.isascii() or not part.isdecimal() for part in parts):
+        raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
+    numbers = tuple(map(int, parts))
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"--devices: expected each device once. Received: {text}")
+    return Devices(kind, numbers)
+
+
+def task() -> tuple[int, int]:
+    """(this process, how many train together), as the environment's `TF_CONFIG` says; (0, 1) without.
+
+    Raises:
+        UsageError: a `TF_CONFIG` that is not what TensorFlow documents, or that names other tasks than workers.
+    """
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return 0, 1
+    try:
+        config = json.loads(text)
+        workers = list(config["cluster"]["worker"])
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError):
+        workers, kind, index = [], "", 0
+    if kind != "worker" or not 0 <= index < len(workers) or set(config["cluster"]) != {"worker"}:
+        raise UsageError(
+            'TF_CONFIG: expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
+            f"the same list on every host and an index of its own. Received: {text}"
+        )
+    return index, len(workers)
+
+
+@functools.cache
+def strategy_of(devices: str) -> Any:
+    """The `tf.distribute` strategy of `--devices`: TensorFlow's default for one device.
+
+    To be called before anything else starts TensorFlow's devices, which can't be chosen afterwards; the same again
+    gives the same. Memory of GPUs grows as it is needed.
+
+    Args:
+        devices: as of `parse`.
+
+    Raises:
+        UsageError: not of this form, or devices that are not there.
+    """
+    chosen = parse(devices)
+    _, workers = task()
+    if workers > 1 and chosen.kind == "cpu" and chosen.numbers:
+        raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
+    if workers > 1:
+        print(f"waiting for the {workers} workers of this training", flush=True)
+    tf = quiet.import_tensorflow(start_devices=False)
+    with quiet.notices_hidden():
+        try:
+            found = _choose(tf, chosen, devices)
+            if workers > 1:
+                return tf.distribute.MultiWorkerMirroredStrategy()
+            names = [device.name for device in found()]
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(
+                f"--devices {devices}: this process has started other devices already ({reason})."
+            ) from error
+        if len(names) > 1:
+            return tf.distribute.MirroredStrategy(names)
+        return tf.distribute.get_strategy()
+
+
+def _choose(tf, chosen: Devices, devices: str):
+    """Make the chosen devices the visible ones; a function that starts and lists them."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if chosen.kind == "gpu" or (chosen.kind == "auto" and gpus):
+        wanted = chosen.numbers or tuple(range(len(gpus)))
+        if not gpus or max(wanted) >= len(gpus):
+            there = f"GPUs 0-{len(gpus) - 1}" if gpus else "no GPU"
+            raise UsageError(f"--devices {devices}: TensorFlow finds {there} here.")
+        tf.config.set_visible_devices([gpus[number] for number in wanted], "GPU")
+        for number in wanted:
+            tf.config.experimental.set_memory_growth(gpus[number], True)
+        return lambda: tf.config.list_logical_devices("GPU")
+    if gpus:
+        tf.config.set_visible_devices([], "GPU")
+    wanted = chosen.numbers or (0,)
+    cpu, parts = tf.config.list_physical_devices("CPU")[0], max(wanted) + 1
+    if parts > len(tf.config.get_logical_device_configuration(cpu) or [None]):
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
+    return lambda: [tf.config.list_logical_devices("CPU")[number] for number in wanted]
+
+
+def told(strategy: Any) -> str:
+    """How many devices, in words with a comma; nothing for one."""
+    devices = strategy.num_replicas_in_sync
+    return f"on {devices} devices, " if devices > 1 else ""
+
+
+def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
+    """Refuse a batch that can't be shared out.
+
+    Args:
+        strategy: of `strategy_of`.
+        batch_size: rows a step, over all devices.
+        rows: of an epoch; 0 where they are not known yet.
+
+    Raises:
+        UsageError: it does not divide by the devices, or an epoch's last batch has fewer rows than devices; names
+            sizes that do.
+    """
+    devices = strategy.num_replicas_in_sync
+
+    def fits(size: int) -> bool:
+        last = rows % size if rows % size else size
+        return size % devices == 0 and (not rows or min(last, rows) >= devices)
+
+    if fits(batch_size):
+        return
+    below = next((size for size in range(batch_size, 0, -1) if fits(size)), None)
+    above = next((size for size in range(batch_size, 2 * batch_size + 4 * devices) if fits(size)), None)
+    near = " and ".join(str(size) for size in (below, above) if size)
+    if batch_size % devices:
+        why = f"does not divide by {devices} devices"
+    else:
+        last = rows % batch_size or rows
+        why = f"leaves {last} of {rows} rows in an epoch's last step, fewer than there are devices ({devices})"
+    do = f"{near} do{'' if ' ' in near else 'es'}" if near else "there are too few rows for so many devices"
+    raise UsageError(f"--batch-size {batch_size}: {why}; {do}.")
+
+
+def deal(strategy: Any, batches: Any) -> Any:
+    """Each device's share of each batch, in the order of the batches.
+
+    Args:
+        strategy: of `strategy_of`.
+        batches: a `tf.data.Dataset` of whole batches (nested, rows along the first axis), the same on every host.
+
+    Returns:
+        what `fit` takes: the dataset itself for one device. Of n rows, device d of k gets rows n d // k to
+        n (d + 1) // k, so every row goes to exactly one device.
+    """
+    import keras
+    import tensorflow as tf
+
+    devices = strategy.num_replicas_in_sync
+    if devices == 1:
+        return batches
+
+    def shares(context):
+        here = devices // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+
+        def of_batch(*batch):
+            rows = tf.shape(keras.tree.flatten(batch)[0])[0]
+
+            def share(device):
+                start, stop = rows * device // devices, rows * (device + 1) // devices
+                return keras.tree.map_structure(lambda values: values[start:stop], batch)
+
+            return tf.data.Dataset.range(first, first + here, output_type=tf.int32).map(share)
+
+        return batches.flat_map(of_batch).prefetch(2 * here)
+
+    return strategy.distribute_datasets_from_function(shares)
+
+
+def prepare(model: Any, batches: Any) -> None:
+    """Let `fit` train this compiled model under the strategy that it was built in; repeatable.
+
+    Args:
+        model: whose `train_step` and `test_step` are Keras's own, built and compiled in the strategy's scope.
+        batches: a dataset of whole batches, for their shapes.
+
+    Raises:
+        UsageError: XLA, which can't compile a step that talks to other devices.
+    """
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    import keras
+    import tensorflow as tf
+
+    if model.jit_compile is True:
+        raise UsageError("--jit yes: XLA can't compile a step of several devices; leave it out, or take one device.")
+    sample = keras.tree.map_structure(
+        lambda spec: tf.zeros([n or 1 for n in spec.shape], spec.dtype), batches.element_spec
+    )
+    with strategy.scope():
+        model._symbolic_build(data_batch=sample)
+        model.optimizer.build(model.trainable_variables)
+    # Gradients reach it added up already, so that it clips what one device would.
+    model.optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+    model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    model.make_train_function = functools.partial(_make, model, "train_function", _train_step)
+    model.make_test_function = functools.partial(_make, model, "test_function", _test_step)
+
+
+def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
+    """As Keras's `make_train_function` and `make_test_function`: an iterator's next batch through `step`."""
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+
+    def function(iterator):
+        with _synchronized(model):  # here: the devices' own parts are traced by turns
+            logs = strategy.run(functools.partial(step, model), (next(iterator),))
+        # One device's, with the names that let Keras ask the metrics themselves, over all devices, after an epoch.
+        return {key: strategy.experimental_local_results(value)[0] for key, value in logs.items()}
+
+    if getattr(model, name) is None or force:
+        setattr(model, name, tf.function(function, reduce_retracing=True, autograph=False))
+    return getattr(model, name)
+
+
+def _train_step(model: Any, data: Any) -> dict[str, Any]:
+    """One device's part of a step: as `keras.Model.train_step`, exact for shares of different size."""
+    import tensorflow as tf
+
+    x, y, weights = _shares(data)
+    with tf.GradientTape() as tape:
+        output = model(x, training=True)
+        loss = model.compute_loss(x, y, output, weights, training=True)
+        _track_loss(model, loss, weights)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
+    model.optimizer.apply(gradients, model.trainable_variables)
+    return model.compute_metrics(x, y, output)
+
+
+def _test_step(model: Any, data: Any) -> dict[str, Any]:
+    x, y, weights = _shares(data)
+    output = model(x, training=False)
+    _track_loss(model, model.compute_loss(x, y, output, weights, training=False), weights)
+    return model.compute_metrics(x, y, output)
+
+
+def _shares(data: Any) -> tuple[Any, Any, Any]:
+    """Inputs, radii, and the weight [rows] that makes the sum of the devices' losses the whole batch's mean.
+
+    Keras divides a device's sum of losses by its own rows and by the devices: (sum / own) / devices, where the
+    whole batch has sum / all. The weight is own x devices / all: 1 where all shares are equal.
+    """
+    import tensorflow as tf
+
+    x, y = data
+    context = tf.distribute.get_replica_context()
+    own = tf.shape(y)[0]
+    share = tf.cast(own, tf.float32)
+    total = context.all_reduce("SUM", share)
+    return x, y, tf.fill([own], share * context.num_replicas_in_sync / total)
+
+
+def _track_loss(model: Any, loss: Any, weights: Any) -> None:
+    """The mean over all rows of all devices, as `loss` and `val_loss` report it."""
+    import tensorflow as tf
+
+    own = tf.cast(tf.size(weights), tf.float32)
+    devices = tf.distribute.get_replica_context().num_replicas_in_sync
+    model._loss_tracker.update_state(loss * devices / weights[0], sample_weight=own)
+
+
+@contextmanager
+def _synchronized(model: Any) -> Iterator[None]:
+    """Batch normalisation over the rows of all devices, while a step is traced; the saved layer stays as it is."""
+    import keras
+
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    before = [layer.synchronized for layer in found]
+    try:
+        for layer in found:
+            layer.synchronized = True
+        yield
+    finally:
+        for layer, value in zip(found, before, strict=True):
+            layer.synchronized = value

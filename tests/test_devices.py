@@ -1,0 +1,205 @@
+"""Several devices give what one gives: `--devices cpu:0,1`, two logical CPUs (`conftest.py` makes them)."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ariel_tf import train
+from ariel_tf.data import dataset
+from ariel_tf.errors import Stopped, UsageError
+from ariel_tf.models import registry
+from ariel_tf.training import callbacks, distribute
+from pipelines import simulate
+
+# 21 planets leave an odd number of rows, 51, so the last batch of an epoch has shares of different size.
+DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
+SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--head", "depth"]
+TWO = ["--devices", "cpu:0,1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments):
+    train.main([*arguments])
+
+
+def table(path):
+    return list(csv.DictReader(Path(path).read_text().splitlines()))
+
+
+def loaded(path):
+    return json.loads(Path(path).read_text())
+
+
+def check_same(one, other, tolerance=1e-5):
+    """Two runs of the same training: every epoch's numbers, the choice of the best, and the test scores."""
+    first, second = table(f"{one}/metrics.csv"), table(f"{other}/metrics.csv")
+    assert len(first) == len(second)
+    for row, same in zip(first, second, strict=True):
+        for name in ("score", "val_score", "learning_rate"):
+            assert float(row[name]) == pytest.approx(float(same[name]), rel=tolerance)
+        for name in ("loss", "val_loss"):  # near zero a relative bound asks for more than float32 holds
+            assert float(row[name]) == pytest.approx(float(same[name]), rel=100 * tolerance)
+    scores, expected = loaded(f"{one}/scores.json"), loaded(f"{other}/scores.json")
+    assert scores["best_epoch"] == expected["best_epoch"]
+    for name, score in expected["test"].items():
+        assert scores["test"][name] == pytest.approx(score, rel=tolerance)
+
+
+def check_one_and_two(*arguments):
+    run(*arguments, "--run", "one")
+    run(*arguments, *TWO, "--run", "two")
+    check_same("two", "one")
+
+
+def test_two_devices_give_the_scores_of_one(capsys):
+    check_one_and_two(*SMALL, "--epochs", "3", "--star", "all")
+    assert "training baseline, wavelength 12, on 2 devices, in two" in capsys.readouterr().out
+    assert loaded("two/meta.json")["sessions"][0]["hardware"]["devices"] == 2
+    assert loaded("one/config.json") == loaded("two/config.json")
+    rows = loaded("two/meta.json")["folds"]["train"]["observations"]
+    assert (rows % 8) % 2 == 1, "the last batch should not divide by two"
+
+
+def test_clipping_and_batch_normalisation_see_the_whole_batch():
+    more = ["--set", "width=0.1", "--set", "clip_norm=0.1", "--batch-size", "8", "--epochs", "3"]
+    check_one_and_two("--model", "dilated", "--data", DATA, *more, "--patience", "0")
+    config = keras.models.load_model("two/best.keras", compile=False).get_layer("norm_0").get_config()
+    assert config["synchronized"] is False  # which only TensorFlow could load
+
+
+def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):
+    simulate.main(["data", "--planets=21", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
+    check_one_and_two(*SMALL, "--data", "data", "--epochs", "3", "--set", "schedule=plateau")
+
+
+def test_a_stopped_run_goes_on_to_the_bit_and_on_other_devices(monkeypatch):
+    """To the bit on the same devices, dropout included; and one device may go on where two were."""
+    arguments = [*SMALL, "--epochs", "3", "--set", "dropout=0.2", "--optimizer", "nadam"]
+    run(*arguments, *TWO, "--run", "unbroken")
+    reseed = callbacks.Reseed.on_epoch_begin
+
+    def stop(self, epoch, logs=None):
+        reseed(self, epoch, logs)
+        if epoch == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    for folder, last in (("stopped", TWO), ("moved", ["--devices", "cpu"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(callbacks.Reseed, "on_epoch_begin", stop)
+            with pytest.raises(Stopped, match="1 whole epochs"):
+                run(*arguments, *TWO, "--run", folder)
+        run(*arguments, *last, "--run", folder)
+    assert loaded("unbroken/scores.json") == loaded("stopped/scores.json")
+    assert table("moved/metrics.csv")[0]["score"] == table("unbroken/metrics.csv")[0]["score"]
+    assert loaded("moved/scores.json")["epochs"] == 3
+
+
+# What each family takes to be small, and without dropout.
+FEW = {
+    "baseline": ["--set", "first=16", "--set", "second=8"],
+    "squid": ["--set", "width=0.2"],
+    "nadam": ["--set", "second=8", "--set", "third=8", "--every", "1"],
+    "compressed": ["--set", "first=4", "--set", "second=16", "--set", "third=8", "--batch-size", "4"],
+    "cnn": ["--set", "first=8", "--set", "second=4", "--set", "dense=4"],
+    "dilated": ["--set", "width=0.1"],
+    "lstm": ["--set", "units=4", "--set", "dropout=0", "--steps", "0:300:6"],
+    "lstm_cnn": ["--set", "units=4", "--steps", "50:300:5"],
+    "linear": ["--set", "units=8"],
+    "segments": ["--set", "units=4", "--set", "first=8", "--set", "second=8"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.entries())
+def test_every_family_of_models_scores_alike_on_two_devices(name):
+    """Twenty steps and more: three epochs of seven steps."""
+    scope = registry.entry(name).scope
+    more = ["--wavelength", "joint"] if scope == "joint" else []
+    small = ["--data", DATA, "--batch-size", "8", "--epochs", "3", "--patience", "0", *FEW.get(name, [])]
+    check_one_and_two("--model", name, *more, *small)
+
+
+def test_each_row_goes_to_exactly_one_device():
+    strategy = distribute.strategy_of("cpu:0,1")
+    rows = np.arange(23, dtype=np.float32)
+    batches = tf.data.Dataset.from_tensor_slices(({"flux": rows}, rows)).batch(5)
+    shares = []
+    for inputs, radius in distribute.deal(strategy, batches):
+        local = strategy.experimental_local_results(radius)
+        assert [len(share) for share in local] in ([2, 3], [1, 2])
+        np.testing.assert_array_equal(strategy.experimental_local_results(inputs["flux"])[1], local[1])
+        shares.append(np.concatenate(local))
+    np.testing.assert_array_equal(np.concatenate(shares), rows)
+    one = tf.distribute.get_strategy()
+    assert distribute.deal(one, batches) is batches
+
+
+@pytest.mark.parametrize("text", ["gpu:", "cpu:0,x", "tpu", "auto:1", "gpu:0,0", "", "cpu:-1", "cpu:0;1"])
+def test_devices_that_are_none_are_one_sentence(text):
+    with pytest.raises(UsageError, match="--devices: expected"):
+        run(*SMALL, "--devices", text)
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_one_sentence():
+    with pytest.raises(UsageError, match=r"--devices gpu:0,3: TensorFlow finds no GPU here"):
+        distribute.strategy_of("gpu:0,3")
+
+
+def test_devices_can_not_be_chosen_once_they_are_started():
+    tf.config.list_logical_devices()
+    with pytest.raises(UsageError, match="has started other devices already"):
+        distribute.strategy_of("cpu:0,7")
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "said"),
+    [
+        (7, 0, "--batch-size 7: does not divide by 2 devices; 6 and 8 do."),
+        (1, 0, "--batch-size 1: does not divide by 2 devices; 2 does."),
+        (10, 21, "leaves 1 of 21 rows in an epoch's last step, fewer than there are devices .2.; 8 and 12 do."),
+        (2, 1, "leaves 1 of 1 rows .* there are too few rows for so many devices."),
+    ],
+)
+def test_a_batch_that_does_not_divide_names_sizes_that_do(size, rows, said):
+    with pytest.raises(UsageError, match=said):
+        distribute.check_batch(distribute.strategy_of("cpu:0,1"), size, rows)
+
+
+def test_sizes_that_are_named_are_taken(capsys):
+    with pytest.raises(UsageError, match="--batch-size 7: does not divide by 2 devices; 6 and 8 do"):
+        run(*SMALL, "--batch-size", "7", *TWO)
+    for size in ("6", "8"):
+        run(*SMALL, "--batch-size", size, *TWO, "--dry-run")
+    run(*SMALL, "--batch-size", "7", "--dry-run")
+
+
+def test_xla_with_several_devices_is_refused():
+    with pytest.raises(UsageError, match="--jit yes"):
+        run(*SMALL, "--jit", "yes", "--epochs", "1", *TWO)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+    ],
+)
+def test_a_tf_config_that_is_none_is_one_sentence(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UsageError, match="TF_CONFIG: expected"):
+        distribute.task()
