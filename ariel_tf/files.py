@@ -67,8 +67,13 @@ def write_json(path: Path | str, value: Any) -> None:
 
 def read_json(path: Path | str, kind: type = object) -> Any:
     """The value in a JSON file, or a `DataError` that names the file where it holds none, or none of this kind."""
+    return parse_json(Path(path).read_bytes(), path, kind)
+
+
+def parse_json(content: bytes, path: Path | str, kind: type = object) -> Any:
+    """The value in a JSON file's bytes; else as of `read_json`."""
     try:
-        value = json.loads(Path(path).read_bytes())
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, received something else ({error}).") from error
     if not isinstance(value, kind):

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from ariel_tf.data.sums import Statistics, Sums
 from ariel_tf.errors import DataError
-from ariel_tf.files import read_json, replacing, write_json
+from ariel_tf.files import parse_json, replacing, write_json
 
 __all__ = ["Manifest", "Shard", "Statistics", "Sums"]
 
@@ -136,18 +136,23 @@ class Manifest:
                 f"expected a data set with {MANIFEST_NAME} in {folder}, found none; make one with "
                 "`python -m pipelines.convert` or `python -m pipelines.simulate`"
             )
-        manifest, statistics_sha256 = cls._from_page(read_json(path), path)
         statistics = folder / STATISTICS_NAME
         if not statistics.is_file():
             raise DataError(f"{statistics}: expected the sums of the data set beside {MANIFEST_NAME}, found no file")
-        data = statistics.read_bytes()
+        return cls.from_bytes(path.read_bytes(), statistics.read_bytes(), folder)
+
+    @classmethod
+    def from_bytes(cls, page: bytes, data: bytes, folder: Path | str) -> Self:
+        """From the bytes of both files; `folder` is where they come from, for the errors."""
+        path, statistics = (f"{folder}/{name}" for name in (MANIFEST_NAME, STATISTICS_NAME))
+        manifest, statistics_sha256 = cls._from_page(parse_json(page, path), path)
         if hashlib.sha256(data).hexdigest() != statistics_sha256:
             raise DataError(f"{statistics}: its sha256 differs from the one in {MANIFEST_NAME}; copy or make it anew")
-        manifest.sums = Sums.from_bytes(data, str(statistics))
+        manifest.sums = Sums.from_bytes(data, statistics)
         return manifest
 
     @classmethod
-    def _from_page(cls, page: Any, path: Path) -> tuple[Self, str]:
+    def _from_page(cls, page: Any, path: str) -> tuple[Self, str]:
         kinds = {"schema": int, "source": dict, "labelled": bool, "fold_seed": int, "fingerprint": str}
         kinds |= {"statistics_sha256": str, "skipped": list, "dropped": list, "shards": list}
         for key, kind in kinds.items():

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Planet
 from ariel_tf.errors import DataError
@@ -35,16 +35,28 @@ def flux_feature(wavelength: int) -> str:
 
 def encode(planet: Planet) -> bytes:
     """A serialised tf.train.Example; the same planet always gives the same bytes."""
+    return encode_part(planet, range(N_WAVELENGTHS), white=True)
+
+
+def encode_part(planet: Planet, wavelengths: Sequence[int], white: bool) -> bytes:
+    """A record that holds the light curves of some wavelengths only; `parse` reads it if asked for no others.
+
+    Args:
+        planet: its `flux` is that of these wavelengths alone, [w, n, 300]; the rest is whole.
+        wavelengths: ascending.
+        white: whether it has white light.
+    """
     raw = {
         "instances": _little(planet.instances, "<i4"),
         "star": _little(planet.star, "<f8"),
         "orbit": _little(planet.orbit, "<f8"),
         "radii": _little(planet.radii, "<f8"),
         "scatter": _little(planet.scatter, "<f4"),
-        WHITE: _little(planet.white, "<f4"),
     }
-    for wavelength in range(N_WAVELENGTHS):
-        raw[flux_feature(wavelength)] = _little(planet.flux[wavelength], "<f4")
+    if white:
+        raw[WHITE] = _little(planet.white, "<f4")
+    for index, wavelength in enumerate(wavelengths):
+        raw[flux_feature(wavelength)] = _little(planet.flux[index], "<f4")
     example = tf.train.Example()
     feature = example.features.feature
     feature["planet"].int64_list.value.append(planet.number)
