@@ -1,11 +1,12 @@
 """Shared by all tests: a small made-up planet, and where the real files lie."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bigquery_emulator import Emulator, running
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
 from ariel_tf.quiet import import_tensorflow
@@ -18,7 +19,7 @@ def pytest_configure() -> None:
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_planet() -> Callable[..., Planet]:
     """A function (number, observations=2, labelled=True) -> Planet: noise with a box-shaped transit."""
 
@@ -37,6 +38,15 @@ def make_planet() -> Callable[..., Planet]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory) -> Iterator[Emulator]:
+    """A BigQuery emulator, one for all tests; the environment tells clients where it is."""
+    with running(tmp_path_factory.mktemp("emulator")) as started, pytest.MonkeyPatch.context() as patch:
+        for name, value in started.environment.items():
+            patch.setenv(name, value)
+        yield started
 
 
 @pytest.fixture(scope="session")
