@@ -54,6 +54,10 @@ def test_models_and_metrics_run_on_any_backend_of_keras(path):
     assert not {m for m in imported(path) if m.split(".")[0] in ("tensorflow", "jax", "torch")}
 
 
+# Slow to import, and Google's clients besides: who trains on shards should not wait for them.
+HEAVY = ("tensorflow", "keras", "google.cloud.bigquery", "google.cloud.bigquery_storage_v1")
+
+
 def test_facts_physics_options_and_commands_import_no_tensorflow():
     modules = [
         "ariel_tf.challenge", "ariel_tf.physics.simulator", "ariel_tf.physics.references", "ariel_tf.data.textfile",
@@ -61,8 +65,8 @@ def test_facts_physics_options_and_commands_import_no_tensorflow():
         "ariel_tf.data.folds", "ariel_tf.data.manifest", "ariel_tf.models.hyper", "ariel_tf.models.registry",
         "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "ariel_tf.predict",
         "ariel_tf.submission", "ariel_tf.data.text_planet", "pipelines.convert",
-        "pipelines.simulate", "pipelines.check",
+        "pipelines.simulate", "pipelines.check", "pipelines.upload", "ariel_tf.data.bigquery.address",
     ]  # fmt: skip
-    program = f"import sys, {', '.join(modules)}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    program = f"import sys, {', '.join(modules)}; print([m for m in {HEAVY} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert answer.stdout.strip() == "[]"

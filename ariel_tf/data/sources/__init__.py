@@ -4,6 +4,7 @@ A source is described by one text, the value of `--data`:
 
     DATA                                      a folder of shards and a manifest
     simulated:planets=400,spots=4,photons=2,seed=0     planets made on the spot, in memory
+    bigquery://PROJECT/DATASET[?layout=classic&...]    tables in BigQuery (`data.bigquery.address`)
 
 `open_source` opens it for the wavelengths that are wanted.
 """
@@ -11,6 +12,8 @@ A source is described by one text, the value of `--data`:
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from ariel_tf.data.bigquery.address import Address, is_address
 
 SIMULATED = "simulated"
 
@@ -60,13 +63,18 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
     """The source that `--data` describes.
 
     Args:
-        description: a folder or `simulated[:name=value,...]`.
-        wavelengths: those that will be read; a simulated source keeps no others in memory.
+        description: a folder, `simulated[:name=value,...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
+        wavelengths: those that will be read; a source need not hold any others.
 
     Raises:
         UsageError: a description that cannot be read.
-        DataError: a folder without a sound manifest.
+        DataError: a folder or tables without a sound manifest.
+        ArielError: a database that does not answer, or not to this user.
     """
+    if is_address(description):
+        from ariel_tf.data.sources.bigquery import BigQuerySource
+
+        return BigQuerySource(Address.parse(description), wavelengths)
     if description.split(":")[0] == SIMULATED:
         from ariel_tf.data.sources.simulated import SimulatedSource
 

@@ -1,0 +1,148 @@
+"""The clients of BigQuery, and their refusals as one sentence that a user can act on, within seconds."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ariel_tf.data.bigquery.address import Address
+from ariel_tf.errors import ArielError, DataError
+
+# Google's libraries repeat for ten minutes by default; nobody waits that long to be told of a mistyped host.
+PATIENCE_S = 8.0
+CALL_S = 10.0
+# A page of a stream, or a query of a whole table, may take longer.
+PAGE_S = 120.0
+
+
+class Connection:
+    """Both clients of one address, each made when it is first needed.
+
+    Attributes:
+        address: where.
+    """
+
+    def __init__(self, address: Address):
+        self.address = address
+
+    @functools.cached_property
+    def credentials(self) -> Any:
+        """Application Default Credentials; none for an emulator."""
+        import google.auth
+        from google.auth.credentials import AnonymousCredentials
+
+        if self.address.is_emulator:
+            return AnonymousCredentials()
+        with self.refusals("credentials"):
+            return google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])[0]
+
+    @functools.cached_property
+    def rest(self) -> Any:
+        """`google.cloud.bigquery.Client`."""
+        from google.api_core.client_options import ClientOptions
+        from google.cloud import bigquery
+
+        options = ClientOptions(api_endpoint=self.address.rest) if self.address.rest else None
+        return bigquery.Client(self.address.project, self.credentials, client_options=options)
+
+    @functools.cached_property
+    def storage(self) -> Any:
+        """`BigQueryReadClient` of the Storage Read API: the generated one, since the one above it retries for a day."""
+        from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
+        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+        if self.address.is_emulator:
+            import grpc
+
+            # Pages of an emulator can be larger than gRPC's default of 4 MB.
+            channel = grpc.insecure_channel(self.address.grpc, [("grpc.max_receive_message_length", -1)])
+            return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+        options = {"api_endpoint": self.address.grpc} if self.address.grpc else None
+        return BigQueryReadClient(credentials=self.credentials, client_options=options)
+
+    @property
+    def retry(self) -> Any:
+        """For calls that may be repeated: as Google's, but seconds long."""
+        from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_timeout(PATIENCE_S)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> Any:
+        """A query job that is done; values go as parameters, a list of whole numbers or a single number each."""
+        from google.cloud import bigquery
+
+        given = [
+            bigquery.ArrayQueryParameter(name, "INT64", list(value))
+            if isinstance(value, Sequence)
+            else bigquery.ScalarQueryParameter(name, "INT64", value)
+            for name, value in (parameters or {}).items()
+        ]
+        config = bigquery.QueryJobConfig(query_parameters=given, **settings)
+        with self.refusals("the query"):
+            job = self.rest.query(sql, job_config=config, retry=self.retry, timeout=CALL_S, job_retry=None)
+            if not config.dry_run:
+                job.result(retry=self.retry, job_retry=None)
+            return job
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query, as tuples."""
+        job = self.query(sql, parameters)
+        with self.refusals("the query"):
+            return [tuple(row) for row in job.result(retry=self.retry)]
+
+    def table(self, name: str) -> Any:
+        """A table's description, schema and number of rows, or None where there is no such table."""
+        from google.api_core.exceptions import NotFound
+
+        with self.refusals(name):
+            try:
+                return self.rest.get_table(self.address.table(name), retry=self.retry, timeout=CALL_S)
+            except NotFound:
+                return None
+
+    @contextlib.contextmanager
+    def refusals(self, what: str) -> Iterator[None]:
+        """Turn what Google's libraries raise into one sentence.
+
+        Args:
+            what: was asked for, such as a table's name.
+
+        Raises:
+            DataError: there is no such table or column.
+            ArielError: no network, no credentials, no permission.
+        """
+        import requests
+        from google.api_core import exceptions
+        from google.auth.exceptions import GoogleAuthError, TransportError
+
+        place = self.address.description
+        try:
+            yield
+        except (exceptions.Unauthorized, exceptions.Unauthenticated, exceptions.Forbidden) as error:
+            raise ArielError(
+                f"{place}: permission to read or write {what} was refused, or there is no such dataset; log in with "
+                f"`gcloud auth application-default login` as somebody who may ({_first_line(error)})"
+            ) from error
+        except exceptions.NotFound as error:
+            raise DataError(f"{place}: expected {what} there, found none ({_first_line(error)})") from error
+        except (exceptions.BadRequest, exceptions.InvalidArgument) as error:
+            raise DataError(f"{place}: {what} was refused ({_first_line(error)})") from error
+        except (TransportError, exceptions.RetryError, exceptions.ServerError, requests.RequestException) as error:
+            where = self.address.rest or "Google's servers"
+            raise ArielError(
+                f"{place}: no answer from {where} about {what}; look at the network, the host and the port "
+                f"({type(error).__name__})"
+            ) from error
+        except GoogleAuthError as error:  # its text may quote a key file
+            raise ArielError(
+                f"{place}: no credentials that Google accepts; run `gcloud auth application-default login`, or let "
+                f"GOOGLE_APPLICATION_CREDENTIALS name a key file ({type(error).__name__})"
+            ) from error
+        except exceptions.GoogleAPICallError as error:
+            raise ArielError(f"{place}: {what}: {_first_line(error)}") from error
+
+
+def _first_line(error: Any) -> str:
+    text = str(getattr(error, "message", "") or error).strip()
+    line = text.splitlines()[0] if text else type(error).__name__
+    return line if len(line) <= 200 else line[:197] + "..."

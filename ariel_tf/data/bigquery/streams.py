@@ -1,0 +1,120 @@
+"""Rows of a table as Arrow pages over several streams: one read session, each stream retried from its offset."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from ariel_tf.data.bigquery.connection import CALL_S, PAGE_S, Connection
+
+# Times that a stream is asked again without any new row in between, and the pause before each.
+PAUSES_S = (0.1, 0.5, 2.0)
+
+
+class Reader(Protocol):
+    """What reads a part of a table."""
+
+    def read(self, table: str, columns: Sequence[str], restriction: str, expected: int | None = None) -> Any:
+        """A `pyarrow.Table` of these columns of all rows that fit, in any order.
+
+        Args:
+            table: its name in the data set.
+            columns: wanted, in this order.
+            restriction: of rows, a comparison of columns with whole numbers; empty for all.
+            expected: rows, where known: with fewer, streams are asked for what may be left. The caller counts.
+        """
+        ...
+
+
+class ArrowReader:
+    """Reads with `google-cloud-bigquery-storage`.
+
+    Args:
+        connection: open.
+        streams: at most so many at once.
+    """
+
+    def __init__(self, connection: Connection, streams: int):
+        self._connection, self._streams = connection, streams
+
+    def session(self, table: str, columns: Sequence[str], restriction: str) -> Any:
+        """A read session; that alone costs nothing, and tells how many bytes it would scan."""
+        from google.cloud.bigquery_storage_v1 import types
+
+        place = self._connection.address
+        options = types.ReadSession.TableReadOptions(selected_fields=list(columns), row_restriction=restriction)
+        wanted = types.ReadSession(
+            table=f"projects/{place.project}/datasets/{place.dataset}/tables/{table}",
+            data_format=types.DataFormat.ARROW,
+            read_options=options,
+        )
+        with self._connection.refusals(table):
+            return self._connection.storage.create_read_session(
+                parent=f"projects/{place.project}",
+                read_session=wanted,
+                max_stream_count=self._streams,
+                retry=self._connection.retry,
+                timeout=CALL_S,
+            )
+
+    def read(self, table: str, columns: Sequence[str], restriction: str, expected: int | None = None) -> Any:
+        import pyarrow as pa
+
+        session = self.session(table, columns, restriction)
+        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+        streams = [_Stream(self._open, stream.name, schema) for stream in session.streams]
+        with self._connection.refusals(table), ThreadPoolExecutor(self._streams) as pool:
+            batches = _batches(pool, streams)
+            if expected is not None and sum(stream.rows for stream in streams) < expected:
+                # One may have ended early: asked once more where it ended. Emulators may start anew instead.
+                more = _batches(pool, streams)
+                batches = more if sum(stream.rows for stream in streams) <= expected else batches
+        return pa.Table.from_batches(batches, schema).select(list(columns))
+
+    def _open(self, name: str, offset: int) -> Iterator[Any]:
+        return iter(self._connection.storage.read_rows(read_stream=name, offset=offset, retry=None, timeout=PAGE_S))
+
+
+def _batches(pool: ThreadPoolExecutor, streams: Sequence["_Stream"]) -> list[Any]:
+    """Everything that all streams hold, each read from where it stands to its end."""
+    list(pool.map(_Stream.finish, streams))
+    return [batch for stream in streams for batch in stream.batches]
+
+
+class _Stream:
+    """One stream's pages, however often it has to be opened."""
+
+    def __init__(self, open_at: Callable[[str, int], Iterator[Any]], name: str, schema: Any):
+        self._open = functools.partial(open_at, name)
+        self._schema = schema
+        self.batches: list[Any] = []
+        self.rows = 0
+
+    def finish(self) -> None:
+        """Read from where it stands to its end."""
+        from google.api_core import exceptions
+
+        passing = (exceptions.ServerError, exceptions.Aborted, exceptions.Unknown, exceptions.ResourceExhausted)
+        pauses = iter(PAUSES_S)
+        while True:
+            before = self.rows
+            try:
+                for message in self._open(self.rows):
+                    self._add(message)
+                return
+            except passing:
+                if self.rows > before:
+                    pauses = iter(PAUSES_S)
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                time.sleep(pause)
+
+    def _add(self, message: Any) -> None:
+        import pyarrow as pa
+
+        page = pa.py_buffer(message.arrow_record_batch.serialized_record_batch)
+        batch = pa.ipc.read_record_batch(page, self._schema)
+        self.batches.append(batch)
+        self.rows += batch.num_rows

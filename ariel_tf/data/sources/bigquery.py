@@ -1,0 +1,236 @@
+"""Planets from BigQuery: the same rows, folds, statistics and fingerprint as the shards that were uploaded.
+
+    parts     as the shards were: planets of one fold; so a shuffled epoch has the order that it has from shards
+    chunks    of a part's planets, or of several small parts: one read session each, small in memory
+    planets   assembled from rows in any order, checked, and serialised as the records of a shard
+
+Every chunk has a session of its own, so none is ever old enough to expire, however long a training takes.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import tensorflow as tf
+
+from ariel_tf.challenge import N_STEPS, Planet
+from ariel_tf.data import records
+from ariel_tf.data.bigquery.address import Address
+from ariel_tf.data.bigquery.assembly import Unsound
+from ariel_tf.data.bigquery.connection import Connection
+from ariel_tf.data.bigquery.snapshot import Snapshot
+from ariel_tf.data.bigquery.streams import ArrowReader, Reader
+from ariel_tf.data.sources.tfrecord import PARALLEL, SHARDS_AT_ONCE
+from ariel_tf.errors import ArielError, DataError
+
+# Of light curves as they come, float64. Emulators want at most 11 MB a stream.
+CHUNK_BYTES = 32 << 20
+ROW_BYTES = 8 * (N_STEPS + 4)
+# A chunk whose rows do not come once each is read once more.
+ATTEMPTS = 2
+
+_T = TypeVar("_T")
+
+
+class Part(Protocol):
+    """Planets of one fold that are read together, as a shard of the data set that was uploaded."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fold(self) -> int: ...
+    @property
+    def planets(self) -> list[int]: ...
+    @property
+    def rows(self) -> int: ...
+
+
+class Layout(Protocol):
+    """Tables of a data set: what they hold, and how planets are read from them."""
+
+    parts: Sequence[Any]
+    labelled: bool
+    fingerprint: str
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]: ...
+
+    def read(
+        self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None
+    ) -> list[Planet]: ...
+
+    def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]: ...
+
+
+class BigQuerySource:
+    """A data set in BigQuery.
+
+    Args:
+        address: where, and how to read it.
+        wavelengths: those that will be read.
+
+    Attributes:
+        failure: what stopped the reading, if anything did.
+
+    Raises:
+        ArielError: no network, credentials or permission.
+        DataError: what is there is no data set.
+    """
+
+    def __init__(self, address: Address, wavelengths: Sequence[int]):
+        self.address = address
+        self.description = address.description
+        self.connection = Connection(address)
+        self._layout = open_layout(self.connection, wavelengths)
+        self.labelled = self._layout.labelled
+        self.fingerprint = self._layout.fingerprint
+        folds = {planet: part.fold for part in self._layout.parts for planet in part.planets}
+        self.planets = dict(sorted(folds.items()))
+        self.failure: Exception | None = None
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    def _parts(self, folds: Sequence[int]) -> list[Part]:
+        return [part for part in self._layout.parts if part.fold in set(folds)]
+
+    def rows(self, folds: Sequence[int]) -> int:
+        return sum(part.rows for part in self._parts(folds))
+
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+        return self._layout.statistics(folds)
+
+    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
+        """Whatever is wrong here stops the reading, and `failure` then tells."""
+        return []
+
+    def records(
+        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
+    ) -> tf.data.Dataset:
+        parts = self._parts(folds)
+        planets = sum(len(part.planets) for part in parts)
+        # The first one's rows tell which observations there are, if no light curve is wanted.
+        reading = _Reading(self, parts, sorted(set(wavelengths)) or [0], white)
+        signature = tf.TensorSpec([], tf.string)
+        if order is None:
+            serialized = tf.data.Dataset.from_generator(reading.in_order, output_signature=signature)
+        else:
+            index = tf.random.experimental.stateless_shuffle(tf.range(len(parts)), seed=order)
+            serialized = tf.data.Dataset.from_tensor_slices(index).interleave(
+                lambda part: tf.data.Dataset.from_generator(reading.part, output_signature=signature, args=(part,)),
+                cycle_length=SHARDS_AT_ONCE,
+                num_parallel_calls=2,
+                deterministic=True,
+            )
+        serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
+        return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
+
+    def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
+        """Planets of some parts, in their order; the next chunk is read while this one is used.
+
+        Raises:
+            DataError: a part has not the rows that it must have.
+        """
+        planets = [planet for part in parts for planet in part.planets]
+        rows = sum(part.rows for part in parts)
+        each = max(1, CHUNK_BYTES * len(planets) // (ROW_BYTES * len(wavelengths) * rows))
+        chunks = (planets[first : first + each] for first in range(0, len(planets), each))
+        expected = rows if each >= len(planets) else None
+        found = _ahead(self._chunk(chunk, wavelengths, white, expected) for chunk in chunks)
+        stream = (planet for chunk in found for planet in chunk)
+        for part in parts:
+            received = 0
+            for planet in itertools.islice(stream, len(part.planets)):
+                received += len(planet.instances)
+                if planet.number == part.planets[-1] and received != part.rows:
+                    raise DataError(
+                        f"{self.description}: expected {part.rows} observations of planets {part.planets[0]:04d} to "
+                        f"{part.planets[-1]:04d} ({part.name}), received {received}; upload the data set anew"
+                    )
+                yield planet
+
+    def _chunk(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._layout.read(planets, wavelengths, white, rows)
+            except Unsound as error:
+                if attempt == ATTEMPTS - 1:
+                    raise DataError(f"{self.description}: {error}; upload the data set anew") from error
+            except DataError as error:
+                if error.message.startswith(self.description):
+                    raise
+                raise DataError(f"{self.description}: {error.message}", error.faults) from error
+        raise AssertionError
+
+
+class _Reading:
+    """The Python side of `records`: parts to serialised planets, from BigQuery or from a snapshot."""
+
+    def __init__(self, source: BigQuerySource, parts: Sequence[Part], wavelengths: Sequence[int], white: bool):
+        self._source, self._parts, self._wavelengths, self._white = source, parts, wavelengths, white
+        cache = source.address.cache
+        self._snapshot = Snapshot(Path(cache), source.fingerprint, wavelengths, white) if cache else None
+
+    def in_order(self) -> Iterator[bytes]:
+        """Every part's planets, part by part; small parts that lie together are read in one session."""
+        yield from self._telling(record for group in self._groups() for record in self._serialized(group))
+
+    def part(self, index: Any) -> Iterator[bytes]:
+        """One part's planets."""
+        yield from self._telling(self._serialized([self._parts[int(index)]]))
+
+    def _groups(self) -> Iterator[list[Part]]:
+        """Consecutive parts that are both, or both not, in the snapshot, and together no more than a chunk."""
+        group: list[Part] = []
+        for part in self._parts:
+            rows = sum(other.rows for other in [*group, part])
+            same = all(self._holds(part) == self._holds(other) for other in group[:1])
+            if group and not (same and rows * len(self._wavelengths) * ROW_BYTES <= CHUNK_BYTES):
+                yield group
+                group = []
+            group.append(part)
+        if group:
+            yield group
+
+    def _holds(self, part: Part) -> bool:
+        return self._snapshot is not None and self._snapshot.holds(part.name)
+
+    def _serialized(self, parts: Sequence[Part]) -> Iterator[bytes]:
+        """Records of parts that are all in the snapshot, or are all read and then kept there."""
+        if self._snapshot is not None and self._holds(parts[0]):
+            for part in parts:
+                yield from self._snapshot.read(part.name, len(part.planets))
+            return
+        planets = self._source.planets_of(parts, self._wavelengths, self._white)
+        for part in parts:
+            its_own = itertools.islice(planets, len(part.planets))
+            serialized = (records.encode_part(planet, self._wavelengths, self._white) for planet in its_own)
+            yield from serialized if self._snapshot is None else self._snapshot.write(part.name, serialized)
+
+    def _telling(self, serialized: Iterator[bytes]) -> Iterator[bytes]:
+        """Remember what failed: TensorFlow passes on no more than its text."""
+        try:
+            yield from serialized
+        except (ArielError, OSError) as error:
+            self._source.failure = error
+            raise ValueError(str(error)) from error
+
+
+def _ahead(items: Iterator[_T]) -> Iterator[_T]:
+    """The same items, each fetched in a thread while the one before is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
+
+
+def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
+    """The tables at an address, as their layout says."""
+    reader: Reader = ArrowReader(connection, connection.address.streams)
+    from ariel_tf.data.bigquery.uploaded import UploadedTables
+
+    return UploadedTables(connection, reader)
