@@ -87,15 +87,16 @@ class Rows:
     Args:
         source: open; holds planets in every fold that the configuration names.
         config: resolved.
+        load: as `dataset.load`; for trainings that share what they read.
 
     Attributes:
         statistics: of the training rows, as of `dataset.statistics`.
     """
 
-    def __init__(self, source: Source, config: Configuration):
-        self.source, self.config = source, config
+    def __init__(self, source: Source, config: Configuration, load=dataset.load):
+        self.source, self.config, self._load = source, config, load
         self._choice = choice_of(config, config.train_folds, config.every)
-        self._table = dataset.load(source, self._choice) if dataset.fits_in_memory(source, self._choice) else None
+        self._table = load(source, self._choice) if dataset.fits_in_memory(source, self._choice) else None
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
         self.statistics = dataset.statistics(source, self._choice, self._table)
@@ -136,7 +137,7 @@ class Rows:
     def validation(self) -> tf.data.Dataset:
         """The validation folds' rows, with keys, in memory."""
         choice = choice_of(self.config, self.config.validation_folds)
-        return dataset.table_batches(dataset.load(self.source, choice), predicted_batch(choice))
+        return dataset.table_batches(self._load(self.source, choice), predicted_batch(choice))
 
     def test(self) -> Iterator[dict[str, Any]]:
         """The test folds' rows, with keys, as NumPy batches."""

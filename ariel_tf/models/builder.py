@@ -56,7 +56,7 @@ class Built:
     settings: dict[str, Any]
 
 
-def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
+def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
     """Build and compile the model that a configuration describes.
 
     Args:
@@ -65,12 +65,13 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
             [instances, 300, channels], after `config.ramp` and `config.function`; "star" [6]; "radius" and
             "depth" [targets]; with the Yeo-Johnson transform "power", a `yeo_johnson.Power` in the layout of flux.
         steps: of the whole training, for learning-rate schedules.
+        hp: what answers the model's questions; None for the configuration's settings.
 
     Raises:
         UsageError: an unknown setting, or a value out of its range.
     """
     function = registry.load(config.model)
-    hp = Settings(config.settings)
+    hp = hp or Settings(config.settings)
     keras.utils.set_random_seed(config.seed)  # the same for every wavelength
     raw = {"flux": keras.Input(statistics["flux"].mean.shape, name="flux")}
     if config.star_names:
@@ -92,7 +93,7 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1) -> Built:
     return Built(training, inference, hp.values)
 
 
-def rehearse(config: Configuration) -> None:
+def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
     """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
 
     Raises:
@@ -104,7 +105,7 @@ def rehearse(config: Configuration) -> None:
     shapes |= {name: (len(config.targets),) for name in ("radius", "depth")}
     made = {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}
     flux = made["flux"]
-    build(config, made | {"power": Power(flux.std, flux.mean, flux.std)})
+    return build(config, made | {"power": Power(flux.std, flux.mean, flux.std)}, hp=hp)
 
 
 class Made(NamedTuple):

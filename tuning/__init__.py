@@ -1,0 +1,1 @@
+"""Searches for good settings with keras-tuner, each trial an ordinary training: `python -m tuning.search`."""

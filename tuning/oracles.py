@@ -1,0 +1,265 @@
+"""keras-tuner's oracles, made safe to leave alone: whole files only, a backup, and a way back from the trials.
+
+Stock oracles write `oracle.json` in place, and one that is torn stops the next start; a process that dies
+between two of its files leaves a trial that nobody runs. Here each file is replaced whole, the one before
+is kept, and whatever was read is reconciled with the trials' own files; without any oracle file these are
+enough. Trials that earlier searches found good can be tried first.
+"""
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from ariel_tf.errors import DataError
+from ariel_tf.files import read_json, remove_leftovers, replacing, write_json
+from tuning import outcomes
+
+OBJECTIVE = "val_score"
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+class SafeOracle(keras_tuner.Oracle):
+    """What the three searches share; mixed in before keras-tuner's own class.
+
+    Attributes:
+        first: chosen values to try before any others.
+    """
+
+    first: Sequence[Mapping[str, Any]] = ()
+    # keras-tuner's own, which it does not declare.
+    trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+    tuner_ids: set[str]
+    start_order: list[str]
+    end_order: list[str]
+
+    def place(self, run: Path) -> None:
+        """Keep its files in RUN/oracle, and go on from those that are there."""
+        self.run = run
+        self.verbose = 0
+        self._set_project_dir(str(run), "oracle")
+        folder = run / "oracle"
+        remove_leftovers(folder) if folder.is_dir() else None
+        for name in ("oracle.json", "oracle.backup.json"):
+            try:
+                self.set_state_from(folder / name)
+                break
+            except DataError as error:
+                print(f"{error} Taking the copy before it, or the trials' own files.", flush=True)
+                shutil.copyfile(folder / name, folder / f"{name}.torn")
+        self.reconcile()
+        self.save()
+
+    def set_state_from(self, path: Path) -> None:
+        """Take up a saved state, but for the trials; nothing where there is none.
+
+        Raises:
+            DataError: it is torn.
+        """
+        self.trials = self.read_trials()
+        if not path.is_file():
+            return
+        state = read_json(path, dict)
+        lost = {name for name, trial in state.get("ongoing_trials", {}).items() if trial not in self.trials}
+        try:
+            ongoing = {name: trial for name, trial in state["ongoing_trials"].items() if name not in lost}
+            self.set_state(state | {"ongoing_trials": ongoing})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: expected the state of a search, received other JSON.") from error
+
+    def read_trials(self) -> dict[str, Trial]:
+        """Every trial, from keras-tuner's file of it or, where that is torn, from its outcome."""
+        found: dict[str, Trial] = {}
+        for folder in sorted((self.run / "oracle").glob("trial_*"), key=lambda path: int(path.name[6:])):
+            name = folder.name.removeprefix("trial_")
+            try:
+                found[name] = Trial.from_state(read_json(folder / "trial.json", dict))
+            except (DataError, KeyError, TypeError, ValueError, OSError):
+                found[name] = self.from_outcome(name)
+        return found
+
+    def from_outcome(self, name: str) -> Trial:
+        """A trial whose own file is lost; a failed one where nothing is known of it."""
+        outcome = outcomes.find(self.run, int(name))
+        hp = self.hyperparameters.copy()
+        hp.values = outcome.values | outcome.plan if outcome else {}
+        trial = Trial(hp, name, TrialStatus.RUNNING if outcome else TrialStatus.FAILED)
+        if outcome and outcome.status == outcomes.FAILED:
+            trial.status = TrialStatus.FAILED
+        elif outcome and outcome.status == outcomes.COMPLETED:
+            trial.status = TrialStatus.COMPLETED
+            trial.metrics.register(OBJECTIVE, direction="max")
+            trial.metrics.update(OBJECTIVE, outcome.score, step=outcome.best_epoch)
+            self.score_trial(trial)
+        return trial
+
+    def reconcile(self) -> None:
+        """Make the state agree with the trials: every one known, ended ones ended, the others to be run again."""
+        ended = {name for name, trial in self.trials.items() if trial.status in ENDED}
+        self.start_order = list(dict.fromkeys([*(n for n in self.start_order if n in self.trials), *self.trials]))
+        self.end_order = list(dict.fromkeys([*(n for n in self.end_order if n in ended), *sorted(ended)]))
+        self._retry_queue = [name for name in reversed(self.start_order) if name not in ended]  # the first comes last
+        self.ongoing_trials = {}
+        self.tuner_ids = set()
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
+            self._record_values(trial)
+
+    def save(self) -> None:
+        folder = Path(self._project_dir)
+        path = folder / "oracle.json"
+        if path.is_file():
+            with replacing(folder / "oracle.backup.json") as copy:
+                shutil.copyfile(path, copy)
+        write_json(path, self.get_state())
+
+    def _save_trial(self, trial: Trial) -> None:
+        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """The next of `first` that was not tried yet; then as keras-tuner does."""
+        tried = [trial.hyperparameters.values for trial in self.trials.values()]
+        for wanted in self.first:
+            values = self.completed(wanted)
+            if not any(all(one.get(name) == value for name, value in values.items()) for one in tried):
+                return values
+        return super()._random_values()
+
+    def completed(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Values for the whole space: those wanted, where the space holds them, and defaults."""
+        return {
+            hp.name: wanted[hp.name] if hp.name in wanted and fits(hp, wanted[hp.name]) else hp.default
+            for hp in self.hyperparameters.space
+        }
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id: str) -> Trial:
+        trial = super().create_trial(tuner_id)
+        if trial.status == TrialStatus.STOPPED and (self.ongoing_trials or self._retry_queue):
+            # Somebody must be there to take over if one of these dies.
+            trial.status = TrialStatus.IDLE
+        return trial
+
+    @keras_tuner.synchronized
+    def hand_on(self, tuner_id: str) -> None:
+        """Let another worker run the trial of one that is gone."""
+        trial = self.ongoing_trials.pop(tuner_id, None)
+        self.tuner_ids.discard(tuner_id)
+        if trial is not None and trial.trial_id not in self._retry_queue:
+            self._retry_queue.append(trial.trial_id)
+            self.save()
+
+
+def fits(hp, value: Any) -> bool:
+    """Whether a value lies in the range of one of keras-tuner's hyper-parameters."""
+    if hasattr(hp, "min_value"):
+        return isinstance(value, int | float) and hp.min_value <= value <= hp.max_value
+    return value in hp.values
+
+
+class RandomOracle(SafeOracle, keras_tuner.oracles.RandomSearchOracle):
+    """Random search."""
+
+
+class BayesianOracle(SafeOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """A Gaussian process over the scores so far."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bounds reached and fits that did not converge: it goes on
+            response = super().populate_space(trial_id)
+        values = response["values"] or {}
+        for hp in self.hyperparameters.space:  # at its upper end keras-tuner takes one more than the largest number
+            if hasattr(hp, "max_value") and hp.name in values:
+                values[hp.name] = min(values[hp.name], hp.max_value)
+        return response
+
+    def _vectorize_trials(self):
+        """As keras-tuner does, but hopeless trials all count alike.
+
+        A learning rate that diverges can cost a million points, and a process that is fitted to it sees no
+        difference between the good ones.
+        """
+        x, y = super()._vectorize_trials()
+        middle = np.median(y)
+        return x, np.minimum(y, middle + 3 * max(middle - y.min(), 1.0))
+
+
+class HyperbandOracle(SafeOracle, keras_tuner.oracles.HyperbandOracle):
+    """Hyperband: many short trials, of which the best go on."""
+
+    _brackets: list[dict[str, Any]]
+
+    def reconcile(self) -> None:
+        super().reconcile()
+        placed = {info["id"] for bracket in self._brackets for infos in bracket["rounds"] for info in infos}
+        # Brackets that were complete are gone from the state, but the last trial's is always there.
+        if self.trials and list(self.trials)[-1] not in placed:
+            self.rebuild_brackets()
+
+    def rebuild_brackets(self) -> None:
+        """Put every trial into the bracket and the round that its own values tell of."""
+        self._brackets, self._current_iteration = [], 0
+        self._current_bracket = self._get_num_brackets() - 1
+        self._start_new_bracket()
+        home: dict[str, dict[str, Any]] = {}
+        for name, trial in self.trials.items():
+            values = trial.hyperparameters.values
+            number = values.get("tuner/round")
+            if number is None:
+                continue
+            past = values.get("tuner/trial_id")
+            if past is None:
+                bracket = self._brackets[-1]
+                if len(bracket["rounds"][0]) >= self._get_size(bracket["bracket_num"], 0):
+                    self._increment_bracket_num()
+                    self._start_new_bracket()
+                    bracket = self._brackets[-1]
+            else:
+                bracket = home.get(past, self._brackets[-1])
+            home[name] = bracket
+            bracket["rounds"][number].append({"past_id": past, "id": name})
+
+
+ALGORITHMS: dict[str, type[SafeOracle]] = {
+    "random": RandomOracle,
+    "bayesian": BayesianOracle,
+    "hyperband": HyperbandOracle,
+}
+
+
+def make_oracle(
+    algorithm: str, hp, trials: int, epochs: int, seed: int, first: Sequence[Mapping[str, Any]] = ()
+) -> SafeOracle:
+    """An oracle that maximises the validation score.
+
+    Args:
+        algorithm: of `ALGORITHMS`.
+        hp: the space, as `space.reveal` gives it.
+        trials: at most; for Hyperband promotions count too.
+        epochs: of a whole training.
+        seed: of what is tried.
+        first: chosen values to try before any others.
+    """
+    arguments: dict[str, Any] = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "hyperparameters": hp,
+        "seed": seed + 1,  # keras-tuner takes 0 for no seed
+        "max_consecutive_failed_trials": 1 << 30,  # a failed trial is a row of the table, not the end
+    }
+    if algorithm == "hyperband":
+        oracle = HyperbandOracle(max_epochs=epochs, hyperband_iterations=1 << 30, **arguments)
+        oracle.max_trials = trials
+    else:
+        if algorithm == "bayesian":
+            dimensions = len(hp.space)
+            arguments["num_initial_points"] = max(3, min(3 * dimensions, trials // 3))
+        oracle = ALGORITHMS[algorithm](max_trials=trials, **arguments)
+    oracle.first = first
+    return oracle

@@ -1,0 +1,144 @@
+"""What a search leaves behind: the table, the best trial's configuration and model, pictures, the story in words."""
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.files import read_json, replacing, write_text
+from tuning import outcomes, pictures
+from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome
+
+
+def update(run: Path) -> list[Outcome]:
+    """Bring `trials.csv`, `best.json` and `best.keras` up to date with the trials' outcomes; these."""
+    all_ = outcomes.read_all(run)
+    outcomes.write_table(run, all_, read_json(run / "config.json", dict)["space"])
+    best = outcomes.best(all_)
+    if best:
+        for source, name in (("config.json", "best.json"), ("best.keras", "best.keras")):
+            keep_copy(run / "trials" / best.run / source, run / name)
+    return all_
+
+
+class Teller:
+    """Says once of each trial what became of it, and keeps the files up to date.
+
+    Args:
+        run: folder of the search.
+        trials: at most.
+    """
+
+    def __init__(self, run: Path, trials: int):
+        self.run, self.trials = run, trials
+        self.told = {outcome.trial for outcome in outcomes.read_all(run) if outcome.status != RUNNING}
+
+    def tell(self) -> None:
+        all_ = update(self.run)
+        for outcome in all_:
+            if outcome.status != RUNNING and outcome.trial not in self.told:
+                self.told.add(outcome.trial)
+                print(trial_line(outcome, all_, self.trials), flush=True)
+
+
+def keep_copy(source: Path, target: Path) -> None:
+    """Copy a file whole, unless the same is there."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def trial_line(outcome: Outcome, all_: list[Outcome], trials: int) -> str:
+    """What the command says of a trial that ended."""
+    head = f"trial {outcome.trial:4d} of {trials}  "
+    tail = f"{outcome.seconds:6.1f} s  {outcomes.shown(outcome.values)}"
+    if outcome.status == FAILED:
+        return f"{head}failed: {outcome.reason}  {tail}"
+    best = outcomes.best(all_)
+    mark = "  best" if best and best.trial == outcome.trial else ""
+    return f"{head}val_score {outcome.score:9.1f}  epoch {outcome.best_epoch} of {outcome.epochs}  {tail}{mark}"
+
+
+def retrain_command(run: Path) -> str:
+    path = shlex.quote(str(run))
+    return f"python -m ariel_tf.train --config {path}/best.json --run {path}/best"
+
+
+def score_command(run: Path, best: Outcome) -> str:
+    path = shlex.quote(str(run))
+    return f"python -m ariel_tf.train --config {path}/best.json --run {path}/trials/{best.run}"
+
+
+def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
+    """Draw the pictures, write RUN/README.md; the lines that the command says at the end.
+
+    Args:
+        about: the search's configuration.
+        command: that repeats the search.
+    """
+    all_ = update(run)
+    best = outcomes.best(all_)
+    scored = [outcome for outcome in all_ if outcome.status == COMPLETED]
+    if not best:
+        reasons = {outcome.reason for outcome in all_ if outcome.reason}
+        return [f"no trial of {len(all_)} was completed; see {run / 'trials.csv'}", *sorted(reasons)]
+    pictures.draw(run, scored)
+    write_text(run / "README.md", card(run, about, all_, best, command))
+    failed = len(all_) - len(scored)
+    return [
+        f"{len(all_)} trials{f', {failed} of them failed' if failed else ''}; best: trial {best.trial}, validation "
+        f"score {best.score:.1f}",
+        f"  {outcomes.shown(best.values)}",
+        f"table        {run / 'trials.csv'}",
+        f"pictures     {run / 'history.png'}, {run / 'parallel.png'}, {run / 'values.png'}",
+        f"model        {run / 'best.keras'}",
+        f"TensorBoard  tensorboard --logdir {shlex.quote(str(run / 'trials'))}   (tab HPARAMS)",
+        "No trial saw the test folds. To score the best one on them, or to train it again:",
+        f"  {score_command(run, best)}",
+        f"  {retrain_command(run)}",
+    ]
+
+
+def card(run: Path, about: dict[str, Any], all_: list[Outcome], best: Outcome, command: str) -> str:
+    """The README.md of a search."""
+    top = sorted((o for o in all_ if o.status == COMPLETED), key=lambda o: (-(o.score or 0.0), o.trial))[:10]
+    names = list(best.values)
+    head = "| trial | validation score | best epoch | " + " | ".join(names) + " |"
+    rows = [
+        f"| [{o.trial}](trials/{o.run}) | {o.score:.1f} | {o.best_epoch} of {o.epochs} | "
+        + " | ".join(str(o.values.get(name, "")) for name in names)
+        + " |"
+        for o in top
+    ]
+    failed = [f"- trial {o.trial}: {o.reason}" for o in all_ if o.status == FAILED]
+    return "\n".join(
+        [
+            f"# Search: {about['model']}, wavelength {about['wavelength']}",
+            "",
+            f"{len(all_)} trials by {about['algorithm']} search, each trained on the training folds and judged by its",
+            f"best score on the validation folds {about['validation_folds']} (10,000 is perfect). The best of many",
+            "trials is partly luck on those planets: no trial saw the test folds, so they tell what it is worth.",
+            "",
+            f"    {score_command(run, best)}",
+            "",
+            "scores the best trial on them. The same training from nothing:",
+            "",
+            f"    {retrain_command(run)}",
+            "",
+            "![scores in the order of the trials](history.png)",
+            "![what each trial chose](parallel.png)",
+            "![score against each value](values.png)",
+            "",
+            "## The ten best",
+            "",
+            head,
+            "|" + "---|" * (3 + len(names)),
+            *rows,
+            "",
+            *(["## Failed", "", *failed, ""] if failed else []),
+            "To go on with the search, or with more `--trials`:",
+            "",
+            f"    {command}",
+            "",
+        ]
+    )

@@ -1,0 +1,375 @@
+"""Search for a model's best settings: `python -m tuning.search --model baseline --wavelength 12 --run RUN`.
+
+keras-tuner decides what to try; each trial is one of our own trainings in a run folder of its own, judged by
+its best score on the validation folds. The same command again goes on, in the middle of a trial if need be.
+
+    RUN/trials.csv, best.json, best.keras, history.png, parallel.png, values.png, README.md
+        trials/0000 ...    a run folder each
+        outcomes/, oracle/, logs/    what became of each trial, keras-tuner's state, what the trainings printed
+
+TensorFlow is imported inside functions, once every mistake in an option has been found.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ariel_tf import train
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.errors import ArielError, UsageError, run_command
+from ariel_tf.files import read_json
+from ariel_tf.quiet import import_tensorflow
+from ariel_tf.training import options as flags
+from ariel_tf.training import wavelengths
+from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.runs import RunFolder
+from tuning import outcomes
+from tuning.outcomes import COMPLETED, Outcome
+from tuning.space import Space, parse_search, read_space
+
+ALGORITHMS = ("random", "bayesian", "hyperband")
+ALONE = "worker0"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(arguments)
+    space = space_from(options)
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
+        raise UsageError("--jobs, --chief and --worker: expected one of them.")
+    if (options.chief or options.worker) and not options.run:
+        raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
+    plan = Plan(
+        space=space,
+        algorithm=options.algorithm,
+        trials=options.trials,
+        arguments=tuple(kept),
+        path=options.run,
+        overwrite=options.overwrite,
+        jobs=options.jobs,
+        chief=options.chief,
+        worker=options.worker,
+        worker_name=options.worker_name or platform.node() or ALONE,
+    )
+    import_tensorflow()
+    search(plan, options.dry_run)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m tuning.search",
+        description="Search for a model's best settings. All options of a training stand for every trial.",
+    )
+    group = made.add_argument_group("how it searches")
+    group.add_argument(
+        "--algorithm", choices=ALGORITHMS, default="bayesian", help="who decides what to try (default: bayesian)"
+    )
+    group.add_argument("--trials", type=whole_number, default=50, metavar="N", help="at most (default: 50)")
+    group.add_argument(
+        "--search",
+        metavar="NAMES",
+        help="what to choose, with commas: NAME, NAME=LOW:HIGH or NAME=A|B|C; an option of the training or a setting "
+        "of the model (default: the model's own settings and learning_rate)",
+    )
+    group.add_argument(
+        "--fix", action="append", default=[], metavar="NAME=VALUE", help="keep a setting or an option out of the search"
+    )
+    group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON, as docs/search.md tells")
+    flags.add_options(made)
+    many = made.add_argument_group("many processes")
+    many.add_argument(
+        "--jobs",
+        type=whole_number,
+        default=1,
+        metavar="N",
+        help="train N trials at a time on this machine (default: 1)",
+    )
+    many.add_argument("--chief", type=address, metavar="HOST:PORT", help="decide, and wait for workers there")
+    many.add_argument("--worker", type=address, metavar="HOST:PORT", help="train what the chief there decides")
+    many.add_argument(
+        "--worker-name", metavar="NAME", help="of a worker; started again under it, it goes on (default: the machine's)"
+    )
+    folder = made.add_argument_group("where it goes")
+    folder.add_argument(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help="folder of the search (default: runs/search-MODEL-wNN-HASH of the options)",
+    )
+    folder.add_argument("--overwrite", action="store_true", help="move a search that is already there aside")
+    folder.add_argument("--dry-run", action="store_true", help="show what would be searched; train nothing")
+    return made
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--trials and --jobs: expected a whole number, 1 or more. Received: {text}")
+    return int(text)
+
+
+def address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise UsageError(f"--chief and --worker: expected HOST:PORT, like 10.0.0.5:7000. Received: {text}")
+    return text
+
+
+def space_from(options: argparse.Namespace) -> Space:
+    """What is searched, over the configuration that the other options give.
+
+    Raises:
+        UsageError: names that are searched and fixed at once, or values that do not fit.
+    """
+    given = (read_space(options.space) if options.space else {}) | (
+        parse_search(options.search or "") if options.search else {}
+    )
+    known = {item.name for item in fields(Configuration) if "help" in item.metadata}
+    fixed = {}
+    for name, value in flags.parse_settings(options.fix).items():
+        if name.replace("-", "_") in known:
+            setattr(options, name.replace("-", "_"), value)
+        else:
+            options.set.append(f"{name}={value}")
+        fixed[name.replace("-", "_")] = value
+    base = train.with_data(flags.from_arguments(options))
+    for name in fixed:
+        if name in given:
+            raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")
+    names = {*flags.parse_settings(options.set)} - {*given}
+    return Space(base, given, frozenset(names))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search was asked to do.
+
+    Attributes:
+        space: what is searched.
+        algorithm: of `ALGORITHMS`.
+        trials: at most.
+        arguments: of the command, which the user repeats to go on.
+        path: of the search; None for one named after it.
+        overwrite: move an earlier search aside.
+        first: chosen values to try first, of searches before this one.
+        jobs: processes on this machine.
+        chief, worker: HOST:PORT, or None.
+        worker_name: of a worker.
+    """
+
+    space: Space
+    algorithm: str
+    trials: int
+    arguments: tuple[str, ...]
+    path: Path | None
+    overwrite: bool = False
+    first: tuple[Mapping[str, Any], ...] = ()
+    jobs: int = 1
+    chief: str | None = None
+    worker: str | None = None
+    worker_name: str = ALONE
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "-m", "tuning.search", *self.arguments])
+
+
+def search(plan: Plan, dry: bool = False) -> None:
+    """Search, or go on, to the end.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    from ariel_tf.data.sources import open_source
+    from tuning.space import reveal
+
+    hp = reveal(plan.space)  # a mistyped setting should not wait for the data
+    source = open_source(plan.space.base.data, seen(plan.space))
+    search_on(source, hp, plan, dry)
+
+
+def seen(space: Space) -> tuple[int, ...]:
+    """Wavelengths whose light curves some trial may see."""
+    channels = next((d.choices for d in space.options() if d.name == "channels"), (space.base.channels,))
+    return tuple(range(N_WAVELENGTHS)) if "all" in channels else space.base.targets
+
+
+def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
+    """Search on a source that is open; the trials."""
+    from tuning import results
+    from tuning.trials import Bench
+
+    base = plan.space.base
+    train.check_folds(source, base)
+    about = describe(source, hp, plan)
+    path = plan.path or default_path(about, source.fingerprint)
+    if dry:
+        print(json.dumps(about, indent=2))
+        print(f"would search in {path}, {plan.trials} trials at most; nothing was written")
+        return []
+    bench = Bench(source, plan.space, path, plan.command)
+    if plan.worker:
+        follow(bench, hp, plan, about)
+        return []
+    with RunFolder(path, about, source.fingerprint, plan.overwrite) as run:
+        run.commit(trials=plan.trials)
+        print(f"searching {', '.join(about['space'])} of {base.model}, {base.what}, in {path}", flush=True)
+        oracle = prepare_oracle(hp, plan, path)
+        lead(bench, oracle, plan)
+        train_best_to_its_end(bench, oracle)
+        print("\n".join(results.finish(path, about, plan.command)), flush=True)
+        found = outcomes.read_all(path)
+        if not outcomes.best(found):
+            raise ArielError(f"{path}: no trial was completed.")
+        run.commit(finished=True)
+        return found
+
+
+def lead(bench, oracle, plan: Plan) -> None:
+    """Try what the oracle says, here or by workers, until it has no more."""
+    from tuning import results
+
+    teller = results.Teller(bench.run, plan.trials)
+    if plan.jobs > 1:
+        from tuning import workers
+
+        command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
+        crew = workers.Crew(plan.jobs, command, bench.run / "logs", workers.shares(plan.jobs))
+        workers.supervise(oracle, crew, teller.tell)
+    elif plan.chief:
+        from tuning import workers
+
+        print(f"waiting for workers: this command with --worker {plan.chief} instead of --chief", flush=True)
+        workers.serve(oracle, plan.chief, teller.tell)
+    else:
+        bench.watch = teller.tell
+        work(bench, oracle, ALONE, lambda outcome: teller.tell())
+
+
+def without_jobs(arguments: Sequence[str]) -> list[str]:
+    """A worker's arguments: those of its chief without --jobs and --run."""
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("--jobs")
+    known.add_argument("--run")
+    return known.parse_known_args(list(arguments))[1]
+
+
+def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
+    """Train what a chief decides.
+
+    Raises:
+        UsageError: the chief's search is another one, or not in this folder.
+    """
+    from tuning import workers
+    from tuning.oracles import make_oracle
+
+    assert plan.worker is not None
+    workers.stop_with_parent()
+    deadline = time.monotonic() + workers.CHIEF_SILENCE
+    while not (bench.run / "config.json").is_file():
+        if time.monotonic() > deadline:
+            raise UsageError(f"--run {bench.run}: expected the folder of the chief's search, on a disk that both see.")
+        time.sleep(1)
+    theirs = read_json(bench.run / "config.json", dict)
+    differing = [n for n in sorted({*theirs, *about}) if theirs.get(n) != about.get(n) and n not in ("data", "first")]
+    if differing:
+        raise UsageError(
+            f"--run {bench.run}: the chief searches with another {differing[0]}, {theirs.get(differing[0])}; give a "
+            f"worker the same options. Received: {about.get(differing[0])}"
+        )
+    base = plan.space.base
+    oracle = make_oracle(plan.algorithm, hp, plan.trials, base.epochs, base.seed)
+    client = workers.connect(plan.worker, plan.worker_name, oracle)
+    work(bench, client, plan.worker_name, lambda outcome: print(f"trial {outcome.trial} {outcome.status}", flush=True))
+
+
+def describe(source, hp, plan: Plan) -> dict[str, Any]:
+    """The search's configuration: the base's values, and what is searched; a search of another one is refused."""
+    base, space = plan.space.base, {}
+    for one in hp.space:
+        config = one.get_config()
+        if "values" in config:
+            space[one.name] = "|".join(map(str, config["values"]))
+        elif "min_value" in config:
+            space[one.name] = f"{config['min_value']:g}:{config['max_value']:g} ({config['sampling']})"
+        else:
+            space[one.name] = "true|false"
+    first = {"first": [dict(values) for values in plan.first]} if plan.first else {}
+    return base.as_json() | {"data": source.description, "algorithm": plan.algorithm, "space": space, **first}
+
+
+def default_path(about: Mapping[str, Any], fingerprint: str) -> Path:
+    digest = hashlib.sha256(json.dumps([about, fingerprint], sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"search-{about['model']}-{wavelengths.folder_name(about['wavelength'])}-{digest[:8]}"
+
+
+def prepare_oracle(hp, plan: Plan, path: Path):
+    """keras-tuner's oracle of this search, at the state where it was left."""
+    from tuning.oracles import make_oracle
+
+    defaults = {one.name: one.default for one in hp.space}
+    first = (defaults, *plan.first)  # so the search never ends below a training without it, as far as validation tells
+    base = plan.space.base
+    oracle = make_oracle(plan.algorithm, hp, plan.trials, base.epochs, base.seed, first)
+    for name in ("outcomes", "logs", "trials", "oracle"):
+        (path / name).mkdir(exist_ok=True)
+    oracle.place(path)
+    return oracle
+
+
+def work(bench, oracle, name: str, tell: Callable[[Outcome], None]) -> None:
+    """Run trials until the oracle, here or at a chief, has no more.
+
+    Args:
+        bench: to train on.
+        oracle: keras-tuner's, or its client.
+        name: that the oracle knows this worker by: after a restart under the same name it goes on with its trial.
+        tell: called with each outcome.
+    """
+    from keras_tuner.engine.trial import TrialStatus
+
+    from tuning.oracles import OBJECTIVE
+
+    while True:
+        trial = oracle.create_trial(name)
+        if trial.status == TrialStatus.STOPPED:
+            return
+        if trial.status == TrialStatus.IDLE:
+            time.sleep(0.5)
+            continue
+        outcome = bench.try_out(trial)
+        if outcome.status == COMPLETED:
+            oracle.update_trial(trial.trial_id, {OBJECTIVE: outcome.score}, step=outcome.best_epoch)
+            trial.status = TrialStatus.COMPLETED
+        else:
+            trial.status, trial.message = TrialStatus.FAILED, outcome.reason
+        oracle.end_trial(trial)
+        tell(outcome)
+
+
+def train_best_to_its_end(bench, oracle) -> None:
+    """The best of Hyperband's trials may have been a short one: give it the epochs that a training has."""
+    epochs = bench.space.base.epochs
+    while True:
+        best = outcomes.best(outcomes.read_all(bench.run))
+        if best is None or best.plan.get("tuner/epochs", epochs) >= epochs:
+            return
+        print(f"training trial {best.trial}, the best, to its end: {best.epochs} of {epochs} epochs so far", flush=True)
+        trial = next(trial for name, trial in oracle.trials.items() if int(name) == best.trial)
+        outcomes.write(bench.run, dataclasses.replace(best, plan=best.plan | {"tuner/epochs": epochs}))
+        ended = bench.try_out(trial)
+        if ended.status != COMPLETED:  # it stays what it was before
+            outcomes.write(bench.run, dataclasses.replace(best, plan=best.plan | {"tuner/epochs": epochs}))
+
+
+if __name__ == "__main__":
+    run_command(main)

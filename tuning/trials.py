@@ -1,0 +1,191 @@
+"""One trial: one of our own trainings, in a run folder of its own, but for the test folds, which no trial reads.
+
+    RUN/trials/0007/     a run folder: checkpoints, best.keras, metrics of each epoch, TensorBoard
+        logs/0007.txt    what the training printed
+
+A trial that was interrupted goes on from its last epoch. Whatever goes wrong in one, short of a stop that was
+asked for, is a failed trial with its reason, and the search goes on.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ariel_tf import train
+from ariel_tf.data import dataset
+from ariel_tf.data.sources import Source
+from ariel_tf.errors import ArielError, Stopped, UsageError
+from ariel_tf.models.builder import build
+from ariel_tf.rows import Rows
+from ariel_tf.training import trainer
+from ariel_tf.training.metadata import collect
+from ariel_tf.training.runs import RunFolder, read_state
+from ariel_tf.training.tensorboard import TensorBoardLog
+from tuning import outcomes
+from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
+from tuning.space import Chosen, Space
+
+# A trial whose process died so often without finishing another epoch is what kills it.
+DEATHS = 3
+# How long a trial waits for the process that had it before, in seconds: it may only have been slow to answer.
+BUSY_WAIT = 600.0
+
+
+class Tables:
+    """`dataset.load` that remembers: trials that see the same rows share them.
+
+    Args:
+        capacity: bytes that are kept; the longest unused go first.
+    """
+
+    def __init__(self, capacity: int = dataset.MEMORY_BYTES):
+        self.capacity = capacity
+        self._kept: dict[Any, Mapping[str, Any]] = {}
+
+    def load(self, source: Source, choice: dataset.Choice) -> Mapping[str, Any]:
+        key = (source.fingerprint, choice)
+        table = self._kept.pop(key, None)
+        if table is None:
+            table = dataset.load(source, choice)
+        self._kept[key] = table  # last in the order now
+        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > self.capacity:
+            del self._kept[next(iter(self._kept))]
+        return table
+
+
+def _bytes(table: Mapping[str, Any]) -> int:
+    return sum(values.dtype.size * int(values.shape.num_elements()) for values in table.values())
+
+
+@dataclasses.dataclass
+class Bench:
+    """What the trials of a search share.
+
+    Attributes:
+        source: open for every wavelength that a trial may see.
+        space: what is searched, over the base.
+        run: folder of the search.
+        command: what the user repeats to go on after a stop.
+        tables: rows in memory.
+        watch: called when a trial has begun.
+    """
+
+    source: Source
+    space: Space
+    run: Path
+    command: str
+    tables: Tables = dataclasses.field(default_factory=Tables)
+    watch: Callable[[], Any] = lambda: None
+
+    def try_out(self, trial) -> Outcome:
+        """Train a trial as far as it goes, or is wanted to; its outcome, which is written too.
+
+        Args:
+            trial: keras-tuner's; values of new settings join its hyper-parameters.
+
+        Raises:
+            Stopped, KeyboardInterrupt: somebody asked; the trial goes on next time.
+        """
+        outcome = self._begin(trial)
+        self.watch()
+        started = time.perf_counter()
+        try:
+            if len(outcome.starts) > DEATHS and len(set(outcome.starts[-DEATHS:])) == 1:
+                raise UsageError(f"its process died {DEATHS} times after {outcome.starts[-1]} epochs.")
+            state, values = self._train(trial, outcome)
+            ended = {"status": COMPLETED, "values": values, "score": state["best_score"]}
+        except Stopped:
+            raise
+        except ArielError as error:
+            ended = {"status": FAILED, "reason": str(error).splitlines()[0]}
+        except Exception as error:  # noqa: BLE001  (written down with its traceback; the search goes on)
+            with self.log(outcome).open("a", encoding="utf-8") as log:
+                log.write(traceback.format_exc())
+            first = (str(error).splitlines() or [""])[0]
+            ended = {"status": FAILED, "reason": f"{type(error).__name__}: {first}"}
+        finally:
+            keras.utils.clear_session()
+        progress = self._progress(outcome)
+        seconds = outcome.seconds + time.perf_counter() - started
+        outcome = dataclasses.replace(outcome, **progress, **ended, seconds=seconds)
+        outcomes.write(self.run, outcome)
+        return outcome
+
+    def _begin(self, trial) -> Outcome:
+        values = {n: v for n, v in trial.hyperparameters.values.items() if not n.startswith("tuner/")}
+        plan = {n: v for n, v in trial.hyperparameters.values.items() if n.startswith("tuner/")}
+        number = int(trial.trial_id)
+        past = plan.get("tuner/trial_id")
+        before = outcomes.find(self.run, int(past)) if past is not None else None
+        fresh = Outcome(number, RUNNING, values, before.run if before else name_of(number), plan=plan)
+        outcome = outcomes.find(self.run, number) or fresh
+        if outcome.status != COMPLETED:
+            epochs = self._progress(outcome).get("epochs", 0)
+            outcome = dataclasses.replace(outcome, status=RUNNING, starts=(*outcome.starts, epochs), reason="")
+            outcomes.write(self.run, outcome)
+        return outcome
+
+    def _progress(self, outcome: Outcome) -> dict[str, Any]:
+        """Epochs and best epoch of a trial's run folder; nothing where it has none."""
+        path = self.folder(outcome)
+        if not (path / "state.json").is_file():
+            return {}
+        state = read_state(path)
+        return {"epochs": state["epoch"], "best_epoch": state["best_epoch"]}
+
+    def folder(self, outcome: Outcome) -> Path:
+        return self.run / "trials" / outcome.run
+
+    def log(self, outcome: Outcome) -> Path:
+        return self.run / "logs" / f"{name_of(outcome.trial)}.txt"
+
+    def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The state of the run folder after the training, and all values that were chosen."""
+        # Each trial's model is traced anew, which TensorFlow takes for a mistake and warns of.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
+        rows = Rows(self.source, config, self.tables.load)
+        chosen = Chosen(self.space, trial.hyperparameters, config.settings)
+        built = build(config, rows.statistics, rows.steps * config.epochs, chosen)
+        resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
+        values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
+        with self.open_folder(outcome, resolved) as run:
+            run.write_meta(train.data_facts(self.source, config) | {"command": self.command}, collect())
+            searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
+            work = trainer.Work(
+                batches=rows.training,
+                steps=rows.steps,
+                rows=rows.count,
+                validation=rows.pairs(rows.validation()),
+                epochs=outcome.plan.get("tuner/epochs", config.epochs),
+                patience=config.patience,
+                seed=config.seed,
+            )
+            log_path = self.log(outcome)
+            log_path.parent.mkdir(exist_ok=True)
+            with (
+                contextlib.closing(TensorBoardLog(run, {"settings": searched})) as log,
+                log_path.open("a", encoding="utf-8") as text,
+                contextlib.redirect_stdout(text),
+            ):
+                trainer.fit(run, built, work, log, self.command, lambda epoch: None)
+            return run.state, searched
+
+    def open_folder(self, outcome: Outcome, resolved: dict[str, Any]) -> RunFolder:
+        """The trial's run folder, once a process that had it before lets go of it."""
+        path, deadline = self.folder(outcome), time.monotonic() + BUSY_WAIT
+        path.parent.mkdir(exist_ok=True)
+        while True:
+            try:
+                return RunFolder(path, resolved, self.source.fingerprint)
+            except UsageError as error:
+                if "another process" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
