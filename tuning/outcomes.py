@@ -84,9 +84,9 @@ def read_all(run: Path) -> list[Outcome]:
 
 
 def best(outcomes: Iterable[Outcome]) -> Outcome | None:
-    """The completed trial of the highest score; the earliest of equals."""
+    """The completed trial of the highest score; of equals the one that was trained longest, then the earliest."""
     scored = [outcome for outcome in outcomes if outcome.status == COMPLETED and outcome.score is not None]
-    return max(scored, key=lambda outcome: (outcome.score, -outcome.trial), default=None)
+    return max(scored, key=lambda outcome: (outcome.score, outcome.epochs, -outcome.trial), default=None)
 
 
 def shown(values: dict[str, Any]) -> str:

@@ -142,10 +142,15 @@ class Chosen(Settings):
 
     def _choose(self, name: str, kind: str, default: Any, **known: Any) -> None:
         value = Settings(self.overrides)  # the value without a search: checked, and of the right type
-        method: Callable[..., Any]
-        method = {"int": value.Int, "float": value.Float, "choice": value.Choice, "boolean": value.Boolean}[kind]
+        methods: dict[str, Callable[..., Any]] = {
+            "int": value.Int,
+            "float": value.Float,
+            "choice": value.Choice,
+            "boolean": value.Boolean,
+        }
         rest = {"min_value": known.get("low"), "max_value": known.get("high"), "values": known.get("choices")}
-        now = method(name, **{key: value for key, value in rest.items() if value is not None}, default=default)
+        rest = {key: value for key, value in rest.items() if value is not None}
+        now = methods[kind](name, **rest, default=default)
         whole = Dimension(name, kind, now, **known)
         self.seen[name] = whole
         if self.space.wants(name):
