@@ -27,9 +27,8 @@ from ariel_tf import train
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.errors import ArielError, UsageError, run_command
 from ariel_tf.files import read_json
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.training import distribute, wavelengths
 from ariel_tf.training import options as flags
-from ariel_tf.training import wavelengths
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
 from tuning import outcomes
@@ -47,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept = [argument for argument in arguments if argument != "--overwrite"]
     if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
+    if distribute.task()[1] > 1:
+        raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
+    distribute.parse(options.devices)
     if (options.chief or options.worker) and not options.run:
         raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
     plan = Plan(
@@ -60,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chief=options.chief,
         worker=options.worker,
         worker_name=options.worker_name or platform.node() or ALONE,
+        devices=options.devices,
     )
-    import_tensorflow()
     search(plan, options.dry_run)
 
 
@@ -86,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON, as docs/search.md tells")
     flags.add_options(made)
+    where = made.add_argument_group("where it runs")
+    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{distribute.HELP} (default: auto)")
     many = made.add_argument_group("many processes")
     many.add_argument(
         "--jobs",
@@ -164,6 +168,7 @@ class Plan:
         jobs: processes on this machine.
         chief, worker: HOST:PORT, or None.
         worker_name: of a worker.
+        devices: each trial trains on, as of `distribute.parse`.
     """
 
     space: Space
@@ -177,6 +182,7 @@ class Plan:
     chief: str | None = None
     worker: str | None = None
     worker_name: str = ALONE
+    devices: str = "auto"
 
     @property
     def command(self) -> str:
@@ -189,9 +195,11 @@ def search(plan: Plan, dry: bool = False) -> None:
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
+    strategy = distribute.strategy_of("cpu" if plan.chief else plan.devices)
     from ariel_tf.data.sources import open_source
     from tuning.space import reveal
 
+    distribute.check_batch(strategy, plan.space.base.batch_size)
     hp = reveal(plan.space)  # a mistyped setting should not wait for the data
     source = open_source(plan.space.base.data, seen(plan.space))
     search_on(source, hp, plan, dry)
@@ -216,7 +224,7 @@ def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
         print(json.dumps(about, indent=2))
         print(f"would search in {path}, {plan.trials} trials at most; nothing was written")
         return []
-    bench = Bench(source, plan.space, path, plan.command)
+    bench = Bench(source, plan.space, path, plan.command, plan.devices)
     if plan.worker:
         follow(bench, hp, plan, about)
         return []
@@ -243,7 +251,9 @@ def lead(bench, oracle, plan: Plan) -> None:
         from tuning import workers
 
         command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
-        crew = workers.Crew(plan.jobs, command, bench.run / "logs", workers.shares(plan.jobs))
+        if distribute.parse(plan.devices).kind != "cpu":
+            command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
+        crew = workers.Crew(plan.jobs, command, bench.run / "logs", workers.shares(plan.jobs, plan.devices))
         workers.supervise(oracle, crew, teller.tell)
     elif plan.chief:
         from tuning import workers

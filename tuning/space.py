@@ -16,7 +16,16 @@ from typing import Any
 from ariel_tf.errors import UsageError, nearest
 from ariel_tf.files import read_json
 from ariel_tf.models.hyper import Settings
-from ariel_tf.training.configuration import CHANNELS, HEADS, LOSSES, OPTIMIZERS, TRANSFORMS, Configuration
+from ariel_tf.training.configuration import (
+    CHANNELS,
+    FUNCTIONS,
+    HEADS,
+    LOSSES,
+    OPTIMIZERS,
+    RAMPS,
+    TRANSFORMS,
+    Configuration,
+)
 from tuning.dimensions import Dimension, rounded
 
 # What is tried of an option when --search names it without values; its value outside the search joins.
@@ -28,6 +37,8 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "transform": TRANSFORMS,
     "channels": CHANNELS,
     "steps": ("0:300", "50:300", "69:227", "99:200", "0:300:3"),
+    "ramp": RAMPS,
+    "function": FUNCTIONS,
     "star": ("none", "all"),
     "clip_star": ("no", "yes"),
     "logg": ("number", "one-hot"),

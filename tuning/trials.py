@@ -24,7 +24,7 @@ from ariel_tf.data.sources import Source
 from ariel_tf.errors import ArielError, Stopped, UsageError
 from ariel_tf.models.builder import build
 from ariel_tf.rows import Rows
-from ariel_tf.training import trainer
+from ariel_tf.training import distribute, trainer
 from ariel_tf.training.metadata import collect
 from ariel_tf.training.runs import RunFolder, read_state
 from ariel_tf.training.tensorboard import TensorBoardLog
@@ -73,6 +73,7 @@ class Bench:
         space: what is searched, over the base.
         run: folder of the search.
         command: what the user repeats to go on after a stop.
+        devices: of each trial, as of `distribute.parse`.
         tables: rows in memory.
         watch: called when a trial has begun.
     """
@@ -81,6 +82,7 @@ class Bench:
     space: Space
     run: Path
     command: str
+    devices: str = "auto"
     tables: Tables = dataclasses.field(default_factory=Tables)
     watch: Callable[[], Any] = lambda: None
 
@@ -153,11 +155,14 @@ class Bench:
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
         rows = Rows(self.source, config, self.tables.load)
         chosen = Chosen(self.space, trial.hyperparameters, config.settings)
-        built = build(config, rows.statistics, rows.steps * config.epochs, chosen)
+        strategy = distribute.strategy_of(self.devices)
+        distribute.check_batch(strategy, config.batch_size, rows.count)
+        with strategy.scope():
+            built = build(config, rows.statistics, rows.steps * config.epochs, chosen)
         resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
         with self.open_folder(outcome, resolved) as run:
-            run.write_meta(train.data_facts(self.source, config) | {"command": self.command}, collect())
+            run.write_meta(train.data_facts(self.source, config) | {"command": self.command}, collect(strategy))
             searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
             work = trainer.Work(
                 batches=rows.training,

@@ -25,6 +25,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
 from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.training import distribute
 from tuning.oracles import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
@@ -208,9 +209,6 @@ class Crew:
 
     def _start(self, index: int) -> None:
         command = [*self.command, "--worker", self.address, "--worker-name", self.name(index)]
-        inherited = {
-            name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
-        }  # set by quiet
         with (self.logs / f"{self.name(index)}.txt").open("a", encoding="utf-8") as log:
             # Its own group: Ctrl-C reaches this process alone, which then asks them to stop. Its standard input is a
             # pipe that closes when this process dies in any way.
@@ -219,7 +217,7 @@ class Crew:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=inherited | self.environment(index) | {"ARIEL_TF_CREW": "1"},
+                env=os.environ | self.environment(index) | {"ARIEL_TF_CREW": "1"},
                 start_new_session=True,
             )
 
@@ -287,17 +285,24 @@ def stop_with_parent() -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def shares(count: int) -> Callable[[int], dict[str, str]]:
-    """The environment of each of `count` workers: a GPU each where there are any, and a share of the cores."""
+def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
+    """The environment of each of `count` workers: a GPU each where there are any, and a share of the cores.
+
+    Args:
+        count: of workers.
+        devices: as of `distribute.parse`; GPUs of this list are dealt out.
+    """
     import tensorflow as tf
 
-    cores = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1
+    cores = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // count)
     threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
+    chosen = distribute.parse(devices)
     held = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = held.split(",") if held else [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
+    there = held.split(",") if held else [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
+    gpus = [] if chosen.kind == "cpu" else [there[i] for i in chosen.numbers or range(len(there))]
 
     def environment(index: int) -> dict[str, str]:
-        return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus and gpus != ["-1"] else {})
+        return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {})
 
     return environment
 
