@@ -25,7 +25,7 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import write_json, write_text
 from ariel_tf.models import registry
-from ariel_tf.training import card, distribute, wavelengths
+from ariel_tf.training import card, distribute, heartbeat, hosts, wavelengths
 from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
@@ -37,6 +37,7 @@ EXPECTED = {"baseline": 8450, "squid": 8950, "transit": 9755}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    heartbeat.start()
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
     flags.add_options(parser)
     where = parser.add_argument_group("where it runs")
@@ -151,13 +152,15 @@ def train_on(
     if dry:
         describe(source, config, resolved, built, path)
         return
-    with RunFolder(path, resolved, source.fingerprint, overwrite) as run:
+    with hosts.run_folder(strategy, path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
             run.write_meta(data_facts(source, config) | {"command": command}, collect(strategy))
-            print(f"training {config.model}, {config.what}, {distribute.told(strategy)}in {path}", flush=True)
+            if run.leads:
+                print(f"training {config.model}, {config.what}, {distribute.told(strategy)}in {path}", flush=True)
             fit_and_score(run, rows, built, config, command)
-        best_model(run, built)  # made anew if a finished run's was damaged
-        report(run, config)
+        if run.leads:
+            best_model(run, built)  # made anew if a finished run's was damaged
+            report(run, config)
 
 
 def check_folds(source, config: Configuration) -> None:
@@ -210,13 +213,14 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     from ariel_tf.training.tensorboard import TensorBoardLog
 
     validation = rows.validation()
-    log = TensorBoardLog(run, run.configuration)
+    log = TensorBoardLog(run, run.configuration) if run.leads else None
 
     def look(epoch):
         path = run.path / "validation.png"
         predictions = Predictions.collect(built.inference, validation.as_numpy_iterator())
         picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
-        log.picture("validation", path, epoch)
+        if log:
+            log.picture("validation", path, epoch)
 
     work = trainer.Work(
         batches=rows.training,
@@ -229,8 +233,11 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     )
     try:
         trainer.fit(run, built, work, log, command, look)
+        hosts.check_weights(built.training.distribute_strategy, (v.numpy() for v in built.training.variables))
     except dataset.UNREADABLE as error:
         raise dataset.damaged(rows.source, error) from error
+    if log is None:  # the first worker does the rest
+        return
     predictions = Predictions.collect(trainer.best_model(run, built), rows.test())
     picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
     log.picture("test", run.path / "prediction.png", run.state["epoch"])
@@ -260,8 +267,7 @@ def report(run: RunFolder, config: Configuration) -> None:
     """What the command says at the end, beside what the README says to expect."""
     scores = card.read_scores(run)
     print("\n".join(card.report_lines(run, scores)))
-    default = Configuration(model=config.model, data="simulated").resolved()
-    if config == default and config.model in EXPECTED:
+    if config.model in EXPECTED and config == Configuration(model=config.model, data="simulated").resolved():
         print(f"the README says to expect about {EXPECTED[config.model]} per planet for this command")
 
 

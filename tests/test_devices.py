@@ -14,7 +14,7 @@ from ariel_tf import train
 from ariel_tf.data import dataset
 from ariel_tf.errors import Stopped, UsageError
 from ariel_tf.models import registry
-from ariel_tf.training import callbacks, distribute
+from ariel_tf.training import callbacks, distribute, hosts
 from pipelines import simulate
 
 # 21 planets leave an odd number of rows, 51, so the last batch of an epoch has shares of different size.
@@ -202,4 +202,4 @@ def test_xla_with_several_devices_is_refused():
 def test_a_tf_config_that_is_none_is_one_sentence(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match="TF_CONFIG: expected"):
-        distribute.task()
+        hosts.task()

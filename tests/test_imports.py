@@ -64,7 +64,7 @@ def test_facts_physics_options_and_commands_import_no_tensorflow():
         "ariel_tf.physics.transit_fit", "ariel_tf.physics.spectral_shape",
         "ariel_tf.data.folds", "ariel_tf.data.manifest", "ariel_tf.models.hyper", "ariel_tf.models.registry",
         "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "ariel_tf.predict",
-        "ariel_tf.submission", "ariel_tf.data.text_planet", "pipelines.convert",
+        "ariel_tf.submission", "ariel_tf.supervise", "ariel_tf.data.text_planet", "pipelines.convert",
         "pipelines.simulate", "pipelines.check", "pipelines.upload", "ariel_tf.data.bigquery.address",
         "tuning.search", "tuning.space",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ariel_tf.errors import NonFiniteError, Stopped
 from ariel_tf.files import replacing
+from ariel_tf.training import heartbeat, hosts
 from ariel_tf.training.runs import RunFolder
 
 TRAIN, VALIDATION = "score", "val_score"
@@ -128,12 +129,14 @@ class SaveEpoch(keras.callbacks.Callback):
             }
         )
         files = [run.checkpoint_name(epoch), "metrics.csv"]
-        with replacing(run.path / files[0]) as path:
-            self.model.save_weights(path)
+        if run.leads:
+            with replacing(run.path / files[0]) as path:
+                self.model.save_weights(path)
         run.write_rows()
         changes: dict[str, Any] = {"epoch": epoch}
         if run.state["best_score"] is None or values[VALIDATION] > run.state["best_score"]:
-            save_model(self.inference, run)
+            if run.leads:
+                save_model(self.inference, run)
             files.append("best.keras")
             changes |= {"best_epoch": epoch, "best_score": values[VALIDATION]}
         run.commit(tuple(files), **changes)
@@ -189,9 +192,11 @@ class StopOnSignal(keras.callbacks.Callback):
         self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, traceback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if hosts.is_loss(error):  # a worker that was asked to stop, too, may have gone first
+            self._stop_if_asked()
 
     def _note(self, number, frame):
         self.received = number
@@ -212,6 +217,19 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._stop_if_asked()
+
+
+class ShowLife(keras.callbacks.Callback):
+    """Tell a supervisor, where there is one, that steps go on and how many epochs are saved."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        heartbeat.advance()
+
+    def on_test_batch_end(self, batch, logs=None):
+        heartbeat.advance()
+
+    def on_epoch_end(self, epoch, logs=None):
+        heartbeat.advance(epoch + 1)
 
 
 class EveryFewEpochs(keras.callbacks.Callback):

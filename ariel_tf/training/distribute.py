@@ -15,15 +15,14 @@ before it adds up. `--devices` and mistakes in it need no TensorFlow.
 """
 
 import functools
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import ariel_tf.quiet as quiet
+from ariel_tf import quiet
 from ariel_tf.errors import UsageError
+from ariel_tf.training import hosts
 
 HELP = "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
 
@@ -56,29 +55,6 @@ def parse(text: str) -> Devices:
     return Devices(kind, numbers)
 
 
-def task() -> tuple[int, int]:
-    """(this process, how many train together), as the environment's `TF_CONFIG` says; (0, 1) without.
-
-    Raises:
-        UsageError: a `TF_CONFIG` that is not what TensorFlow documents, or that names other tasks than workers.
-    """
-    text = os.environ.get("TF_CONFIG")
-    if not text:
-        return 0, 1
-    try:
-        config = json.loads(text)
-        workers = list(config["cluster"]["worker"])
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-    except (ValueError, KeyError, TypeError):
-        workers, kind, index = [], "", 0
-    if kind != "worker" or not 0 <= index < len(workers) or set(config["cluster"]) != {"worker"}:
-        raise UsageError(
-            'TF_CONFIG: expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
-            f"the same list on every host and an index of its own. Received: {text}"
-        )
-    return index, len(workers)
-
-
 @functools.cache
 def strategy_of(devices: str) -> Any:
     """The `tf.distribute` strategy of `--devices`: TensorFlow's default for one device.
@@ -93,7 +69,7 @@ def strategy_of(devices: str) -> Any:
         UsageError: not of this form, or devices that are not there.
     """
     chosen = parse(devices)
-    _, workers = task()
+    _, workers = hosts.task()
     if workers > 1 and chosen.kind == "cpu" and chosen.numbers:
         raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
     if workers > 1:

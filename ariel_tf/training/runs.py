@@ -40,6 +40,8 @@ class RunFolder:
             data lie.
         fingerprint: of the data; must equal too.
         overwrite: move a run that is already there aside instead.
+        leads: whether this process writes there. Others of a training on several hosts follow: they read what the
+            leading one, the chief, has made, keep the same state in memory, and write nothing.
 
     Attributes:
         state: the last committed state.
@@ -51,8 +53,27 @@ class RunFolder:
         DataError: files of the run were damaged or removed.
     """
 
-    def __init__(self, path: Path, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False):
-        self.path, self.configuration, self.fingerprint = path, configuration, fingerprint
+    def __init__(
+        self, path: Path, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False, leads: bool = True
+    ):
+        self.path, self.configuration, self.fingerprint, self.leads = path, configuration, fingerprint, leads
+        if leads:
+            self._open(overwrite)
+        else:
+            self._follow()
+
+    def _follow(self) -> None:
+        if not (self.path / "config.json").is_file():
+            raise UsageError(
+                f"--run {self.path}: the first worker's run folder is not to be seen from this one; give a --run on a "
+                "file system that all hosts share."
+            )
+        self._refuse_another()
+        self.state = self._read_state()
+        self.rows = self._read_rows()
+
+    def _open(self, overwrite: bool) -> None:
+        path = self.path
         is_run = (path / "config.json").is_file()
         if path.exists() and not is_run and (not path.is_dir() or _foreign(path)):
             raise UsageError(f"--run {path}: expected a new name, or a run folder with its config.json.")
@@ -67,7 +88,7 @@ class RunFolder:
             if is_run:
                 self._refuse_another()
             else:
-                write_json(path / "config.json", configuration)
+                write_json(path / "config.json", self.configuration)
             self.state = self._read_state()
             self.rows = self._read_rows()
         except BaseException:
@@ -75,7 +96,8 @@ class RunFolder:
             raise
 
     def close(self) -> None:
-        self._lock.close()
+        if self.leads:
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +154,8 @@ class RunFolder:
             facts: data, folds, command; those of the first start stay.
             session: commit, versions and hardware of this start.
         """
+        if not self.leads:
+            return
         path = self.path / "meta.json"
         before = read_json(path, dict) if path.is_file() else facts | {"sessions": []}
         sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
@@ -162,6 +186,8 @@ class RunFolder:
 
     def write_rows(self) -> None:
         """`metrics.csv`, whole each time: a row an epoch."""
+        if not self.leads:
+            return
         text = io.StringIO()
         names = list(self.rows[0])
         writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -175,6 +201,9 @@ class RunFolder:
         Checkpoints that are neither the last nor the best epoch's are removed afterwards.
         """
         state = {**self.state, **changes, "files": dict(self.state["files"])}
+        if not self.leads:
+            self.state = state
+            return
         for name in {"config.json", *files}:
             state["files"][name] = sha256(self.path / name)
         wanted = {self.checkpoint_name(state["epoch"]), self.checkpoint_name(state["best_epoch"])}

@@ -37,7 +37,7 @@ class Work:
 
 
 def fit(
-    run: RunFolder, built: Built, work: Work, log: TensorBoardLog, command: str, look: Callable[[int], None]
+    run: RunFolder, built: Built, work: Work, log: TensorBoardLog | None, command: str, look: Callable[[int], None]
 ) -> None:
     """Train from the run folder's last epoch to the end.
 
@@ -45,7 +45,7 @@ def fit(
         run: resumed from, and committed to after each epoch.
         built: the compiled model, in the scope of the strategy to train it under.
         work: the data and how long.
-        log: TensorBoard's.
+        log: TensorBoard's; None where another process writes it.
         command: what the user repeats to go on after a stop.
         look: called with the epoch every few epochs, for pictures.
 
@@ -59,11 +59,13 @@ def fit(
     distribute.prepare(built.training, work.validation)
     if first:
         restore(run, built.training, first)
-        print(f"resuming {run.path} after epoch {first}")
+        if log:
+            print(f"resuming {run.path} after epoch {first}", flush=True)
     patience_left = not work.patience or first - run.state["best_epoch"] < work.patience
     if first >= work.epochs or not patience_left:
         return
     plateau = built.settings["schedule"] == "plateau"
+    told = [callbacks.TellEpoch(run, work.epochs, work.steps), log, callbacks.EveryFewEpochs(look)] if log else []
     scheduled = [callbacks.ReduceOnPlateau(run, built.settings["learning_rate"])] if plateau else []
     with callbacks.StopOnSignal(run, command) as stop:
         built.training.fit(
@@ -81,9 +83,8 @@ def fit(
                 *scheduled,
                 callbacks.RefuseNonFinite(run),
                 callbacks.SaveEpoch(run, built.inference, work.patience, work.rows),
-                callbacks.TellEpoch(run, work.epochs, work.steps),
-                log,
-                callbacks.EveryFewEpochs(look),
+                *told,
+                callbacks.ShowLife(),
                 stop,
             ],
         )

@@ -1,0 +1,214 @@
+"""Keep a training of several processes alive: start its workers, and all of them again when one dies or hangs.
+
+    python -m ariel_tf.supervise --workers 2 -- --model dense --wavelength joint --data DATA --run RUN
+
+What follows `--` are options of `python -m ariel_tf.train`. With `--workers N` it starts N workers on this host.
+Without, it starts one: the worker that `TF_CONFIG` describes, or SLURM's task (`srun` starts a supervisor for each);
+when a worker anywhere is gone the others end with an error, so each host's supervisor starts its own again.
+
+Workers go on from the last epoch that was saved. A training that ends by itself, done or refused, is not restarted.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ariel_tf.errors import ArielError, Stopped, UsageError, run_command
+from ariel_tf.training import heartbeat, slurm
+
+# Exit codes of a training that another start would only repeat.
+FINAL = (0, 2, 3, 4, 130, 143)
+# Seconds that a worker may take to end when it is asked to.
+PATIENCE = 60.0
+# Seconds between looks, and those in which another worker's end may still explain a first one's.
+LOOK, GRACE = 0.2, 2.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m ariel_tf.supervise",
+        description=(__doc__ or "").split("\n")[0],
+        usage="%(prog)s [options] -- ...",
+    )
+    parser.add_argument("--workers", type=int, help="workers on this host (default: one of TF_CONFIG's or SLURM's)")
+    parser.add_argument(
+        "--silence",
+        type=float,
+        default=30,
+        help="seconds without a sign of life after which a worker hangs (default: 30)",
+    )
+    parser.add_argument(
+        "--stall", type=float, default=1800, help="seconds without a step after which a worker hangs (default: 1800)"
+    )
+    parser.add_argument(
+        "--restarts", type=int, default=5, help="restarts in a row without a new epoch before giving up (default: 5)"
+    )
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options, training = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    if not training:
+        raise UsageError("expected options of `python -m ariel_tf.train` after --, like -- --wavelength joint.")
+    if min(options.silence, options.stall, options.workers or 1) <= 0 or options.restarts < 0 or options.workers == 0:
+        raise UsageError("--silence, --stall, --workers: expected more than 0; --restarts: 0 or more.")
+    Supervisor(training, options.workers, options.silence, options.stall, options.restarts).run()
+
+
+@dataclass
+class Worker:
+    """A process, and when it last showed a sign of life or a step (seconds of `time.monotonic`)."""
+
+    process: subprocess.Popen
+    heartbeat: Path
+    seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def since(self, suffix: str = "") -> float:
+        """Seconds since a sign; its file's own time only tells that it changed: clocks of hosts differ."""
+        path = Path(f"{self.heartbeat}{suffix}")
+        with contextlib.suppress(FileNotFoundError):
+            changed = path.stat().st_mtime
+            if changed != self.seen.get(suffix, (0.0, 0.0))[0]:
+                self.seen[suffix] = (changed, time.monotonic())
+        return time.monotonic() - self.seen[suffix][1]
+
+
+class Supervisor:
+    """One host's workers of a training.
+
+    Args:
+        training: options of `python -m ariel_tf.train`.
+        workers: on this host; None for the one that the environment describes.
+        silence, stall: seconds after which a worker without a sign of life, or without a step, is taken to hang.
+        restarts: in a row, without an epoch saved between them, before it gives up.
+    """
+
+    def __init__(self, training: Sequence[str], workers: int | None, silence: float, stall: float, restarts: int):
+        self.command = [sys.executable, "-m", "ariel_tf.train", *training]
+        self.count, self.silence, self.stall, self.restarts = workers, silence, stall, restarts
+        self.asked = 0
+
+    def run(self) -> None:
+        """Until the training ends by itself.
+
+        Raises:
+            ArielError: the training's own end, by its exit code; or too many restarts.
+        """
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with tempfile.TemporaryDirectory(prefix="ariel-") as folder:
+                self._keep_alive(Path(folder))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number, frame) -> None:
+        self.asked = number
+
+    def _keep_alive(self, folder: Path) -> None:
+        failures = epochs = 0
+        while True:
+            workers = self._start(folder)
+            try:
+                fault, code = self._watch(workers)
+            finally:
+                self._end(workers)
+            if self.asked:
+                raise Stopped("stopped; every whole epoch is saved. The same command goes on.", self.asked)
+            if not fault:
+                if code:
+                    sys.exit(code)  # the worker has said why
+                return
+            saved = max(map(_epochs, workers))
+            failures = 1 if saved > epochs else failures + 1
+            epochs = max(epochs, saved)
+            if failures > self.restarts:
+                raise ArielError(f"{fault}; gave up after {self.restarts} restarts without a new epoch.")
+            print(
+                f"{fault}: all workers of this host start again after epoch {epochs} (restart {failures})", flush=True
+            )
+
+    def _start(self, folder: Path) -> list[Worker]:
+        workers = []
+        for index, config in enumerate(configurations(self.count, os.environ)):
+            path = folder / f"worker-{index}"
+            path.touch()
+            Path(f"{path}.steps").write_text("0")
+            environment = {**os.environ, heartbeat.VARIABLE: str(path), **({"TF_CONFIG": config} if config else {})}
+            # A session of its own: Ctrl-C reaches the supervisor alone, which then asks each worker.
+            process = subprocess.Popen(self.command, env=environment, start_new_session=True)
+            workers.append(Worker(process, path))
+        return workers
+
+    def _watch(self, workers: Sequence[Worker]) -> tuple[str, int]:
+        """What went wrong, or nothing and the exit code once all have ended by themselves."""
+        while not self.asked:
+            codes = [worker.process.poll() for worker in workers]
+            for index, (worker, code) in enumerate(zip(workers, codes, strict=True)):
+                if code in FINAL[1:]:
+                    return "", code
+                if code is not None and code not in FINAL:
+                    return self._judge(workers, index, code)
+                if code is None and worker.since() > self.silence:
+                    return f"worker {index} has shown no sign of life for {self.silence:g} s", 1
+                if code is None and worker.since(".steps") > self.stall:
+                    return f"worker {index} has done no step for {self.stall:g} s", 1
+            if all(code == 0 for code in codes):
+                return "", 0
+            time.sleep(LOOK)
+        return "", 128 + self.asked
+
+    def _judge(self, workers: Sequence[Worker], index: int, code: int) -> tuple[str, int]:
+        """One worker ended with a fault: perhaps only since another, a moment ago, ended for good."""
+        deadline = time.monotonic() + (GRACE if len(workers) > 1 else 0)
+        while time.monotonic() < deadline:
+            for worker in workers:
+                if (other := worker.process.poll()) in FINAL[1:]:
+                    return "", int(other or 0)
+            time.sleep(LOOK)
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return f"worker {index} ended {how}", code
+
+    def _end(self, workers: Sequence[Worker]) -> None:
+        """End all that still run: by request when the user asked, else at once, since they hang or wait in vain."""
+        left = [worker.process for worker in workers if worker.process.poll() is None]
+        deadline = time.monotonic() + (PATIENCE if self.asked else 0)
+        for process in left if self.asked else ():
+            process.terminate()
+        for process in left:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _epochs(worker: Worker) -> int:
+    return int(Path(f"{worker.heartbeat}.steps").read_text() or 0)
+
+
+def configurations(workers: int | None, environment: Mapping[str, str]) -> list[str | None]:
+    """A `TF_CONFIG` for each worker to start here; None keeps what the environment has."""
+    if workers is None:
+        return [None if "TF_CONFIG" in environment else slurm.tf_config(environment)]
+    if workers == 1:
+        return [None]
+    # Ports of their own at each start: what is left of an earlier worker can't meddle.
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(workers)]
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,49 @@
+"""Signs of life of a training, in files that `python -m ariel_tf.supervise` watches; no TensorFlow.
+
+    FILE        touched every second by a thread: the process is there and is given time
+    FILE.steps  written as steps go on: it also gets somewhere; holds the number of saved epochs
+
+A stopped process (SIGSTOP, a frozen host) shows by the first, a deadlock only by the second. `ARIEL_HEARTBEAT` names
+the file; without it nothing is written.
+"""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from ariel_tf.files import write_text
+
+VARIABLE = "ARIEL_HEARTBEAT"
+INTERVAL = 1.0
+
+_last = 0.0
+
+
+def start() -> None:
+    """Begin to beat, for as long as this process and its supervisor live."""
+    name = os.environ.get(VARIABLE)
+    if name and all(thread.name != VARIABLE for thread in threading.enumerate()):
+        threading.Thread(target=_beat, args=(Path(name), os.getppid()), name=VARIABLE, daemon=True).start()
+
+
+def _beat(path: Path, supervisor: int) -> None:
+    while os.getppid() == supervisor:
+        path.touch()
+        time.sleep(INTERVAL)
+    os.kill(os.getpid(), signal.SIGTERM)  # nobody watches any more: save and end
+
+
+def advance(epochs: int | None = None) -> None:
+    """A step is done; with a number, so many epochs are saved."""
+    global _last
+    name, now = os.environ.get(VARIABLE), time.monotonic()
+    if not name:
+        return
+    path = Path(f"{name}.steps")
+    if epochs is not None:
+        write_text(path, str(epochs))
+    elif now - _last > INTERVAL and path.exists():
+        path.touch()
+    _last = now
