@@ -27,7 +27,7 @@ from ariel_tf import train
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.errors import ArielError, UsageError, run_command
 from ariel_tf.files import read_json
-from ariel_tf.training import distribute, wavelengths
+from ariel_tf.training import distribute, hosts, wavelengths
 from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept = [argument for argument in arguments if argument != "--overwrite"]
     if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
-    if distribute.task()[1] > 1:
+    if hosts.task()[1] > 1:
         raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
     distribute.parse(options.devices)
     if (options.chief or options.worker) and not options.run:
