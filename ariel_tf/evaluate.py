@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.errors import DataError, run_command
 
@@ -19,9 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
     parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the run's)")
     parser.add_argument("--folds", help="like 8,9 or all (default: the test folds; of other data all)")
+    address.add_flags(parser)
     options = parser.parse_args(arguments)
     folds = parse_folds(options.folds, "--folds") if options.folds else None
-    evaluate(options.run, options.data, folds)
+    evaluate(options.run, address.with_flags(options.data, options), folds)
 
 
 def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> None:

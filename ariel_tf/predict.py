@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ariel_tf.answers import SMALLEST, Store, refuse_path
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.errors import UsageError, run_command
 from ariel_tf.progress import Progress, counted
@@ -32,12 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--clip", action="store_true", help="bring radii outside (0, 1] into it")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is already there")
+    address.add_flags(parser)
     options = parser.parse_args(arguments)
     refuse_path(options.out, options.overwrite)
     folds = parse_folds(options.folds, "--folds")
     if options.light_curves and len(folds) < N_FOLDS:
         raise UsageError("--folds: text files have none; it goes with --data.")
-    predict(options.run, options.data or options.light_curves, options.out, options.combine, options.clip, folds)
+    data = address.with_flags(options.data, options)
+    predict(options.run, data or options.light_curves, options.out, options.combine, options.clip, folds)
 
 
 def predict(

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.data.bigquery.address import is_address
+from ariel_tf.data.bigquery.price import add_price_flag, say_training_cost
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import write_json, write_text
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heartbeat.start()
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
     flags.add_options(parser)
+    add_price_flag(parser)
     where = parser.add_argument_group("where it runs")
     where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{distribute.HELP} (default: auto)")
     folder = parser.add_argument_group("where it goes")
@@ -64,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     distribute.parse(options.devices)
     several = take_list(options)
     config = with_data(flags.from_arguments(options))
+    if options.dry_run and is_address(config.data):
+        say_training_cost(config, several, options.price)
+        return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.train", *kept])

@@ -1,19 +1,22 @@
 """Check a data set against its manifest: every byte, every value, every fold; all faults at once.
 
     python -m pipelines.check DATA
+    python -m pipelines.check bigquery://PROJECT/DATASET
 
 Exit code 0 and a table when the data set is sound, 3 and the list of all faults when it is not.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pipelines
 from ariel_tf.challenge import Planet, planet_faults
+from ariel_tf.data.bigquery.address import Address, add_flags, is_address
 from ariel_tf.data.folds import N_FOLDS, assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATISTICS_NAME, Manifest, Shard, Sums
-from ariel_tf.errors import DataError, run_command
+from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import sha256
 from ariel_tf.quiet import import_tensorflow
 
@@ -105,18 +108,7 @@ def check(folder: Path) -> Manifest:
         DataError: anything is wrong; lists everything that is.
     """
     manifest = Manifest.read(folder)
-    faults = manifest_faults(manifest)
-    import_tensorflow()
-    sums = Sums()
-    damaged = 0
-    with pipelines.Progress(manifest.rows, "observation") as progress:
-        for shard in manifest.shards:
-            found = shard_faults(folder, shard, manifest.labelled, sums)
-            faults += found
-            damaged += bool(found)
-            progress(shard.rows)
-    if not damaged and not sums.equals(manifest.sums):
-        faults.append(f"{folder / STATISTICS_NAME}: its sums are not those of the shards")
+    faults, summary = _look(manifest, folder, str(folder))
     if faults:
         count = pipelines.counted(len(faults), "fault")
         raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
@@ -127,8 +119,65 @@ def check(folder: Path) -> Manifest:
     if strangers:
         count = "1 shard is" if len(strangers) == 1 else f"{len(strangers)} shards are"
         print(f"note: {count} not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
-    print(f"sound: {progress.summary}")
+    print(f"sound: {summary}")
     return manifest
+
+
+def _look(
+    manifest: Manifest, folder: Path, place: str, fetch: Callable[[Shard], object] | None = None
+) -> tuple[list[str], str]:
+    """Every fault of a data set's shards, and how fast they were looked for.
+
+    Args:
+        folder: where the shards lie.
+        place: what the faults call it.
+        fetch: brings a shard there, to be removed again once it was looked at.
+    """
+    faults = manifest_faults(manifest)
+    import_tensorflow()
+    sums = Sums()
+    damaged = 0
+    with pipelines.Progress(manifest.rows, "observation") as progress:
+        for shard in manifest.shards:
+            try:
+                if fetch is not None:
+                    fetch(shard)
+                found = shard_faults(folder, shard, manifest.labelled, sums)
+            except DataError as error:
+                found = [*error.faults, str(error)]
+            if fetch is not None:
+                (folder / shard.name).unlink(missing_ok=True)
+            faults += [fault.replace(str(folder), place) for fault in found]
+            damaged += bool(found)
+            progress(shard.rows)
+    if not damaged and not sums.equals(manifest.sums):
+        faults.append(f"{place}/{STATISTICS_NAME}: its sums are not those of the shards")
+    return faults, progress.summary
+
+
+def check_uploaded(address: Address) -> None:
+    """The same of a data set in BigQuery: each shard is written as it was before the upload, and looked at.
+
+    Raises:
+        UsageError: tables of the classic layout.
+        DataError: anything is wrong; lists everything that is.
+    """
+    import_tensorflow()
+    from ariel_tf.data.sources.bigquery import BigQuerySource
+    from pipelines.download import WAVELENGTHS, write_shard
+
+    if address.layout == "classic":
+        raise UsageError(f"{address}: has no manifest to be checked against; `pipelines.download` makes shards of it")
+    source = BigQuerySource(address, WAVELENGTHS)
+    manifest = source.uploaded.manifest
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        faults, summary = _look(manifest, folder, source.description, lambda shard: write_shard(source, shard, folder))
+    if faults:
+        count = pipelines.counted(len(faults), "fault")
+        raise DataError(f"{source.description}: {count}; upload the data set anew, with --overwrite", faults)
+    print(table(manifest))
+    print(f"sound: {summary}")
 
 
 def table(manifest: Manifest) -> str:
@@ -147,10 +196,16 @@ def table(manifest: Manifest) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.check", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder that convert or simulate has written")
+    parser.add_argument(
+        "data", metavar="DATA", help="folder that convert or simulate has written, or bigquery://PROJECT/DATASET"
+    )
+    add_flags(parser, ("endpoint", "storage"))
     arguments = parser.parse_args(argv)
     with pipelines.stopping("stopped; nothing was found out: start again"):
-        check(arguments.data)
+        if is_address(arguments.data):
+            check_uploaded(Address.parse(arguments.data).with_options(arguments))
+        else:
+            check(Path(arguments.data))
 
 
 if __name__ == "__main__":

@@ -8,26 +8,22 @@ then compared with the manifest's, and `manifest` is filled last. `ariel_tf.data
 """
 
 import argparse
-import hashlib
-import io
-from collections import Counter
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pipelines
-from ariel_tf.challenge import N_WAVELENGTHS, Planet
+from ariel_tf.challenge import Planet
 from ariel_tf.data.bigquery.address import Address, add_flags
-from ariel_tf.data.bigquery.connection import CALL_S, Connection
-from ariel_tf.data.bigquery.tables import FILLED, MANIFEST, TABLES, Table, arrow_tables, expected_rows, views
+from ariel_tf.data.bigquery.connection import Connection
+from ariel_tf.data.bigquery.tables import FILLED, arrow_tables, expected_rows
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
-from ariel_tf.errors import DataError, UsageError, run_command
+from ariel_tf.errors import DataError, run_command
 from ariel_tf.quiet import import_tensorflow
+from pipelines.destination import Destination
 
 # Light curves of a load job, as float32; a day allows 1,500 jobs a table, and the whole challenge takes 130.
 JOB_BYTES = 64 << 20
-# Tables carry it, so that an unfinished upload of another data set is never continued.
-LABEL = "ariel_fingerprint"
 
 
 class Upload:
@@ -44,7 +40,7 @@ class Upload:
         self.folder, self.location, self.overwrite = folder, location, overwrite
         self.manifest = Manifest.read(folder)
         self.connection = Connection(address)
-        self.label = self.manifest.fingerprint[:63]  # as long as a label may be
+        self.destination = Destination(self.connection, self.manifest.fingerprint)
 
     def run(self) -> str:
         """Upload what is missing.
@@ -56,60 +52,16 @@ class Upload:
             UsageError: another data set lies there.
             DataError: a table has other columns, or the shards are damaged.
         """
-        self.prepare()
+        self.destination.prepare(self.location, self.overwrite)
         missing = {name: self._missing(name) for name in FILLED}
         with pipelines.Progress(self.manifest.rows, "observation", self._done(missing)) as progress:
             for planets in self._jobs(missing):
                 self._send(planets, missing)
                 progress(sum(len(planet.instances) for planet in planets))
         self._verify()
-        self._make_views()
-        self._commit()
+        self.destination.make_views()
+        self.destination.commit({name: (self.folder / name).read_bytes() for name in (MANIFEST_NAME, STATISTICS_NAME)})
         return progress.summary
-
-    def prepare(self) -> None:
-        """Make the dataset and its tables, or see that those there are this data set's."""
-        from google.cloud import bigquery
-
-        client, address = self.connection.rest, self.connection.address
-        dataset = bigquery.Dataset(f"{address.project}.{address.dataset}")
-        dataset.location = self.location
-        with self.connection.refusals("the dataset"):
-            client.create_dataset(dataset, exists_ok=True, retry=self.connection.retry, timeout=CALL_S)
-        present = {name: self.connection.table(name) for name in TABLES}
-        others = [
-            name for name, table in present.items() if table is not None and table.labels.get(LABEL) != self.label
-        ]
-        if others and not self.overwrite:
-            raise UsageError(
-                f"{address.description} holds another data set, or other tables of its names ({', '.join(others)}): "
-                "use another dataset, or --overwrite"
-            )
-        for name in others:
-            with self.connection.refusals(name):
-                client.delete_table(address.table(name), retry=self.connection.retry, timeout=CALL_S)
-            present[name] = None
-        faults = [
-            fault for name, table in present.items() if table is not None for fault in TABLES[name].faults(table.schema)
-        ]
-        if faults:
-            raise DataError(f"{address.description}: its tables have other columns; use --overwrite", faults)
-        for name, table in present.items():
-            if table is None:
-                self._create(TABLES[name])
-
-    def _create(self, table: Table) -> None:
-        from google.cloud import bigquery
-
-        made = bigquery.Table(self.connection.address.table(table.name), _schema(table))
-        made.labels = {LABEL: self.label}
-        if table.by_wavelength:
-            span = bigquery.PartitionRange(start=0, end=N_WAVELENGTHS, interval=1)
-            made.range_partitioning = bigquery.RangePartitioning(field="wavelength", range_=span)
-        if table.clustered:
-            made.clustering_fields = ["planet"]
-        with self.connection.refusals(table.name):
-            self.connection.rest.create_table(made, retry=self.connection.retry, timeout=CALL_S)
 
     def _missing(self, name: str) -> set[int]:
         """Planets of which a table has no row; those of which it has some, but not all, are removed from it."""
@@ -118,23 +70,21 @@ class Upload:
         if name == "relative_radii" and not self.manifest.labelled:
             return set()
         expected = {
-            planet: expected_rows(name, rows, 1, self.manifest.labelled)
-            for planet, rows in self._observations().items()
+            planet: expected_rows(name, rows, 1, self.manifest.labelled) for planet, rows in self._observations.items()
         }
         torn = [planet for planet, count in counts.items() if count != expected.get(planet)]
         if torn:
             self.connection.query(f"DELETE FROM `{place}` WHERE planet IN UNNEST(@planets)", {"planets": torn})
         return expected.keys() - (counts.keys() - set(torn))
 
+    @functools.cached_property
     def _observations(self) -> dict[int, int]:
-        """Observations of each planet; read once, from the shards."""
-        if not hasattr(self, "_counts"):
-            self._counts = {planet.number: len(planet.instances) for planet in self._planets(self.manifest.shards)}
-        return self._counts
+        """Observations of each planet, from the shards."""
+        return {planet.number: len(planet.instances) for planet in self._planets(self.manifest.shards)}
 
     def _done(self, missing: Mapping[str, set[int]]) -> int:
         left = set().union(*missing.values())
-        return sum(rows for planet, rows in self._observations().items() if planet not in left)
+        return sum(rows for planet, rows in self._observations.items() if planet not in left)
 
     def _planets(self, shards: Sequence[Shard]) -> Iterator[Planet]:
         """Planets of shards, each of which `download` will be able to write again byte for byte."""
@@ -175,83 +125,20 @@ class Upload:
         for name in FILLED:
             lacking = [planet for planet in planets if planet.number in missing[name]]
             if lacking:
-                self.load(name, arrow_tables(lacking, self.manifest.planets)[name])
-
-    def load(self, name: str, rows: Any) -> None:
-        """Append rows to a table by one load job: all of them, or none."""
-        import pyarrow.parquet as pq
-        from google.cloud import bigquery
-
-        options = bigquery.ParquetOptions()
-        options.enable_list_inference = True
-        config = bigquery.LoadJobConfig(
-            source_format=bigquery.SourceFormat.PARQUET,
-            schema=_schema(TABLES[name]),
-            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-            parquet_options=options,
-        )
-        file = io.BytesIO()
-        pq.write_table(rows, file, compression="zstd", use_dictionary=False)
-        with self.connection.refusals(name):
-            job = self.connection.rest.load_table_from_file(
-                file, self.connection.address.table(name), rewind=True, job_config=config, num_retries=3
-            )
-            job.result(retry=self.connection.retry)
+                self.destination.load(name, arrow_tables(lacking, self.manifest.planets)[name])
 
     def _verify(self) -> None:
         """Compare every planet's rows in every table with the data set's."""
-        place = self.connection.address
-        faults = []
-        for name in FILLED:
-            if left := self._missing(name):
-                faults.append(f"{name}: {pipelines.counted(len(left), 'planet')} not there after the upload")
-            table = self.connection.table(name)
-            counts = (self.manifest.rows, len(self.manifest.planets), self.manifest.labelled)
-            if table.num_rows != (expected := expected_rows(name, *counts)):
-                faults.append(f"{name}: expected {expected} rows, found {table.num_rows}")
+        place = self.connection.address.description
+        left = {name: pipelines.counted(len(planets), "planet") for name in FILLED if (planets := self._missing(name))}
+        faults = [f"{name}: {count} not there after the upload" for name, count in left.items()]
         if faults:
-            raise DataError(f"{place.description}: the upload is not complete; run it again", faults)
-
-    def _make_views(self) -> None:
-        from google.cloud import bigquery
-
-        address, client = self.connection.address, self.connection.rest
-        place = f"{address.project}.{address.dataset}"
-        with self.connection.refusals("the dataset"):
-            present = {table.table_id for table in client.list_tables(place, retry=self.connection.retry)}
-        for name, sql in views(place):
-            if name not in present:
-                view = bigquery.Table(address.table(name))
-                view.view_query = sql
-                with self.connection.refusals(name):
-                    client.create_table(view, exists_ok=True, retry=self.connection.retry, timeout=CALL_S)
-
-    def _commit(self) -> None:
-        """Fill `manifest`, unless it is filled."""
-        import pyarrow as pa
-
-        files = {name: (self.folder / name).read_bytes() for name in (MANIFEST_NAME, STATISTICS_NAME)}
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        place = self.connection.address.table(MANIFEST)
-        stored = self.connection.rows(f"SELECT name, sha256 FROM `{place}`")
-        if Counter(stored) == Counter(digests.items()):
-            return
-        if stored:
-            self.connection.query(f"DELETE FROM `{place}` WHERE TRUE")
-        columns = {"name": list(files), "sha256": list(digests.values()), "content": list(files.values())}
-        self.load(MANIFEST, pa.table(columns))
+            raise DataError(f"{place}: the upload is not complete; run it again", faults)
 
 
 def _ascending(planet: Planet) -> bool:
     keys = planet.instances.tolist()
     return keys == sorted(keys)
-
-
-def _schema(table: Table) -> list[Any]:
-    from google.cloud import bigquery
-
-    return [bigquery.SchemaField(column.name, column.kind, column.mode) for column in table.columns]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Shared by all tests: a small made-up planet, and where the real files lie."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from bigquery_emulator import Emulator, running
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.data.bigquery.address import Address
 from ariel_tf.quiet import import_tensorflow
 
 
@@ -47,6 +49,38 @@ def emulator(tmp_path_factory) -> Iterator[Emulator]:
         for name, value in started.environment.items():
             patch.setenv(name, value)
         yield started
+
+
+@pytest.fixture(scope="session")
+def bigquery_shards(tmp_path_factory, make_planet) -> Path:
+    """Data sets to upload: `train`, 21 planets of 2 observations, two a shard; `test`, 11 others without radii."""
+    from ariel_tf.data.shards import BYTES_A_ROW
+    from ariel_tf.data.writer import DatasetWriter
+
+    folder = tmp_path_factory.mktemp("shards")
+    for name, numbers, labelled in (("train", range(1, 22), True), ("test", range(30, 41), False)):
+        settings = {"labelled": labelled, "fold_seed": 0, "shard_bytes": int(2.5 * 2 * BYTES_A_ROW)}
+        with DatasetWriter(folder / name, dict.fromkeys(numbers, 2), **settings) as writer:
+            for number in writer.pending:
+                writer.add(number, make_planet(number, labelled=labelled))
+            writer.finish({"kind": "made up"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def uploaded(emulator, bigquery_shards) -> str:
+    """The address of the training planets of `bigquery_shards`, uploaded."""
+    from pipelines import upload
+
+    upload.main([str(bigquery_shards / "train"), "--project", "proj", "--dataset", "train"])
+    return "bigquery://proj/train"
+
+
+@pytest.fixture
+def place(request) -> Address:
+    """A dataset of the test's own."""
+    name = re.sub(r"\W", "_", request.node.nodeid.split("::", 1)[1])
+    return Address.parse(f"bigquery://proj/{name}")
 
 
 @pytest.fixture(scope="session")

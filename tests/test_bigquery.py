@@ -1,54 +1,23 @@
 """A data set in BigQuery: uploaded once, it reads as the shards do, planet by planet and bit by bit."""
 
-import itertools
 import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ariel_tf.data.bigquery import chunks
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.tables import TABLES
 from ariel_tf.data.manifest import Manifest
-from ariel_tf.data.shards import BYTES_A_ROW
-from ariel_tf.data.sources import bigquery as source_module
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.errors import DataError, UsageError
 from pipelines import upload
+from pipelines.destination import Destination
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 ALL = tuple(range(55))
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory, make_planet):
-    """21 planets of 2 observations, two planets a shard; and 11 test planets without radii, in `test` beside it."""
-    folder = tmp_path_factory.mktemp("shards")
-    for name, numbers, labelled in (("train", range(1, 22), True), ("test", range(30, 41), False)):
-        settings = {"labelled": labelled, "fold_seed": 0, "shard_bytes": int(2.5 * 2 * BYTES_A_ROW)}
-        with DatasetWriter(folder / name, dict.fromkeys(numbers, 2), **settings) as writer:
-            for number in writer.pending:
-                writer.add(number, make_planet(number, labelled=labelled))
-            writer.finish({"kind": "made up"})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def uploaded(emulator, shards):
-    """The address of the training planets, uploaded."""
-    upload.main([str(shards / "train"), "--project", "proj", "--dataset", "train"])
-    return "bigquery://proj/train"
-
-
-_names = itertools.count()
-
-
-@pytest.fixture
-def place():
-    """A dataset of its own."""
-    return Address.parse(f"bigquery://proj/own_{next(_names)}")
 
 
 def send(folder, place, *options):
@@ -71,8 +40,8 @@ def same(ours, theirs):
             np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded, shards):
-    theirs, ours = open_source(str(shards / "train"), ALL), open_source(uploaded, ALL)
+def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded, bigquery_shards):
+    theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(uploaded, ALL)
     assert ours.description == uploaded
     assert (ours.planets, ours.fingerprint, ours.labelled) == (theirs.planets, theirs.fingerprint, theirs.labelled)
     assert [ours.rows([fold]) for fold in range(10)] == [theirs.rows([fold]) for fold in range(10)]
@@ -88,40 +57,40 @@ def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded,
     [([0], (12,), False), (range(10), (7, 3, 40), True), ([1, 8], ALL, False)],
     ids=["one wavelength", "some and white", "all"],
 )
-def test_planets_are_those_of_the_shards_in_the_same_order(uploaded, shards, folds, wavelengths, white, order):
+def test_planets_are_those_of_the_shards_in_the_same_order(uploaded, bigquery_shards, folds, wavelengths, white, order):
     seed = None if order is None else tf.constant(order)
-    theirs, ours = open_source(str(shards / "train"), wavelengths), open_source(uploaded, wavelengths)
+    theirs, ours = open_source(str(bigquery_shards / "train"), wavelengths), open_source(uploaded, wavelengths)
     same(ours.records(folds, wavelengths, seed, white), theirs.records(folds, wavelengths, seed, white))
 
 
-def test_small_chunks_give_the_same_planets(uploaded, shards, monkeypatch):
-    monkeypatch.setattr(source_module, "CHUNK_BYTES", source_module.ROW_BYTES * 5)  # two planets of one wavelength
-    theirs, ours = open_source(str(shards / "train"), [5]), open_source(uploaded, [5])
+def test_small_chunks_give_the_same_planets(uploaded, bigquery_shards, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", chunks.ROW_BYTES * 5)  # two planets of one wavelength
+    theirs, ours = open_source(str(bigquery_shards / "train"), [5]), open_source(uploaded, [5])
     same(ours.records(range(10), [5]), theirs.records(range(10), [5]))
 
 
-def test_a_test_set_without_radii(emulator, shards, place):
-    send(shards / "test", place)
-    theirs, ours = open_source(str(shards / "test"), ALL), open_source(str(place), ALL)
+def test_a_test_set_without_radii(emulator, bigquery_shards, place):
+    send(bigquery_shards / "test", place)
+    theirs, ours = open_source(str(bigquery_shards / "test"), ALL), open_source(str(place), ALL)
     assert not ours.labelled
     assert ours.fingerprint == theirs.fingerprint
     same(ours.records(range(10), (2, 50)), theirs.records(range(10), (2, 50)))
 
 
-def test_uploading_twice_sends_nothing_the_second_time(uploaded, shards, monkeypatch, capsys):
+def test_uploading_twice_sends_nothing_the_second_time(uploaded, bigquery_shards, monkeypatch, capsys):
     before = counts(Address.parse(uploaded))
     assert before == {
         "light_curves": 42 * 55, "scatter": 42 * 55, "white_light": 42, "stars": 21, "relative_radii": 21 * 55,
         "manifest": 2,
     }  # fmt: skip
-    monkeypatch.setattr(upload.Upload, "load", lambda *_: pytest.fail("sent again"))
-    send(shards / "train", Address.parse(uploaded))
+    monkeypatch.setattr(Destination, "load", lambda *_: pytest.fail("sent again"))
+    send(bigquery_shards / "train", Address.parse(uploaded))
     assert counts(Address.parse(uploaded)) == before
     assert "21 planets, 42 observations; 0 observations" in capsys.readouterr().out
 
 
-def test_an_upload_goes_on_where_it_was_stopped(emulator, shards, place, monkeypatch):
-    whole, sent = upload.Upload.load, []
+def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place, monkeypatch):
+    whole, sent = Destination.load, []
     monkeypatch.setattr(upload, "JOB_BYTES", 4 * 55 * 300 * 4)  # two planets
 
     def load(self, name, rows):
@@ -130,9 +99,9 @@ def test_an_upload_goes_on_where_it_was_stopped(emulator, shards, place, monkeyp
         sent.append(name)
         whole(self, name, rows)
 
-    monkeypatch.setattr(upload.Upload, "load", load)
+    monkeypatch.setattr(Destination, "load", load)
     with pytest.raises(KeyboardInterrupt):
-        send(shards / "train", place)
+        send(bigquery_shards / "train", place)
     assert counts(place)["light_curves"] == 6 * 110
     assert counts(place)["white_light"] == 4 * 2
     with pytest.raises(DataError, match=r"its upload has not ended, .* the same `python -m pipelines\.upload` goes on"):
@@ -141,33 +110,33 @@ def test_an_upload_goes_on_where_it_was_stopped(emulator, shards, place, monkeyp
     Connection(place).query(f"DELETE FROM `{place.table('light_curves')}` WHERE planet < 9 AND wavelength > 50")
     sent.clear()
     sent += ["none"] * 13
-    send(shards / "train", place)
-    theirs, ours = open_source(str(shards / "train"), ALL), open_source(str(place), ALL)
+    send(bigquery_shards / "train", place)
+    theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(str(place), ALL)
     same(ours.records(range(10), (9, 54)), theirs.records(range(10), (9, 54)))
 
 
-def test_another_data_set_is_refused_or_replaced(emulator, shards, place):
-    send(shards / "test", place)
+def test_another_data_set_is_refused_or_replaced(emulator, bigquery_shards, place):
+    send(bigquery_shards / "test", place)
     with pytest.raises(UsageError, match=r"holds another data set.* use another dataset, or --overwrite"):
-        send(shards / "train", place)
-    send(shards / "train", place, "--overwrite")
-    assert open_source(str(place), [0]).fingerprint == Manifest.read(shards / "train").fingerprint
+        send(bigquery_shards / "train", place)
+    send(bigquery_shards / "train", place, "--overwrite")
+    assert open_source(str(place), [0]).fingerprint == Manifest.read(bigquery_shards / "train").fingerprint
 
 
-def test_a_dry_run_sends_nothing(shards, capsys, monkeypatch):
+def test_a_dry_run_sends_nothing(bigquery_shards, capsys, monkeypatch):
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "127.0.0.1:1")
-    send(shards / "train", Address.parse("bigquery://proj/nowhere"), "--dry-run")
+    send(bigquery_shards / "train", Address.parse("bigquery://proj/nowhere"), "--dry-run")
     printed = capsys.readouterr().out
     assert "light_curves             2,310 rows" in printed
     assert "nothing was sent" in printed
 
 
-def test_views_of_the_classic_layout(uploaded, shards):
+def test_views_of_the_classic_layout(uploaded, bigquery_shards):
     place = Address.parse(uploaded)
     row = Connection(place).rows(
         f"SELECT AAAA, BB, CC, _0, _299, label FROM `{place.table('train_table_7')}` ORDER BY AAAA, BB, CC LIMIT 1"
     )[0]
-    planet = next(open_source(str(shards / "train"), [7]).records(range(10), [7]).filter(
+    planet = next(open_source(str(bigquery_shards / "train"), [7]).records(range(10), [7]).filter(
         lambda planet: planet["planet"] == 1
     ).as_numpy_iterator())  # fmt: skip
     flux = planet["flux"][0, 0].astype(float)
@@ -235,7 +204,7 @@ CHANGES = {
     ),
     "an observation twice": (
         "UPDATE {light_curves} SET photon = 1 WHERE planet = 7",
-        "an observation came twice; upload the data set anew",
+        "an observation came twice; make the tables anew",
     ),
     "other observations": (
         "UPDATE {scatter} SET photon = 3 WHERE planet = 7 AND photon = 2",

@@ -14,7 +14,7 @@ ALLOWED = {
     "physics": set(),
     "data": {"physics"},
     "models": {"training.configuration", "training.metrics", "physics.detector", "physics.references"},
-    "training": {"models.builder", "models.registry", "data.folds"},
+    "training": {"models.builder", "models.registry", "data.folds", "data.bigquery.address"},
 }
 BESIDE = {"challenge", "errors", "files", "quiet"}
 FILES = sorted(path for package in ("ariel_tf", "pipelines", "tuning") for path in (ROOT / package).rglob("*.py"))

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.data.bigquery import address
 from ariel_tf.errors import UsageError, nearest
 from ariel_tf.files import read_json
 from ariel_tf.training.configuration import FALLBACK, Configuration, flag_of, parse_wavelength
@@ -27,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             metavar=(item.metadata.get("choices") and "|".join(item.metadata["choices"])) or item.name.upper(),
             help=f"{item.metadata['help']} (default: {shown})",
         )
+    address.add_flags(parser)
     groups["what to train"].add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the model; --dry-run lists them"
     )
@@ -58,7 +60,8 @@ def from_arguments(arguments: argparse.Namespace) -> Configuration:
         if hasattr(arguments, item.name):
             values[item.name] = _from_text(item, getattr(arguments, item.name))
     values["settings"] = {**values.get("settings", {}), **parse_settings(arguments.set)}
-    return Configuration.from_json(values).resolved()
+    config = Configuration.from_json(values).resolved()
+    return dataclasses.replace(config, data=address.with_flags(config.data, arguments))
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from ariel_tf.errors import UsageError, nearest
@@ -28,6 +28,9 @@ PORTS_APART = 10
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}", re.ASCII)
 _HOST = re.compile(r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d{1,5}))?/?", re.ASCII)
+
+
+_Text = TypeVar("_Text", str, str | None)
 
 
 def is_address(text: str) -> bool:
@@ -193,7 +196,7 @@ def add_flags(
             )
 
 
-def with_flags(text: str | None, options: argparse.Namespace) -> str | None:
+def with_flags(text: _Text, options: argparse.Namespace) -> _Text:
     """The value of `--data` with the flags of `add_flags` in it.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ariel_tf.challenge import Planet
@@ -20,7 +20,43 @@ _SCATTER = ("scatter", (*KEY, "wavelength", "value"))
 _WHITE = ("white_light", (*KEY, "flux"))
 
 
-class UploadedTables:
+class PlanetTables:
+    """Planets in the tables of one data set.
+
+    Args:
+        reader: of tables.
+        stars: a function that gives every planet's parameters and radii, called when the first is read.
+    """
+
+    def __init__(self, reader: Reader, stars: Callable[[], Mapping[int, Planet]]):
+        self._reader, self._stars = reader, stars
+
+    def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]:
+        """Table, columns and restriction of each read that these planets take."""
+        of_planets = restriction("planet", planets)
+        narrow = f"{of_planets} AND {restriction('wavelength', wavelengths)}"
+        return [(*_CURVES, narrow), (*_SCATTER, narrow), *([(*_WHITE, of_planets)] if white else [])]
+
+    def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
+        """Planets with the light curves of these wavelengths, ascending.
+
+        Args:
+            rows: observations of these planets, where known.
+
+        Raises:
+            Unsound: what came is not each observation once.
+        """
+        stars = self._stars()  # first: the most likely to be wrong
+        curves, scatter, *light = (
+            self._reader.read(
+                table, columns, where, rows and rows * (len(wavelengths) if "wavelength" in columns else 1)
+            )
+            for table, columns, where in self.wanted(planets, wavelengths, white)
+        )
+        return fill_planets(stars, planets, wavelengths, curves, scatter, light[0] if light else None)
+
+
+class UploadedTables(PlanetTables):
     """A data set as it was uploaded.
 
     Args:
@@ -32,7 +68,7 @@ class UploadedTables:
     """
 
     def __init__(self, connection: Connection, reader: Reader):
-        self._reader = reader
+        super().__init__(reader, lambda: self.stars)
         self._place = connection.address.description
         self.files = self._check_tables(connection)
         self.manifest = Manifest.from_bytes(self.files[MANIFEST_NAME], self.files[STATISTICS_NAME], self._place)
@@ -84,7 +120,7 @@ class UploadedTables:
             raise DataError(f"{self._place}: its tables do not fit its manifest; upload the data set anew", faults)
 
     @functools.cached_property
-    def _stars(self) -> dict[int, Planet]:
+    def stars(self) -> dict[int, Planet]:
         """Every planet's parameters and radii."""
         stars, radii = (
             self._reader.read(name, [column.name for column in TABLES[name].columns], "", self._rows[name])
@@ -97,30 +133,6 @@ class UploadedTables:
 
     def statistics(self, folds: Sequence[int]) -> dict[str, Statistics]:
         return self.manifest.sums.choose(folds)
-
-    def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]:
-        """Table, columns and restriction of each read that these planets take."""
-        of_planets = restriction("planet", planets)
-        narrow = f"{of_planets} AND {restriction('wavelength', wavelengths)}"
-        return [(*_CURVES, narrow), (*_SCATTER, narrow), *([(*_WHITE, of_planets)] if white else [])]
-
-    def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
-        """Planets with the light curves of these wavelengths, ascending.
-
-        Args:
-            rows: observations of these planets, where known.
-
-        Raises:
-            Unsound: what came is not each observation once.
-        """
-        stars = self._stars  # first: the most likely to be wrong
-        curves, scatter, *light = (
-            self._reader.read(
-                table, columns, where, rows and rows * (len(wavelengths) if "wavelength" in columns else 1)
-            )
-            for table, columns, where in self.wanted(planets, wavelengths, white)
-        )
-        return fill_planets(stars, planets, wavelengths, curves, scatter, light[0] if light else None)
 
 
 def restriction(column: str, numbers: Sequence[int]) -> str:

@@ -9,29 +9,21 @@ Every chunk has a session of its own, so none is ever old enough to expire, howe
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS, Planet
+from ariel_tf.challenge import Planet
 from ariel_tf.data import records
 from ariel_tf.data.bigquery.address import Address
-from ariel_tf.data.bigquery.assembly import Unsound
+from ariel_tf.data.bigquery.chunks import CHUNK_BYTES, ROW_BYTES, Tables, planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.snapshot import Snapshot
 from ariel_tf.data.bigquery.streams import ArrowReader, Reader
+from ariel_tf.data.bigquery.uploaded import UploadedTables
 from ariel_tf.data.sources.tfrecord import PARALLEL, SHARDS_AT_ONCE
 from ariel_tf.errors import ArielError, DataError
-
-# Of light curves as they come, float64. Emulators want at most 11 MB a stream.
-CHUNK_BYTES = 32 << 20
-ROW_BYTES = 8 * (N_STEPS + 4)
-# A chunk whose rows do not come once each is read once more.
-ATTEMPTS = 2
-
-_T = TypeVar("_T")
 
 
 class Part(Protocol):
@@ -47,7 +39,7 @@ class Part(Protocol):
     def rows(self) -> int: ...
 
 
-class Layout(Protocol):
+class Layout(Tables, Protocol):
     """Tables of a data set: what they hold, and how planets are read from them."""
 
     parts: Sequence[Any]
@@ -55,10 +47,6 @@ class Layout(Protocol):
     fingerprint: str
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]: ...
-
-    def read(
-        self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None
-    ) -> list[Planet]: ...
 
     def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]: ...
 
@@ -91,6 +79,13 @@ class BigQuerySource:
 
     @property
     def layout(self) -> Layout:
+        return self._layout
+
+    @property
+    def uploaded(self) -> UploadedTables:
+        """Its tables, with their manifest; TypeError where it was not uploaded by us."""
+        if not isinstance(self._layout, UploadedTables):
+            raise TypeError(f"{self.description} has no manifest")
         return self._layout
 
     def _parts(self, folds: Sequence[int]) -> list[Part]:
@@ -127,19 +122,20 @@ class BigQuerySource:
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
 
+    def scanned(self, table: str, columns: Sequence[str], restriction: str) -> int:
+        """Bytes that reading this part of a table would scan; nothing is read."""
+        session = ArrowReader(self.connection, self.address.streams).session(table, columns, restriction)
+        return int(session.estimated_total_bytes_scanned)
+
     def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
         """Planets of some parts, in their order; the next chunk is read while this one is used.
 
         Raises:
             DataError: a part has not the rows that it must have.
         """
-        planets = [planet for part in parts for planet in part.planets]
-        rows = sum(part.rows for part in parts)
-        each = max(1, CHUNK_BYTES * len(planets) // (ROW_BYTES * len(wavelengths) * rows))
-        chunks = (planets[first : first + each] for first in range(0, len(planets), each))
-        expected = rows if each >= len(planets) else None
-        found = _ahead(self._chunk(chunk, wavelengths, white, expected) for chunk in chunks)
-        stream = (planet for chunk in found for planet in chunk)
+        each = {planet: part.rows / len(part.planets) for part in parts for planet in part.planets}
+        total = sum(part.rows for part in parts)
+        stream = planets_in_chunks(self._layout, self.description, each, total, wavelengths, white)
         for part in parts:
             received = 0
             for planet in itertools.islice(stream, len(part.planets)):
@@ -150,19 +146,6 @@ class BigQuerySource:
                         f"{part.planets[-1]:04d} ({part.name}), received {received}; upload the data set anew"
                     )
                 yield planet
-
-    def _chunk(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
-        for attempt in range(ATTEMPTS):
-            try:
-                return self._layout.read(planets, wavelengths, white, rows)
-            except Unsound as error:
-                if attempt == ATTEMPTS - 1:
-                    raise DataError(f"{self.description}: {error}; upload the data set anew") from error
-            except DataError as error:
-                if error.message.startswith(self.description):
-                    raise
-                raise DataError(f"{self.description}: {error.message}", error.faults) from error
-        raise AssertionError
 
 
 class _Reading:
@@ -218,19 +201,7 @@ class _Reading:
             raise ValueError(str(error)) from error
 
 
-def _ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """The same items, each fetched in a thread while the one before is used."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(next, items, end)
-        while (item := waiting.result()) is not end:
-            waiting = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
-
-
 def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
     """The tables at an address, as their layout says."""
     reader: Reader = ArrowReader(connection, connection.address.streams)
-    from ariel_tf.data.bigquery.uploaded import UploadedTables
-
     return UploadedTables(connection, reader)

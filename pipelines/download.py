@@ -1,0 +1,136 @@
+"""Download a data set from BigQuery as shards, byte for byte those that were uploaded.
+
+    python -m pipelines.download bigquery://PROJECT/DATASET OUT
+
+Every shard's sha256 is compared with the manifest's. The same command goes on after an interruption. Tables of the
+classic layout (`--layout classic`) were never shards; they become a data set of the same planets and folds.
+"""
+
+import argparse
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pipelines
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.bigquery.address import Address, add_flags
+from ariel_tf.data.bigquery.price import add_price_flag, say_cost
+from ariel_tf.data.folder import claim, install, lock, remove
+from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
+from ariel_tf.errors import ArielError, DataError, run_command
+from ariel_tf.files import replacing, sha256
+from ariel_tf.quiet import import_tensorflow
+
+WAVELENGTHS = range(N_WAVELENGTHS)
+
+
+def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Shard:
+    """Write one shard of an open `BigQuerySource`; a file of that name takes its place only when complete.
+
+    Returns:
+        what was written; its sha256 tells whether it is what was uploaded.
+    """
+    from ariel_tf.data.shards import OpenShard, PlannedShard
+
+    written = OpenShard(folder, PlannedShard(shard.name, shard.fold, shard.planets))
+    try:
+        for planet in source.planets_of([shard], WAVELENGTHS, white=True):
+            written.add(planet)
+            progress(len(planet.instances))
+        closed = written.close()
+    except BaseException:
+        written.abandon()
+        raise
+    assert closed is not None  # a shard has planets
+    return closed
+
+
+def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
+    """Shards of a data set as it was uploaded.
+
+    Raises:
+        UsageError: another data set lies in `out`.
+        DataError: a shard is not what was uploaded.
+    """
+    manifest, files = source.uploaded.manifest, source.uploaded.files
+    state = {"schema": manifest.schema, "labelled": manifest.labelled, "fold_seed": manifest.fold_seed}
+    handle = lock(out)
+    try:
+        work = claim(out, state | {"fingerprint": manifest.fingerprint}, overwrite)
+        done = [shard for shard in manifest.shards if _is_there(work, shard)]
+        _check_space(work, [shard for shard in manifest.shards if shard not in done])
+        with pipelines.Progress(manifest.rows, "observation", sum(shard.rows for shard in done)) as progress:
+            for shard in manifest.shards:
+                if shard not in done and write_shard(source, shard, work, progress) != shard:
+                    raise DataError(
+                        f"{source.description}: {shard.name} is not what was uploaded, byte for byte; "
+                        f"`python -m pipelines.check {source.description}` tells what is wrong"
+                    )
+        for name in (STATISTICS_NAME, MANIFEST_NAME):  # the manifest last: it makes the folder a data set
+            with replacing(work / name) as temporary:
+                temporary.write_bytes(files[name])
+        if work == out:
+            remove(out, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in manifest.shards)})
+        else:
+            install(out)
+    finally:
+        os.close(handle)
+    return manifest, progress.summary
+
+
+def _is_there(folder: Path, shard: Shard) -> bool:
+    path = folder / shard.name
+    return path.is_file() and path.stat().st_size == shard.bytes and sha256(path) == shard.sha256
+
+
+def _check_space(folder: Path, shards: Sequence[Shard]) -> None:
+    needed, free = sum(shard.bytes for shard in shards), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ArielError(f"{folder}: {needed / 1e6:.1f} MB are needed, only {free / 1e6:.1f} MB are free")
+
+
+def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
+    """Tables of the classic layout as a data set."""
+    from ariel_tf.data.writer import DatasetWriter
+
+    layout = source.layout
+    settings = {"address": source.description, "fingerprint": source.fingerprint}
+    options = {"labelled": layout.labelled, "fold_seed": layout.fold_seed, "settings": settings, "overwrite": overwrite}
+    with DatasetWriter(out, layout.observations, **options) as writer:
+        left = {*writer.pending}
+        parts = [part for part in layout.parts if left & {*part.planets}]
+        done = sum(layout.observations.values()) - sum(part.rows for part in parts)
+        with pipelines.Progress(done + sum(part.rows for part in parts), "observation", done) as progress:
+            for planet in source.planets_of(parts, WAVELENGTHS, white=True):
+                writer.add(planet.number, planet)
+                progress(len(planet.instances))
+        return writer.finish({"kind": "BigQuery", **settings}), progress.summary
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.download", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("data", metavar="DATA", help="bigquery://PROJECT/DATASET")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
+    parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
+    parser.add_argument("--dry-run", action="store_true", help="say what reading it would scan and cost, and stop")
+    add_price_flag(parser)
+    add_flags(parser, ("layout", "endpoint", "storage", "reader"))
+    options = parser.parse_args(argv)
+    address = Address.parse(options.data).with_options(options)
+    import_tensorflow(start_devices=False)
+    from ariel_tf.data.sources.bigquery import BigQuerySource
+
+    source = BigQuerySource(address, WAVELENGTHS)
+    if options.dry_run:
+        say_cost(source, WAVELENGTHS, True, options.price)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    download = convert_classic if address.layout == "classic" else download_shards
+    with pipelines.stopping("stopped; the same command goes on with what is missing"):
+        manifest, summary = download(source, options.out, options.overwrite)
+    pipelines.report_dataset(options.out, manifest, summary)
+
+
+if __name__ == "__main__":
+    run_command(main)
