@@ -248,13 +248,13 @@ def lead(bench, oracle, plan: Plan) -> None:
 
     teller = results.Teller(bench.run, plan.trials)
     if plan.jobs > 1:
-        from tuning import workers
+        from tuning import crew, workers
 
         command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
         if distribute.parse(plan.devices).kind != "cpu":
             command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
-        crew = workers.Crew(plan.jobs, command, bench.run / "logs", workers.shares(plan.jobs, plan.devices))
-        workers.supervise(oracle, crew, teller.tell)
+        hands = crew.Crew(plan.jobs, command, bench.run / "logs", crew.shares(plan.jobs, plan.devices))
+        workers.supervise(oracle, hands, teller.tell)
     elif plan.chief:
         from tuning import workers
 
@@ -279,11 +279,11 @@ def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
     Raises:
         UsageError: the chief's search is another one, or not in this folder.
     """
-    from tuning import workers
+    from tuning import crew, workers
     from tuning.oracles import make_oracle
 
     assert plan.worker is not None
-    workers.stop_with_parent()
+    crew.stop_with_parent()
     deadline = time.monotonic() + workers.CHIEF_SILENCE
     while not (bench.run / "config.json").is_file():
         if time.monotonic() > deadline:

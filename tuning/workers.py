@@ -11,28 +11,24 @@ handed on, and whoever takes it up goes on from its last epoch. The search ends 
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent import futures
-from pathlib import Path
 
 import grpc
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
-from ariel_tf.training import distribute
+from ariel_tf.errors import ArielError, Stopped
+from tuning.crew import Crew
 from tuning.oracles import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker counts as dead
 CHIEF_SILENCE = 300.0  # seconds that a worker waits for its chief, which may be started again
 FAREWELL = 10.0  # seconds that a chief that is done waits for idle workers to ask once more
-DEATHS = 5  # of workers in a row, without a trial that ended between them: something is wrong with all
 
 
 class Servicer(oracle_chief.OracleServicer):
@@ -184,127 +180,6 @@ class Client(oracle_client.OracleClient):
                 f"--worker {self.address}: the chief did not answer ({error.code().name.lower()}); "
                 "repeat its command, then this one, to go on."
             ) from error
-
-
-class Crew:
-    """Worker processes of this machine: started, watched, started again, stopped.
-
-    Args:
-        count: how many.
-        command: of a worker, without --worker and --worker-name.
-        logs: folder of their output.
-        devices: environment of each worker, by its index.
-    """
-
-    def __init__(self, count: int, command: Sequence[str], logs: Path, environment: Callable[[int], dict[str, str]]):
-        self.count, self.command, self.logs, self.environment = count, list(command), logs, environment
-        self.processes: dict[int, subprocess.Popen] = {}
-        self.deaths, self.ended = 0, 0
-        self.address = ""
-
-    def start_all(self, port: int) -> None:
-        self.address = f"127.0.0.1:{port}"
-        for index in range(self.count):
-            self._start(index)
-
-    def _start(self, index: int) -> None:
-        command = [*self.command, "--worker", self.address, "--worker-name", self.name(index)]
-        with (self.logs / f"{self.name(index)}.txt").open("a", encoding="utf-8") as log:
-            # Its own group: Ctrl-C reaches this process alone, which then asks them to stop. Its standard input is a
-            # pipe that closes when this process dies in any way.
-            self.processes[index] = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=os.environ | self.environment(index) | {"ARIEL_TF_CREW": "1"},
-                start_new_session=True,
-            )
-
-    @staticmethod
-    def name(index: int) -> str:
-        return f"worker{index}"
-
-    def mind(self, servicer: Servicer) -> None:
-        """Start dead workers again, and kill those that hang.
-
-        Raises:
-            ArielError: they die one after another, or refuse their task.
-        """
-        if servicer.ended > self.ended:
-            self.ended, self.deaths = servicer.ended, 0
-        for index, process in list(self.processes.items()):
-            name, code = self.name(index), process.poll()
-            if code is None:
-                heard = servicer.heard.get(name)
-                if name in servicer.oracle.ongoing_trials and heard and time.monotonic() - heard > servicer.silence:
-                    print(f"{name} hangs: it is killed and started again", flush=True)
-                    process.kill()
-                continue
-            if code == 0:
-                del self.processes[index]
-                continue
-            self.deaths += 1
-            if code in (UsageError.exit_code, DataError.exit_code) or self.deaths > DEATHS:
-                raise ArielError(f"{name} ended with exit code {code}: {self._last_words(name)}")
-            print(f"{name} {told(code)}: it is started again", flush=True)
-            self._start(index)
-        if not self.processes and not servicer.done:
-            raise ArielError("every worker has ended, and trials are left; repeat the command to go on.")
-
-    def _last_words(self, name: str) -> str:
-        lines = (self.logs / f"{name}.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-        return f"{lines[-1] if lines else 'it said nothing'} (all of it in {self.logs / name}.txt)"
-
-    def stop(self, patience: float = 60.0) -> None:
-        """Ask all to stop, which saves their epochs; kill those that do not."""
-        for process in self.processes.values():
-            process.terminate()
-        deadline = time.monotonic() + patience
-        for process in self.processes.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def told(code: int) -> str:
-    """How a process ended, in words."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-def stop_with_parent() -> None:
-    """In a worker of a crew: stop, saved, when the process that started it is gone."""
-    if os.environ.get("ARIEL_TF_CREW") == "1":
-
-        def wait():
-            sys.stdin.read()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        threading.Thread(target=wait, daemon=True).start()
-
-
-def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
-    """The environment of each of `count` workers: a GPU each where there are any, and a share of the cores.
-
-    Args:
-        count: of workers.
-        devices: as of `distribute.parse`; GPUs of this list are dealt out.
-    """
-    import tensorflow as tf
-
-    cores = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // count)
-    threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
-    chosen = distribute.parse(devices)
-    held = os.environ.get("CUDA_VISIBLE_DEVICES")
-    there = held.split(",") if held else [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
-    gpus = [] if chosen.kind == "cpu" else [there[i] for i in chosen.numbers or range(len(there))]
-
-    def environment(index: int) -> dict[str, str]:
-        return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {})
-
-    return environment
 
 
 def supervise(oracle: SafeOracle, crew: Crew, on_change: Callable[[], object], silence: float = SILENCE) -> None:

@@ -1,0 +1,210 @@
+"""Searches by many processes: real ones on loopback, killed in the middle; chiefs and workers that vanish."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras_tuner
+import pytest
+
+from ariel_tf import train
+from ariel_tf.errors import ArielError
+from tuning import crew, oracles, outcomes, search, workers
+from tuning.outcomes import COMPLETED, FAILED, Outcome
+
+ROOT = Path(__file__).parent.parent
+# Plain gradient descent with a learning rate of 1 diverges in a network without bounds.
+FAULTY = ["--model", "linear", "--steps", "0:300:20", "--data", "simulated:planets=20,spots=1,photons=3,seed=1",
+          "--loss", "mse", "--set", "learning_rate=1", "--epochs", "40", "--patience", "0", "--batch-size", "2",
+          "--algorithm", "random", "--trials", "6", "--search", "optimizer=adam|sgd,units=4|8|12|16"]  # fmt: skip
+CRASHES = 3
+
+
+def process(arguments, cwd):
+    command = [sys.executable, "-m", "tuning.search", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=cwd, env=environment, **pipes)
+
+
+def kill_one_in_the_middle(search_process, run):
+    """SIGKILL a worker whose trial has finished an epoch and has some left; the trial."""
+    while search_process.poll() is None:
+        for outcome in outcomes.read_all(run):
+            state = run / "trials" / outcome.run / "state.json"
+            if (
+                outcome.status == outcomes.RUNNING
+                and state.is_file()
+                and 1 <= json.loads(state.read_text())["epoch"] < 30
+            ):
+                ongoing = json.loads((run / "oracle/oracle.json").read_text())["ongoing_trials"]
+                name = next((name for name, trial in ongoing.items() if int(trial) == outcome.trial), None)
+                if name:
+                    os.kill(worker_of(search_process.pid, name), signal.SIGKILL)
+                    return outcome.trial
+        time.sleep(0.05)
+    raise AssertionError(search_process.communicate())
+
+
+def worker_of(parent, name):
+    listed = subprocess.run(["ps", "-axwwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        pid, its_parent, arguments = line.split(maxsplit=2)
+        if int(its_parent) == parent and arguments.endswith(f"--worker-name {name}"):
+            return int(pid)
+    raise AssertionError(f"no {name} under {parent} in\n{listed}")
+
+
+def test_six_trials_with_a_crash_a_nan_and_a_kill_end_with_six_rows_and_the_best(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "found"
+    with process([*FAULTY, "--jobs", "2", "--run", "found"], tmp_path) as searching:
+        while not (run / "trials").is_dir():
+            assert searching.poll() is None, searching.communicate()
+            time.sleep(0.05)
+        (run / "trials" / f"{CRASHES:04d}").write_text("in the way of a run folder")
+        killed = kill_one_in_the_middle(searching, run)
+        printed, errors = searching.communicate(timeout=500)
+    assert searching.returncode == 0, errors
+    assert "was killed by SIGKILL: it is started again" in printed
+    rows = list(csv.DictReader((run / "trials.csv").read_text().splitlines()))
+    assert [row["trial"] for row in rows] == list("012345")
+    diverged = [row for row in rows if row["optimizer"] == "sgd" and int(row["trial"]) != CRASHES]
+    assert diverged
+    for row in rows:
+        if int(row["trial"]) == CRASHES:
+            assert (row["status"], "0003" in row["reason"]) == (FAILED, True)
+        elif row in diverged:
+            assert (row["status"], "loss is" in row["reason"]) == (FAILED, True)
+        else:
+            assert row["status"] == COMPLETED
+    starts = outcomes.find(run, killed).starts
+    assert starts[0] == 0
+    assert len(starts) == 2
+    assert starts[1] >= 1, "it went on from its epoch"
+    train.main(["--config", "found/best.json", "--run", "again"])
+    best = max(float(row["score"]) for row in rows if row["score"])
+    assert json.loads(Path("again/scores.json").read_text())["best_score"] == best
+
+
+class Bench:
+    """Trials that only take their time.
+
+    Args:
+        outcome: of each.
+        dies: raised in the first trial instead.
+    """
+
+    def __init__(self, dies=False):
+        self.dies, self.done = dies, []
+
+    def try_out(self, trial):
+        if self.dies:
+            raise SystemExit
+        self.done.append(trial.trial_id)
+        return Outcome(int(trial.trial_id), COMPLETED, {}, "0000", score=1.0)
+
+
+@pytest.fixture
+def oracle(tmp_path):
+    hp = keras_tuner.HyperParameters()
+    hp.Float("learning_rate", 0.0, 1.0)
+    made = oracles.make_oracle("random", hp, trials=3, epochs=1, seed=0)
+    made.place(tmp_path / "run")
+    return made
+
+
+@pytest.fixture
+def chief(oracle):
+    """A chief on a port of its own that takes a worker for dead after a second, and that port."""
+    port = []
+    known = threading.Event()
+
+    def started(number):
+        port.append(number)
+        known.set()
+
+    def serve():  # pytest fails on an exception in a thread
+        workers.serve(oracle, "127.0.0.1:0", lambda: None, started=started, silence=1.0)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert known.wait(60)
+    yield port[0]
+    thread.join(60)
+    assert not thread.is_alive(), "the chief ends when no trial is left"
+
+
+def test_the_trial_of_a_worker_that_vanished_is_handed_on_and_the_search_ends(oracle, chief, monkeypatch):
+    monkeypatch.setattr(workers, "FAREWELL", 0.5)
+    address = f"127.0.0.1:{chief}"
+    with pytest.raises(SystemExit):
+        search.work(Bench(dies=True), workers.connect(address, "gone", oracle), "gone", print)
+    bench = Bench()
+    search.work(bench, workers.connect(address, "there", oracle), "there", lambda outcome: None)
+    assert sorted(bench.done) == ["0", "1", "2"]
+    assert {trial.status for trial in oracle.trials.values()} == {"COMPLETED"}
+
+
+def test_a_worker_under_the_same_name_gets_the_same_trial_again(oracle, chief):
+    address = f"127.0.0.1:{chief}"
+    first = workers.connect(address, "one", oracle).create_trial("one")
+    again = workers.connect(address, "one", oracle)
+    assert again.create_trial("one").trial_id == first.trial_id
+    search.work(Bench(), again, "one", lambda outcome: None)
+
+
+def test_a_worker_says_that_its_chief_is_gone(oracle, monkeypatch):
+    monkeypatch.setattr(workers, "CHIEF_SILENCE", 0.5)
+    with pytest.raises(ArielError, match="the chief did not answer"):
+        workers.connect("127.0.0.1:9", "one", oracle).create_trial("one")
+
+
+def test_a_port_that_is_taken_is_said(oracle, chief):
+    with pytest.raises(ArielError, match="is the port taken"):
+        workers.serve(oracle, f"127.0.0.1:{chief}", lambda: None)
+    search.work(Bench(), workers.connect(f"127.0.0.1:{chief}", "one", oracle), "one", lambda outcome: None)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [("print('error: --set: no'); exit(2)", "exit code 2: error: --set: no"), ("exit(1)", "exit code 1")],
+)
+def test_workers_that_cannot_work_end_the_search_with_their_last_words(oracle, tmp_path, program, said):
+    hands = crew.Crew(2, [sys.executable, "-c", program], tmp_path, lambda index: {})
+    with pytest.raises(ArielError, match=said):
+        workers.supervise(oracle, hands, lambda: None)
+    assert all(child.poll() is not None for child in hands.processes.values())
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
+    program = (
+        "from tuning import crew; import sys, os\n"
+        "child = ('import time; from tuning import crew; crew.stop_with_parent();'\n"
+        "         'print(1, flush=True); time.sleep(999)')\n"
+        "from pathlib import Path\n"
+        "hands = crew.Crew(1, [sys.executable, '-c', child], Path('.'), lambda index: {})\n"
+        "hands.start_all(1)\n"
+        "while '1' not in Path('worker0.txt').read_text(): pass\n"
+        "print(hands.processes[0].pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    child = int(answer.stdout)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it lives on")
