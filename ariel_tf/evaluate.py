@@ -1,89 +1,141 @@
-"""Score a trained model: `python -m ariel_tf.evaluate RUN [--data DATA] [--folds 9]`.
+"""Score trained models: `python -m ariel_tf.evaluate RUN [RUN ...] [--data DATA] [--folds 9] [--against all]`.
 
-Without options it scores the run's own test folds again. The table of planets shows each one's error in
-transit depth, the quantity that the challenge's score averages.
+A run is scored on its own test folds; several runs on the planets that all of them hold out, with the differences
+planet by planet. `--against` puts reference estimators beside them, from a constant to the limit of photon noise.
+A folder of runs, like `runs`, gives their leaderboard.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ariel_tf.data.bigquery import address
-from ariel_tf.data.folds import N_FOLDS, parse_folds
-from ariel_tf.errors import DataError, run_command
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.folds import parse_folds
+from ariel_tf.errors import UsageError, run_command
+from ariel_tf.scores import leaderboard
+from ariel_tf.training import wavelengths
+
+if TYPE_CHECKING:
+    from ariel_tf.scores.contest import Contest
 
 PLANETS_SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.evaluate", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained model")
-    parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the run's)")
-    parser.add_argument("--folds", help="like 8,9 or all (default: the test folds; of other data all)")
-    address.add_flags(parser)
+    add_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and pictures; a new or empty folder")
     options = parser.parse_args(arguments)
-    folds = parse_folds(options.folds, "--folds") if options.folds else None
-    evaluate(options.run, address.with_flags(options.data, options), folds)
-
-
-def evaluate(path: Path, data: str | None, folds: tuple[int, ...] | None) -> None:
-    """Print scores per observation and per planet.
-
-    Args:
-        path: run folder.
-        data: what `--data` says; None for the run's own.
-        folds: to score; None for the run's test folds, or for all folds of data that it was not trained on.
-
-    Raises:
-        ArielError: no such run, data without radii, or no planet in these folds.
-    """
+    if len(options.runs) == 1 and not leaderboard.is_run(options.runs[0]):
+        show_leaderboard(options)
+        return
+    chosen = parsed(options)
+    if options.out is not None:
+        refuse_used(options.out)
     from ariel_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.data.sources import open_source
-    from ariel_tf.rows import rows_for
-    from ariel_tf.training import card
-    from ariel_tf.training.scoring import Predictions
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.scores.contest import hold
 
-    trained = Trained.load(path)
-    source = open_source(data or trained.data, trained.seen)
-    if not source.labelled:
-        raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
-    own = source.fingerprint == trained.fingerprint
-    if not (own or data):
-        raise DataError(
-            f"{source.description}: changed since {path} was trained on it, so its planets may stand in other folds. "
-            "Name it with --data to score it as any other data."
+    contest = hold(options.runs, options.data, *chosen)
+    print("\n".join(report_lines(contest)))
+    if options.out is not None:
+        from ariel_tf.scores.pictures import draw_all
+        from ariel_tf.scores.tables import write_tables
+
+        options.out.mkdir(parents=True, exist_ok=True)
+        for path in [*write_tables(contest, options.out), *draw_all(contest, options.out)]:
+            print(path)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `evaluate` and `report` share."""
+    parser.add_argument("runs", type=Path, metavar="RUN", nargs="*", help="folders of trained models; or one of runs")
+    parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the runs' own)")
+    parser.add_argument("--folds", help="like 8,9 or all (default: all planets that no run saw in training)")
+    parser.add_argument("--wavelength", help="only these of the wavelengths that all runs predict, like 12 or 0-54")
+    parser.add_argument(
+        "--against",
+        default="none",
+        metavar="NAMES",
+        help="references beside the runs: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
+        "transit-fit+shape, photon-limit, photon-limit+shape with commas",
+    )
+
+
+def parsed(options: argparse.Namespace) -> tuple[tuple[int, ...] | None, tuple[str, ...], tuple[int, ...] | None]:
+    """Folds, references and wavelengths that the options name.
+
+    Raises:
+        UsageError: one of them does not fit.
+    """
+    from ariel_tf.scores.yardsticks import parse_names
+
+    if not options.runs and (not options.data or options.against == "none"):
+        raise UsageError("expected a RUN, or --data and --against to score references alone.")
+    if len({path.resolve() for path in options.runs}) < len(options.runs):
+        raise UsageError("expected each RUN once.")
+    folds = parse_folds(options.folds, "--folds") if options.folds else None
+    chosen = wavelengths.parse_list(options.wavelength) if options.wavelength else None
+    return folds, parse_names(options.against), chosen
+
+
+def refuse_used(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--out {folder}: expected a new or an empty folder; nothing is overwritten.")
+
+
+def show_leaderboard(options: argparse.Namespace) -> None:
+    """Rank the runs below a folder."""
+    folder = options.runs[0]
+    standings, unfinished = leaderboard.read(folder)
+    given = [flag for flag in ("data", "folds", "wavelength", "out") if getattr(options, flag) is not None]
+    if given or options.against != "none":
+        raise UsageError(f"{folder}: holds runs; name the runs themselves, like {folder}/*, to give other options.")
+    print("\n".join(leaderboard.lines(standings, unfinished)))
+
+
+def report_lines(contest: "Contest") -> list[str]:
+    """All that the command prints."""
+    from ariel_tf.scores import tables
+
+    planets = len(contest.population.planets)
+    lines = [f"{planets} planets, {contest.entries[0].losses.rows.sum()} observations of {contest.source.description}"]
+    lines[0] += f", {_which(contest.wavelengths)}"
+    lines += tables.score_lines(contest)
+    if contest.references:
+        lines.append(f"references learnt from {contest.learnt_from}")
+    if len(contest.entries) > 1:
+        lines += ["", *tables.ladder_lines(contest)]
+    if contest.runs and len(contest.entries) > 1:
+        lines += ["", *tables.difference_lines(contest)]
+    if planets >= PLANETS_SHOWN:
+        lines += ["", *tables.group_lines(contest)]
+    return [*lines, "", *planet_lines(contest)]
+
+
+def _which(chosen: Sequence[int]) -> str:
+    """Wavelengths in words."""
+    if len(chosen) == N_WAVELENGTHS:
+        return "all wavelengths"
+    return f"wavelength{'s' * (len(chosen) > 1)} {wavelengths.as_text(chosen)}"
+
+
+def planet_lines(contest: "Contest") -> list[str]:
+    """A line a planet: what it is, and each entry's loss in depth, the quantity that the score averages."""
+    population, shown = contest.population, contest.entries[:6]
+    mean = "" if len(contest.wavelengths) == 1 else ", means over wavelengths"
+    lines = [f"loss of each planet's combined prediction, ppm in depth{mean}"]
+    lines.append("  planet  K mag    true Rp/Rs  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))
+    for row, planet in list(enumerate(population.planets))[:PLANETS_SHOWN]:
+        losses = "".join(f"{entry.losses.planet[row].mean():20.1f}" for entry in shown)
+        lines.append(
+            f"  {planet:04d}  {population.k_magnitude[row]:6.2f}  {population.radii[row].mean():12.6f}  {losses}"
         )
-    if folds is None:
-        folds = trained.test_folds if own else tuple(range(N_FOLDS))
-    predictions = Predictions.collect(trained, rows_for(trained, source, folds))
-    planets = predictions.by_planet()
-    print(f"{path} on {len(planets.keys)} planets, {len(predictions.keys)} observations of {source.description}")
-    print(standing(trained, folds) if own else "  none of it is the data set that the model was trained on")
-    for name, value in predictions.scores().items():
-        print(f"  {card.LABELS[name]:46s}{value:9.1f}")
-    print_planets(planets, trained.targets)
-
-
-def standing(trained, folds: Sequence[int]) -> str:
-    """What these folds of a run's own data were to its training, in words."""
-    roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}
-    seen = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
-    return f"  folds {list(folds)}; {', '.join(seen)}: no test score" if seen else f"  test folds {list(folds)}"
-
-
-def print_planets(planets, wavelengths: Sequence[int]) -> None:
-    """A line a planet and wavelength: true and predicted radius, error in depth."""
-    for column, wavelength in enumerate(wavelengths):
-        print(f"wavelength {wavelength}\n  planet  true Rp/Rs  predicted  depth error (ppm)")
-        for key, true, predicted in list(
-            zip(planets.keys[:, 0], planets.true[:, column], planets.predicted[:, column], strict=True)
-        )[:PLANETS_SHOWN]:
-            print(f"  {key:04d}    {true:.6f}    {predicted:.6f}   {1e6 * 2 * true * (predicted - true):+12.1f}")
-        if (more := len(planets.keys) - PLANETS_SHOWN) > 0:
-            print(f"  ... and {more} more")
+    if (more := len(population.planets) - PLANETS_SHOWN) > 0:
+        lines.append(f"  ... and {more} more")
+    return lines
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from ariel_tf.challenge import Planet
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.sources import SIMULATED
 from ariel_tf.data.sums import Sums
@@ -61,7 +62,7 @@ class SimulatedSource:
     failure: Exception | None = None
 
     def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
-        self.description = str(recipe)
+        self.description, self._recipe = str(recipe), recipe
         self.planets = assign_folds(range(1, recipe.planets + 1), recipe.seed)
         self._wavelengths = list(wavelengths)
         self._instances = recipe.spots * recipe.photons
@@ -117,3 +118,10 @@ class SimulatedSource:
             return record if white else {name: record[name] for name in record if name != "white"}
 
         return tf.data.Dataset.from_tensor_slices(chosen).map(planet, PARALLEL)
+
+    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """Each planet of these folds, simulated once more, since few wavelengths are kept; as of `data.whole`."""
+        recipe = self._recipe
+        for number, fold in self.planets.items():
+            if fold in folds:
+                yield simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)

@@ -1,11 +1,12 @@
 """Planets from a folder of TFRecord shards and their manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from ariel_tf.challenge import Planet
 from ariel_tf.data import records
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.errors import DataError
@@ -82,3 +83,12 @@ class TFRecordSource:
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
+
+    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """Each planet of these folds with all that its record holds, its orbit too; as of `data.whole`."""
+        shards = self._shards(folds)
+        files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
+        expected = sum(len(shard.planets) for shard in shards)
+        serialized = tf.data.TFRecordDataset(files).apply(tf.data.experimental.assert_cardinality(expected))
+        for record in serialized.as_numpy_iterator():
+            yield records.decode(record)

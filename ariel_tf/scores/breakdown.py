@@ -1,0 +1,46 @@
+"""Where an estimator loses: by K magnitude of the star and by depth of the transit; NumPy only."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ariel_tf.scores.losses import Losses, Population
+
+MAGNITUDES = (8.0, 9.0, 10.0, 11.0, 12.0)  # K, bounds between groups
+DEPTHS = (500.0, 1000.0, 2000.0, 5000.0, 20000.0)  # ppm
+
+
+class Group(NamedTuple):
+    """Planets between two bounds: which rows of the losses, and their bounds in words."""
+
+    label: str
+    rows: np.ndarray
+
+
+def groups(values: np.ndarray, bounds: Sequence[float]) -> list[Group]:
+    """The groups that hold any planet, ascending.
+
+    >>> [group.label for group in groups(np.array([7.0, 9.5, 13.0]), MAGNITUDES)]
+    ['below 8', '9 to 10', '12 and more']
+    """
+    texts = [f"{bound:,g}" for bound in bounds]
+    labels = [f"below {texts[0]}", *(f"{a} to {b}" for a, b in itertools.pairwise(texts)), ""]
+    labels[-1] = f"{texts[-1]} and more"
+    place = np.searchsorted(bounds, values, side="right")
+    return [Group(labels[index], np.flatnonzero(place == index)) for index in np.unique(place)]
+
+
+def by_magnitude(population: Population) -> list[Group]:
+    return groups(population.k_magnitude, MAGNITUDES)
+
+
+def by_depth(population: Population) -> list[Group]:
+    return groups(population.depth, DEPTHS)
+
+
+def score_of(losses: Losses, group: Group, kind: str) -> float:
+    """The unweighted score of a group's planets alone."""
+    loss, weight = losses.sums(kind)
+    return float(1e4 - loss[group.rows].sum() / weight[group.rows].sum())

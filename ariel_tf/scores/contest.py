@@ -1,0 +1,221 @@
+"""Trained runs and references on the same planets: what `evaluate` prints and `report` shows.
+
+runs ─▶ planets that all of them hold out ─▶ predictions ─▶ losses ─┐
+data ─▶ training planets ─▶ references ───────────────────▶ losses ─┴─▶ Contest: scores, intervals, differences
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.sources import Source, open_source
+from ariel_tf.data.whole import whole_planets
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.rows import rows_for
+from ariel_tf.scores import held_out, yardsticks
+from ariel_tf.scores.losses import Losses, Population
+from ariel_tf.training.scoring import Predictions
+from ariel_tf.training.trained import Trained
+
+# Folds that references learn from, and are scored on, where no run says so.
+TRAIN_FOLDS, TEST_FOLDS = tuple(range(8)), (9,)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A reference, or a run, on the contest's planets.
+
+    Attributes:
+        losses: of the contest's planets and wavelengths; its name is the entry's.
+    """
+
+    losses: Losses
+
+    @property
+    def name(self) -> str:
+        return self.losses.name
+
+
+@dataclass(frozen=True, eq=False)
+class RunEntry(Entry):
+    """A run.
+
+    Attributes:
+        trained: what it is.
+        predictions: rows of the contest's planets, columns of its wavelengths.
+    """
+
+    trained: Trained
+    predictions: Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Entries on the same planets and wavelengths.
+
+    Attributes:
+        entries: runs in the order given, then references.
+        source: of the planets.
+        folds: that hold them.
+        population: the planets.
+        standing: what they were to each run's training, in words, by name.
+        learnt_from: what the references learnt from, in words.
+    """
+
+    entries: Sequence[Entry]
+    source: Source
+    folds: tuple[int, ...]
+    population: Population
+    standing: dict[str, str]
+    learnt_from: str
+
+    @property
+    def runs(self) -> list[RunEntry]:
+        return [entry for entry in self.entries if isinstance(entry, RunEntry)]
+
+    @property
+    def references(self) -> list[Entry]:
+        return [entry for entry in self.entries if not isinstance(entry, RunEntry)]
+
+    @property
+    def wavelengths(self) -> tuple[int, ...]:
+        return self.population.wavelengths
+
+    @property
+    def ladder(self) -> list[Entry]:
+        """From the worst to the best score of planets."""
+        return sorted(self.entries, key=lambda entry: entry.losses.score("planet"))
+
+
+def hold(
+    paths: Sequence[Path],
+    data: str | None = None,
+    folds: tuple[int, ...] | None = None,
+    against: Sequence[str] = (),
+    wavelengths: tuple[int, ...] | None = None,
+) -> Contest:
+    """Score runs and references on planets that no run saw.
+
+    Args:
+        paths: run folders of any kind; may be empty if `data` and `against` are given.
+        data: what `--data` says; None for the runs' own.
+        folds: to score; None for all planets that all runs hold out.
+        against: names of `yardsticks.NAMES`.
+        wavelengths: to score; None for all that every run predicts.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    each = [Trained.load(path) for path in paths]
+    description = data if data is not None else held_out.same_data(each)
+    seen = sorted({wavelength for trained in each for wavelength in trained.seen})
+    source = open_source(description, seen)
+    _refuse(source, each, data)
+    wavelengths = _common_wavelengths(each, wavelengths)
+    planets = held_out.common(each, source, folds if each else folds or TEST_FOLDS)
+    read = tuple(sorted({source.planets[planet] for planet in planets}))
+    names = held_out.display_names(paths) if paths else []
+    notes = _Notes()
+    entries: list[Entry] = []
+    for name, trained in zip(names, each, strict=True):
+        predictions = _of_planets(
+            Predictions.collect(trained, notes.taken(trained, rows_for(trained, source, read))), planets
+        )
+        columns = [trained.targets.index(wavelength) for wavelength in wavelengths]
+        entries.append(_entry(name, trained, predictions, columns, wavelengths))
+    learnt_from = ""
+    if against:
+        lesson, learnt_from = _lesson(each, source, read, against, wavelengths)
+        scored = (planet for planet in notes.whole(source, read) if planet.number in planets)
+        entries += [Entry(losses) for losses in yardsticks.measure(against, lesson, scored)]
+    population = notes.population(wavelengths).at(planets, wavelengths)
+    standing = {name: held_out.standing(trained, source, read) for name, trained in zip(names, each, strict=True)}
+    return Contest(entries, source, read, population, standing, learnt_from)
+
+
+def _refuse(source: Source, each: Sequence[Trained], data: str | None) -> None:
+    if not source.labelled:
+        raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
+    if each and data is None and not held_out.is_own(each[0], source):
+        raise DataError(
+            f"{source.description}: changed since {each[0].path} was trained on it, so its planets may stand in other "
+            "folds. Name it with --data to score it as any other data."
+        )
+
+
+def _common_wavelengths(each: Sequence[Trained], asked: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Wavelengths that all runs predict and that are asked for."""
+    wanted = set(range(N_WAVELENGTHS) if asked is None else asked)
+    for trained in each:
+        if asked is not None and (absent := wanted - set(trained.targets)):
+            raise UsageError(f"--wavelength: {trained.path} does not predict {sorted(absent)}.")
+        wanted &= set(trained.targets)
+    if not wanted:
+        raise UsageError("these runs predict no wavelength in common, so nothing can be compared.")
+    return tuple(sorted(wanted))
+
+
+def _of_planets(predictions: Predictions, planets: set[int]) -> Predictions:
+    kept = np.isin(predictions.keys[:, 0], list(planets))
+    parts = (predictions.keys, predictions.true, predictions.predicted, predictions.weights)
+    return Predictions(*(part[kept] for part in parts))
+
+
+def _entry(name: str, trained: Trained, predictions: Predictions, columns: list[int], wavelengths) -> RunEntry:
+    parts = (predictions.true, predictions.predicted, predictions.weights)
+    chosen = Predictions(predictions.keys, *(part[:, columns] for part in parts))
+    return RunEntry(Losses.of(name, chosen, wavelengths), trained, chosen)
+
+
+def _lesson(each, source: Source, read, against, wavelengths) -> tuple[yardsticks.Lesson, str]:
+    """References taught by the first run's training folds, or by the folds that are not scored."""
+    if each:
+        folds = tuple(fold for fold in each[0].train_folds if not (held_out.is_own(each[0], source) and fold in read))
+        taught = source if held_out.is_own(each[0], source) else open_source(each[0].data, ())
+        if taught is not source and not held_out.is_own(each[0], taught):
+            raise DataError(f"{taught.description}: changed since {each[0].path} was trained on it; restore it.")
+    else:
+        taught, folds = source, tuple(fold for fold in TRAIN_FOLDS if fold not in read)
+    rows = taught.rows(folds)
+    lesson = yardsticks.Lesson(against, whole_planets(taught, folds), wavelengths, rows)
+    return lesson, f"folds {_listed(folds)} of {taught.description}"
+
+
+def _listed(folds: Sequence[int]) -> str:
+    """Folds in words: 0-7, or 0, 2, 5."""
+    if len(folds) > 2 and list(folds) == list(range(folds[0], folds[-1] + 1)):
+        return f"{folds[0]}-{folds[-1]}"
+    return ", ".join(map(str, folds))
+
+
+class _Notes:
+    """Stars and radii of the planets that pass by on their way to a model or a reference."""
+
+    def __init__(self) -> None:
+        self._planets: dict[int, tuple[np.ndarray, dict[int, float]]] = {}
+
+    def _note(self, number: int, star: np.ndarray, wavelengths: Sequence[int], radii: np.ndarray) -> None:
+        known = self._planets.setdefault(number, (star, {}))[1]
+        known.update(zip(wavelengths, map(float, radii), strict=True))
+
+    def taken(self, trained: Trained, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for rows in batches:
+            numbers, first = np.unique(rows["key"][:, 0], return_index=True)
+            for number, row in zip(numbers, first, strict=True):
+                self._note(int(number), rows["star"][row], trained.targets, rows["radius"][row])
+            yield rows
+
+    def whole(self, source: Source, folds: Sequence[int]) -> Iterator[Any]:
+        for planet in whole_planets(source, folds):
+            self._note(planet.number, planet.star, range(N_WAVELENGTHS), planet.radii)
+            yield planet
+
+    def population(self, wavelengths: Sequence[int]) -> Population:
+        numbers = np.array(sorted(self._planets))
+        star = np.stack([self._planets[number][0] for number in numbers])
+        radii = [[self._planets[number][1][wavelength] for wavelength in wavelengths] for number in numbers]
+        return Population.of(numbers, wavelengths, star, np.array(radii))

@@ -1,0 +1,121 @@
+"""Which planets of a data set a trained run never saw, so that its score on them means something."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
+from ariel_tf.data.sources import SIMULATED, Source
+from ariel_tf.data.sources.simulated import Recipe
+from ariel_tf.errors import UsageError
+from ariel_tf.training.trained import Trained
+
+
+def is_own(trained: Trained, source: Source) -> bool:
+    """Whether a source is the data set that a run was trained on, wherever it lies now."""
+    return source.fingerprint == trained.fingerprint
+
+
+def held_out(trained: Trained, source: Source) -> set[int]:
+    """Planets of the source that were neither trained on nor chose the best epoch.
+
+    Of the run's own data these are its test folds. Other data are taken to hold other planets, unless both come from
+    the simulator with the same seed: planet 7 is then the same planet in both, however many there are.
+    """
+    if is_own(trained, source):
+        return {planet for planet, fold in source.planets.items() if fold in trained.test_folds}
+    before, now = _simulation(trained.data), _simulation(source.description)
+    if before is None or now is None or before.seed != now.seed:
+        return set(source.planets)
+    return {planet for planet in source.planets if before.folds.get(planet) in (None, *trained.test_folds)}
+
+
+class _Simulation(NamedTuple):
+    """Which simulated planets a data set holds: its seed, and the fold of each planet."""
+
+    seed: int
+    folds: Mapping[int, int]
+
+
+def _simulation(description: str) -> _Simulation | None:
+    """Of planets made on the spot, or written by `pipelines.simulate`; None for other data."""
+    if description.split(":")[0] == SIMULATED:
+        recipe = Recipe.parse(description)
+        return _Simulation(recipe.seed, assign_folds(range(1, recipe.planets + 1), recipe.seed))
+    if not (Path(description) / MANIFEST_NAME).is_file():
+        return None
+    manifest = Manifest.read(description)
+    if manifest.source.get("kind") != "simulated" or type(manifest.source.get("seed")) is not int:
+        return None
+    return _Simulation(manifest.source["seed"], manifest.planets)
+
+
+def common(each: Sequence[Trained], source: Source, folds: tuple[int, ...] | None) -> set[int]:
+    """Planets to score several runs on: those that all of them hold out, of these folds.
+
+    Args:
+        folds: of the source; None for all.
+
+    Raises:
+        UsageError: the folds hold planets that a run saw, or no planet is left.
+    """
+    wanted = {planet for planet, fold in source.planets.items() if folds is None or fold in folds}
+    held = {str(trained.path): held_out(trained, source) for trained in each}
+    if folds is not None and len(each) > 1:
+        for path, its in held.items():
+            if seen := wanted - its:
+                raise UsageError(
+                    f"--folds: {len(seen)} of these {len(wanted)} planets were seen by {path} in training "
+                    f"({_named(seen)}); runs are compared on planets that all of them hold out. Leave --folds out."
+                )
+    chosen = wanted if folds is not None and len(each) == 1 else wanted.intersection(*held.values())
+    if not chosen:
+        shares = ", ".join(f"{path} {len(its & wanted)}" for path, its in held.items())
+        raise UsageError(f"no planet of {source.description} is held out by all of these runs (of each: {shares}).")
+    return chosen
+
+
+def _named(planets: Iterable[int]) -> str:
+    names = sorted(planets)
+    return ", ".join(f"{planet:04d}" for planet in names[:5]) + " ..." * (len(names) > 5)
+
+
+def standing(trained: Trained, source: Source, folds: Sequence[int]) -> str:
+    """What these folds were to a run's training, in words."""
+    if not is_own(trained, source):
+        unseen = len(held_out(trained, source))
+        left = len(source.planets) - unseen
+        same = f"; {left} planets of it were, and are left out" if left else ""
+        return f"none of it is the data set that the model was trained on{same}"
+    roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}
+    seen = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
+    return f"folds {list(folds)}; {', '.join(seen)}: no test score" if seen else f"test folds {list(folds)}"
+
+
+def display_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart.
+
+    >>> display_names([Path("runs/a/w12"), Path("runs/b/w12")])
+    ['a/w12', 'b/w12']
+    """
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [str(path) for path in paths]
+
+
+def same_data(each: Sequence[Trained]) -> str:
+    """What `--data` says of the runs' own data.
+
+    Raises:
+        UsageError: they were trained on different data.
+    """
+    for other in each[1:]:
+        if other.fingerprint != each[0].fingerprint:
+            raise UsageError(
+                f"{each[0].path} and {other.path} were trained on different data; name one with --data to score both "
+                "on it."
+            )
+    return each[0].data

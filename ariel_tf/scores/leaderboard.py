@@ -1,0 +1,113 @@
+"""All finished runs below a folder by the test score that each recorded; reads JSON only, no TensorFlow.
+
+Scores of other planets or other wavelengths can't be compared, so runs stand in groups of the same data, test folds
+and wavelengths.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.files import read_json
+from ariel_tf.training import wavelengths
+
+MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A finished run and the scores that it recorded of its test folds."""
+
+    path: Path
+    model: str
+    wavelength: str
+    data: str
+    fingerprint: str
+    folds: tuple[int, ...]
+    planets: int
+    observation: float
+    planet: float
+
+    @property
+    def group(self) -> tuple[str, tuple[int, ...], str]:
+        """What must agree for two scores to be comparable."""
+        return self.fingerprint, self.folds, self.wavelength
+
+
+def is_run(path: Path) -> bool:
+    return (path / "config.json").is_file()
+
+
+def runs_below(folder: Path, levels: int = MOST_LEVELS) -> Iterator[Path]:
+    """Run folders, ascending; a run's own inside (a list's wavelengths, its stack) is part of it."""
+    if is_run(folder):
+        yield folder
+    elif levels:
+        for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+            yield from runs_below(inner, levels - 1)
+
+
+def read(folder: Path) -> tuple[list[Standing], list[Path]]:
+    """The finished runs below a folder, and those that are not finished.
+
+    Raises:
+        UsageError: there is no run.
+        DataError: a run's files are not what they should be.
+    """
+    found = [] if not folder.is_dir() else list(runs_below(folder))
+    if not found:
+        raise UsageError(f"{folder}: expected a run folder, or a folder of runs, as `python -m ariel_tf.train` makes.")
+    finished = [path for path in found if (path / "scores.json").is_file() and (path / "meta.json").is_file()]
+    return [_standing(path) for path in finished], [path for path in found if path not in finished]
+
+
+def _standing(path: Path) -> Standing:
+    configuration, scores, meta = (read_json(path / f"{name}.json", dict) for name in ("config", "scores", "meta"))
+    try:
+        return Standing(
+            path=path,
+            model=str(configuration.get("model") or configuration.get("ensemble")),
+            wavelength=str(configuration["wavelength"]),
+            data=str(configuration["data"]),
+            fingerprint=str(meta["data_fingerprint"]),
+            folds=tuple(configuration["test_folds"]),
+            planets=int(scores["test_planets"]),
+            observation=float(scores["test"]["observation"]),
+            planet=float(scores["test"]["planet"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected the scores of a finished run, received other JSON ({error}).") from error
+
+
+def lines(standings: list[Standing], unfinished: list[Path]) -> list[str]:
+    """The leaderboard: groups with most runs first, in each the best planet score first."""
+    groups: dict[Any, list[Standing]] = {}
+    for standing in standings:
+        groups.setdefault(standing.group, []).append(standing)
+    text = []
+    for group in sorted(groups.values(), key=len, reverse=True):
+        group = sorted(group, key=lambda standing: standing.planet, reverse=True)
+        first = group[0]
+        text.append(
+            f"{_which(first.wavelength)}, {first.planets} test planets (folds {', '.join(map(str, first.folds))}) of "
+            f"{first.data} ({first.fingerprint[:8]}):"
+        )
+        width = max(len(standing.model) for standing in group)
+        text.append(f"  {'':3s} {'model':{width}s}   a planet's   one observation   run")
+        text += [
+            f"  {rank:3d} {one.model:{width}s} {one.planet:12.1f} {one.observation:17.1f}   {one.path}"
+            for rank, one in enumerate(group, 1)
+        ]
+    if unfinished:
+        text.append(f"not finished: {', '.join(map(str, unfinished))}")
+    return text
+
+
+def _which(wavelength: str) -> str:
+    if wavelength.isdecimal():
+        return f"wavelength {wavelength}"
+    count = len(wavelengths.parse_list(wavelength)) if wavelengths.is_list(wavelength) else N_WAVELENGTHS
+    return f"all {count} wavelengths" if count == N_WAVELENGTHS else f"{count} wavelengths"

@@ -1,0 +1,125 @@
+"""What an estimator loses on each planet and wavelength, from which every score follows; NumPy only.
+
+The challenge's score is 10^4 - a weighted mean of depth errors 2 y |yhat - y| in parts per million. All observations
+of a planet share its radii, so planets are what is independent, what is resampled, and what estimators share.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+PPM = 1e6
+KINDS = ("observation", "planet")
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Depth errors of one estimator in ppm, by planet and wavelength.
+
+    Attributes:
+        name: of the estimator.
+        planets: int [p], ascending.
+        wavelengths: of the columns.
+        rows: int [p], how many rows each planet has.
+        observation: float64 [p, w], mean over a planet's rows.
+        planet: float64 [p, w], of the planet's rows combined.
+        weights: float64 [p, w], 1 / (noise outside transit)^2, as the organisers weighted.
+    """
+
+    name: str
+    planets: np.ndarray
+    wavelengths: tuple[int, ...]
+    rows: np.ndarray
+    observation: np.ndarray
+    planet: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, predictions, wavelengths: Sequence[int]) -> Self:
+        """From `training.scoring.Predictions` whose columns are these wavelengths; the combination is the median."""
+        combined = predictions.by_planet()
+        planets, inverse, rows = np.unique(predictions.keys[:, 0], return_inverse=True, return_counts=True)
+        total = np.zeros(combined.true.shape)
+        np.add.at(total, inverse, depth_error(predictions.true, predictions.predicted))
+        each = depth_error(combined.true, combined.predicted)
+        return cls(name, planets, tuple(wavelengths), rows, total / rows[:, None], each, combined.weights)
+
+    def at(self, planets: Iterable[int], wavelengths: Sequence[int]) -> Self:
+        """Only these planets, which it must have, in ascending order, and these of its wavelengths."""
+        wanted = np.array(sorted(planets), self.planets.dtype)
+        chosen = np.searchsorted(self.planets, wanted)
+        if (chosen >= len(self.planets)).any() or (self.planets[chosen] != wanted).any():
+            raise ValueError(f"{self.name} has no losses of some of these planets")
+        columns = np.array([self.wavelengths.index(wavelength) for wavelength in wavelengths])
+        cells = np.ix_(chosen, columns)
+        return type(self)(
+            self.name,
+            wanted,
+            tuple(wavelengths),
+            self.rows[chosen],
+            self.observation[cells],
+            self.planet[cells],
+            self.weights[cells],
+        )
+
+    def sums(self, kind: str, weighted: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Each planet's part of the numerator and of the denominator of the mean loss, float64 [p, w] each."""
+        weight = self.weights if weighted else np.ones_like(self.weights)
+        if kind == "observation":
+            weight = weight * self.rows[:, None]
+        return weight * getattr(self, kind), weight
+
+    def score(self, kind: str, weighted: bool = False) -> float:
+        """The challenge's score, of single observations or of planets."""
+        loss, weight = self.sums(kind, weighted)
+        return float(1e4 - loss.sum() / weight.sum())
+
+    def by_wavelength(self, kind: str) -> np.ndarray:
+        """The unweighted score at each wavelength alone, float64 [w]."""
+        loss, weight = self.sums(kind)
+        return 1e4 - loss.sum(axis=0) / weight.sum(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """What is known of the planets that are scored.
+
+    Attributes:
+        planets: int [p], ascending.
+        wavelengths: of the columns.
+        star: float64 [p, 6], `challenge.STAR_PARAMETERS`.
+        radii: float64 [p, w], true Rp/Rs.
+    """
+
+    planets: np.ndarray
+    wavelengths: tuple[int, ...]
+    star: np.ndarray
+    radii: np.ndarray
+
+    @classmethod
+    def of(cls, planets: np.ndarray, wavelengths: Sequence[int], star: np.ndarray, radii: np.ndarray) -> Self:
+        """From rows in any order, of which a planet may have several; radii are those of the wavelengths."""
+        numbers, first = np.unique(planets, return_index=True)
+        return cls(numbers, tuple(wavelengths), np.asarray(star)[first], np.asarray(radii)[first])
+
+    def at(self, planets: Iterable[int], wavelengths: Sequence[int]) -> Self:
+        """Only these planets and wavelengths."""
+        chosen = np.isin(self.planets, list(planets))
+        columns = [self.wavelengths.index(wavelength) for wavelength in wavelengths]
+        return type(self)(self.planets[chosen], tuple(wavelengths), self.star[chosen], self.radii[chosen][:, columns])
+
+    @property
+    def k_magnitude(self) -> np.ndarray:
+        return self.star[:, 4]
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Mean transit depth (Rp/Rs)^2 over the wavelengths, in ppm: float64 [p]."""
+        return PPM * np.square(self.radii).mean(axis=1)
+
+
+def depth_error(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """2 y |yhat - y| in ppm, the quantity that the score averages."""
+    return PPM * 2 * true * np.abs(predicted - true)

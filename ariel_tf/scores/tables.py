@@ -1,0 +1,151 @@
+"""A contest in text and in CSV files; NumPy and the standard library only."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ariel_tf.challenge import STAR_NAMES, WAVELENGTHS_UM
+from ariel_tf.files import write_text
+from ariel_tf.scores import breakdown
+from ariel_tf.scores.bootstrap import difference, score_interval
+from ariel_tf.scores.losses import KINDS
+from ariel_tf.training.card import LABELS
+
+if TYPE_CHECKING:
+    from ariel_tf.scores.contest import Contest
+
+GROUPS = {"K magnitude": breakdown.by_magnitude, "depth (ppm)": breakdown.by_depth}
+
+
+def score_lines(contest: "Contest") -> list[str]:
+    """Each run's four scores, with intervals over planets."""
+    lines = []
+    for entry in contest.runs:
+        lines.append(f"{entry.name}, {contest.standing[entry.name]}:")
+        for name, label in LABELS.items():
+            kind, weighted = name.removesuffix("_weighted"), name.endswith("_weighted")
+            interval = score_interval(entry.losses, kind, weighted)
+            lines.append(f"  {label:46s}{interval.value:9.1f}   [{interval.low:.1f}, {interval.high:.1f}]")
+    return lines
+
+
+def ladder_lines(contest: "Contest") -> list[str]:
+    """All entries from the worst to the best, unweighted."""
+    width = max(len(entry.name) for entry in contest.entries) + 2
+    lines = [f"{'from naive to the limit':{width}s}  one observation      a planet's   [95 % of resampled planets]"]
+    for entry in contest.ladder:
+        planet = score_interval(entry.losses, "planet")
+        mark = "*" if entry in contest.runs else " "
+        lines.append(
+            f"{mark} {entry.name:{width}s}{entry.losses.score('observation'):15.1f} {planet.value:15.1f}   "
+            f"[{planet.low:.1f}, {planet.high:.1f}]"
+        )
+    return lines
+
+
+def difference_lines(contest: "Contest") -> list[str]:
+    """The first run against every other entry, planet by planet."""
+    first, *others = contest.entries
+    width = max(len(entry.name) for entry in others) + 2
+    lines = [f"{first.name} against others on the same planets: difference in score, planets on which it is better"]
+    for entry in others:
+        change, better = difference(first.losses, entry.losses, "planet")
+        lines.append(
+            f"  {entry.name:{width}s}{change.value:+9.1f}   [{change.low:+.1f}, {change.high:+.1f}]   {better:.0%}"
+        )
+    return lines
+
+
+def group_lines(contest: "Contest") -> list[str]:
+    """Scores of planets by magnitude and by depth, a column an entry."""
+    lines = []
+    shown = contest.entries[:6]
+    for title, grouped in GROUPS.items():
+        lines.append(f"{title:20s}planets  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))
+        for group in grouped(contest.population):
+            scores = "".join(f"{breakdown.score_of(entry.losses, group, 'planet'):20.1f}" for entry in shown)
+            lines.append(f"  {group.label:18s}{len(group.rows):7d}  {scores}")
+    return lines
+
+
+def write_tables(contest: "Contest", folder: Path) -> list[Path]:
+    """`scores.csv`, `differences.csv`, `by_wavelength.csv`, `by_group.csv`, `planets.csv` in a folder."""
+    tables = {
+        "scores.csv": _scores(contest),
+        "differences.csv": _differences(contest),
+        "by_wavelength.csv": _by_wavelength(contest),
+        "by_group.csv": _by_group(contest),
+        "planets.csv": _planets(contest),
+    }
+    for name, (header, rows) in tables.items():
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        write_text(folder / name, text.getvalue())
+    return [folder / name for name in tables]
+
+
+Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
+
+
+def _scores(contest: "Contest") -> Table:
+    rows = [
+        (entry.name, "run" if entry in contest.runs else "reference", kind, int(weighted), *map(_digits, interval))
+        for entry in contest.entries
+        for kind in KINDS
+        for weighted in (False, True)
+        for interval in [score_interval(entry.losses, kind, weighted)]
+    ]
+    return ("name", "what", "of", "weighted", "score", "low", "high"), rows
+
+
+def _differences(contest: "Contest") -> Table:
+    rows = []
+    for index, one in enumerate(contest.entries):
+        for other in contest.entries[index + 1 :]:
+            interval, better = difference(one.losses, other.losses, "planet")
+            rows.append((one.name, other.name, *map(_digits, interval), _digits(better)))
+    return ("name", "other", "difference", "low", "high", "better_on"), rows
+
+
+def _by_wavelength(contest: "Contest") -> Table:
+    rows = [
+        (entry.name, kind, wavelength, WAVELENGTHS_UM[wavelength], _digits(score))
+        for entry in contest.entries
+        for kind in KINDS
+        for wavelength, score in zip(contest.wavelengths, entry.losses.by_wavelength(kind), strict=True)
+    ]
+    return ("name", "of", "wavelength", "um", "score"), rows
+
+
+def _by_group(contest: "Contest") -> Table:
+    rows = [
+        (entry.name, kind, title, group.label, len(group.rows), _digits(breakdown.score_of(entry.losses, group, kind)))
+        for entry in contest.entries
+        for kind in KINDS
+        for title, grouped in GROUPS.items()
+        for group in grouped(contest.population)
+    ]
+    return ("name", "of", "by", "group", "planets", "score"), rows
+
+
+def _planets(contest: "Contest") -> Table:
+    """A row a planet: what it is, and each entry's mean depth error over the wavelengths."""
+    population = contest.population
+    columns = [getattr(entry.losses, kind).mean(axis=1) for entry in contest.entries for kind in KINDS]
+    names = [f"{entry.name} ({kind}, ppm)" for entry in contest.entries for kind in KINDS]
+    rows = [
+        (int(planet), *map(_digits, star), _digits(depth), *map(_digits, losses))
+        for planet, star, depth, *losses in zip(
+            population.planets, population.star.tolist(), population.depth, *columns, strict=True
+        )
+    ]
+    return ("planet", *STAR_NAMES, "depth_ppm", *names), rows
+
+
+def _digits(value: float) -> str:
+    """Enough digits to compute with, none that noise makes."""
+    return f"{value:.10g}"

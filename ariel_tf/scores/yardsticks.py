@@ -1,0 +1,202 @@
+"""Estimators from naive to the physical limit, on the planets that a model is scored on.
+
+| name | what it is | what it learns from the training planets |
+|---|---|---|
+| constant | the constant with the best score | that constant |
+| median-depth | square root of the median dip about mid-transit | nothing |
+| ridge, ridge+white | ridge regression of depth on the folded light curve, own, or own and white | its coefficients |
+| transit-fit | least squares of a transit with known orbit, a band at a time | nothing |
+| transit-fit+shape | the same with a Gaussian prior over spectra | the prior |
+| photon-limit | the loss that photon noise leaves to an unbiased fit | nothing |
+| photon-limit+shape | the same with that prior | the prior |
+
+Fits and limits know the orbit (sma and incl, which the challenge gives for training planets only); models don't.
+Fits combine a planet's observations by fitting all at once, the others by the median.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import N_WAVELENGTHS, Planet
+from ariel_tf.errors import UsageError, nearest
+from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics.spectral_shape import SpectralShape
+from ariel_tf.scores.losses import PPM, Losses, depth_error
+
+NAMES = (
+    "constant",
+    "median-depth",
+    "ridge",
+    "ridge+white",
+    "transit-fit",
+    "transit-fit+shape",
+    "photon-limit",
+    "photon-limit+shape",
+)
+EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
+# Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
+RIDGE_ROWS = 20000
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """`constant,ridge` to names in the table's order; `all`; `none`.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if text in ("all", "none"):
+        return NAMES if text == "all" else ()
+    asked = [name.strip() for name in text.split(",")]
+    for name in asked:
+        if name not in NAMES:
+            expected = f"all, none, or names among {', '.join(NAMES)}"
+            raise UsageError(f"--against: expected {expected}. Received: {name}{nearest(name, NAMES)}")
+    return tuple(name for name in NAMES if name in asked)
+
+
+class Radii(NamedTuple):
+    """An estimate of one planet: float64 [n, w] of each observation, [w] of all together."""
+
+    single: np.ndarray
+    together: np.ndarray
+
+
+class Lesson:
+    """What the references learn from training planets.
+
+    Args:
+        names: which references.
+        planets: labelled; taken one at a time.
+        wavelengths: those that are scored.
+        rows: how many observations `planets` have in all.
+    """
+
+    def __init__(self, names: Sequence[str], planets: Iterable[Planet], wavelengths: Sequence[int], rows: int):
+        self.wavelengths = list(wavelengths)
+        self._names = set(names)
+        self._every = -(-rows // RIDGE_ROWS)
+        radii: list[np.ndarray] = []
+        self._own: list[np.ndarray] = []  # [w, n, bins] of each planet
+        self._white: list[np.ndarray] = []  # [n, bins]
+        seen = 0
+        for planet in planets if self._names - {"median-depth", "transit-fit", "photon-limit"} else ():
+            radii.append(planet.radii)
+            if {"ridge", "ridge+white"} & self._names:
+                rows_taken = slice(-seen % self._every, None, self._every)
+                seen += len(planet.instances)
+                self._own.append(
+                    references.folded_bins(planet.flux[self.wavelengths][:, rows_taken]).astype(np.float32)
+                )
+                self._white.append(references.folded_bins(planet.white[rows_taken]).astype(np.float32))
+        self._radii = np.array(radii).reshape(-1, N_WAVELENGTHS)
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        return references.constant(self._radii[:, self.wavelengths])
+
+    @cached_property
+    def shape(self) -> SpectralShape:
+        return SpectralShape.learnt(self._radii)
+
+    def ridge_features(self, own: np.ndarray, white: np.ndarray, with_white: bool) -> np.ndarray:
+        """[w, n, bins] and [n, bins] to [w, n, features]."""
+        beside = np.broadcast_to(white, own.shape)
+        return np.concatenate([own, beside], axis=-1) if with_white else own
+
+    @cached_property
+    def ridges(self) -> dict[str, references.Ridge]:
+        own, white = np.concatenate(self._own, axis=1), np.concatenate(self._white)
+        counts = [len(one) for one in self._white]
+        radii = np.repeat(self._radii[:, self.wavelengths], counts, axis=0)
+        return {
+            name: references.Ridge().fit(self.ridge_features(own, white, name == "ridge+white"), radii)
+            for name in ("ridge", "ridge+white")
+            if name in self._names
+        }
+
+
+class Seen:
+    """One planet to be scored, and each reference's losses on it."""
+
+    def __init__(self, planet: Planet, lesson: Lesson):
+        self.planet, self.lesson = planet, lesson
+
+    def losses(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Depth errors in ppm: float64 [w] of single observations in the mean, and of all together."""
+        if name.startswith("photon-limit"):
+            single, together = self._limit(name.endswith("+shape"))
+            return PPM * EXPECTED_ERROR * single.mean(axis=0), PPM * EXPECTED_ERROR * together
+        true = self.planet.radii[self.lesson.wavelengths]
+        radii = self.radii(name)
+        return depth_error(true, radii.single).mean(axis=0), depth_error(true, radii.together)
+
+    def radii(self, name: str) -> Radii:
+        """The answer of a reference that has one: all but the limits."""
+        planet, lesson = self.planet, self.lesson
+        if name == "constant":
+            single = np.broadcast_to(lesson.constant, (len(planet.instances), len(lesson.wavelengths)))
+        elif name == "median-depth":
+            single = references.median_depth(planet.flux[lesson.wavelengths]).T
+        elif name.startswith("ridge"):
+            own, white = references.folded_bins(planet.flux[lesson.wavelengths]), references.folded_bins(planet.white)
+            single = lesson.ridges[name].predict(lesson.ridge_features(own, white, name == "ridge+white"))
+        else:
+            alone, together = (self._fitted(depths, name.endswith("+shape")) for depths in self._fit)
+            return Radii(alone, together[0])
+        return Radii(single, np.median(single, axis=0))
+
+    def _fitted(self, depths: transit_fit.Depths, with_shape: bool) -> np.ndarray:
+        radii = self.lesson.shape.most_probable(*depths) if with_shape else depths.radii
+        return radii[:, self.lesson.wavelengths]
+
+    @cached_property
+    def _fit(self) -> tuple[transit_fit.Depths, transit_fit.Depths]:
+        return transit_fit.fit(self.planet)
+
+    @cached_property
+    def _errors(self) -> np.ndarray:
+        return transit_fit.standard_errors(self.planet)
+
+    def _limit(self, with_shape: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Standard errors of the depth, float64 [n, w] of each observation and [w] of all together.
+
+        A band that says nothing of a radius is taken to be as wrong as the radius is large: answering 0 is not worse.
+        """
+        radii, single = self.planet.radii, self._errors
+        with np.errstate(divide="ignore"):
+            together = 1 / np.sqrt(np.sum(1 / single**2, axis=0, keepdims=True))
+        if with_shape:
+            single, together = (self.lesson.shape.standard_errors(radii, error) for error in (single, together))
+        largest = 2 * radii**2 / EXPECTED_ERROR
+        columns = self.lesson.wavelengths
+        return np.minimum(single, largest)[:, columns], np.minimum(together, largest)[0, columns]
+
+
+def measure(names: Sequence[str], lesson: Lesson, planets: Iterable[Planet]) -> list[Losses]:
+    """The losses of each reference on these planets."""
+    each: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
+    numbers, rows, weights = [], [], []
+    for planet in planets:
+        seen = Seen(planet, lesson)
+        for name in names:
+            each[name].append(seen.losses(name))
+        numbers.append(planet.number)
+        rows.append(len(planet.instances))
+        scatter = planet.scatter[:, lesson.wavelengths].astype(np.float64).mean(axis=0)
+        weights.append(1 / np.maximum(scatter, 1e-9) ** 2)
+    order = np.argsort(numbers)
+    return [
+        Losses(
+            name,
+            np.array(numbers)[order],
+            tuple(lesson.wavelengths),
+            np.array(rows)[order],
+            np.stack([single for single, _ in each[name]])[order],
+            np.stack([together for _, together in each[name]])[order],
+            np.stack(weights)[order],
+        )
+        for name in names
+    ]

@@ -1,0 +1,127 @@
+"""References beside a model: what they learn, what they know, and that none of it is the answer."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ariel_tf.challenge import Planet, score
+from ariel_tf.data.textfile import read_light_curve, read_params
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics.simulator import simulate_planet
+from ariel_tf.scores import yardsticks
+from ariel_tf.scores.yardsticks import NAMES, Lesson, Seen, measure, parse_names
+
+WAVELENGTHS = (2, 12, 40)
+PLANETS = [simulate_planet(4, number, 1, 3) for number in range(50)]
+TRAIN, TEST = PLANETS[:40], PLANETS[40:]
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return Lesson(NAMES, TRAIN, WAVELENGTHS, 3 * len(TRAIN))
+
+
+@pytest.fixture(scope="module")
+def losses(lesson):
+    return {one.name: one for one in measure(NAMES, lesson, reversed(TEST))}
+
+
+def test_each_one_is_a_score_of_its_radii(lesson, losses):
+    """Straight from the answers, planet by planet, by the challenge's formula."""
+    true = np.stack([planet.radii[list(WAVELENGTHS)] for planet in TEST])
+    for name in NAMES[:6]:
+        answers = [Seen(planet, lesson).radii(name) for planet in TEST]
+        single, together = np.stack([one.single for one in answers]), np.stack([one.together for one in answers])
+        assert losses[name].score("planet") == pytest.approx(score(true, together)), name
+        rows = np.broadcast_to(true[:, None], single.shape)
+        assert losses[name].score("observation") == pytest.approx(score(rows, single)), name
+        assert losses[name].planets.tolist() == [planet.number for planet in TEST]
+
+
+def test_they_stand_in_the_order_of_what_they_know(losses):
+    scores = [losses[name].score("planet") for name in ("constant", "ridge", "transit-fit", "transit-fit+shape")]
+    assert scores == sorted(scores)
+    for kind in ("observation", "planet"):
+        limits = [losses[name].score(kind) for name in ("photon-limit", "photon-limit+shape")]
+        assert limits == sorted(limits)
+
+
+def test_an_ideal_fit_meets_the_photon_limit(lesson):
+    """No spots, limb darkening as the fit believes it, bright star: the mean loss of 300 noises is the limit's."""
+    planet = TEST[0]
+    rng = np.random.default_rng(2)
+    clean = transit_fit.reconstructed(planet, planet.radii)
+    scatter = np.full((300, 55), 2e-4, np.float32)
+    flux = (clean[:, None] + 2e-4 * rng.standard_normal((55, 300, 300))).astype(np.float32)
+    many = dataclasses.replace(planet, flux=flux, scatter=scatter, instances=np.ones((300, 2), np.int32))
+    seen = Seen(many, lesson)
+    fit, limit = seen.losses("transit-fit")[0], seen.losses("photon-limit")[0]
+    np.testing.assert_allclose(fit, limit, rtol=0.15)
+    together = seen.losses("photon-limit")[1]
+    np.testing.assert_allclose(together, limit / np.sqrt(300), rtol=1e-6)
+
+
+def test_no_reference_looks_at_the_radii_of_a_planet_that_is_scored(lesson):
+    """The limits alone may: they are told the truth, and answer no radius."""
+    planet = TEST[1]
+    other = dataclasses.replace(planet, radii=planet.radii[::-1] * 2)
+    for name in NAMES[:6]:
+        one, same = (Seen(seen, lesson).radii(name) for seen in (planet, other))
+        np.testing.assert_array_equal(one.single, same.single)
+        np.testing.assert_array_equal(one.together, same.together)
+
+
+def test_a_ridge_of_many_rows_learns_from_a_spread_of_them(monkeypatch):
+    monkeypatch.setattr(yardsticks, "RIDGE_ROWS", 30)
+    few = Lesson(("ridge",), TRAIN, (12,), 3 * len(TRAIN))
+    kept = few.ridges["ridge"]
+    bins = [references.folded_bins(planet.flux[12]) for planet in TRAIN]
+    rows = np.concatenate(bins).astype(np.float32)[::4]  # 120 rows, every 4th of them in one count over planets
+    radii = np.repeat([planet.radii[12] for planet in TRAIN], 3)[::4]
+    plain = references.Ridge().fit(rows[None], radii[:, None])
+    np.testing.assert_allclose(kept.predict(rows[None]), plain.predict(rows[None]))
+
+
+def test_a_band_in_which_a_planet_cannot_be_seen_loses_its_whole_depth(lesson):
+    """The limit does not claim that answering 0 is impossible: 2 y |0 - y|."""
+    planet = TEST[2]
+    blind = dataclasses.replace(planet, scatter=np.full_like(planet.scatter, 10.0))
+    expected = 2e6 * planet.radii[list(WAVELENGTHS)] ** 2
+    np.testing.assert_allclose(Seen(blind, lesson).losses("photon-limit")[0], expected)
+
+
+def test_names_are_checked_and_ordered():
+    assert parse_names("ridge,constant") == ("constant", "ridge")
+    assert parse_names("all") == NAMES
+    assert parse_names("none") == ()
+    with pytest.raises(UsageError, match=r"Received: transit. Did you mean transit-fit\?"):
+        parse_names("constant,transit")
+
+
+def test_an_unknown_orbit_is_named(lesson):
+    planet = dataclasses.replace(TEST[0], orbit=np.full(2, np.nan))
+    with pytest.raises(DataError, match=r"planet 0040: its orbit"):
+        measure(("transit-fit",), lesson, [planet])
+
+
+@pytest.fixture(scope="module")
+def real_losses(real_data):
+    """References taught by simulated planets, on the two real labelled planets' single files."""
+    planets = []
+    for file in sorted((real_data / "params_train").glob("*.txt")):
+        star, flux = read_light_curve(real_data / "noisy_train" / file.name)
+        orbit, radii = read_params(file)
+        planets.append(Planet.from_observations(int(file.name[:4]), [[1, 1]], star, flux[:, None], orbit, radii))
+    taught = [simulate_planet(0, number, 1, 1) for number in range(1, 201)]
+    lesson = Lesson(NAMES, taught, range(55), len(taught))
+    return {one.name: one.planet.mean(axis=1) for one in measure(NAMES, lesson, planets)}
+
+
+def test_real_planets_are_fitted_as_well_as_simulated_ones(real_losses):
+    """Mean loss over 55 wavelengths in ppm; their depths are 700 to 900 ppm."""
+    assert (real_losses["transit-fit+shape"] < 150).all()
+    assert (real_losses["transit-fit+shape"] < real_losses["transit-fit"]).all()
+    assert (real_losses["transit-fit"] < 4 * real_losses["photon-limit"]).all()
+    assert (real_losses["ridge+white"] < real_losses["constant"]).all()
