@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import parse_folds
 from ariel_tf.errors import UsageError, run_command
 from ariel_tf.scores import leaderboard
@@ -49,19 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(path)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What `evaluate` and `report` share."""
+def add_options(parser: argparse.ArgumentParser, against: str = "none") -> None:
+    """What `evaluate` and `report` share; `against` is the default of its option."""
     parser.add_argument("runs", type=Path, metavar="RUN", nargs="*", help="folders of trained models; or one of runs")
     parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the runs' own)")
     parser.add_argument("--folds", help="like 8,9 or all (default: all planets that no run saw in training)")
     parser.add_argument("--wavelength", help="only these of the wavelengths that all runs predict, like 12 or 0-54")
     parser.add_argument(
         "--against",
-        default="none",
+        default=against,
         metavar="NAMES",
         help="references beside the runs: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
-        "transit-fit+shape, photon-limit, photon-limit+shape with commas",
+        f"transit-fit+shape, photon-limit, photon-limit+shape with commas (default: {against})",
     )
+    address.add_flags(parser)
 
 
 def parsed(options: argparse.Namespace) -> tuple[tuple[int, ...] | None, tuple[str, ...], tuple[int, ...] | None]:
@@ -72,6 +74,7 @@ def parsed(options: argparse.Namespace) -> tuple[tuple[int, ...] | None, tuple[s
     """
     from ariel_tf.scores.yardsticks import parse_names
 
+    options.data = address.with_flags(options.data, options)
     if not options.runs and (not options.data or options.against == "none"):
         raise UsageError("expected a RUN, or --data and --against to score references alone.")
     if len({path.resolve() for path in options.runs}) < len(options.runs):
@@ -124,7 +127,7 @@ def _which(chosen: Sequence[int]) -> str:
 
 def planet_lines(contest: "Contest") -> list[str]:
     """A line a planet: what it is, and each entry's loss in depth, the quantity that the score averages."""
-    population, shown = contest.population, contest.entries[:6]
+    population, shown = contest.population, contest.shown()
     mean = "" if len(contest.wavelengths) == 1 else ", means over wavelengths"
     lines = [f"loss of each planet's combined prediction, ppm in depth{mean}"]
     lines.append("  planet  K mag    true Rp/Rs  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))

@@ -81,6 +81,12 @@ class Contest:
     def references(self) -> list[Entry]:
         return [entry for entry in self.entries if not isinstance(entry, RunEntry)]
 
+    def shown(self, most: int = 6) -> list[Entry]:
+        """Entries for a table that has room for so many: the first runs, then references that tell most."""
+        order = [name for name in yardsticks.TELLING if name in {entry.name for entry in self.references}]
+        by_name = {entry.name: entry for entry in self.references}
+        return [*self.runs, *(by_name[name] for name in order)][:most]
+
     @property
     def wavelengths(self) -> tuple[int, ...]:
         return self.population.wavelengths

@@ -69,7 +69,8 @@ def common(each: Sequence[Trained], source: Source, folds: tuple[int, ...] | Non
                     f"--folds: {len(seen)} of these {len(wanted)} planets were seen by {path} in training "
                     f"({_named(seen)}); runs are compared on planets that all of them hold out. Leave --folds out."
                 )
-    chosen = wanted if folds is not None and len(each) == 1 else wanted.intersection(*held.values())
+    only_shown = folds is not None and len(each) == 1 and is_own(each[0], source)  # a training score, and called one
+    chosen = wanted if only_shown else wanted.intersection(*held.values())
     if not chosen:
         shares = ", ".join(f"{path} {len(its & wanted)}" for path, its in held.items())
         raise UsageError(f"no planet of {source.description} is held out by all of these runs (of each: {shares}).")

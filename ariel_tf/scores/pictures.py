@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 
 # Distinct for the colour-blind too (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
-REFERENCE = "#9a9a9a"
+# Muted, so that runs stand out; the darker the more a reference knows.
+REFERENCES = {
+    "constant": "#b5b5b5",
+    "median-depth": "#b39c7d",
+    "ridge": "#9db08f",
+    "ridge+white": "#64895a",
+    "transit-fit": "#d0909f",
+    "transit-fit+shape": "#a34560",
+    "photon-limit": "#a9a6cf",
+    "photon-limit+shape": "#5d569e",
+}
 SHOWN_WAVELENGTHS = (2, 12, 40)
 STEPS_PER_POINT = 6  # light curves are drawn in means of so many steps
 
@@ -55,9 +65,9 @@ def draw_all(contest: "Contest", folder: Path) -> list[Path]:
 
 
 def colours_of(contest: "Contest") -> dict[str, str]:
-    """A colour for each run; references share grey."""
+    """A colour for each entry."""
     runs = {entry.name: COLOURS[index % len(COLOURS)] for index, entry in enumerate(contest.runs)}
-    return {entry.name: runs.get(entry.name, REFERENCE) for entry in contest.entries}
+    return REFERENCES | runs
 
 
 def draw_ladder(contest: "Contest", path: Path) -> Path:
@@ -87,13 +97,15 @@ def draw_by_wavelength(contest: "Contest", path: Path) -> Path:
     colours = colours_of(contest)
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     um = WAVELENGTHS_UM[list(contest.wavelengths)]
-    styles = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 3)), (0, (2, 4)))
     for entry in contest.runs:
         loss = 1e4 - entry.losses.by_wavelength("planet")
         axes.plot(um, loss, color=colours[entry.name], marker=".", label=entry.name)
-    for reference, style in zip(contest.references, styles, strict=False):
+    for reference in contest.references:
         loss = 1e4 - reference.losses.by_wavelength("planet")
-        axes.plot(um, loss, color="#606060", linestyle=style, linewidth=1, label=reference.name)
+        style = ":" if reference.name.startswith("photon-limit") else "-"
+        axes.plot(
+            um, loss, color=colours[reference.name], linestyle=style, linewidth=1.2, label=reference.name, zorder=1
+        )
     axes.set(xlabel="wavelength (µm)", ylabel="loss = 10,000 - score (ppm)", xscale="log", yscale="log")
     _micrometres(axes)
     _plain_numbers(axes.yaxis)
@@ -127,8 +139,8 @@ def draw_by_magnitude(contest: "Contest", path: Path) -> Path:
     for entry in contest.references if contest.runs else ():
         if entry.name.startswith("photon-limit"):
             loss = entry.losses.planet.mean(axis=1)
-            marker = {"marker": "_" if entry.name == "photon-limit" else "+", "color": "#606060"}
-            axes.plot(magnitude, loss, linestyle="none", label=entry.name, markersize=6, **marker)
+            marker = "_" if entry.name == "photon-limit" else "+"
+            axes.plot(magnitude, loss, marker, color=colours[entry.name], label=entry.name, markersize=6)
     axes.set(xlabel="K magnitude of the star (bright to faint)", ylabel="loss of a planet (ppm in depth)", yscale="log")
     _plain_numbers(axes.yaxis)
     axes.grid(alpha=0.3)
@@ -206,9 +218,8 @@ def picture_reconstruction(
     """
     curves = {name: transit_fit.reconstructed(planet, np.nan_to_num(values, nan=0.05)) / RAMP
               for name, values in (("truth", planet.radii), ("prediction", radii))}  # fmt: skip
-    figure, axes = plt.subplots(
-        1, len(wavelengths), figsize=(1.5 + 2.9 * len(wavelengths), 3.6), layout="constrained", squeeze=False
-    )
+    width = 8.0 if len(wavelengths) == 1 else 1.5 + 2.9 * len(wavelengths)
+    figure, axes = plt.subplots(1, len(wavelengths), figsize=(width, 3.6), layout="constrained", squeeze=False)
     minutes = np.arange(N_STEPS) * MINUTES_PER_STEP
     for panel, wavelength in zip(axes[0], wavelengths, strict=True):
         flux = planet.flux[wavelength, row] / RAMP

@@ -23,7 +23,7 @@ def score_lines(contest: "Contest") -> list[str]:
     """Each run's four scores, with intervals over planets."""
     lines = []
     for entry in contest.runs:
-        lines.append(f"{entry.name}, {contest.standing[entry.name]}:")
+        lines += [entry.name, f"  {contest.standing[entry.name]}"]
         for name, label in LABELS.items():
             kind, weighted = name.removesuffix("_weighted"), name.endswith("_weighted")
             interval = score_interval(entry.losses, kind, weighted)
@@ -61,7 +61,7 @@ def difference_lines(contest: "Contest") -> list[str]:
 def group_lines(contest: "Contest") -> list[str]:
     """Scores of planets by magnitude and by depth, a column an entry."""
     lines = []
-    shown = contest.entries[:6]
+    shown = contest.shown()
     for title, grouped in GROUPS.items():
         lines.append(f"{title:20s}planets  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))
         for group in grouped(contest.population):

@@ -36,6 +36,20 @@ NAMES = (
     "photon-limit",
     "photon-limit+shape",
 )
+# Each in a few words, for tables and pages.
+MEANING = {
+    "constant": "the best constant of the training planets",
+    "median-depth": "square root of the median dip",
+    "ridge": "ridge regression on the band's folded light curve",
+    "ridge+white": "ridge regression on the band's and white light",
+    "transit-fit": "transit with known orbit, fitted band by band",
+    "transit-fit+shape": "transit fit with a prior over spectra",
+    "photon-limit": "what photon noise leaves, band by band",
+    "photon-limit+shape": "what it leaves beside a prior over spectra",
+}
+# Those that tell most, where there is no room for all.
+TELLING = ("photon-limit+shape", "transit-fit+shape", "constant", "ridge+white", "transit-fit", "photon-limit", "ridge",
+           "median-depth")  # fmt: skip
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
 # Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
 RIDGE_ROWS = 20000

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from ariel_tf.challenge import Planet
+from ariel_tf.challenge import N_WAVELENGTHS, Planet
 from ariel_tf.data import records
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.chunks import CHUNK_BYTES, ROW_BYTES, Tables, planets_in_chunks
@@ -126,6 +126,10 @@ class BigQuerySource:
         """Bytes that reading this part of a table would scan; nothing is read."""
         session = ArrowReader(self.connection, self.address.streams).session(table, columns, restriction)
         return int(session.estimated_total_bytes_scanned)
+
+    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """Each planet of these folds with all that the tables hold, its orbit too; as of `data.whole`."""
+        yield from self.planets_of(self._parts(folds), range(N_WAVELENGTHS), white=True)
 
     def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
         """Planets of some parts, in their order; the next chunk is read while this one is used.

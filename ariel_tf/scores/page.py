@@ -1,0 +1,256 @@
+"""A contest as one HTML page: everything inside, no script and no asset from elsewhere."""
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ariel_tf.files import read_json
+from ariel_tf.scores import breakdown
+from ariel_tf.scores.bootstrap import Interval, difference, score_interval
+from ariel_tf.scores.style import STYLE
+from ariel_tf.scores.tables import GROUPS
+from ariel_tf.scores.yardsticks import MEANING
+
+if TYPE_CHECKING:
+    from ariel_tf.scores.contest import Contest, RunEntry
+
+# Name of a picture's file to its heading and what it shows.
+PICTURES = {
+    "ladder": (
+        "From naive to the limit",
+        "Loss = 10,000 - score, to the right is better. Dot: a planet's observations combined, with the interval that "
+        "holds 95 % of resampled sets of planets; bar: one observation.",
+    ),
+    "by_wavelength": ("By wavelength", "Loss of a planet's combined prediction at each wavelength; lower is better."),
+    "by_magnitude": (
+        "By brightness of the star",
+        "Each planet's loss. Faint stars are noisier; where a model lies far above the photon limit, noise is not what "
+        "holds it back.",
+    ),
+    "spectra": (
+        "Spectra",
+        "Planets from the worst to the best predicted: truth, prediction, and the middle 68 % of the predictions from "
+        "single observations; below, the error in depth.",
+    ),
+    "light_curves": (
+        "Light curves",
+        "One observation without the detector's ramp, in means of six minutes, with the transits that the true and the "
+        "predicted radius make on the known orbit, without spots.",
+    ),
+    "learning_curves": ("Learning curves", "Score of validation and of training planets by epoch."),
+}
+
+
+def page(contest: "Contest", pictures: Iterable[Path], command: str, date: str) -> str:
+    """The whole page.
+
+    Args:
+        contest: what is shown; holds one run or more.
+        pictures: PNG files as of `pictures.draw_all`.
+        command: that makes this page again.
+        date: of today, in words.
+    """
+    title = ", ".join(entry.name for entry in contest.runs)
+    drawn = {path.stem: path for path in pictures}
+    first, rest = "ladder", [name for name in PICTURES if name != "ladder" and name in drawn]
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        f'<p class="soft">Radii of exoplanets from Ariel light curves; scores of {_text(date)}</p>',
+        _lead(contest),
+        _figure(first, drawn[first], heading=False),
+        _ladder_table(contest),
+        *([_differences(contest)] if len(contest.entries) > 1 else []),
+        *(_figure(name, drawn[name]) for name in rest),
+        "<h2>By magnitude and depth</h2>",
+        *(_groups(contest, title) for title in GROUPS),
+        "<h2>What was trained, and on what</h2>",
+        *(_run_card(contest, entry) for entry in contest.runs),
+        _how_to_read(contest, command),
+    ]
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)} - ariel_tf</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">\n<style>{STYLE}</style></head>\n'
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _bounds(interval: Interval, sign: str = "") -> str:
+    return f"{interval.low:{sign},.0f} to {interval.high:{sign},.0f}"
+
+
+def _table(header: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], words: Sequence[int] = ()) -> str:
+    """Rows are (whether of a run, cells); cells are HTML. `words` are the columns of running text."""
+
+    def cell(kind: str, index: int, content: str) -> str:
+        return f"<{kind}{' class=words' if index in words else ''}>{content}</{kind}>"
+
+    head = "".join(cell("th", index, content) for index, content in enumerate(header))
+    body = "\n".join(
+        f"<tr{' class=run' if run else ''}>{''.join(cell('td', i, content) for i, content in enumerate(cells))}</tr>"
+        for run, cells in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _lead(contest: "Contest") -> str:
+    """The result in a sentence or two."""
+    best = max(contest.runs, key=lambda entry: entry.losses.score("planet"))
+    interval = score_interval(best.losses, "planet")
+    planets = len(contest.population.planets)
+    count = len(contest.wavelengths)
+    which = f"wavelength {contest.wavelengths[0]}" if count == 1 else f"{count} wavelengths"
+    said = (
+        f"<strong>{_text(best.name)}</strong> scores <strong>{_number(interval.value)}</strong> "
+        f"({_bounds(interval)}; 10,000 is perfect) on {planets} planets, {which}: it errs by "
+        f"{_number(1e4 - interval.value)} ppm of the star's light."
+    )
+    beside = {entry.name: entry.losses.score("planet") for entry in contest.references}
+    known = [
+        f"{word} {_number(beside[name])}"
+        for name, word in (
+            ("constant", "a constant prediction scores"),
+            ("transit-fit", "a classical fit with the known orbit"),
+            ("photon-limit+shape", "the limit of photon noise and known spectral shapes is"),
+        )
+        if name in beside
+    ]
+    more = f" On the same planets {', '.join(known)}." if known else ""
+    seen = {standing for standing in contest.standing.values() if "no test score" in standing}
+    warning = f"<p><strong>Not a test score: {_text('; '.join(sorted(seen)))}.</strong></p>" if seen else ""
+    return f'<p class="lead">{said}{more}</p>{warning}'
+
+
+def _ladder_table(contest: "Contest") -> str:
+    runs = set(map(id, contest.runs))
+    rows = []
+    for entry in reversed(contest.ladder):
+        interval = score_interval(entry.losses, "planet")
+        rows.append(
+            (
+                id(entry) in runs,
+                (
+                    _text(entry.name),
+                    _number(interval.value),
+                    _bounds(interval),
+                    _number(entry.losses.score("observation")),
+                    _number(entry.losses.score("planet", weighted=True)),
+                    _text(MEANING.get(entry.name, "")),
+                ),
+            )
+        )
+    header = ("", "score", "95 % of resampled planets", "one observation", "weighted", "")
+    return _table(header, rows, words=(5,))
+
+
+def _differences(contest: "Contest") -> str:
+    first, *others = contest.entries
+    runs = set(map(id, contest.runs))
+    rows = []
+    for entry in others:
+        change, better = difference(first.losses, entry.losses, "planet")
+        cells = (_text(entry.name), f"{change.value:+,.0f}", _bounds(change, "+"), f"{better:.0%}")
+        rows.append((id(entry) in runs, cells))
+    header = (f"{_text(first.name)} against", "difference", "95 % of resampled planets", "better on")
+    return (
+        "<h2>Planet by planet</h2>\n<p>All entries met the same planets, so the luck of which planets these are "
+        f"cancels in the differences.</p>\n{_table(header, rows)}"
+    )
+
+
+def _groups(contest: "Contest", title: str) -> str:
+    shown = contest.shown()
+    rows = []
+    for group in GROUPS[title](contest.population):
+        scores = [_number(breakdown.score_of(entry.losses, group, "planet")) for entry in shown]
+        rows.append((False, (_text(group.label), str(len(group.rows)), *scores)))
+    return _table((_text(title), "planets", *(_text(entry.name) for entry in shown)), rows)
+
+
+def _figure(name: str, path: Path, heading: bool = True) -> str:
+    title, caption = PICTURES[name]
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    wide = " wide" if name in ("spectra", "light_curves") else ""
+    above = f"<h2>{title}</h2>\n" if heading else ""
+    return (
+        f'{above}<figure><div class="picture{wide}"><img alt="{_text(title)}" src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _run_card(contest: "Contest", entry: "RunEntry") -> str:
+    """One run: model, data, folds, best epoch, machine, command, all options."""
+    trained, path = entry.trained, entry.trained.path
+    configuration = trained.configuration
+    meta, scores = (_read(path / name) for name in ("meta.json", "scores.json"))
+    facts = {
+        "model": configuration.get("model") or configuration.get("ensemble"),
+        "predicts": _wavelengths(configuration.get("wavelength")),
+        "data": f"{trained.data} ({trained.fingerprint[:12]})",
+        **{f"{part} planets": _part(its) for part, its in meta.get("folds", {}).items()},
+        "best epoch": f"{scores['best_epoch']} of {scores['epochs']}" if "best_epoch" in scores else None,
+        "scored on": contest.standing[entry.name],
+        "folder": path,
+        **_session(meta),
+    }
+    listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value)
+    options = {name: value for name, value in configuration.items() if name != "settings"}
+    settings = options | dict(configuration.get("settings") or {})
+    inner = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in settings.items())
+    command = f"<p class=soft>Train it again with</p><pre>{_text(meta['command'])}</pre>" if "command" in meta else ""
+    return (
+        f'<div class="card"><h3>{_text(entry.name)}</h3><dl>{listed}</dl>{command}'
+        f"<details><summary>all options and settings</summary><dl>{inner}</dl></details></div>"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path, dict) if path.is_file() else {}
+
+
+def _wavelengths(value: Any) -> str:
+    return "all wavelengths jointly" if value == "joint" else f"wavelength {value}"
+
+
+def _part(part: dict[str, Any]) -> str:
+    folds = ", ".join(map(str, part["folds"]))
+    return f"{part['planets']:,}, {part['observations']:,} observations (folds {folds})"
+
+
+def _session(meta: dict[str, Any]) -> dict[str, Any]:
+    """Machine and versions of the last start."""
+    if not meta.get("sessions"):
+        return {}
+    last = meta["sessions"][-1]
+    hardware, versions = last.get("hardware", {}), last.get("versions", {})
+    gpus = ", ".join(hardware.get("gpus", [])) or "no GPU"
+    wanted = ("python", "tensorflow", "keras")
+    return {
+        "machine": f"{hardware.get('cpus')} CPUs, {gpus}" if hardware else None,
+        "versions": ", ".join(f"{name} {versions[name]}" for name in wanted if name in versions),
+        "commit": last.get("commit"),
+    }
+
+
+def _how_to_read(contest: "Contest", command: str) -> str:
+    learnt = f" They learnt from {_text(contest.learnt_from)}." if contest.learnt_from else ""
+    return f"""<h2>How to read this</h2>
+<p>Score = 10,000 - 1,000,000 times the mean of 2 y |y' - y| over observations and wavelengths, with y the true and
+y' the predicted relative radius Rp/Rs: the loss is the mean error in transit depth, in parts per million. "Weighted" is
+the same with a weight of 1 / (noise outside transit)&sup2; for each planet and wavelength. Unless a column says "one
+observation", a planet's observations are combined: by the median, and in the transit fits by fitting all at once.</p>
+<p>Every planet scored here was held out of training and of the choice of the best epoch, unless a line above says
+otherwise. References are estimators beside which a model should be seen.{learnt} Transit fits and limits are told the
+planet's orbit, which models are not.</p>
+<p class="soft">This page again:</p><pre>{_text(command)}</pre>"""

@@ -1,0 +1,306 @@
+"""The score command: equal to a computation from files, several runs on the same planets, references, leaderboard."""
+
+import base64
+import csv
+import dataclasses
+import html.parser
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ariel_tf import evaluate, predict, report, train
+from ariel_tf.challenge import out_of_transit_scatter
+from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.sources import open_source
+from ariel_tf.data.textfile import read_light_curve, read_params
+from ariel_tf.errors import DataError, UsageError
+from ariel_tf.scores import held_out
+from ariel_tf.training.scoring import Predictions
+from ariel_tf.training.trained import Trained
+from pipelines import convert, simulate
+
+SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
+SMALL = ["--epochs", "2", "--batch-size", "32"]
+TINY = ["--set", "units=8", "--set", "layers=1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Text files and data of 40 planets x 2 observations; runs: joint, wavelength 12, a list, rows of planets."""
+    here = tmp_path_factory.mktemp("evaluate")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        simulate.main(["text", "--planets=40", "--spots=1", "--photons=2", "--seed=3", "--format=text", "--jobs=1"])
+        convert.main(["--light-curves=text/noisy_train", "--params=text/params_train", "--out=data", "--jobs=1"])
+        common = ["--data", "data", *SMALL]
+        train.main([*common, "--model", "transit", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
+        train.main([*common, "--model", "squid", "--wavelength", "12", "--run", "runs/squid"])
+        train.main([*common, "--model", "squid", "--wavelength", "3,12", "--run", "runs/two"])
+        compressed = ["--model", "compressed", "--set", "second=8", "--set", "third=8"]
+        train.main([*common, *compressed, "--wavelength", "12", "--run", "runs/rows"])
+    return here
+
+
+@pytest.fixture(autouse=True)
+def in_that_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+def table(path):
+    return list(csv.DictReader(Path(path).read_text().splitlines()))
+
+
+def printed(capsys, *arguments):
+    capsys.readouterr()
+    evaluate.main([*arguments])
+    return capsys.readouterr().out
+
+
+def score_in(text, name):
+    """The planet score that a ladder's row gives."""
+    return float(re.search(rf"^. {re.escape(name)}\s+[-\d.]+\s+([-\d.]+) ", text, re.MULTILINE)[1])
+
+
+def test_the_score_is_that_of_the_predictions_and_the_params_files(capsys):
+    """By another road: the CSV that `predict` writes, the text files that the data came from, the formula by hand."""
+    text = printed(capsys, "runs/joint")
+    predict.main(["runs/joint", "--data", "data", "--out", "radii.csv"])
+    tested = {int(name) for name in re.findall(r"^  (\d{4})  ", text, re.MULTILINE)}
+    assert len(tested) == 4
+    loss, weighted, weights = [], [], []
+    for row in table("radii.csv"):
+        name = f"{int(row['planet']):04d}_{int(row['spot']):02d}_{int(row['photon']):02d}.txt"
+        if int(row["planet"]) in tested:
+            radii = read_params(Path("text/params_train") / name)[1]
+            answer = np.array([float(row[f"radius_{wavelength:02d}"]) for wavelength in range(55)])
+            loss.append(2 * radii * np.abs(answer - radii))
+            its = [Path("text/noisy_train") / f"{name[:5]}01_{photon:02d}.txt" for photon in (1, 2)]
+            scatter = [out_of_transit_scatter(read_light_curve(path)[1].astype(np.float32)) for path in its]
+            weights.append(1 / np.mean(scatter, axis=0) ** 2)
+            weighted.append(loss[-1] * weights[-1])
+    expected = 1e4 - 1e6 * np.mean(loss)
+    assert f"one observation{expected:40.1f}   [" in text
+    assert f"one observation, weighted{1e4 - 1e6 * np.sum(weighted) / np.sum(weights):30.1f}   [" in text
+
+
+def test_runs_of_any_kind_meet_on_the_wavelengths_that_they_share(capsys):
+    text = printed(capsys, "runs/joint", "runs/squid", "runs/two", "runs/rows")
+    assert "wavelength 12" in text.splitlines()[0]
+    for name in ("squid", "rows"):
+        alone = json.loads(Path("runs", name, "scores.json").read_text())["test"]["planet"]
+        assert score_in(text, name) == pytest.approx(alone, abs=0.06)
+    alone = json.loads(Path("runs/two/w12/scores.json").read_text())["test"]["planet"]
+    assert score_in(text, "two") == pytest.approx(alone, abs=0.06)
+    differences = re.findall(r"^  (squid|two|rows)\s+([-+\d.]+) ", text, re.MULTILINE)
+    assert [name for name, _ in differences] == ["squid", "two", "rows"]
+    for name, value in differences:
+        assert float(value) == pytest.approx(score_in(text, "joint") - score_in(text, name), abs=0.11)
+
+
+def test_a_list_of_wavelengths_is_one_run(capsys):
+    scores = json.loads(Path("runs/two/scores.json").read_text())["test"]
+    text = printed(capsys, "runs/two")
+    assert f"{scores['planet']:9.1f}" in text
+    assert "wavelengths 3,12" in text
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    return Trained.load(folder / "runs/squid")
+
+
+def test_only_planets_that_all_runs_hold_out_are_compared(trained):
+    """One run holds out folds 7 and 9, one fold 9 alone: fold 9 it is; and no fold that either has seen."""
+    source = open_source("data", (12,))
+    other = dataclasses.replace(trained, path=Path("other"), test_folds=(7, 9))
+    third = dataclasses.replace(trained, path=Path("third"), test_folds=(7,))
+    in_nine = {planet for planet, fold in source.planets.items() if fold == 9}
+    assert len(in_nine) == 4
+    assert held_out.common([trained, other], source, None) == in_nine
+    assert held_out.common([trained, other], source, (9,)) == in_nine
+    with pytest.raises(UsageError, match=r"4 of these 8 planets were seen by .*runs/squid in training"):
+        held_out.common([trained, other], source, (7, 9))
+    with pytest.raises(UsageError, match=r"no planet of data .* \(of each: .*runs/squid 4, third 4\)"):
+        held_out.common([trained, third], source, None)
+
+
+def test_simulated_planets_of_the_same_seed_are_the_same_planets(trained):
+    """More planets of the seed that a run was trained on: those that it saw are left out, on disk or not."""
+    simulate.main(["again", "--planets=40", "--spots=1", "--photons=2", "--seed=3", "--jobs=1"])
+    disk = open_source("again", (12,))
+    memory = open_source("simulated:planets=44,spots=1,photons=1,seed=3", (12,))
+    for source, data, folds in (
+        (memory, "again", disk.planets),
+        (memory, "simulated:planets=40,spots=4,seed=3", assign_folds(range(1, 41), 3)),
+        (disk, "simulated:planets=32,spots=1,photons=1,seed=3", assign_folds(range(1, 33), 3)),
+    ):
+        run = dataclasses.replace(trained, data=data, fingerprint="")
+        expected = {planet for planet in source.planets if folds.get(planet, 9) == 9}
+        assert held_out.held_out(run, source) == expected
+        assert 0 < len(expected) < len(source.planets)
+        assert f"{len(source.planets) - len(expected)} planets of it were" in held_out.standing(run, source, (9,))
+    elsewhere = dataclasses.replace(trained, data="simulated:planets=40,seed=4", fingerprint="")
+    assert held_out.held_out(elsewhere, memory) == set(memory.planets)
+
+
+def test_references_stand_beside_a_run_on_the_same_planets(capsys):
+    text = printed(capsys, "runs/joint", "--against", "constant,ridge+white,transit-fit+shape,photon-limit")
+    assert "references learnt from folds 0-7 of " in text
+    scores = {name: score_in(text, name) for name in ("constant", "ridge+white", "transit-fit+shape")}
+    assert scores["constant"] < scores["ridge+white"] < scores["transit-fit+shape"]
+    assert re.findall(r"^\* (\S+) ", text, re.MULTILINE) == ["joint"]
+
+
+def test_the_constant_is_the_training_planets_best_one(capsys):
+    """Of folds 0-7 alone, scored on fold 9, from the text files."""
+    text = printed(capsys, "runs/squid", "--against", "constant")
+    folds = {planet: fold for shard in json.loads(Path("data/manifest.json").read_text())["shards"]
+             for planet in shard["planets"] for fold in [shard["fold"]]}  # fmt: skip
+    radii = {planet: read_params(f"text/params_train/{planet:04d}_01_01.txt")[1][12] for planet in folds}
+    taught = np.sort([radii[planet] for planet in folds if folds[planet] < 8])
+    best = taught[np.searchsorted(np.cumsum(taught), taught.sum() / 2)]
+    loss = np.mean([2 * radii[planet] * abs(best - radii[planet]) for planet in folds if folds[planet] == 9])
+    assert score_in(text, "constant") == pytest.approx(1e4 - 1e6 * loss, abs=0.06)
+
+
+def test_references_alone_need_no_run(capsys):
+    text = printed(capsys, "--data", "data", "--against", "constant,median-depth", "--wavelength", "12")
+    beside = printed(capsys, "runs/squid", "--against", "constant,median-depth")
+    assert score_in(text, "constant") == score_in(beside, "constant")
+    with pytest.raises(UsageError, match="expected a RUN, or --data and --against"):
+        evaluate.main([])
+
+
+def test_tables_and_pictures_are_written_once(capsys, tmp_path):
+    out = tmp_path / "out"
+    printed(capsys, "runs/joint", "runs/two", "--against", "constant,photon-limit", "--out", str(out))
+    for name in ("ladder", "by_wavelength", "by_magnitude", "spectra", "light_curves", "learning_curves"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    scores = {(row["name"], row["of"], row["weighted"]): float(row["score"]) for row in table(out / "scores.csv")}
+    by_wavelength = [float(row["score"]) for row in table(out / "by_wavelength.csv")
+                     if (row["name"], row["of"]) == ("joint", "planet")]  # fmt: skip
+    assert scores["joint", "planet", "0"] == pytest.approx(np.mean(by_wavelength))
+    planets = table(out / "planets.csv")
+    assert 1e4 - np.mean([float(row["joint (planet, ppm)"]) for row in planets]) == pytest.approx(
+        scores["joint", "planet", "0"]
+    )
+    assert len(table(out / "differences.csv")) == 6
+    groups = [row for row in table(out / "by_group.csv") if (row["name"], row["of"]) == ("two", "planet")]
+    assert sum(int(row["planets"]) for row in groups) == 8  # 4 planets, by magnitude and by depth
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        evaluate.main(["runs/joint", "--out", str(out)])
+
+
+def test_a_folder_of_runs_is_a_leaderboard(capsys):
+    text = printed(capsys, "runs")
+    assert re.findall(r"runs/(\w+)$", text, re.MULTILINE)[-1] in ("joint", "two")
+    files = {name: Path(f"runs/{name}/scores.json") for name in ("squid", "rows")}
+    scores = {name: json.loads(file.read_text())["test"]["planet"] for name, file in files.items()}
+    best, worst = sorted(scores, key=scores.__getitem__, reverse=True)
+    assert re.search(rf"1 \w+ +{scores[best]:.1f} .* runs/{best}\n +2 \w+ +{scores[worst]:.1f} .* runs/{worst}\n", text)
+    assert "wavelength 12, 4 test planets (folds 9)" in text
+    with pytest.raises(UsageError, match="name the runs themselves"):
+        evaluate.main(["runs", "--against", "constant"])
+
+
+def test_an_unfinished_run_is_named_and_a_damaged_one_refused(capsys, tmp_path):
+    shutil.copytree("runs/squid", tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/config.json").write_text("{}")
+    assert f"not finished: {tmp_path}/b" in printed(capsys, str(tmp_path))
+    (tmp_path / "a/scores.json").write_text('{"test": {}}')
+    with pytest.raises(DataError, match="expected the scores of a finished run"):
+        evaluate.main([str(tmp_path)])
+
+
+def test_runs_of_different_data_or_wavelengths_need_something_in_common(tmp_path):
+    train.main(["--data", SOURCE, *SMALL, "--model", "squid", "--wavelength", "7", "--run", str(tmp_path / "seven")])
+    with pytest.raises(UsageError, match="were trained on different data; name one with --data"):
+        evaluate.main(["runs/squid", str(tmp_path / "seven")])
+    with pytest.raises(UsageError, match="no wavelength in common"):
+        evaluate.main(["runs/squid", str(tmp_path / "seven"), "--data", "data"])
+    with pytest.raises(UsageError, match=r"runs/squid does not predict \[5\]"):
+        evaluate.main(["runs/squid", "--wavelength", "5,12"])
+    with pytest.raises(UsageError, match="each RUN once"):
+        evaluate.main(["runs/squid", "runs/../runs/squid"])
+
+
+def test_order_of_rows_changes_no_score():
+    from ariel_tf.scores.losses import Losses
+
+    rng = np.random.default_rng(0)
+    keys = np.array([(planet, 1, photon) for planet in range(5) for photon in range(3)])
+    rows = Predictions(keys, *(rng.uniform(0.1, 0.2, (15, 2)) for _ in range(3)))
+    rows = Predictions(keys, rows.true[keys[:, 0]], rows.predicted, rows.weights[keys[:, 0]])
+    order = rng.permutation(15)
+    shuffled = Predictions(*(part[order] for part in (rows.keys, rows.true, rows.predicted, rows.weights)))
+    for kind in ("observation", "planet"):
+        one, other = (Losses.of("x", part, (0, 1)).score(kind, True) for part in (rows, shuffled))
+        assert one == pytest.approx(other)
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would need from elsewhere, and every text."""
+
+    def __init__(self):
+        super().__init__()
+        self.needed, self.pictures, self.texts, self.open = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag in ("script", "link", "iframe", "object"):
+            self.needed.append(tag)
+        for name in ("src", "href", "srcset", "data"):
+            if name in values:
+                (self.pictures if values[name].startswith("data:image/png;base64,") else self.needed).append(
+                    values[name]
+                )
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path):
+    out = tmp_path / "report.html"
+    report.main(["runs/joint", "runs/two", "--against", "constant,photon-limit", "--out", str(out)])
+    text = out.read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.needed == []
+    assert len(page.pictures) == 6
+    for picture in page.pictures:
+        assert base64.b64decode(picture.split(",")[1]).startswith(b"\x89PNG")
+    assert "url(" not in text
+    said = " ".join(page.texts)
+    scores = [score_in(printed(capsys, "runs/joint", "runs/two", "--against", "constant"), name)
+              for name in ("joint", "two", "constant")]  # fmt: skip
+    for score in scores:
+        assert f"{score:,.0f}" in said
+    assert json.loads(Path("runs/joint/meta.json").read_text())["command"] in said
+    assert f"python -m ariel_tf.report runs/joint runs/two --against constant,photon-limit --out {out}" in said
+    assert "not a test score" not in said.lower()
+    with pytest.raises(UsageError, match=r"new \.html file"):
+        report.main(["runs/joint", "--out", str(out)])
+    with pytest.raises(UsageError, match="expected a RUN"):
+        report.main(["--out", str(tmp_path / "b.html")])
+
+
+def test_a_report_escapes_names_and_calls_a_training_score_one(tmp_path):
+    shutil.copytree("runs/squid", tmp_path / "<b>&squid")
+    out = tmp_path / "report.html"
+    report.main([str(tmp_path / "<b>&squid"), "--folds", "0,9", "--against", "none", "--out", str(out)])
+    page = Page()
+    page.feed(out.read_text())
+    assert page.open == []
+    assert "<b>&squid" in "".join(page.texts)
+    assert "Not a test score: folds [0, 9]; trained on [0]" in "".join(page.texts)
