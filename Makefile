@@ -1,9 +1,11 @@
 # `make train` sets up an environment and runs the main job; `make test` sets up and runs lint, types and tests.
 PYTHON ?= python3
 VENV ?= .venv
+VENV_TFIO ?= .venv-tfio
 RUN = $(VENV)/bin/python
+TFIO_TESTS = tests/test_bigquery_tfio.py tests/test_bigquery.py tests/test_records.py tests/test_metrics.py
 
-.PHONY: train test lint types test-slow test-jax clean
+.PHONY: train test lint types test-slow test-jax test-tfio clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -15,6 +17,10 @@ test: lint types
 test-jax: $(VENV)/.installed-test
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[jax]'
 	KERAS_BACKEND=jax $(RUN) -m pytest tests/test_models.py tests/test_metrics.py
+
+# tensorflow-io's reader of BigQuery and the lowest versions that we admit, in an environment of their own.
+test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
+	ARIEL_EMULATOR_PYTHON=$(abspath $(RUN)) $(VENV_TFIO)/bin/python -m pytest -m 'tfio or not slow' $(TFIO_TESTS)
 
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow
@@ -37,5 +43,10 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/.installed
 
+$(VENV_TFIO)/.installed: setup.cfg
+	$(PYTHON) -m venv $(VENV_TFIO)
+	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'hypothesis >=6.100,<7'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV_TFIO) build *.egg-info

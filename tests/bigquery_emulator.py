@@ -33,12 +33,14 @@ class Emulator:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
     """Start an emulator that keeps its files in `folder`, wait until it listens, and stop it in the end."""
+    # Another environment's where this one has no room for it, as that of tensorflow-io.
+    python = os.environ.get("ARIEL_EMULATOR_PYTHON", sys.executable)
     environment = os.environ | {"HOME": str(folder)}
     # Its database looks for extensions in HOME; these come from installed packages, so no network is needed.
     extensions = "import duckdb_extensions as e; e.import_extension('spatial'); e.import_extension('avro')"
-    subprocess.run([sys.executable, "-c", extensions], env=environment, check=True, timeout=PATIENCE_S)
+    subprocess.run([python, "-c", extensions], env=environment, check=True, timeout=PATIENCE_S)
     log = folder / "emulator.log"
-    command = [sys.executable, "-m", "bqemulator", "start", "--rest-port", "0", "--grpc-port", "0", "--project", "proj"]
+    command = [python, "-m", "bqemulator", "start", "--rest-port", "0", "--grpc-port", "0", "--project", "proj"]
     with log.open("w") as output:
         process = subprocess.Popen([*command, "--log-format", "json"], env=environment, stdout=output, stderr=output)
     try:

@@ -76,6 +76,22 @@ def uploaded(emulator, bigquery_shards) -> str:
     return "bigquery://proj/train"
 
 
+@pytest.fixture(scope="session")
+def same_planets() -> Callable[..., None]:
+    """A function (records, records) that fails unless both yield the same planets in the same order."""
+
+    def same(ours, theirs) -> None:
+        ours, theirs = list(ours.as_numpy_iterator()), list(theirs.as_numpy_iterator())
+        assert len(ours) == len(theirs) > 0
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.keys() == other.keys()
+            for name in one:
+                assert one[name].dtype == other[name].dtype
+                np.testing.assert_array_equal(one[name], other[name])
+
+    return same
+
+
 @pytest.fixture
 def place(request) -> Address:
     """A dataset of the test's own."""

@@ -29,17 +29,6 @@ def counts(place):
     return {name: connection.table(name).num_rows for name in TABLES}
 
 
-def same(ours, theirs):
-    """Both data sets yield the same planets in the same order."""
-    ours, theirs = list(ours.as_numpy_iterator()), list(theirs.as_numpy_iterator())
-    assert len(ours) == len(theirs) > 0
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.keys() == other.keys()
-        for name in one:
-            assert one[name].dtype == other[name].dtype
-            np.testing.assert_array_equal(one[name], other[name])
-
-
 def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded, bigquery_shards):
     theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(uploaded, ALL)
     assert ours.description == uploaded
@@ -57,24 +46,26 @@ def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded,
     [([0], (12,), False), (range(10), (7, 3, 40), True), ([1, 8], ALL, False)],
     ids=["one wavelength", "some and white", "all"],
 )
-def test_planets_are_those_of_the_shards_in_the_same_order(uploaded, bigquery_shards, folds, wavelengths, white, order):
+def test_planets_are_those_of_the_shards_in_the_same_order(
+    uploaded, bigquery_shards, folds, wavelengths, white, order, same_planets
+):
     seed = None if order is None else tf.constant(order)
     theirs, ours = open_source(str(bigquery_shards / "train"), wavelengths), open_source(uploaded, wavelengths)
-    same(ours.records(folds, wavelengths, seed, white), theirs.records(folds, wavelengths, seed, white))
+    same_planets(ours.records(folds, wavelengths, seed, white), theirs.records(folds, wavelengths, seed, white))
 
 
-def test_small_chunks_give_the_same_planets(uploaded, bigquery_shards, monkeypatch):
+def test_small_chunks_give_the_same_planets(uploaded, bigquery_shards, monkeypatch, same_planets):
     monkeypatch.setattr(chunks, "CHUNK_BYTES", chunks.ROW_BYTES * 5)  # two planets of one wavelength
     theirs, ours = open_source(str(bigquery_shards / "train"), [5]), open_source(uploaded, [5])
-    same(ours.records(range(10), [5]), theirs.records(range(10), [5]))
+    same_planets(ours.records(range(10), [5]), theirs.records(range(10), [5]))
 
 
-def test_a_test_set_without_radii(emulator, bigquery_shards, place):
+def test_a_test_set_without_radii(emulator, bigquery_shards, place, same_planets):
     send(bigquery_shards / "test", place)
     theirs, ours = open_source(str(bigquery_shards / "test"), ALL), open_source(str(place), ALL)
     assert not ours.labelled
     assert ours.fingerprint == theirs.fingerprint
-    same(ours.records(range(10), (2, 50)), theirs.records(range(10), (2, 50)))
+    same_planets(ours.records(range(10), (2, 50)), theirs.records(range(10), (2, 50)))
 
 
 def test_uploading_twice_sends_nothing_the_second_time(uploaded, bigquery_shards, monkeypatch, capsys):
@@ -89,7 +80,7 @@ def test_uploading_twice_sends_nothing_the_second_time(uploaded, bigquery_shards
     assert "21 planets, 42 observations; 0 observations" in capsys.readouterr().out
 
 
-def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place, monkeypatch):
+def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place, monkeypatch, same_planets):
     whole, sent = Destination.load, []
     monkeypatch.setattr(upload, "JOB_BYTES", 4 * 55 * 300 * 4)  # two planets
 
@@ -112,7 +103,7 @@ def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place
     sent += ["none"] * 13
     send(bigquery_shards / "train", place)
     theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(str(place), ALL)
-    same(ours.records(range(10), (9, 54)), theirs.records(range(10), (9, 54)))
+    same_planets(ours.records(range(10), (9, 54)), theirs.records(range(10), (9, 54)))
 
 
 def test_another_data_set_is_refused_or_replaced(emulator, bigquery_shards, place):

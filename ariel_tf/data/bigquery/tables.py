@@ -119,9 +119,9 @@ def arrow_tables(planets: Sequence[Planet], folds: Mapping[int, int]) -> dict[st
         "value": np.concatenate([np.zeros(0), *(planet.radii for planet in labelled)]),
     }
     return {
-        "light_curves": pa.table(keys | {"flux": _lists(flux)}),
+        "light_curves": pa.table(keys | {"flux": as_lists(flux)}),
         "scatter": pa.table(keys | {"value": scatter.astype(np.float64)}),
-        "white_light": pa.table(dict(zip(KEY, instances.T, strict=True)) | {"flux": _lists(white)}),
+        "white_light": pa.table(dict(zip(KEY, instances.T, strict=True)) | {"flux": as_lists(white)}),
         "stars": pa.table(stars),
         "relative_radii": pa.table(radii),
     }
@@ -132,7 +132,7 @@ def _instances(planet: Planet) -> np.ndarray:
     return np.insert(planet.instances.astype(np.int64), 0, planet.number, axis=1)
 
 
-def _lists(values: np.ndarray) -> Any:
+def as_lists(values: np.ndarray) -> Any:
     """[rows, width] as an Arrow array of lists of float64."""
     import pyarrow as pa
 

@@ -207,5 +207,11 @@ class _Reading:
 
 def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
     """The tables at an address, as their layout says."""
-    reader: Reader = ArrowReader(connection, connection.address.streams)
+    reader: Reader
+    if connection.address.reader == "tfio":
+        from ariel_tf.data.bigquery.native import NativeReader
+
+        reader = NativeReader(connection, connection.address.streams)
+    else:
+        reader = ArrowReader(connection, connection.address.streams)
     return UploadedTables(connection, reader)
