@@ -31,6 +31,12 @@ def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int 
     return Choice(tuple(folds), config.targets, config.seen, config.sees_white, config.unit, every)
 
 
+def training_choice(config: Configuration) -> Choice:
+    """The rows that a configuration's model is trained on."""
+    choice = choice_of(config, config.train_folds, config.every)
+    return dataclasses.replace(choice, bootstrap=config.seed if config.bootstrap == "yes" else None)
+
+
 def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
     """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
 
@@ -95,7 +101,7 @@ class Rows:
 
     def __init__(self, source: Source, config: Configuration, load=dataset.load):
         self.source, self.config, self._load = source, config, load
-        self._choice = choice_of(config, config.train_folds, config.every)
+        self._choice = training_choice(config)
         self._table = load(source, self._choice) if dataset.fits_in_memory(source, self._choice) else None
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
@@ -164,8 +170,8 @@ class StackedRows:
     def __init__(self, source: Source, configs: Sequence[Configuration]):
         self.source, self.configs, self.config = source, configs, configs[0]
         config = self.config
-        rows = self._load(self.config.train_folds, self.config.every)
-        choices = [choice_of(config, config.train_folds, config.every) for config in configs]
+        rows = self._load(training_choice(self.config))
+        choices = [training_choice(config) for config in configs]
         self.statistics = [
             dataset.statistics(source, choice, {"flux": self._flux(rows, index)})
             for index, choice in enumerate(choices)
@@ -175,14 +181,13 @@ class StackedRows:
             for index, its in enumerate(self.statistics):
                 its |= passed(_batches(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
         self.train = self._table(rows)
-        self.validation = self._table(self._load(self.config.validation_folds))
+        self.validation = self._table(self._load(choice_of(self.config, self.config.validation_folds)))
 
-    def _load(self, folds: Sequence[int], every: int = 1) -> dict[str, tf.Tensor]:
+    def _load(self, choice: Choice) -> dict[str, tf.Tensor]:
         """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
         targets = tuple(int(config.wavelength) for config in self.configs)
         seen = self.config.seen if self.config.channels == "all" else targets
-        choice = dataclasses.replace(choice_of(self.config, folds, every), targets=targets, channels=seen)
-        return dataset.load(self.source, choice)
+        return dataset.load(self.source, dataclasses.replace(choice, targets=targets, channels=seen))
 
     def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
         """What the index-th wavelength sees of them: [rows, ..., 300, channels]."""
@@ -209,8 +214,8 @@ class StackedRows:
 
     def test(self) -> Iterator[list[dict[str, Any]]]:
         """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
-        rows = self._load(self.config.test_folds)
-        size = predicted_batch(choice_of(self.config, self.config.test_folds))
+        choice = choice_of(self.config, self.config.test_folds)
+        rows, size = self._load(choice), predicted_batch(choice)
         for index in range(len(self.configs)):
             own = {name: rows[name].numpy() for name in ("key", "star")}
             own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}

@@ -19,7 +19,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ariel_tf.data.bigquery.address import is_address
 from ariel_tf.data.bigquery.price import add_price_flag, say_training_cost
@@ -31,6 +31,9 @@ from ariel_tf.training import card, distribute, heartbeat, hosts, wavelengths
 from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.runs import RunFolder
+
+if TYPE_CHECKING:
+    from ariel_tf.training.trained import Trained
 
 DEFAULT_DATA = Path("data")
 # Test scores per planet of the default command on the default simulated planets, as the README gives them.
@@ -186,7 +189,7 @@ def check_folds(source, config: Configuration) -> None:
             )
 
 
-def data_facts(source, config: Configuration) -> dict[str, Any]:
+def data_facts(source, config: "Configuration | Trained") -> dict[str, Any]:
     """Which data, and how much of it does what: for meta.json and --dry-run."""
     parts = {}
     for name in ("train", "validation", "test"):

@@ -30,7 +30,7 @@ from ariel_tf.rows import Rows, StackedRows, choice_of
 from ariel_tf.training import callbacks, distribute, memory, stack_trainer, stackable, summary, wavelengths
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.metadata import collect
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.runs import RunFolder, is_finished
 from ariel_tf.training.scoring import Predictions
 from ariel_tf.training.stackable import NotStackable
 from ariel_tf.training.stacked import Stack
@@ -181,7 +181,7 @@ def train_groups(run: RunFolder, job: Job) -> None:
     # Each model is traced anew, which TensorFlow takes for a mistake and warns of.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for group in run.state["groups"]:
-        left = [wavelength for wavelength in group if not finished(folder_of(job.path, wavelength))]
+        left = [wavelength for wavelength in group if not is_finished(folder_of(job.path, wavelength))]
         if not left:
             continue
         try:
@@ -196,11 +196,6 @@ def train_groups(run: RunFolder, job: Job) -> None:
             path = folder_of(job.path, wavelength)
             train.train_on(job.source, job.configs[wavelength], job.command, path, devices=job.devices)
             keras.utils.clear_session()
-
-
-def finished(path: Path) -> bool:
-    state = path / "state.json"
-    return state.is_file() and read_json(state)["finished"]
 
 
 def train_together(job: Job, group: list[int]) -> None:

@@ -52,6 +52,8 @@ class Choice:
         white: whether the white light curve follows as one more channel.
         unit: what a row is: "observation", "spot" or "planet".
         every: keep every n-th observation in key order; rows are then always held in memory.
+        bootstrap: seed of a draw of the planets with replacement, as many as there are; None takes each once. Rows
+            are then always held in memory.
     """
 
     folds: tuple[int, ...]
@@ -60,6 +62,7 @@ class Choice:
     white: bool = False
     unit: str = "observation"
     every: int = 1
+    bootstrap: int | None = None
 
     @property
     def observation_bytes(self) -> int:
@@ -117,6 +120,8 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
         table = {name: values[:: choice.every] for name, values in table.items()}
     if choice.unit != "observation":
         table = grouped(table, choice.unit)
+    if choice.bootstrap is not None:
+        table = drawn(table, choice.bootstrap)
     return {name: _as_tensor(values) for name, values in table.items()}
 
 
@@ -151,6 +156,15 @@ def _reorder(values: np.ndarray, order: np.ndarray) -> None:
         order[row] = row
 
 
+def drawn(table: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """A bootstrap sample of the planets (Efron 1979): as many, drawn with replacement, each with all its rows."""
+    planets = table["key"][:, 0]
+    _, starts, counts = np.unique(planets, return_index=True, return_counts=True)
+    chosen = np.sort(np.random.default_rng(seed).integers(len(starts), size=len(starts)))
+    index = np.concatenate([np.arange(starts[one], starts[one] + counts[one]) for one in chosen])
+    return {name: values[index] for name, values in table.items()}
+
+
 def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
     """Observations in key order to rows of a planet, or of one of its spot instances.
 
@@ -182,8 +196,8 @@ def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
 
 
 def fits_in_memory(source: Source, choice: Choice, memory: int = MEMORY_BYTES) -> bool:
-    """Whether all rows are held at once; rows that combine or skip observations always are."""
-    if choice.unit != "observation" or choice.every > 1:
+    """Whether all rows are held at once; rows that combine, skip or repeat observations always are."""
+    if choice.unit != "observation" or choice.every > 1 or choice.bootstrap is not None:
         return True
     # Beside the flux a row holds its key, star, radii and scatter.
     held = choice.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(choice.targets))

@@ -145,6 +145,11 @@ class Ridge:
         radii = np.sqrt(np.maximum(depth, 0.0))
         return radii[:, 0] if self._one else radii
 
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Depth = features @ coefficients + intercept: float64 [w, p] and [w]."""
+        parts = [fit.affine() for fit in self._fits]
+        return np.stack([coefficients for coefficients, _ in parts]), np.array([level for _, level in parts])
+
 
 class _DepthFit:
     """One wavelength's ridge, solved through the singular values of its standardised, weighted features."""
@@ -172,6 +177,10 @@ class _DepthFit:
 
     def depth(self, features: np.ndarray) -> np.ndarray:
         return self._level + ((np.asarray(features, np.float64) - self._mean) / self._scale) @ self._coefficients
+
+    def affine(self) -> tuple[np.ndarray, float]:
+        coefficients = self._coefficients / self._scale
+        return coefficients, float(self._level - self._mean @ coefficients)
 
 
 def _row_weights(depth: np.ndarray) -> np.ndarray:

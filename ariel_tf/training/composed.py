@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
@@ -58,14 +59,13 @@ def union(members: Sequence[Member]) -> Sight:
     return Sight(targets, seen, any(member.sight.white for member in members), next(iter(units)))
 
 
-def compose(
-    members: Sequence[Member], join: Callable[[list[Any]], Any], name: str, sight: Sight | None = None
-) -> keras.Model:
+def compose(members: Sequence[Member], join: Callable[..., Any], name: str, sight: Sight | None = None) -> keras.Model:
     """One model of several.
 
     Args:
         members: their names need not differ.
-        join: the members' radii, a symbolic [batch, targets] each, to the answer [batch, targets].
+        join: the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the answer
+            [batch, targets].
         name: of the new model.
         sight: what the new model sees; by default the union of the members' sights.
     """
@@ -78,7 +78,7 @@ def compose(
     if any("star" in names_of(member.model) for member in members):
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
     answers = [_answer(index, member, raw, sight) for index, member in enumerate(members)]
-    return keras.Model(raw, join(answers), name=name)
+    return keras.Model(raw, join(answers, raw), name=name)
 
 
 def _answer(index: int, member: Member, raw: dict[str, Any], sight: Sight):
@@ -113,12 +113,57 @@ def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
     order = [wavelength for member in members for wavelength in member.sight.targets]
     sight = union(members)
 
-    def join(answers):
+    def join(answers, raw):
         together = answers[0] if len(answers) == 1 else keras.layers.Concatenate(name="radii")(answers)
         columns = [order.index(wavelength) for wavelength in sight.targets]
         return together if columns == sorted(columns) else ops.take(together, columns, axis=-1)
 
     return compose(members, join, "side_by_side", sight), sight
+
+
+def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Model, Sight]:
+    """The weighted mean of models, wavelength by wavelength.
+
+    Args:
+        weights: float [members, targets of the union], 0 where a member does not predict a wavelength.
+    """
+    sight = union(members)
+
+    def join(answers, raw):
+        parts = []
+        for member, answer, weight in zip(members, answers, weights, strict=True):
+            its = member.sight.targets
+            if its != sight.targets:
+                answer = ops.take(answer, [its.index(w) if w in its else 0 for w in sight.targets], axis=-1)
+            parts.append(keras.layers.Rescaling(weight.tolist(), dtype="float32")(answer))
+        return parts[0] if len(parts) == 1 else keras.layers.Add(name="radii", dtype="float32")(parts)
+
+    return compose(members, join, "average", sight), sight
+
+
+def median(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
+    """The median of models, wavelength by wavelength.
+
+    Raises:
+        UsageError: they predict different wavelengths.
+    """
+    refuse_other_targets(members)
+    middle = (len(members) - 1) // 2, len(members) // 2
+
+    def join(answers, raw):
+        ordered = ops.sort(ops.stack(answers, axis=-1), axis=-1)
+        return keras.layers.Rescaling(0.5, dtype="float32", name="radii")(
+            ordered[..., middle[0]] + ordered[..., middle[1]]
+        )
+
+    return compose(members, join, "median"), union(members)
+
+
+def refuse_other_targets(members: Sequence[Member]) -> None:
+    """Refuse models of different wavelengths."""
+    for member in members:
+        if member.sight.targets != members[0].sight.targets:
+            raise UsageError(f"{members[0].name} and {member.name} predict different wavelengths: expected the same.")
 
 
 def names_of(model: Any) -> list[str]:

@@ -231,6 +231,17 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
+def recorded_fingerprint(path: Path) -> str:
+    """Of the data that a run was started with; empty where none is on record."""
+    meta = path / "meta.json"
+    return str(read_json(meta, dict).get("data_fingerprint", "")) if meta.is_file() else ""
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a folder holds a run that is finished."""
+    return (path / "state.json").is_file() and read_state(path)["finished"]
+
+
 def _foreign(path: Path) -> bool:
     """Whether a folder holds anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}

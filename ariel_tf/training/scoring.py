@@ -60,6 +60,11 @@ class Predictions:
         keys = np.column_stack([planets, np.zeros_like(planets), np.zeros_like(planets)])
         return type(self)(keys, self.true[first], np.stack(medians), self.weights[first])
 
+    def in_order(self) -> Self:
+        """The same rows in ascending order of their keys."""
+        order = np.lexsort(self.keys.T[::-1])
+        return type(self)(*(values[order] for values in (self.keys, self.true, self.predicted, self.weights)))
+
     def replaced(self, predicted: np.ndarray | float) -> Self:
         """The same rows with other predictions, for a reference to stand beside."""
         return type(self)(self.keys, self.true, np.broadcast_to(predicted, self.true.shape), self.weights)

@@ -9,6 +9,7 @@ Whatever it was, what comes out is one Keras model with the wavelengths that it 
 sees, and the folds of planets that its training knew.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from ariel_tf.models import registry
 from ariel_tf.training import wavelengths
 from ariel_tf.training.composed import Member, Sight, names_of, row_shape, side_by_side
 from ariel_tf.training.configuration import JOINT, Configuration
-from ariel_tf.training.runs import read_state
+from ariel_tf.training.runs import read_state, recorded_fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class Trained:
         import keras
 
         model = keras.models.load_model(path / "best.keras", compile=False)
-        return cls(path, configuration, _fingerprint(path), model, *_facts(path, configuration))
+        return cls(path, configuration, recorded_fingerprint(path), model, *_facts(path, configuration))
 
     @classmethod
     def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
@@ -106,6 +107,19 @@ class Trained:
         refuse_other_data(each)
         folds = folds_of(each)
         return type(self)(path, configuration, self.fingerprint, model, sight, self.data, *folds)
+
+    @classmethod
+    def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
+        """An ensemble that is not saved yet."""
+        return cls(path, configuration, fingerprint, model, *_facts(path, configuration))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the model's file, or over those of a list run."""
+        files = [self.path / "best.keras"]
+        if not files[0].is_file():
+            files = [self.path / wavelengths.folder_name(wavelength) / "best.keras" for wavelength in self.targets]
+        return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -231,10 +245,6 @@ def _verify(path: Path) -> None:
     for name in ("config.json", "best.keras"):
         if not (path / name).is_file() or sha256(path / name) != files.get(name):
             raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
-
-
-def _fingerprint(path: Path) -> str:
-    return read_json(path / "meta.json", dict).get("data_fingerprint", "")
 
 
 def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple, tuple, tuple]:

@@ -1,0 +1,348 @@
+"""Combine models into one: `python -m ariel_tf.ensemble average RUN RUN ... --run OUT`.
+
+    average, weighted, median     of runs that are there already
+    kfold                         one configuration, trained on k choices of validation folds, averaged
+    bagging                       one configuration, trained on planets drawn with replacement, averaged
+    stacking                      a model on top of models, trained on out-of-fold predictions only
+
+OUT is a run folder like any other: its `best.keras` is one Keras model that holds all members, so `evaluate`,
+`predict` and `export` work on it. Runs go together when they were trained on the same data and none of them was
+trained on, or chosen by, planets that another holds out as its test.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.errors import DataError, UsageError, run_command
+from ariel_tf.files import write_json, write_text
+from ariel_tf.training import card, wavelengths
+from ariel_tf.training import options as flags
+from ariel_tf.training.runs import RunFolder
+
+TRAINED_HERE = {
+    "kfold": "train one configuration on k choices of validation folds, and average",
+    "bagging": "train one configuration on planets drawn with replacement, and average",
+    "stacking": "train a model on the out-of-fold predictions of others",
+}
+OF_RUNS = {
+    "average": "the mean of runs",
+    "weighted": "the mean of runs, weighted by how well they do on the validation planets",
+    "median": "the median of runs",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # What the training of members takes beside its configuration, such as --stack, goes to `train` as it is.
+    options, rest = _parser().parse_known_args(arguments)
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    command = shlex.join(["python", "-m", "ariel_tf.ensemble", *kept])
+    # Each member is traced anew, which TensorFlow takes for a mistake and warns of.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if options.how in OF_RUNS:
+        if rest:
+            raise UsageError(f"{options.how}: unknown option {rest[0]}.")
+        if len(options.runs) < 2:
+            raise UsageError(f"{options.how}: expected two runs or more. Received: {options.runs[0]}")
+        combine_runs(options, command)
+        return
+    from ariel_tf.ensemble_training import train_ensemble
+
+    train_ensemble(options, rest, command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ariel_tf.ensemble", description=(__doc__ or "").split("\n")[0])
+    kinds = parser.add_subparsers(dest="how", required=True, metavar="HOW")
+    for how, about in (OF_RUNS | TRAINED_HERE).items():
+        kind = kinds.add_parser(how, help=about, description=about)
+        if how in OF_RUNS:
+            kind.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, of any kind")
+        else:
+            flags.add_options(kind)
+        group = kind.add_argument_group("the ensemble")
+        group.add_argument("--run", type=Path, required=True, metavar="OUT", help="run folder of the ensemble")
+        group.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
+        if how == "weighted":
+            group.add_argument(
+                "--weights", choices=("nnls", "softmax"), default="nnls", help="non-negative least squares, or softmax"
+            )
+            group.add_argument("--temperature", type=float, default=50.0, help="of softmax, in points of the score")
+        if how in ("kfold", "stacking"):
+            group.add_argument("--splits", type=int, default=4, metavar="K", help="(default: 4)")
+        if how == "bagging":
+            group.add_argument("--members", type=int, default=5, metavar="N", help="(default: 5)")
+        if how == "stacking":
+            group.add_argument("--blocks", type=int, default=6, metavar="N", help="level 0: one model a block of steps")
+            group.add_argument("--level-0", type=Path, nargs="+", metavar="RUN", help="level 0: as these runs instead")
+            group.add_argument("--level-1", choices=("ridge", "dense", "dense+flux"), default="ridge")
+            group.add_argument("--level-1-epochs", type=int, default=50, metavar="N", help="of a dense one, at most")
+    return parser
+
+
+def combine_runs(options: argparse.Namespace, command: str) -> None:
+    """Average, weigh or take the median of runs.
+
+    Raises:
+        UsageError: runs that do not go together.
+        DataError: their data are not what they were trained on.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.training.trained import Trained, folds_of, refuse_other_data
+
+    if len({path.resolve() for path in options.runs}) < len(options.runs):
+        raise UsageError(f"{options.how}: a run is named twice.")
+    each = [Trained.load(path) for path in options.runs]
+    refuse_other_data(each)
+    folds = folds_of(each)
+    how: dict[str, Any] = {"how": options.how, "members": [str(path) for path in options.runs]}
+    how["models"] = [one.digest for one in each]
+    if options.how == "weighted":
+        how["weights"] = options.weights
+        how |= {"temperature": options.temperature} if options.weights == "softmax" else {}
+        if not folds[1]:
+            raise UsageError("weighted: expected a validation fold that no run was trained on; average them instead.")
+    configuration = describe(how, each, folds)
+    with RunFolder(options.run, configuration, each[0].fingerprint, options.overwrite) as run:
+        if not run.state["finished"]:
+            finish(run, each, command)
+        report(run)
+
+
+def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The configuration of an ensemble of `Trained` runs."""
+    from ariel_tf.training.composed import Member, union
+
+    sight = union([Member(str(one.path), one.model, one.sight) for one in each])
+    names = sorted({str(one.configuration["model"]) for one in each})
+    return configuration_of(how, ", ".join(names), sight, each[0].data, folds)
+
+
+def configuration_of(
+    how: dict[str, Any], names: str, sight: Any, data: str, folds: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """What `config.json` of an ensemble holds.
+
+    Args:
+        how: the ensemble's own options.
+        names: of the members' models.
+        sight: what it sees and answers.
+        data: what `--data` says.
+        folds: trained on, chosen by, never seen.
+    """
+    whole = len(sight.targets) == 55
+    return {
+        "model": f"{how['how']} of {names}",
+        "wavelength": "joint" if whole else wavelengths.as_text(sight.targets),
+        "ensemble": how,
+        "settings": {},
+        "data": data,
+        **{f"{part}_folds": list(its) for part, its in zip(("train", "validation", "test"), folds, strict=True)},
+        "seen": list(sight.seen),
+        "white": sight.white,
+        "unit": sight.unit,
+    }
+
+
+def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
+    """Combine the members, score the result once on the test folds, and commit the run.
+
+    Args:
+        run: of the ensemble.
+        each: the members, `Trained`.
+        command: what the user repeats.
+    """
+    from ariel_tf.training.composed import Member, averaged, median
+
+    how = run.configuration["ensemble"]
+    members = [Member(str(one.path), one.model, one.sight) for one in each]
+    source = open_data(run, each[0])
+    # Where members chose their epoch by different folds, each is judged by its own: together, out of fold.
+    common = run.configuration["validation_folds"]
+    validation = [collect(one, source, common or one.validation_folds) for one in each]
+    weights = None
+    if how["how"] == "median":
+        model, _ = median(members)
+    else:
+        weights = _weights(how, run, each, validation)
+        model, _ = averaged(members, weights)
+    table = [
+        {"name": str(one.path), "validation": _score(own), "test": _score(collect(one, source, _test(run)))}
+        for one, own in zip(each, validation, strict=True)
+    ]
+    if weights is not None:
+        table = [row | {"weight": float(weight.mean())} for row, weight in zip(table, weights, strict=True)]
+    save(run, model, source, table, command, None if common else together(validation))
+
+
+def open_data(run: RunFolder, member: Any):
+    """The data that the members were trained on, open for all that the ensemble sees."""
+    from ariel_tf.data.sources import open_source
+
+    source = open_source(run.configuration["data"], run.configuration["seen"])
+    if source.fingerprint != member.fingerprint:
+        raise DataError(f"{source.description}: changed since {member.path} was trained on it; train its members anew.")
+    return source
+
+
+def _test(run: RunFolder) -> list[int]:
+    return run.configuration["test_folds"]
+
+
+def together(parts: Sequence[Any]) -> Any:
+    """Predictions of different planets as one."""
+    names = ("keys", "true", "predicted", "weights")
+    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)).in_order()
+
+
+def collect(trained: Any, source: Any, folds: Sequence[int]):
+    """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
+    from ariel_tf.rows import rows_for
+    from ariel_tf.training.scoring import Predictions
+
+    if not folds:
+        return None
+    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
+
+
+def _score(predictions: Any) -> float | None:
+    return None if predictions is None else predictions.scores()["planet"]
+
+
+def _weights(how: dict[str, Any], run: RunFolder, each: Sequence[Any], validation: Sequence[Any]) -> np.ndarray:
+    """Weights [members, wavelengths], from the validation planets where they are asked for."""
+    from ariel_tf.challenge import score
+    from ariel_tf.training import weights
+
+    def weigh(group: list[int], targets: list[int]) -> np.ndarray:
+        if how["how"] != "weighted":
+            return np.full(len(group), 1 / len(group))
+        columns = [[each[i].targets.index(wavelength) for wavelength in targets] for i in group]
+        predicted = np.stack([validation[i].predicted[:, its] for i, its in zip(group, columns, strict=True)])
+        true = validation[group[0]].true[:, columns[0]]
+        if how["weights"] == "softmax":
+            return weights.softmax([score(true, own) for own in predicted], how["temperature"])
+        return weights.least_squares(true, predicted)
+
+    from ariel_tf.training.composed import Member, union
+
+    targets = union([Member(str(one.path), one.model, one.sight) for one in each]).targets
+    return weights.by_wavelength(targets, [one.targets for one in each], weigh)
+
+
+def save(
+    run: RunFolder, model: Any, source: Any, table: list[dict[str, Any]], command: str, out_of_fold: Any = None
+) -> None:
+    """Write the ensemble's model, its scores on the test folds and its description, and commit the run as finished.
+
+    Args:
+        table: a row a member: its name, and scores or weight.
+        out_of_fold: predictions that stand for the validation where the ensemble has no such folds of its own.
+    """
+    import tensorflow as tf
+
+    from ariel_tf.plot import picture_predictions
+    from ariel_tf.train import data_facts
+    from ariel_tf.training import metadata
+    from ariel_tf.training.callbacks import save_model
+    from ariel_tf.training.trained import Trained
+
+    trained = Trained.of_ensemble(run.path, run.configuration, source.fingerprint, model)
+    run.fingerprint = source.fingerprint
+    facts = data_facts(source, trained)
+    run.write_meta(facts | {"command": command}, metadata.collect(tf.distribute.get_strategy()))
+    save_model(model, run)
+    validation = out_of_fold or collect(trained, source, trained.validation_folds)
+    test = collect(trained, source, trained.test_folds)
+    constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
+    picture_predictions(test, f"{run.configuration['model']}: test planets", run.path / "prediction.png")
+    scores = {
+        "test": test.scores(),
+        "constant": test.replaced(constant).scores(),
+        "test_planets": facts["folds"]["test"]["planets"],
+        "test_observations": facts["folds"]["test"]["observations"],
+        "epochs": 0,
+        "best_epoch": 0,
+        "best_score": validation.scores()["observation"],
+        "members": table,
+    }
+    write_json(run.path / "scores.json", scores)
+    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command))
+    files = ("best.keras", "scores.json", "prediction.png", "README.md")
+    run.commit(files, finished=True, best_score=scores["best_score"])
+
+
+def report(run: RunFolder) -> None:
+    """What the command says at the end."""
+    scores = card.read_scores(run)
+    print("\n".join(member_lines(scores["members"])))
+    print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
+    print("\n".join(card.score_lines(scores)))
+    print(f"model        {run.path / 'best.keras'}, one Keras model\nin words     {run.path / 'README.md'}")
+
+
+def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
+    """A line a member: scores of its planets' medians, and its weight."""
+    columns = [
+        name
+        for name in ("weight", "validation", "out of fold", "test")
+        if any(row.get(name) is not None for row in members)
+    ]
+    lines = [f"{'member':40s}" + "".join(f"{name:>13s}" for name in columns)]
+    for row in members:
+        cells = [row.get(name) for name in columns]
+        shown = ["-" if cell is None else f"{cell:.3f}" if cell <= 1 else f"{cell:.1f}" for cell in cells]
+        lines.append(f"{row['name']:40s}" + "".join(f"{cell:>13s}" for cell in shown))
+    return lines
+
+
+def write_card(configuration: dict[str, Any], scores: dict[str, Any], facts: dict[str, Any], command: str) -> str:
+    """The README.md of an ensemble."""
+    rows = "\n".join(
+        f"| {label} | {scores['test'][name]:.1f} | {scores['constant'][name]:.1f} |"
+        for name, label in card.LABELS.items()
+    )
+    members = "\n".join(member_lines(scores["members"]))
+    options = "\n".join(f"| {name} | `{value}` |" for name, value in configuration["ensemble"].items())
+    return f"""# {configuration["model"]}
+
+One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of wavelengths
+{configuration["wavelength"]} out.
+
+![predicted against true radii](prediction.png)
+
+Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
+{scores["test_observations"]} observations, which no member saw. 10,000 is perfect. The constant is the mean radius of
+the training planets.
+
+| | this ensemble | constant |
+|---|---|---|
+{rows}
+
+Its members, with the scores of the median over a planet's observations:
+
+    {members.replace(chr(10), chr(10) + "    ")}
+
+Data: {facts["data"]} (fingerprint {facts["data_fingerprint"][:12]}).
+
+Repeat it with
+
+    {command}
+
+| option | value |
+|---|---|
+{options}
+"""
+
+
+if __name__ == "__main__":
+    run_command(main)

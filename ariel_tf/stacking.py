@@ -1,0 +1,222 @@
+"""Stacking: level 0 is trained several times, each without some planets, and level 1 learns from those alone.
+
+    training folds  0 1 | 2 3 | 4 5 | 6 7                       --splits 4
+    members/l0-k0   is trained without 0 1 and predicts them     and so on: every training planet is predicted by
+    members/l0-k1   is trained without 2 3 and predicts them     a model that has never seen it
+
+Level 1 is fitted to these out-of-fold predictions; the validation folds choose its penalty or epoch, the test folds
+score the whole once. In the saved model a member of level 0 is the mean of its splits.
+
+Level 0 is one model a block of steps (six blocks of 50 by default), or what runs were trained as (--level-0).
+"""
+
+import argparse
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.ensemble import collect, open_data, report, save, together
+from ariel_tf.ensemble_training import Plan, describe, parts, train_members
+from ariel_tf.errors import UsageError
+from ariel_tf.files import read_json
+from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.runs import RunFolder, recorded_fingerprint
+
+
+def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any], command: str) -> None:
+    """Train both levels and score the result.
+
+    Args:
+        options: of the command.
+        plan: of level 0's models, or what replaces `--level-0`'s data and folds.
+        how: what the ensemble's configuration says so far.
+        command: what the user repeats to go on.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    if plan.config.unit != "observation":
+        raise UsageError(f"stacking: a row of {plan.config.model} is a whole {plan.config.unit}; take another model.")
+    names, level_0 = of_runs(options.level_0, plan) if options.level_0 else blocks(plan, options.blocks)
+    how |= {"level_0": names, "level_1": options.level_1}
+    if options.level_1 != "ridge":
+        how["level_1_epochs"] = options.level_1_epochs
+    folds = parts(plan.config.train_folds, options.splits)
+    configuration = describe(plan, how, plan.config.validation_folds)
+    if options.level_0:
+        configuration |= sight_of(level_0)
+    fingerprint = recorded_fingerprint(options.run)
+    with RunFolder(options.run, configuration, fingerprint, options.overwrite) as run:
+        if not run.state["finished"]:
+            changes = {
+                f"l{index}-k{split}": change | {"test_folds": sorted([*part, *plan.config.test_folds])}
+                for index, change in enumerate(level_0)
+                for split, part in enumerate(folds)
+            }
+            each = train_members(run, plan, changes)
+            Stacking(run, each, names, folds, plan.config.seed).finish(command)
+        report(run)
+
+
+def blocks(plan: Plan, count: int) -> tuple[list[str], list[dict[str, Any]]]:
+    """Level 0 as one model a block of steps."""
+    if not 1 <= count <= N_STEPS:
+        raise UsageError(f"--blocks: expected 1 to {N_STEPS}. Received: {count}")
+    edges = [N_STEPS * index // count for index in range(count + 1)]
+    steps = [f"{first}:{last}" for first, last in pairwise(edges)]
+    return [f"steps {text}" for text in steps], [{"steps": text} for text in steps]
+
+
+def of_runs(runs: Sequence[Path], plan: Plan) -> tuple[list[str], list[dict[str, Any]]]:
+    """Level 0 as what runs were trained as, on the folds and the data of this ensemble."""
+    level_0 = []
+    for path in runs:
+        if not (path / "config.json").is_file():
+            raise UsageError(f"--level-0 {path}: expected a run folder.")
+        values = read_json(path / "config.json", dict)
+        if "ensemble" in values:
+            raise UsageError(f"--level-0 {path}: expected a run of one model, received an ensemble.")
+        if values["wavelength"] != plan.as_json()["wavelength"]:
+            wanted = plan.as_json()["wavelength"]
+            raise UsageError(
+                f"--level-0 {path}: predicts wavelength {values['wavelength']}, expected {wanted} as --wavelength says."
+            )
+        kept = ("data", "validation_folds")
+        level_0.append(values | {name: plan.as_json()[name] for name in kept})
+    return [str(path) for path in runs], level_0
+
+
+def sight_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What models of several configurations see together."""
+    from ariel_tf.training import wavelengths
+    from ariel_tf.training.composed import Member, Sight, union
+
+    members = []
+    for values in level_0:
+        text = str(values["wavelength"])
+        listed = wavelengths.parse_list(text) if wavelengths.is_list(text) else ()
+        config = Configuration.from_json(values | ({"wavelength": listed[0]} if listed else {}))
+        targets = listed or config.targets
+        seen = config.seen if config.channels == "all" else targets
+        members.append(Member(config.model, None, Sight(targets, tuple(seen), config.sees_white, config.unit)))
+    sight = union(members)
+    names = ", ".join(sorted({member.name for member in members}))
+    return {"model": f"stacking of {names}", "seen": list(sight.seen), "white": sight.white, "unit": sight.unit}
+
+
+class Stacking:
+    """Both levels of a stack, once level 0 is trained.
+
+    Args:
+        run: of the ensemble.
+        each: `Trained` members, all splits of the first, then of the second ...
+        names: of level 0's models, for people.
+        folds: those that each split's members were trained without.
+        seed: of a dense level 1.
+    """
+
+    def __init__(
+        self, run: RunFolder, each: Sequence[Any], names: Sequence[str], folds: Sequence[list[int]], seed: int
+    ):
+        self.run, self.each, self.names, self.folds, self.seed = run, each, names, folds, seed
+        self.source = open_data(run, each[0])
+        for index, one in enumerate(each):
+            part = folds[index % len(folds)]
+            if seen := set(part) & {*one.train_folds, *one.validation_folds}:
+                raise UsageError(f"{one.path}: was trained on folds {sorted(seen)}, which it should predict unseen.")
+
+    def finish(self, command: str) -> None:
+        """Fit level 1, compose and save the whole."""
+        train, validation = self.out_of_fold(), self.of_validation()
+        table = [
+            {"name": name, "out of fold": predictions.scores()["planet"]}
+            for name, predictions in zip(self.names, train, strict=True)
+        ]
+        how = self.run.configuration["ensemble"]["level_1"]
+        level_1 = self.fit_ridge(train) if how == "ridge" else self.fit_dense(train, validation, how.endswith("+flux"))
+        save(self.run, self.composed(level_1), self.source, table, command)
+
+    def out_of_fold(self) -> list[Any]:
+        """For each of level 0's models its predictions of all training planets, none by a model that saw the planet."""
+        splits = len(self.folds)
+        return [
+            together([collect(self.each[first + k], self.source, self.folds[k]) for k in range(splits)])
+            for first in range(0, len(self.each), splits)
+        ]
+
+    def of_validation(self) -> list[Any]:
+        """For each of level 0's models the mean of its splits' predictions of the validation planets."""
+        splits, folds = len(self.folds), self.run.configuration["validation_folds"]
+        means = []
+        for first in range(0, len(self.each), splits):
+            its = [collect(one, self.source, folds) for one in self.each[first : first + splits]]
+            means.append(its[0].replaced(np.mean([one.predicted for one in its], axis=0)))
+        return means
+
+    def fit_ridge(self, train: Sequence[Any]) -> Any:
+        """A ridge on depths; its penalty is chosen by generalised cross-validation of the out-of-fold rows."""
+        from ariel_tf.physics.references import Ridge
+        from ariel_tf.training import level_one
+
+        features = level_one.ridge_features(np.stack([one.predicted for one in train], axis=1))
+        fitted = Ridge().fit(features, train[0].true)
+        return level_one.ridge(*fitted.affine(), members=len(train))
+
+    def fit_dense(self, train: Sequence[Any], validation: Sequence[Any], sees_flux: bool) -> Any:
+        """A dense network on level 0's radii, the star, and the light curves if asked for."""
+        import keras
+
+        from ariel_tf.data.sums import Moments
+        from ariel_tf.training import level_one
+        from ariel_tf.training.composed import names_of
+
+        sees_star = any("star" in names_of(one.model) for one in self.each)
+        radii = np.stack([one.predicted for one in train], axis=1).astype(np.float32)
+        depth = float(np.square(train[0].true).std())
+        inputs = {"level_0": radii} | self._beside(self.run.configuration["train_folds"], sees_star, sees_flux)
+        statistics = {name: Moments.of(values).statistics() for name, values in inputs.items()}
+        statistics["radius"] = Moments.of(train[0].true).statistics()
+        keras.utils.set_random_seed(self.seed)
+        model = level_one.dense(statistics, len(train), sees_star, sees_flux)
+        held = {"level_0": np.stack([one.predicted for one in validation], axis=1).astype(np.float32)}
+        held |= self._beside(self.run.configuration["validation_folds"], sees_star, sees_flux)
+        epochs = self.run.configuration["ensemble"]["level_1_epochs"]
+        level_one.fit_dense(model, (inputs, train[0].true), (held, validation[0].true), epochs, depth)
+        return model
+
+    def _beside(self, folds: Sequence[int], star: bool, flux: bool) -> dict[str, np.ndarray]:
+        """The star and the light curves of these folds, in key order."""
+        from ariel_tf.data import dataset
+
+        if not (star or flux):
+            return {}
+        config = self.run.configuration
+        targets = self.each[0].targets
+        seen = tuple(config["seen"]) if flux else targets[:1]
+        choice = dataset.Choice(tuple(folds), targets if flux else seen, seen, config["white"] and flux)
+        table = dataset.load(self.source, choice)
+        return {name: table[name].numpy() for name, wanted in (("star", star), ("flux", flux)) if wanted}
+
+    def composed(self, level_1: Any) -> Any:
+        """Level 0 and level 1 as one model of raw light curves."""
+        from keras import layers, ops
+
+        from ariel_tf.training.composed import Member, compose
+
+        members = [Member(str(one.path), one.model, one.sight) for one in self.each]
+        splits = len(self.folds)
+        wanted = [tensor.name.split(":")[0] for tensor in level_1.inputs]
+
+        def join(answers, raw):
+            means = []
+            for first in range(0, len(answers), splits):
+                its = answers[first : first + splits]
+                means.append(layers.Average(dtype="float32")(its) if splits > 1 else its[0])
+            inputs = {"level_0": ops.stack(means, axis=1)}
+            return level_1(inputs | {name: raw[name] for name in wanted if name != "level_0"})
+
+        return compose(members, join, "stacking")

@@ -1,0 +1,71 @@
+"""How much each member of an ensemble counts: equal, by its validation score, or by non-negative least squares."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.optimize import nnls
+
+# Score points that make a member count e times as much, in `softmax`: about what seeds of one model differ by.
+TEMPERATURE = 50.0
+
+
+def softmax(scores: Sequence[float], temperature: float = TEMPERATURE) -> np.ndarray:
+    """Weights exp(score / temperature), float64 [members], summing to 1.
+
+    >>> softmax([9800.0, 9800.0 + 50 * np.log(3)]).round(6).tolist()
+    [0.25, 0.75]
+    """
+    scaled = np.asarray(scores, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max())
+    return powers / powers.sum()
+
+
+def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Non-negative weights of the least squared error in transit depth, scaled to sum 1 (Lawson & Hanson 1974).
+
+    The error of a weighted mean in depth is 2 y |sum_m w_m yhat_m - y|, as in the score.
+
+    Args:
+        true: float [rows, wavelengths], Rp/Rs.
+        predicted: float [members, rows, wavelengths].
+
+    Returns:
+        float64 [members]; equal where no member helps at all.
+
+    >>> true = np.array([[0.1], [0.2], [0.15]])
+    >>> least_squares(true, np.stack([true * 1.1, true * 0.9, true * 2])).round(6).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    true = np.asarray(true, np.float64)
+    members = len(predicted)
+    slope = 2 * true
+    errors = (slope * (np.asarray(predicted, np.float64) - true)).reshape(members, -1)
+    # Where the weights sum to 1 the mean's error is sum_m w_m error_m. The last row asks for that sum; however much
+    # it counts, the solution only scales: with w = t v, sum v = 1, each t is best for the v of the least |errors v|.
+    scale = max(float(np.sqrt(np.square(errors).sum() / members)), 1e-12)
+    weights, _ = nnls(np.vstack([errors.T, np.full(members, scale)]), np.append(np.zeros(errors.shape[1]), scale))
+    total = weights.sum()
+    return weights / total if total > 0 else np.full(members, 1 / members)
+
+
+def by_wavelength(
+    targets: Sequence[int], members: Sequence[Sequence[int]], weigh: Callable[[list[int], list[int]], np.ndarray]
+) -> np.ndarray:
+    """Each member's weight at each wavelength; those that do not predict a wavelength weigh nothing there.
+
+    Args:
+        targets: wavelengths of the ensemble.
+        members: the wavelengths of each member.
+        weigh: from members and the wavelengths that exactly these predict to weights [members] that sum to 1.
+
+    Returns:
+        float64 [members, targets].
+    """
+    table = np.zeros((len(members), len(targets)))
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for wavelength in targets:
+        groups.setdefault(tuple(i for i, its in enumerate(members) if wavelength in its), []).append(wavelength)
+    for group, its in groups.items():
+        columns = [list(targets).index(wavelength) for wavelength in its]
+        table[np.ix_(group, columns)] = weigh(list(group), its)[:, None]
+    return table

@@ -1,0 +1,145 @@
+"""Stacking learns from predictions of planets that the predicting model has never seen, and from nothing else."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ariel_tf import ensemble, train
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet, score
+from ariel_tf.data.sources import open_source
+from ariel_tf.data.writer import DatasetWriter
+from ariel_tf.errors import UsageError
+from ariel_tf.physics.references import Ridge, constant
+from ariel_tf.rows import rows_for
+from ariel_tf.training import level_one
+from ariel_tf.training.scoring import Predictions
+from ariel_tf.training.trained import Trained
+
+DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
+SMALL = ["--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
+# A network large and long enough to learn 30 planets by heart.
+BY_HEART = ["--set", "first=128", "--set", "second=32", "--epochs", "30", "--batch-size", "20", "--patience", "0"]
+
+
+def stack(out, *arguments):
+    ensemble.main(["stacking", *arguments, "--run", str(out)])
+    return Trained.load(out)
+
+
+def collected(trained, folds):
+    source = open_source(trained.data, trained.seen)
+    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """A data set of 50 planets whose light curves hold nothing but noise: no one can know their radii."""
+    folder = tmp_path_factory.mktemp("noise") / "data"
+    rng = np.random.default_rng(7)
+    planets = [
+        Planet.from_observations(
+            number,
+            instances=np.array([(1, 1), (1, 2)]),
+            star=np.array([5000, 4.5, 1, 1, 10, 5]),
+            flux=rng.normal(1, 0.01, (N_WAVELENGTHS, 2, N_STEPS)),
+            orbit=np.array([1e10, 88.5]),
+            radii=rng.uniform(0.02, 0.2, N_WAVELENGTHS),
+        )
+        for number in range(1, 51)
+    ]
+    writer = DatasetWriter(folder, rows={planet.number: 2 for planet in planets}, labelled=True, fold_seed=0)
+    by_number = {planet.number: planet for planet in planets}
+    with writer:
+        for number in writer.pending:
+            writer.add(number, by_number[number])
+        writer.finish({"kind": "noise"})
+    return folder
+
+
+def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp_path):
+    """Any leak of a planet's radius into level 1's training would make it trust level 0, and fail on others."""
+    arguments = ["--data", str(noise), *BY_HEART, "--blocks", "2", "--splits", "2"]
+    one = stack(tmp_path / "out", *arguments)
+    splits = [Trained.load(tmp_path / f"out/members/l0-k{k}") for k in range(2)]
+    parts = [(0, 2, 4, 6), (1, 3, 5, 7)]
+    out_of_fold = ensemble.together([collected(*pair) for pair in zip(splits, parts, strict=True)])
+    in_sample = ensemble.together([collected(*pair) for pair in zip(splits, parts[::-1], strict=True)])
+
+    def gain(predictions):
+        """Score points above the best constant for these very planets, which no honest prediction can reach."""
+        best = constant(predictions.true)
+        return score(predictions.true, predictions.predicted) - score(
+            predictions.true, np.broadcast_to(best, predictions.true.shape)
+        )
+
+    assert gain(in_sample) > 1000, "the control: level 0 does know the planets that it was trained on by heart"
+    assert gain(out_of_fold) < 0
+    assert gain(collected(one, one.test_folds)) < 0
+    # Level 1 has learnt to ignore level 0: its answers hardly vary beside the radii themselves.
+    answers = collected(one, one.train_folds)
+    assert answers.predicted.std() < 0.3 * answers.true.std()
+    assert gain(answers) < 300
+
+
+def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_path):
+    one = stack(tmp_path / "out", "--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--wavelength", "3,12")
+    assert (one.targets, one.seen) == ((3, 12), (3, 12))
+    assert (one.train_folds, one.validation_folds, one.test_folds) == (tuple(range(8)), (8,), (9,))
+    blocks = [[Trained.load(tmp_path / f"out/members/l{b}-k{k}") for k in range(2)] for b in range(2)]
+    for steps, splits in zip(("0:150", "150:300"), blocks, strict=True):
+        assert [one.test_folds for one in splits] == [(0, 2, 4, 6, 9), (1, 3, 5, 7, 9)]
+        assert [one.train_folds for one in splits] == [(1, 3, 5, 7), (0, 2, 4, 6)]
+        assert {one.configuration["steps"] for one in splits} == {steps}
+    # Independently: out-of-fold depths of each block, a ridge on them, applied to the mean of the splits.
+    unseen = [ensemble.together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
+    radii = np.stack([predictions.predicted for predictions in unseen], axis=1)
+    ridge = Ridge().fit(level_one.ridge_features(radii), unseen[0].true)
+    means = [np.mean([collected(split, (9,)).predicted for split in splits], axis=0) for splits in blocks]
+    expected = ridge.predict(level_one.ridge_features(np.stack(means, axis=1)))
+    np.testing.assert_allclose(collected(one, (9,)).predicted, np.maximum(expected, 1e-5), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(level_one, "UNITS", (8,))
+    arguments = ["--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--star", "all"]
+    one = stack(tmp_path / "out", *arguments, "--level-1", "dense+flux", "--level-1-epochs", "3")
+    assert np.isfinite(json.loads((tmp_path / "out/scores.json").read_text())["best_score"])
+    assert collected(one, (9,)).predicted.shape == (4, 1)
+    # With an untrained level 1 the ensemble is the mean of level 0, whose members are there already.
+    shutil.copytree(tmp_path / "out/members", tmp_path / "untrained/members")
+    values = json.loads((tmp_path / "out/config.json").read_text())
+    values["ensemble"] |= {"level_1": "dense", "level_1_epochs": 50}
+    (tmp_path / "untrained/config.json").write_text(json.dumps(values))
+    monkeypatch.setattr(level_one, "fit_dense", lambda *arguments: None)
+    untrained = stack(tmp_path / "untrained", *arguments, "--level-1", "dense")
+    members = [Trained.load(tmp_path / f"untrained/members/l{b}-k{k}") for b in range(2) for k in range(2)]
+    mean = np.mean([collected(member, (9,)).predicted for member in members], axis=0)
+    np.testing.assert_allclose(collected(untrained, (9,)).predicted, mean, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_level_0_can_be_what_runs_were_trained_as(tmp_path):
+    train.main(["--data", DATA, *SMALL, "--channels", "own+white", "--run", str(tmp_path / "a")])
+    squid = ["--model", "squid", "--epochs", "1", "--head", "depth", "--run", str(tmp_path / "b")]
+    train.main(["--data", DATA, *squid])
+    arguments = ["--data", DATA, "--splits", "2", "--level-0", str(tmp_path / "a"), str(tmp_path / "b")]
+    one = stack(tmp_path / "out", *arguments)
+    assert (one.targets, one.seen, one.sees_white) == ((12,), (12,), True)
+    assert one.configuration["model"] == "stacking of baseline, squid"
+    names = [Trained.load(tmp_path / f"out/members/l{b}-k1").configuration["model"] for b in range(2)]
+    assert names == ["baseline", "squid"]
+    with pytest.raises(UsageError, match="predicts wavelength 12, expected 7"):
+        stack(tmp_path / "other", *arguments, "--wavelength", "7")
+
+
+def test_a_ridge_as_a_model_is_the_ridge():
+    rng = np.random.default_rng(2)
+    radii = rng.uniform(0.02, 0.2, (60, 3, 4))
+    true = radii.mean(axis=1) + rng.normal(0, 0.002, (60, 4))
+    ridge = Ridge().fit(level_one.ridge_features(radii), true)
+    model = level_one.ridge(*ridge.affine(), members=3)
+    answer = model({"level_0": radii.astype(np.float32)}).numpy()
+    np.testing.assert_allclose(answer, ridge.predict(level_one.ridge_features(radii)), rtol=1e-4)
