@@ -80,19 +80,20 @@ class Sums:
         self.moments: dict[tuple[int, str], Moments] = {}
 
     def add(self, planet: Planet, fold: int) -> None:
-        self._merge(fold, "flux", Moments.of(planet.flux, axis=1))
-        self._merge(fold, "white", Moments.of(planet.white))
-        self._merge(fold, "star", Moments.of(planet.star[None]))
+        self.add_moments(fold, "flux", Moments.of(planet.flux, axis=1))
+        self.add_moments(fold, "white", Moments.of(planet.white))
+        self.add_moments(fold, "star", Moments.of(planet.star[None]))
         if planet.labelled:
-            self._merge(fold, "radius", Moments.of(planet.radii[None]))
-            self._merge(fold, "depth", Moments.of(planet.radii[None] ** 2))
+            self.add_moments(fold, "radius", Moments.of(planet.radii[None]))
+            self.add_moments(fold, "depth", Moments.of(planet.radii[None] ** 2))
 
     def merge(self, other: Self) -> None:
         """Add another part's sums to these."""
         for (fold, quantity), moments in other.moments.items():
-            self._merge(fold, quantity, moments)
+            self.add_moments(fold, quantity, moments)
 
-    def _merge(self, fold: int, quantity: str, moments: Moments) -> None:
+    def add_moments(self, fold: int, quantity: str, moments: Moments) -> None:
+        """Add some observations' or planets' moments of one quantity."""
         before = self.moments.get((fold, quantity))
         self.moments[fold, quantity] = moments if before is None else before.merged(moments)
 

@@ -214,4 +214,8 @@ def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
         reader = NativeReader(connection, connection.address.streams)
     else:
         reader = ArrowReader(connection, connection.address.streams)
+    if connection.address.layout == "classic":
+        from ariel_tf.data.bigquery.classic import ClassicTables
+
+        return ClassicTables(connection, reader, wavelengths)
     return UploadedTables(connection, reader)
