@@ -172,8 +172,8 @@ def train_on(
             report(run, config)
 
 
-def check_folds(source, config: Configuration) -> None:
-    """Refuse data that cannot be trained on: no radii, or a fold that holds no planet."""
+def check_folds(source, config: Any) -> None:
+    """Refuse data that cannot be trained on: no radii, or a fold of a configuration that holds no planet."""
     if not source.labelled:
         raise DataError(
             f"--data {source.description}: expected planets with known radii, received a test set without; "

@@ -1,0 +1,109 @@
+"""Gradient-boosted trees for one wavelength, by XGBoost; needs the extra `trees`.
+
+The target is the transit depth in units of its spread over the training rows. Regularisation is in those units too, so
+its ranges mean the same at every wavelength: on raw depths of about .005, a penalty of 1 would forbid any split.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.errors import UsageError
+from ariel_tf.models.forest import Tree
+
+# Rounds without a better score on the validation planets before the boosting ends.
+PATIENCE = 50
+
+
+def xgboost() -> Any:
+    """The library, or a sentence that says how to get it."""
+    try:
+        import xgboost as library
+    except ImportError as error:
+        raise UsageError("trees need XGBoost: pip install 'ariel_tf[trees]'") from error
+    return library
+
+
+def settings(hp: Any) -> dict[str, Any]:
+    """XGBoost's parameters from a model's settings or from a search.
+
+    Args:
+        hp: `models.hyper.Settings`, or keras-tuner's `HyperParameters`.
+    """
+    return {
+        "objective": {"absolute": "reg:absoluteerror", "squared": "reg:squarederror"}[
+            hp.Choice("objective", ["absolute", "squared"], default="squared")
+        ],
+        "max_depth": hp.Int("depth", 1, 10, default=5),
+        "learning_rate": hp.Float("learning_rate", 0.005, 0.5, sampling="log", default=0.05),
+        "min_child_weight": hp.Float("min_child_weight", 0.5, 200.0, sampling="log", default=4.0),
+        "subsample": hp.Float("subsample", 0.2, 1.0, default=0.7),
+        "colsample_bytree": hp.Float("columns", 0.1, 1.0, default=0.5),
+        "reg_lambda": hp.Float("l2", 1e-3, 100.0, sampling="log", default=1.0),
+        "reg_alpha": hp.Float("l1", 0.0, 1.0, default=0.0),
+        "gamma": hp.Float("split_gain", 0.0, 1.0, default=0.0),
+    }
+
+
+def rounds(hp: Any) -> int:
+    """Trees at most; the validation planets choose how many."""
+    return hp.Int("rounds", 10, 3000, sampling="log", default=600)
+
+
+def fit(
+    hp: Any, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], seed: int = 0
+) -> tuple[Any, float, float]:
+    """Boost until the validation score no longer rises.
+
+    Args:
+        hp: as of `settings`, with `rounds` beside them.
+        train, validation: features float32 [rows, f] and radii [rows], Rp/Rs.
+        seed: of the rows and columns that each tree sees.
+
+    Returns:
+        XGBoost's booster of the best rounds, scale and offset: depth = scale * booster's answer + offset.
+    """
+    library = xgboost()
+    parameters = settings(hp) | {"seed": seed, "base_score": 0.0, "tree_method": "hist", "verbosity": 0}
+    parameters["disable_default_eval_metric"] = True
+    depth = np.square(np.asarray(train[1], np.float64))
+    offset, scale = float(depth.mean()), float(depth.std()) or 1.0
+    data = library.DMatrix(train[0], (depth - offset) / scale)
+    held = library.DMatrix(validation[0], validation[1])
+
+    def loss(predicted, matrix):
+        """The score's loss in ppm: the mean of 2 y |yhat - y|."""
+        radius = matrix.get_label()
+        return "ppm", float(1e6 * np.mean(2 * radius * np.abs(radii(predicted, scale, offset) - radius)))
+
+    booster = library.train(
+        parameters, data, rounds(hp), evals=[(held, "validation")], custom_metric=loss,
+        early_stopping_rounds=PATIENCE, verbose_eval=False,
+    )  # fmt: skip
+    return booster[: booster.best_iteration + 1], scale, offset
+
+
+def radii(answers: np.ndarray, scale: float, offset: float) -> np.ndarray:
+    """A booster's answers as relative radii."""
+    return np.sqrt(np.maximum(scale * np.asarray(answers, np.float64) + offset, 0.0))
+
+
+def trees_of(booster: Any) -> list[Tree]:
+    """The decision trees in a booster."""
+    model = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
+    return [_tree(one) for one in model["trees"]]
+
+
+def _tree(one: dict[str, Any]) -> Tree:
+    """XGBoost keeps the answer of a leaf where other nodes have their threshold; -1 stands for no child."""
+    left, right = (np.array(one[name], int) for name in ("left_children", "right_children"))
+    condition = np.array(one["split_conditions"], np.float32)
+    leaf, itself = left < 0, np.arange(len(left))
+    return Tree(
+        feature=np.where(leaf, 0, np.array(one["split_indices"], int)),
+        threshold=np.where(leaf, 0, condition).astype(np.float32),
+        left=np.where(leaf, itself, left),
+        right=np.where(leaf, itself, right),
+        value=np.where(leaf, condition, 0).astype(np.float32),
+    )

@@ -1,0 +1,191 @@
+"""Gradient-boosted trees, one forest a wavelength: `python -m ariel_tf.trees --wavelength all --data DATA`.
+
+    RUN/best.keras       all forests as one Keras model: raw light curves in, radii out; needs no XGBoost
+        trees/w12.ubj    each wavelength's booster in XGBoost's own binary JSON
+        config.json ...  as of any run: `evaluate`, `predict`, `ensemble` and `export` work on it
+
+Trees see segment means of a wavelength's folded light curve and of white light, the noise of both, and the star.
+XGBoost comes with the extra `trees`.
+"""
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf import train
+from ariel_tf.data.folds import N_FOLDS, parse_folds
+from ariel_tf.errors import UsageError, run_command
+from ariel_tf.files import replacing
+from ariel_tf.models.hyper import Settings
+from ariel_tf.progress import Progress, counted
+from ariel_tf.training import wavelengths
+from ariel_tf.training.configuration import JOINT, Configuration
+from ariel_tf.training.options import parse_settings
+from ariel_tf.training.runs import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the boosting of several wavelengths takes.
+
+    Attributes:
+        targets: wavelengths, ascending.
+        white: whether trees see white light too.
+        star: whether they see the star.
+        validation_folds, test_folds: as of `train`.
+        seed: of the rows and columns that each tree sees.
+    """
+
+    targets: tuple[int, ...]
+    white: bool = True
+    star: bool = True
+    validation_folds: tuple[int, ...] = (8,)
+    test_folds: tuple[int, ...] = (9,)
+    seed: int = 0
+
+    @property
+    def train_folds(self) -> tuple[int, ...]:
+        held_out = {*self.validation_folds, *self.test_folds}
+        return tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """Features and radii of some folds.
+
+    Attributes:
+        features: float32 [rows, f] of all wavelengths, as of `models.forest.feature_model`.
+        radii: float64 [rows, wavelengths].
+    """
+
+    features: np.ndarray
+    radii: np.ndarray
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="python -m ariel_tf.trees", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--wavelength", default="12", help="one, or a list like all, 3,7,12-20 (default: 12)")
+    parser.add_argument("--data", default="", help="as of `train --data`")
+    parser.add_argument("--channels", choices=("own", "own+white"), default="own+white", help="light curves they see")
+    parser.add_argument("--star", choices=("none", "all"), default="all", help="stellar parameters they see")
+    parser.add_argument("--validation-folds", default="8", help="folds that choose the number of trees (default: 8)")
+    parser.add_argument("--test-folds", default="9", help="folds that are scored once, at the end (default: 9)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="depth, rounds, l2 ...")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, metavar="RUN", help="run folder (default: runs/trees-...)")
+    parser.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
+    given = parser.parse_args(arguments)
+    listed = "all" if given.wavelength == JOINT else given.wavelength
+    folds = (parse_folds(given.validation_folds, "--validation-folds"), parse_folds(given.test_folds, "--test-folds"))
+    if set(folds[0]) & set(folds[1]):
+        raise UsageError("--validation-folds and --test-folds share a fold.")
+    white, star = given.channels == "own+white", given.star == "all"
+    options = Options(wavelengths.parse_list(listed), white, star, *folds, given.seed)
+    data = train.with_data(Configuration(data=given.data)).data
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    command = shlex.join(["python", "-m", "ariel_tf.trees", *kept])
+    grow(options, data, parse_settings(given.set), given.run, given.overwrite, command)
+
+
+def grow(
+    options: Options, data: str, overrides: dict[str, Any], path: Path | None, overwrite: bool, command: str
+) -> None:
+    """Boost every wavelength, score the forest once on the test folds, and leave a run folder.
+
+    Raises:
+        UsageError: an unknown setting, or XGBoost is absent.
+        DataError: data without radii, or a fold without a planet.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf import ensemble
+    from ariel_tf.data.sources import open_source
+    from ariel_tf.models.forest import columns_of, feature_model, forest_model
+    from ariel_tf.training import boosting
+    from ariel_tf.training.composed import Sight
+
+    boosting.xgboost()
+    hp = Settings(overrides)
+    boosting.settings(hp), boosting.rounds(hp)
+    hp.refuse_unknown()
+    source = open_source(data, options.targets)
+    train.check_folds(source, options)
+    sight = Sight(options.targets, options.targets, options.white)
+    folds = (options.train_folds, options.validation_folds, options.test_folds)
+    how = {"how": "trees", "star": options.star, "seed": options.seed}
+    configuration = ensemble.configuration_of(how, "XGBoost", sight, source.description, folds)
+    configuration |= {"model": "trees", "settings": hp.values}
+    path = path or train.default_path(configuration, source.fingerprint)
+    with RunFolder(path, configuration, source.fingerprint, overwrite) as run:
+        if not run.state["finished"]:
+            features = feature_model(len(options.targets) + options.white, options.star)
+            trained, held = (read_table(source, options, features, its) for its in folds[:2])
+            (path / "trees").mkdir(exist_ok=True)
+            trees, columns, scales, rows = [], [], [], []
+            with Progress(len(options.targets), "forest") as progress:
+                for index, wavelength in enumerate(options.targets):
+                    booster, scale, offset = fit_one(hp, options, trained, held, index)
+                    with replacing(path / "trees" / f"w{wavelength:02d}.ubj") as temporary:
+                        booster.save_model(temporary)
+                    trees.append(boosting.trees_of(booster))
+                    columns.append(columns_of(index, len(options.targets), options.white, options.star))
+                    scales.append((scale, offset))
+                    rows.append({"name": f"wavelength {wavelength}: {counted(len(trees[-1]), 'tree')}"})
+                    progress(1)
+            model = forest_model(trees, features, columns, *np.array(scales).T)
+            ensemble.save(run, model, source, rows, command)
+        ensemble.report(run)
+
+
+def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:
+    """Features of the rows of some folds, batch by batch; light curves are not kept."""
+    from ariel_tf.data import dataset
+    from ariel_tf.rows import predicted_batch
+
+    choice = dataset.Choice(tuple(folds), options.targets, options.targets, options.white)
+    names = [tensor.name.split(":")[0] for tensor in features.inputs]
+    seen, radii = [], []
+    for rows in dataset.evaluation_batches(source, choice, predicted_batch(choice)):
+        seen.append(np.asarray(features({name: rows[name] for name in names})))
+        radii.append(np.asarray(rows["radius"], np.float64))
+    return Table(np.concatenate(seen), np.concatenate(radii))
+
+
+def fit_one(hp: Any, options: Options, trained: Table, held: Table, index: int) -> tuple[Any, float, float]:
+    """The booster of the index-th wavelength, its scale and offset; `hp` as of `training.boosting.settings`.
+
+    A search hands in keras-tuner's `HyperParameters` and asks `validation_score` how good it is.
+    """
+    from ariel_tf.models.forest import columns_of
+    from ariel_tf.training import boosting
+
+    columns = columns_of(index, len(options.targets), options.white, options.star)
+    parts = [(table.features[:, columns], table.radii[:, index]) for table in (trained, held)]
+    return boosting.fit(hp, parts[0], parts[1], options.seed)
+
+
+def validation_score(hp: Any, options: Options, trained: Table, held: Table) -> float:
+    """The mean score on the validation folds over the wavelengths of `options`: what a search maximises."""
+    from ariel_tf.challenge import score
+    from ariel_tf.models.forest import columns_of
+    from ariel_tf.training import boosting
+
+    scores = []
+    for index in range(len(options.targets)):
+        booster, scale, offset = fit_one(hp, options, trained, held, index)
+        columns = columns_of(index, len(options.targets), options.white, options.star)
+        answers = booster.predict(boosting.xgboost().DMatrix(held.features[:, columns]))
+        scores.append(score(held.radii[:, index], boosting.radii(answers, scale, offset)))
+    return float(np.mean(scores))
+
+
+if __name__ == "__main__":
+    run_command(main)
