@@ -15,7 +15,7 @@ ALLOWED = {
     "data": {"physics"},
     "models": {"training.configuration", "training.metrics", "physics.detector", "physics.references"},
     "scores": {"physics", "data", "training", "rows", "plot"},
-    "training": {"models.builder", "models.registry", "data.folds", "data.bigquery.address"},
+    "training": {"models.builder", "models.forest", "models.registry", "data.folds", "data.bigquery.address"},
 }
 BESIDE = {"challenge", "errors", "files", "quiet"}
 FILES = sorted(path for package in ("ariel_tf", "pipelines", "tuning") for path in (ROOT / package).rglob("*.py"))
@@ -65,7 +65,8 @@ def test_facts_physics_options_and_commands_import_no_tensorflow():
         "ariel_tf.physics.transit_fit", "ariel_tf.physics.spectral_shape",
         "ariel_tf.data.folds", "ariel_tf.data.manifest", "ariel_tf.models.hyper", "ariel_tf.models.registry",
         "ariel_tf.training.configuration", "ariel_tf.train", "ariel_tf.evaluate", "ariel_tf.predict",
-        "ariel_tf.submission", "ariel_tf.supervise", "ariel_tf.data.text_planet", "pipelines.convert",
+        "ariel_tf.submission", "ariel_tf.ensemble", "ariel_tf.trees",
+        "ariel_tf.supervise", "ariel_tf.data.text_planet", "pipelines.convert",
         "pipelines.simulate", "pipelines.check", "pipelines.upload", "ariel_tf.data.bigquery.address",
         "tuning.search", "tuning.space",
     ]  # fmt: skip
