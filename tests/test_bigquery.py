@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ariel_tf.challenge import Planet
 from ariel_tf.data.bigquery import chunks
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.tables import TABLES
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.sources import open_source
+from ariel_tf.data.whole import whole_planets
 from ariel_tf.errors import DataError, UsageError
 from pipelines import upload
 from pipelines.destination import Destination
@@ -52,6 +54,18 @@ def test_planets_are_those_of_the_shards_in_the_same_order(
     seed = None if order is None else tf.constant(order)
     theirs, ours = open_source(str(bigquery_shards / "train"), wavelengths), open_source(uploaded, wavelengths)
     same_planets(ours.records(folds, wavelengths, seed, white), theirs.records(folds, wavelengths, seed, white))
+
+
+def test_whole_planets_are_those_of_the_shards(uploaded, bigquery_shards):
+    """With orbit, white light and the scatter of every wavelength, for what needs more than a model sees."""
+    theirs, ours = (
+        list(whole_planets(open_source(description, ()), (1, 8)))
+        for description in (str(bigquery_shards / "train"), uploaded)
+    )
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        for name in Planet.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 def test_small_chunks_give_the_same_planets(uploaded, bigquery_shards, monkeypatch, same_planets):
