@@ -63,11 +63,14 @@ def add_options(parser: argparse.ArgumentParser, against: str = "none") -> None:
         help="references beside the runs: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
         f"transit-fit+shape, photon-limit, photon-limit+shape with commas (default: {against})",
     )
+    parser.add_argument(
+        "--learn-from", metavar="DATA", help="data whose folds 0-7 teach the references (default: the run's own)"
+    )
     address.add_flags(parser)
 
 
-def parsed(options: argparse.Namespace) -> tuple[tuple[int, ...] | None, tuple[str, ...], tuple[int, ...] | None]:
-    """Folds, references and wavelengths that the options name.
+def parsed(options: argparse.Namespace):
+    """Folds, references, wavelengths and what teaches the references, as `contest.hold` takes them.
 
     Raises:
         UsageError: one of them does not fit.
@@ -81,7 +84,7 @@ def parsed(options: argparse.Namespace) -> tuple[tuple[int, ...] | None, tuple[s
         raise UsageError("expected each RUN once.")
     folds = parse_folds(options.folds, "--folds") if options.folds else None
     chosen = wavelengths.parse_list(options.wavelength) if options.wavelength else None
-    return folds, parse_names(options.against), chosen
+    return folds, parse_names(options.against), chosen, options.learn_from
 
 
 def refuse_used(folder: Path) -> None:

@@ -217,6 +217,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
     from ariel_tf.data import dataset
     from ariel_tf.plot import picture_predictions
+    from ariel_tf.scores.pictures import draw_spectra
     from ariel_tf.training import trainer
     from ariel_tf.training.scoring import Predictions
     from ariel_tf.training.tensorboard import TensorBoardLog
@@ -230,6 +231,9 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
         picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
         if log:
             log.picture("validation", path, epoch)
+        if log and config.joint:
+            path = draw_spectra(predictions, config.targets, f"epoch {epoch}", run.path / "validation_spectra.png")
+            log.picture("validation spectra", path, epoch)
 
     work = trainer.Work(
         batches=rows.training,
@@ -250,6 +254,9 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     predictions = Predictions.collect(trainer.best_model(run, built), rows.test())
     picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
     log.picture("test", run.path / "prediction.png", run.state["epoch"])
+    if config.joint:
+        path = draw_spectra(predictions, config.targets, f"{config.model}, test planets", run.path / "spectra.png")
+        log.picture("test spectra", path, run.state["epoch"])
     log.close()
     constant = rows.statistics["radius"].mean
     finish(run, predictions, predictions.replaced(constant), data_facts(rows.source, config), command)
@@ -268,8 +275,10 @@ def finish(run: RunFolder, predictions, constant, facts: dict[str, Any], command
         "best_score": run.state["best_score"],
     }
     write_json(run.path / "scores.json", scores)
-    write_text(run.path / "README.md", card.write_card(scores, facts, run.configuration, command))
-    run.commit(("scores.json", "prediction.png", "README.md"), finished=True)
+    pictures = [name for name in ("prediction.png", "spectra.png") if (run.path / name).is_file()]
+    text = card.write_card(scores, facts, run.configuration, command, spectra="spectra.png" in pictures)
+    write_text(run.path / "README.md", text)
+    run.commit(("scores.json", *pictures, "README.md"), finished=True)
 
 
 def report(run: RunFolder, config: Configuration) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ariel_tf import evaluate, predict, report, train
 from ariel_tf.challenge import out_of_transit_scatter
@@ -171,6 +172,14 @@ def test_references_alone_need_no_run(capsys):
     text = printed(capsys, "--data", "data", "--against", "constant,median-depth", "--wavelength", "12")
     beside = printed(capsys, "runs/squid", "--against", "constant,median-depth")
     assert score_in(text, "constant") == score_in(beside, "constant")
+    other = "simulated:planets=30,spots=1,photons=1,seed=8"
+    taught = printed(capsys, "--data", "data", "--against", "constant", "--learn-from", other, "--wavelength", "12")
+    assert taught.startswith("40 planets")
+    assert f"references learnt from folds 0-7 of {other}" in taught
+    same = "simulated:planets=40,spots=1,photons=1,seed=3"
+    with pytest.raises(DataError, match=r"holds no planet in folds none"):
+        evaluate.main(["--data", "simulated:planets=44,spots=1,photons=1,seed=3", "--against", "ridge",
+                       "--learn-from", same])  # fmt: skip
     with pytest.raises(UsageError, match="expected a RUN, or --data and --against"):
         evaluate.main([])
 
@@ -241,6 +250,20 @@ def test_order_of_rows_changes_no_score():
     for kind in ("observation", "planet"):
         one, other = (Losses.of("x", part, (0, 1)).score(kind, True) for part in (rows, shuffled))
         assert one == pytest.approx(other)
+
+
+def test_a_joint_training_leaves_spectra_in_its_folder_and_in_tensorboard():
+    state = json.loads(Path("runs/joint/state.json").read_text())
+    assert {"prediction.png", "spectra.png"} <= set(state["files"])
+    assert "(spectra.png)" in Path("runs/joint/README.md").read_text()
+    assert "spectra" not in Path("runs/squid/README.md").read_text()
+    tags = {
+        value.tag
+        for path in Path("runs/joint/tensorboard/validation").glob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"test", "test spectra", "validation", "validation spectra"} <= tags
 
 
 class Page(html.parser.HTMLParser):

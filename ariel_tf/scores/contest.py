@@ -103,6 +103,7 @@ def hold(
     folds: tuple[int, ...] | None = None,
     against: Sequence[str] = (),
     wavelengths: tuple[int, ...] | None = None,
+    learn_from: str | None = None,
 ) -> Contest:
     """Score runs and references on planets that no run saw.
 
@@ -112,6 +113,8 @@ def hold(
         folds: to score; None for all planets that all runs hold out.
         against: names of `yardsticks.NAMES`.
         wavelengths: to score; None for all that every run predicts.
+        learn_from: data whose folds 0-7 teach the references; None for the first run's training planets or, without
+            a run, those of `data`.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
@@ -122,7 +125,9 @@ def hold(
     source = open_source(description, seen)
     _refuse(source, each, data)
     wavelengths = _common_wavelengths(each, wavelengths)
-    planets = held_out.common(each, source, folds if each else folds or TEST_FOLDS)
+    if not each and learn_from is None:
+        folds = folds or TEST_FOLDS
+    planets = held_out.common(each, source, folds)
     read = tuple(sorted({source.planets[planet] for planet in planets}))
     names = held_out.display_names(paths) if paths else []
     notes = _Notes()
@@ -135,7 +140,7 @@ def hold(
         entries.append(_entry(name, trained, predictions, columns, wavelengths))
     learnt_from = ""
     if against:
-        lesson, learnt_from = _lesson(each, source, read, against, wavelengths)
+        lesson, learnt_from = _lesson(_teacher(each, source, planets, learn_from), against, wavelengths)
         scored = (planet for planet in notes.whole(source, read) if planet.number in planets)
         entries += [Entry(losses) for losses in yardsticks.measure(against, lesson, scored)]
     population = notes.population(wavelengths).at(planets, wavelengths)
@@ -177,17 +182,34 @@ def _entry(name: str, trained: Trained, predictions: Predictions, columns: list[
     return RunEntry(Losses.of(name, chosen, wavelengths), trained, chosen)
 
 
-def _lesson(each, source: Source, read, against, wavelengths) -> tuple[yardsticks.Lesson, str]:
-    """References taught by the first run's training folds, or by the folds that are not scored."""
-    if each:
-        folds = tuple(fold for fold in each[0].train_folds if not (held_out.is_own(each[0], source) and fold in read))
-        taught = source if held_out.is_own(each[0], source) else open_source(each[0].data, ())
-        if taught is not source and not held_out.is_own(each[0], taught):
-            raise DataError(f"{taught.description}: changed since {each[0].path} was trained on it; restore it.")
+def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_from: str | None):
+    """The source and the folds whose planets teach the references; folds that hold a scored planet are left out."""
+    if learn_from is not None:
+        taught, folds = open_source(learn_from, ()), TRAIN_FOLDS
+        if not taught.labelled:
+            raise DataError(f"--learn-from {taught.description}: its radii are unknown.")
+    elif each and not held_out.is_own(each[0], source):
+        taught, folds = open_source(each[0].data, ()), each[0].train_folds
+        if not held_out.is_own(each[0], taught):
+            raise DataError(
+                f"{taught.description}: changed since {each[0].path} was trained on it; name what teaches the "
+                "references with --learn-from."
+            )
     else:
-        taught, folds = source, tuple(fold for fold in TRAIN_FOLDS if fold not in read)
-    rows = taught.rows(folds)
-    lesson = yardsticks.Lesson(against, whole_planets(taught, folds), wavelengths, rows)
+        taught, folds = source, each[0].train_folds if each else TRAIN_FOLDS
+    scored = held_out.same_planets(taught, source) & planets
+    folds = tuple(fold for fold in folds if fold not in {taught.planets[planet] for planet in scored})
+    if not taught.rows(folds):
+        raise DataError(
+            f"{taught.description}: holds no planet in folds {_listed(folds)} to teach the references; "
+            "name other data with --learn-from."
+        )
+    return taught, folds
+
+
+def _lesson(teacher, against, wavelengths) -> tuple[yardsticks.Lesson, str]:
+    taught, folds = teacher
+    lesson = yardsticks.Lesson(against, whole_planets(taught, folds), wavelengths, taught.rows(folds))
     return lesson, f"folds {_listed(folds)} of {taught.description}"
 
 
@@ -195,7 +217,7 @@ def _listed(folds: Sequence[int]) -> str:
     """Folds in words: 0-7, or 0, 2, 5."""
     if len(folds) > 2 and list(folds) == list(range(folds[0], folds[-1] + 1)):
         return f"{folds[0]}-{folds[-1]}"
-    return ", ".join(map(str, folds))
+    return ", ".join(map(str, folds)) or "none"
 
 
 class _Notes:

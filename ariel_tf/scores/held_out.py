@@ -25,30 +25,38 @@ def held_out(trained: Trained, source: Source) -> set[int]:
     """
     if is_own(trained, source):
         return {planet for planet, fold in source.planets.items() if fold in trained.test_folds}
-    before, now = _simulation(trained.data), _simulation(source.description)
+    before, now = simulation(trained.data), simulation(source.description)
     if before is None or now is None or before.seed != now.seed:
         return set(source.planets)
     return {planet for planet in source.planets if before.folds.get(planet) in (None, *trained.test_folds)}
 
 
-class _Simulation(NamedTuple):
+class Simulation(NamedTuple):
     """Which simulated planets a data set holds: its seed, and the fold of each planet."""
 
     seed: int
     folds: Mapping[int, int]
 
 
-def _simulation(description: str) -> _Simulation | None:
+def simulation(description: str) -> Simulation | None:
     """Of planets made on the spot, or written by `pipelines.simulate`; None for other data."""
     if description.split(":")[0] == SIMULATED:
         recipe = Recipe.parse(description)
-        return _Simulation(recipe.seed, assign_folds(range(1, recipe.planets + 1), recipe.seed))
+        return Simulation(recipe.seed, assign_folds(range(1, recipe.planets + 1), recipe.seed))
     if not (Path(description) / MANIFEST_NAME).is_file():
         return None
     manifest = Manifest.read(description)
     if manifest.source.get("kind") != "simulated" or type(manifest.source.get("seed")) is not int:
         return None
-    return _Simulation(manifest.source["seed"], manifest.planets)
+    return Simulation(manifest.source["seed"], manifest.planets)
+
+
+def same_planets(one: Source, other: Source) -> set[int]:
+    """Numbers of planets that are the same planet in both: of the same data, or simulated with the same seed."""
+    a, b = simulation(one.description), simulation(other.description)
+    if one.fingerprint == other.fingerprint or (a is not None and b is not None and a.seed == b.seed):
+        return set(one.planets) & set(other.planets)
+    return set()
 
 
 def common(each: Sequence[Trained], source: Source, folds: tuple[int, ...] | None) -> set[int]:

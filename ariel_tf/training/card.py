@@ -29,13 +29,16 @@ def score_lines(scores: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write_card(scores: dict[str, Any], facts: dict[str, Any], configuration: dict[str, Any], command: str) -> str:
-    """The run's README.md."""
+def write_card(
+    scores: dict[str, Any], facts: dict[str, Any], configuration: dict[str, Any], command: str, spectra: bool = False
+) -> str:
+    """The run's README.md; `spectra`: whether spectra.png lies beside it."""
     rows = "\n".join(
         f"| {label} | {scores['test'][name]:.1f} | {scores['constant'][name]:.1f} |" for name, label in LABELS.items()
     )
     options = "\n".join(f"| {name} | `{value}` |" for name, value in configuration.items() if name != "settings")
     settings = "\n".join(f"| {name} | `{value}` |" for name, value in configuration["settings"].items())
+    more = "\n![true and predicted spectra](spectra.png)\n" if spectra else ""
     return f"""# {configuration["model"]}, {what(configuration)}
 
 Predicts the relative radius Rp/Rs of a planet from raw light curves [300 steps]. `best.keras` is the model
@@ -43,7 +46,7 @@ after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score 
 {configuration["validation_folds"]}: {scores["best_score"]:.1f}.
 
 ![predicted against true radii](prediction.png)
-
+{more}
 Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
 {scores["test_observations"]} observations, which nothing else in the training saw.
 10,000 is perfect. The constant is the mean radius of the training planets. Weights are 1 / (noise outside transit)^2.

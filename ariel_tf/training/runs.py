@@ -7,9 +7,10 @@
         best.keras       the best epoch's model: raw flux in, radii out
         scores.json      test scores, once the training is finished
         prediction.png   predicted against true radii of the test planets
+        spectra.png      true and predicted spectra of some of them, if all wavelengths are predicted jointly
         tensorboard/     for `tensorboard --logdir`
         README.md        the run in words
-        validation.png   the same of the validation planets, every few epochs
+        validation.png   as prediction.png of the validation planets, every few epochs; and validation_spectra.png
         state.json       the commit: last epoch, best epoch, SHA-256 of each file; written last
 
 No TensorFlow.
