@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ariel_tf import jobs
 from ariel_tf.data.bigquery.address import is_address
 from ariel_tf.data.bigquery.price import add_price_flag, say_training_cost
 from ariel_tf.data.folds import N_FOLDS
@@ -30,7 +31,7 @@ from ariel_tf.models import registry
 from ariel_tf.training import card, distribute, heartbeat, hosts, wavelengths
 from ariel_tf.training import options as flags
 from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.runs import RunFolder, move_aside
 
 if TYPE_CHECKING:
     from ariel_tf.training.trained import Trained
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=("auto", "yes", "no"),
         help="train a list of wavelengths together or one by one (default: auto, together where that is faster)",
     )
+    where.add_argument(
+        "--jobs", type=int, default=1, help="processes for a list of wavelengths, a GPU or a share of the cores each"
+    )
     folder.add_argument("--list-models", action="store_true", help="show the models and stop")
     options = parser.parse_args(arguments)
     if options.list_models:
@@ -68,36 +72,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{entry.name:12s}{entry.summary}")
         return
     distribute.parse(options.devices)
-    several = take_list(options)
+    jobs.stop_with_parent()
+    listed = take_list(options)
     config = with_data(flags.from_arguments(options))
     if options.dry_run and is_address(config.data):
-        say_training_cost(config, several, options.price)
+        say_training_cost(config, wavelengths.parse_list(listed) if listed else (), options.price)
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.train", *kept])
-    rest = (command, options.run, options.overwrite, options.dry_run, options.devices)
-    if several:
-        distribute.strategy_of(options.devices)
+    rest = (command, options.run, options.overwrite, options.dry_run, jobs.devices_of(options.devices))
+    if not listed:
+        train(config, *rest)
+    elif options.jobs > 1 and jobs.number() is None and not options.dry_run:
+        if options.overwrite:
+            overwrite(options.run)
+        jobs.Jobs([sys.executable, "-m", "ariel_tf.train", *kept], options.jobs, options.devices).run()
+    else:
+        distribute.strategy_of(rest[-1])
         from ariel_tf.train_all import train_all
 
-        train_all(config, several, options.stack or "auto", *rest)
-    else:
-        train(config, *rest)
+        train_all(config, listed, options.stack or "auto", *rest, options.jobs)
 
 
-def take_list(options: argparse.Namespace) -> tuple[int, ...]:
-    """The wavelengths of a list in `--wavelength`, whose first one then stands in its place; else nothing."""
+def overwrite(path: Path | None) -> None:
+    """Move an earlier run aside before several jobs begin."""
+    if path is None:
+        raise UsageError("--overwrite: with --jobs, expected --run with it, the run to move aside.")
+    if (path / "config.json").is_file():
+        move_aside(path)
+
+
+def take_list(options: argparse.Namespace) -> str:
+    """The list of wavelengths in `--wavelength`, whose first one then stands in its place; else nothing."""
     text = getattr(options, "wavelength", None)
     if text is None and options.config is not None:
         text = flags.wavelength_of(options.config)
     if wavelengths.is_list(str(text)):
-        several = wavelengths.parse_list(str(text))
-        options.wavelength = str(several[0])
-        return several
-    if options.stack:
-        raise UsageError(f"--stack {options.stack}: expected a list of wavelengths with it, like --wavelength 0-54.")
-    return ()
+        options.wavelength = str(wavelengths.parse_list(str(text))[0])
+        if options.jobs < 1:
+            raise UsageError(f"--jobs: expected 1 or more. Received: {options.jobs}")
+        if options.jobs > 1 and hosts.task()[1] > 1:
+            raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
+        return str(text)
+    for name, value in (("--stack", options.stack), ("--jobs", options.jobs if options.jobs != 1 else None)):
+        if value:
+            raise UsageError(f"{name} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
+    return ""
 
 
 def with_data(config: Configuration) -> Configuration:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf import evaluate, predict, train, train_all
+from ariel_tf import evaluate, predict, train, train_stack
 from ariel_tf.errors import NonFiniteError, Stopped, UsageError
 from ariel_tf.training import memory, stack_trainer, stacked
 from ariel_tf.training.stackable import NotStackable
@@ -140,14 +140,14 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(monkeypatch,
             run(*FOUR, "--run", "stopped")
     assert told.value.exit_code == 143
     assert not Path("stopped/w03").exists()
-    write = train_all.write_alone
+    write = train_stack.write_alone
 
     def stop_after_the_first(job, run, wavelength, *rest):
         write(job, run, wavelength, *rest)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:  # and once more, while the run folders are written
-        patch.setattr(train_all, "write_alone", stop_after_the_first)
+        patch.setattr(train_stack, "write_alone", stop_after_the_first)
         with pytest.raises(Stopped):
             run(*FOUR, "--run", "stopped")
     assert "resuming stopped/stack-w03-w12 after epoch 2" in capsys.readouterr().out
@@ -237,7 +237,7 @@ def test_a_stack_that_its_own_check_refuses_goes_one_by_one_by_itself(monkeypatc
     def refuse(*_):
         raise NotStackable("models answer apart")
 
-    monkeypatch.setattr(train_all, "Stack", refuse)
+    monkeypatch.setattr(train_stack, "Stack", refuse)
     arguments = [*SMALL, "--wavelength", "3,7", "--epochs", "1", "--run", "one"]
     with pytest.raises(NotStackable):
         run(*arguments, "--stack", "yes")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.errors import ArielError, DataError, UsageError
-from ariel_tf.training import distribute
+from ariel_tf.jobs import CREW, close_pipe, told
 
 DEATHS = 5  # of workers in a row, without a trial that ended between them: something is wrong with all
 
@@ -51,7 +51,7 @@ class Crew:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.environment(index) | {"ARIEL_TF_CREW": "1"},
+                env=os.environ | self.environment(index) | {CREW: "1"},
                 start_new_session=True,
             )
 
@@ -103,48 +103,3 @@ class Crew:
                 process.kill()
                 process.wait()
             close_pipe(process)
-
-
-def close_pipe(process: subprocess.Popen) -> None:
-    """Close a worker's standard input."""
-    with contextlib.suppress(BrokenPipeError):
-        if process.stdin:
-            process.stdin.close()
-
-
-def told(code: int) -> str:
-    """How a process ended, in words."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-def stop_with_parent() -> None:
-    """In a worker of a crew: stop, saved, when the process that started it is gone."""
-    if os.environ.get("ARIEL_TF_CREW") == "1":
-
-        def wait():
-            sys.stdin.read()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        threading.Thread(target=wait, daemon=True).start()
-
-
-def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
-    """The environment of each of `count` workers: a GPU each where there are any, and a share of the cores.
-
-    Args:
-        count: of workers.
-        devices: as of `distribute.parse`; GPUs of this list are dealt out.
-    """
-    import tensorflow as tf
-
-    cores = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // count)
-    threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
-    chosen = distribute.parse(devices)
-    held = os.environ.get("CUDA_VISIBLE_DEVICES")
-    there = held.split(",") if held else [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
-    gpus = [] if chosen.kind == "cpu" else [there[i] for i in chosen.numbers or range(len(there))]
-
-    def environment(index: int) -> dict[str, str]:
-        return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {})
-
-    return environment

@@ -23,7 +23,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf import train
+from ariel_tf import jobs, train
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.errors import ArielError, UsageError, run_command
 from ariel_tf.files import read_json
@@ -253,7 +253,7 @@ def lead(bench, oracle, plan: Plan) -> None:
         command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
         if distribute.parse(plan.devices).kind != "cpu":
             command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
-        hands = crew.Crew(plan.jobs, command, bench.run / "logs", crew.shares(plan.jobs, plan.devices))
+        hands = crew.Crew(plan.jobs, command, bench.run / "logs", jobs.shares(plan.jobs, plan.devices))
         workers.supervise(oracle, hands, teller.tell)
     elif plan.chief:
         from tuning import workers
@@ -283,7 +283,7 @@ def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
     from tuning.oracles import make_oracle
 
     assert plan.worker is not None
-    crew.stop_with_parent()
+    jobs.stop_with_parent()
     deadline = time.monotonic() + workers.CHIEF_SILENCE
     while not (bench.run / "config.json").is_file():
         if time.monotonic() > deadline:

@@ -97,8 +97,7 @@ def _choose(tf, chosen: Devices, devices: str):
     if chosen.kind == "gpu" or (chosen.kind == "auto" and gpus):
         wanted = chosen.numbers or tuple(range(len(gpus)))
         if not gpus or max(wanted) >= len(gpus):
-            there = f"GPUs 0-{len(gpus) - 1}" if gpus else "no GPU"
-            raise UsageError(f"--devices {devices}: TensorFlow finds {there} here.")
+            raise UsageError(f"--devices {devices}: {there(len(gpus))} here.")
         tf.config.set_visible_devices([gpus[number] for number in wanted], "GPU")
         for number in wanted:
             tf.config.experimental.set_memory_growth(gpus[number], True)
@@ -110,6 +109,11 @@ def _choose(tf, chosen: Devices, devices: str):
     if parts > len(tf.config.get_logical_device_configuration(cpu) or [None]):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
     return lambda: [tf.config.list_logical_devices("CPU")[number] for number in wanted]
+
+
+def there(gpus: int) -> str:
+    """What TensorFlow finds, in words."""
+    return f"TensorFlow finds GPUs 0-{gpus - 1}" if gpus else "TensorFlow finds no GPU"
 
 
 def told(strategy: Any) -> str:
@@ -210,8 +214,7 @@ def prepare(model: Any, batches: Any) -> None:
     with strategy.scope():
         model._symbolic_build(data_batch=sample)
         model.optimizer.build(model.trainable_variables)
-    # Gradients reach it added up already, so that it clips what one device would.
-    model.optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+    sums_beforehand(model.optimizer)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
     model.make_train_function = functools.partial(_make, model, "train_function", _train_step)
     model.make_test_function = functools.partial(_make, model, "test_function", _test_step)
@@ -234,51 +237,86 @@ def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
     return getattr(model, name)
 
 
+def sums_beforehand(optimizer: Any) -> None:
+    """Let an optimiser take gradients that are added up over the devices already, and so clip what one device would."""
+    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+
+
+def share_of(rows: Any) -> tuple[Any, Any]:
+    """On a device: its share of a whole batch's rows (the first axis), as `deal` does it, and how much of all it is."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    devices, device = context.num_replicas_in_sync, context.replica_id_in_sync_group
+    if devices == 1:
+        return rows, 1.0
+    count = tf.shape(rows)[0]
+    start, stop = count * device // devices, count * (device + 1) // devices
+    return rows[start:stop], (stop - start) / count
+
+
+def added_up(values: Any) -> Any:
+    """On a device: nested tensors, each summed over all devices."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return values
+    flat = tf.nest.flatten(values)
+    for dtype in sorted({tensor.dtype for tensor in flat}, key=lambda dtype: dtype.name):  # it packs one type at a time
+        places = [place for place, tensor in enumerate(flat) if tensor.dtype == dtype]
+        for place, total in zip(places, context.all_reduce("SUM", [flat[p] for p in places]), strict=True):
+            flat[place] = total
+    return tf.nest.pack_sequence_as(values, flat)
+
+
 def _train_step(model: Any, data: Any) -> dict[str, Any]:
     """One device's part of a step: as `keras.Model.train_step`, exact for shares of different size."""
     import tensorflow as tf
 
-    x, y, weights = _shares(data)
+    (x, y), (own, total) = data, _rows(data)
     with tf.GradientTape() as tape:
         output = model(x, training=True)
-        loss = model.compute_loss(x, y, output, weights, training=True)
-        _track_loss(model, loss, weights)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
+        loss = model.compute_loss(x, y, output, _weights(own, total), training=True)
+        _track_loss(model, loss, own, total)
+    gradients = added_up(tape.gradient(loss, model.trainable_variables))
     model.optimizer.apply(gradients, model.trainable_variables)
     return model.compute_metrics(x, y, output)
 
 
 def _test_step(model: Any, data: Any) -> dict[str, Any]:
-    x, y, weights = _shares(data)
+    (x, y), (own, total) = data, _rows(data)
     output = model(x, training=False)
-    _track_loss(model, model.compute_loss(x, y, output, weights, training=False), weights)
+    loss = model.compute_loss(x, y, output, _weights(own, total), training=False)
+    _track_loss(model, loss, own, total)
     return model.compute_metrics(x, y, output)
 
 
-def _shares(data: Any) -> tuple[Any, Any, Any]:
-    """Inputs, radii, and the weight [rows] that makes the sum of the devices' losses the whole batch's mean.
+def _rows(data: Any) -> tuple[Any, Any]:
+    """Rows of this device and of all, float32."""
+    import tensorflow as tf
+
+    own = tf.cast(tf.shape(data[1])[0], tf.float32)
+    return own, tf.distribute.get_replica_context().all_reduce("SUM", own)
+
+
+def _weights(own: Any, total: Any) -> Any:
+    """The weight of each row [own] that makes the sum of the devices' losses the whole batch's mean.
 
     Keras divides a device's sum of losses by its own rows and by the devices: (sum / own) / devices, where the
     whole batch has sum / all. The weight is own x devices / all: 1 where all shares are equal.
     """
     import tensorflow as tf
 
-    x, y = data
-    context = tf.distribute.get_replica_context()
-    own = tf.shape(y)[0]
-    share = tf.cast(own, tf.float32)
-    total = context.all_reduce("SUM", share)
-    return x, y, tf.fill([own], share * context.num_replicas_in_sync / total)
+    devices = tf.distribute.get_replica_context().num_replicas_in_sync
+    return tf.fill([tf.cast(own, tf.int32)], own * devices / total)
 
 
-def _track_loss(model: Any, loss: Any, weights: Any) -> None:
-    """The mean over all rows of all devices, as `loss` and `val_loss` report it."""
+def _track_loss(model: Any, loss: Any, own: Any, total: Any) -> None:
+    """The mean over all rows of all devices, as `loss` and `val_loss` report it; a device may have no row at all."""
     import tensorflow as tf
 
-    own = tf.cast(tf.size(weights), tf.float32)
-    devices = tf.distribute.get_replica_context().num_replicas_in_sync
-    model._loss_tracker.update_state(loss * devices / weights[0], sample_weight=own)
+    model._loss_tracker.update_state(tf.math.divide_no_nan(loss * total, own), sample_weight=own)
 
 
 @contextmanager

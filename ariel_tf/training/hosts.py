@@ -45,7 +45,12 @@ def task() -> tuple[int, int]:
 
 @contextmanager
 def run_folder(
-    strategy: Any, path: Any, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False
+    strategy: Any,
+    path: Any,
+    configuration: dict[str, Any],
+    fingerprint: str,
+    overwrite: bool = False,
+    shared: bool = False,
 ) -> Iterator[RunFolder]:
     """The run folder of a training of one process or several, as of `RunFolder`; only the chief's is written.
 
@@ -58,14 +63,14 @@ def run_folder(
     """
     index, workers = task()
     if workers == 1:
-        with RunFolder(path, configuration, fingerprint, overwrite) as run:
+        with RunFolder(path, configuration, fingerprint, overwrite, shared=shared) as run:
             yield run
         return
     chief: RunFolder | None = None
     with _losing_peers():
         try:
             if index == 0:
-                chief = RunFolder(path, configuration, fingerprint, overwrite)
+                chief = RunFolder(path, configuration, fingerprint, overwrite, shared=shared)
         finally:
             opened = _sum(strategy, chief is not None)
         if not opened:
@@ -74,7 +79,13 @@ def run_folder(
             if not _agree(strategy, run.state["epoch"]):
                 raise DataError(f"{path}: workers see different states of this run folder; do all hosts share it?")
             yield run
-            _sum(strategy, 1)  # the others wait for what the chief does last
+            meet(strategy)  # the others wait for what the chief does last
+
+
+def meet(strategy: Any) -> None:
+    """Return once all processes have come here; at once where there is one."""
+    if task()[1] > 1:
+        _sum(strategy, 1)
 
 
 def _sum(strategy: Any, value: float) -> float:

@@ -73,21 +73,22 @@ def _free_of_group(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
     return [] if limit == "max" else [max(0, int(limit) - int(used))]
 
 
-def groups(wavelengths: Sequence[int], each: int, free: int) -> list[list[int]]:
+def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:
     """Wavelengths in as few groups, of about one size, as fit; none where not even two do.
 
     Args:
         wavelengths: to train.
         each: bytes that one needs.
         free: bytes that are free.
+        jobs: that share them, a group at a time each.
 
     >>> groups(range(5), each=10, free=30)
     [[0], [1, 2], [3, 4]]
     """
-    together = int(SHARE * free // each)
+    together = int(SHARE * free / jobs // each)
     if together < min(2, len(wavelengths)):
         return []
-    count = -(-len(wavelengths) // together)
+    count = max(-(-len(wavelengths) // together), min(jobs, len(wavelengths)))
     edges = [len(wavelengths) * index // count for index in range(count + 1)]
     return [list(wavelengths[first:last]) for first, last in pairwise(edges)]
 

@@ -16,11 +16,14 @@
 No TensorFlow.
 """
 
+import contextlib
 import csv
 import fcntl
 import io
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +33,10 @@ from ariel_tf.files import read_json, remove_leftovers, sha256, write_json, writ
 NEW_STATE: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
 # Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
 TRAINED = ("metrics.csv", "best.keras", "scores.json")
+
+
+class Busy(UsageError):
+    """Another process holds the lock of a run folder."""
 
 
 class RunFolder:
@@ -43,6 +50,7 @@ class RunFolder:
         overwrite: move a run that is already there aside instead.
         leads: whether this process writes there. Others of a training on several hosts follow: they read what the
             leading one, the chief, has made, keep the same state in memory, and write nothing.
+        shared: between jobs: the lock is held only while the folder is opened and in `held` blocks.
 
     Attributes:
         state: the last committed state.
@@ -55,11 +63,19 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, configuration: dict[str, Any], fingerprint: str, overwrite: bool = False, leads: bool = True
+        self,
+        path: Path,
+        configuration: dict[str, Any],
+        fingerprint: str,
+        overwrite: bool = False,
+        leads: bool = True,
+        shared: bool = False,
     ):
         self.path, self.configuration, self.fingerprint, self.leads = path, configuration, fingerprint, leads
         if leads:
-            self._open(overwrite)
+            self._open(overwrite, shared)
+            if shared:
+                self.close()
         else:
             self._follow()
 
@@ -73,16 +89,17 @@ class RunFolder:
         self.state = self._read_state()
         self.rows = self._read_rows()
 
-    def _open(self, overwrite: bool) -> None:
+    def _open(self, overwrite: bool, wait: bool) -> None:
         path = self.path
         is_run = (path / "config.json").is_file()
         if path.exists() and not is_run and (not path.is_dir() or _foreign(path)):
             raise UsageError(f"--run {path}: expected a new name, or a run folder with its config.json.")
         if is_run and overwrite:
-            _move_aside(path)
+            move_aside(path)
             is_run = False
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path)
+        self._lock = _take_lock(path, wait)
+        is_run = is_run or (path / "config.json").is_file()  # which another job may have made meanwhile
         try:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
@@ -95,6 +112,17 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """A shared folder, with the state of this moment, to commit to."""
+        if self.leads:
+            self._lock = _take_lock(self.path, wait=True)
+        try:
+            self.state = self._read_state()
+            yield self
+        finally:
+            self.close()
 
     def close(self) -> None:
         if self.leads:
@@ -249,20 +277,33 @@ def _foreign(path: Path) -> bool:
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
 
 
-def _take_lock(path: Path):
+def is_locked(path: Path) -> bool:
+    """Whether a process is at work in a run folder."""
+    if not (path / ".lock").is_file():
+        return False
+    with contextlib.suppress(Busy):
+        _take_lock(path).close()
+        return False
+    return True
+
+
+def _take_lock(path: Path, wait: bool = False):
     lock = open(path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         lock.close()
-        raise UsageError(f"--run {path}: another process is training in this folder.") from error
+        raise Busy(f"--run {path}: another process is training in this folder.") from error
     return lock
 
 
-def _move_aside(path: Path) -> None:
+def move_aside(path: Path) -> None:
     """Give an earlier run, which nobody is training, a name with the time in it."""
     real = path.resolve()
     with _take_lock(real):
+        for lock in sorted(real.glob("*/.lock")):  # a run of several wavelengths, whose jobs hold their own folders
+            if is_locked(lock.parent):
+                raise Busy(f"--run {path}: another process is training in {lock.parent.name}.")
         aside = real.with_name(f"{real.name}.{time.strftime('%Y%m%d-%H%M%S')}")
         os.rename(real, aside)
     print(f"the earlier run is now {aside}", flush=True)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ariel_tf.errors import NonFiniteError
 from ariel_tf.files import replacing
-from ariel_tf.training import callbacks
+from ariel_tf.training import callbacks, heartbeat
 from ariel_tf.training.runs import RunFolder
 from ariel_tf.training.stacked import Stack, Sums
 from ariel_tf.training.table import Table
@@ -105,7 +105,7 @@ def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, 
 
 
 def fit(
-    run: RunFolder, stack: Stack, wavelengths: Sequence[int], work: StackWork, log: TensorBoardLog, command: str
+    run: RunFolder, stack: Stack, wavelengths: Sequence[int], work: StackWork, log: TensorBoardLog | None, command: str
 ) -> Progress:
     """Train from the run folder's last epoch until every wavelength has stopped or the epochs are over.
 
@@ -113,7 +113,7 @@ def fit(
         run: resumed from, and committed to after each epoch.
         stack: of the models of these wavelengths, in their order.
         work: the data and how long.
-        log: TensorBoard's, of the means.
+        log: TensorBoard's, of the means; None where another process writes it.
         command: what the user repeats to go on after a stop.
 
     Raises:
@@ -124,7 +124,8 @@ def fit(
     epoch = run.state["epoch"]
     if epoch:
         stack.load(run.verified(run.checkpoint_name(epoch)))
-        print(f"resuming {run.path} after epoch {epoch}", flush=True)
+        if log:
+            print(f"resuming {run.path} after epoch {epoch}", flush=True)
     now = progress_of(run, wavelengths, work.patience)
     with callbacks.StopOnSignal(run, command) as stop:
         while epoch < work.epochs and now.training.any():
@@ -142,8 +143,10 @@ def fit(
             now = progress_of(run, wavelengths, work.patience)
             stack.keep_best(now.best_epoch == epoch)
             _save(run, stack, epoch)
-            _tell(run, now, work.epochs)
-            log.on_epoch_end(epoch - 1)
+            heartbeat.advance(epoch)
+            if log:
+                _tell(run, now, work.epochs)
+                log.on_epoch_end(epoch - 1)
             stop.on_epoch_end(epoch - 1)
     return now
 
@@ -158,6 +161,7 @@ def _train_epoch(stack: Stack, work: StackWork, epoch: int, stop: callbacks.Stop
             started = time.perf_counter()
             last = min(first + chunk, steps)
             total = total + stack.train(work.table, order, work.batch_size, first, last)
+            heartbeat.advance()
             stop.on_train_batch_end(last - 1)
             bar.update(last - first)
             chunk = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
@@ -197,8 +201,9 @@ def _row(epoch: int, wavelengths, training: Sums, validation: Sums, rate: float,
 
 def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     name = run.checkpoint_name(epoch)
-    with replacing(run.path / name) as path:
-        stack.save(path)
+    if run.leads:
+        with replacing(run.path / name) as path:
+            stack.save(path)
     run.write_rows()
     run.commit((name, "metrics.csv"), epoch=epoch)
 

@@ -96,6 +96,10 @@ def _about_layers(found: Sequence[Any]):
 
 def _about_optimizer(model: keras.Model):
     optimizer = model.optimizer
+    if model.distribute_strategy.num_replicas_in_sync > 1 and any(
+        isinstance(layer, layers.BatchNormalization) for layer in model.layers
+    ):
+        yield "on several devices the batch normalisation of a stack would see each device's rows alone"
     if model.jit_compile is True:
         yield "with --jit yes, XLA does not finish compiling a stack"
     if type(optimizer).__name__ not in OPTIMIZERS:

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.errors import DataError
-from ariel_tf.training import fused, stackable
+from ariel_tf.training import distribute, fused, stackable
 from ariel_tf.training.callbacks import random_state
 from ariel_tf.training.metrics import ArielScore, RadiusLoss
 from ariel_tf.training.stackable import NotStackable
@@ -43,7 +43,8 @@ class Stack:
     """W models as one.
 
     Args:
-        models: compiled with `RadiusLoss`, built, of one architecture, with inputs "flux" and perhaps "star".
+        models: compiled with `RadiusLoss`, built, of one architecture, with inputs "flux" and perhaps "star", in the
+            scope of a strategy; several devices then share each batch's rows.
         sample: a few rows for the check.
 
     Attributes:
@@ -55,7 +56,16 @@ class Stack:
 
     def __init__(self, models: Sequence[keras.Model], sample: Table):
         stackable.refuse_unstackable(models[0])
-        self.models, self.template = models, keras.models.clone_model(models[0], clone_function=stackable.stand_in)
+        self.models, self.strategy = models, models[0].distribute_strategy
+        with self.strategy.scope():
+            self._build()
+        self._train = tf.function(self._train_steps, autograph=False)
+        self._test = tf.function(self._test_rows, autograph=False)
+        self._check(sample)
+
+    def _build(self) -> None:
+        models = self.models
+        self.template = keras.models.clone_model(models[0], clone_function=stackable.stand_in)
         self._score = ArielScore(models[0].loss.head)
         self._originals = dict(self._pairs())
         seeds = [id(generator.state) for _, generator in random_layers(self.template)]
@@ -70,13 +80,11 @@ class Stack:
         self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
         self.optimizer.build(self.weights)
-        self._train = tf.function(self._train_steps, autograph=False)
-        self._test = tf.function(self._test_rows, autograph=False)
-        self._check(sample)
+        distribute.sums_beforehand(self.optimizer)
 
     @property
     def learning_rate(self) -> float:
-        return float(self.optimizer.learning_rate)
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def _pairs(self) -> Iterator[tuple[int, list[keras.Variable]]]:
         """Each variable of the template, by id, with those of the models that it stands for."""
@@ -151,8 +159,8 @@ class Stack:
     def _split(self, batch: Table) -> dict[str, Any]:
         """What differs by wavelength, each with a leading axis W."""
         parts = {
-            "weights": [variable.value for variable in self.weights],
-            "state": [variable.value for variable in self.state],
+            "weights": [tf.convert_to_tensor(variable.value) for variable in self.weights],
+            "state": [tf.convert_to_tensor(variable.value) for variable in self.state],
             "constants": [values for _, _, values in self._constants],
             "scale": self._scale,
             "radius": batch.radius,
@@ -164,13 +172,18 @@ class Stack:
         return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
 
     def _seeds(self) -> list[Any]:
-        return [generator.state.value for _, generator in random_layers(self.template)]
+        return [tf.convert_to_tensor(generator.state.value) for _, generator in random_layers(self.template)]
 
     def _answers(self, batch: Table):
         return self._map(lambda part: self._forward(part, batch, self._seeds(), False)[0], batch)
 
-    def _train_one_step(self, batch: Table):
-        """Loss and score errors [W]; all weights a step further."""
+    def _train_one_step(self, batch: Table, share):
+        """Loss and score errors [W] of the whole batch, given one device's share of it; all weights a step further.
+
+        Args:
+            batch: this device's rows.
+            share: how much of the whole batch they are, so that the devices' losses add up to its mean.
+        """
         seeds = self._seeds()
 
         def one(part):
@@ -178,10 +191,11 @@ class Stack:
                 tape.watch(part["weights"])
                 output, state, drawn, extra = self._forward(part, batch, seeds, True)
                 loss, error = self._measure(part, output)
-                loss = tf.add_n([loss, *extra])
+                loss = share * tf.add_n([loss, *extra])
             return tape.gradient(loss, part["weights"]), state, drawn, loss, error
 
         gradients, state, drawn, loss, error = self._map(one, batch)
+        gradients, loss, error = distribute.added_up((gradients, loss, error))
         fused.apply(self.optimizer, gradients, self.weights)
         for variable, value in zip(self.state, state, strict=True):
             variable.assign(value)
@@ -189,20 +203,30 @@ class Stack:
             generator.state.assign(values[0])  # all drew the same
         return loss, error
 
-    def _test_one_step(self, batch: Table):
+    def _test_one_step(self, batch: Table, share):
         def one(part):
             output, _, _, extra = self._forward(part, batch, self._seeds(), False)
             loss, error = self._measure(part, output)
-            return tf.add_n([loss, *extra]), error
+            return share * tf.add_n([loss, *extra]), error
 
-        return self._map(one, batch)
+        return distribute.added_up(self._map(one, batch))
+
+    def _on_devices(self, step: Callable, table: Table, index):
+        """A step on each device's share of the rows."""
+
+        def own(index):
+            mine, share = distribute.share_of(index)
+            return step(table.take(mine), tf.cast(share, table.radius.dtype))
+
+        found = self.strategy.run(own, (index,))
+        return [self.strategy.experimental_local_results(values)[0] for values in found]
 
     def _loop(self, step: Callable, table: Table, order, batch_size, first, last):
         """Sums over steps `first` ... `last` - 1 of loss x rows, and of score errors: float64 [2, W]."""
 
         def body(number, sums):
             index = order[number * batch_size : (number + 1) * batch_size]
-            loss, error = step(table.take(index))
+            loss, error = self._on_devices(step, table, index)
             loss = tf.cast(loss, tf.float64) * tf.cast(tf.size(index), tf.float64)
             return number + 1, sums + tf.stack([loss, tf.cast(error, tf.float64)])
 

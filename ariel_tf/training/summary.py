@@ -1,20 +1,17 @@
 """A run of several wavelengths in words and numbers: each one's scores, their mean, where things lie; no TensorFlow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.files import read_json
+from ariel_tf.training import claims
 from ariel_tf.training.card import LABELS
+from ariel_tf.training.claims import folder_of
 
 # Weighted scores of one wavelength are no part of a weighted score of all: the weights differ between them.
 NAMES = ("observation", "planet")
-
-
-def folder_of(path: Path, wavelength: int) -> Path:
-    """The run folder of one wavelength within a run of several."""
-    return path / f"w{wavelength:02d}"
 
 
 def gather(path: Path, wavelengths: tuple[int, ...]) -> dict[str, Any]:
@@ -41,7 +38,7 @@ def gather(path: Path, wavelengths: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def which(wavelengths: Mapping[str, Any]) -> str:
+def which(wavelengths: Mapping[Any, Any]) -> str:
     """How many wavelengths a summary speaks of."""
     count = len(wavelengths)
     return f"all {count} wavelengths" if count == N_WAVELENGTHS else f"{count} of {N_WAVELENGTHS} wavelengths"
@@ -68,6 +65,33 @@ def report_lines(path: Path, scores: dict[str, Any]) -> list[str]:
         f"in words     {path / 'README.md'}",
         f"TensorBoard  tensorboard --logdir {path}",
     ]
+
+
+def write_progress(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int], configuration, command) -> str:
+    """The README.md of a run of several wavelengths that are not all finished yet."""
+    states = dict(claims.states(path, groups, every))
+    rows = []
+    for wavelength, state in states.items():
+        score = ""
+        if state == "done":
+            score = f"{read_json(folder_of(path, wavelength) / 'scores.json')['test']['planet']:.1f}"
+        rows.append(f"| {wavelength:02d} | {WAVELENGTHS_UM[wavelength]:.3f} | {state} | {score} |")
+    table = "\n".join(rows)
+    return f"""# {configuration["model"]}, one model for each of {which(states)}: {done_line(states)}
+
+As of the last wavelength that was finished or job that ended. To go on, or to take over what a job left, repeat
+
+    {command}
+
+| wavelength | um | state | planet's median |
+|---|---|---|---|
+{table}
+"""
+
+
+def done_line(states: Mapping[int, str]) -> str:
+    """How many of a run's wavelengths are done, in words."""
+    return f"{sum(state == 'done' for state in states.values())} of {len(states)} are done"
 
 
 def write_card(scores: dict[str, Any], facts: dict[str, Any], configuration: dict[str, Any], command: str) -> str:

@@ -35,6 +35,15 @@ def parse_list(text: str) -> tuple[int, ...]:
     >>> parse_list("3,7,10-12"), parse_list("0-54/8:3")
     ((3, 7, 10, 11, 12), (13, 14, 15, 16, 17, 18, 19))
     """
+    return parse_slice(text)[1]
+
+
+def parse_slice(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A list, and what of it is to be trained here: the slice that the text names, else all; as of `parse_list`.
+
+    >>> parse_slice("0-3/2:2")
+    ((0, 1, 2, 3), (2, 3))
+    """
     items, slash, part = text.partition("/")
     found = [wavelength for item in items.split(",") for wavelength in _parse_range(item, text)]
     for wavelength in found:
@@ -42,7 +51,8 @@ def parse_list(text: str) -> tuple[int, ...]:
             raise UsageError(
                 f"--wavelength: expected each wavelength once. Received: {text}, which has {wavelength} twice"
             )
-    return _slice(sorted(found), part, text) if slash else tuple(sorted(found))
+    whole = tuple(sorted(found))
+    return whole, _slice(whole, part, text) if slash else whole
 
 
 def _parse_range(item: str, text: str) -> range:

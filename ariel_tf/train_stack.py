@@ -1,0 +1,120 @@
+"""One group of a run of several wavelengths, trained together as a stack, and each one's run folder from it."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf import train
+from ariel_tf.data.sources import Source
+from ariel_tf.models.builder import build
+from ariel_tf.plot import picture_predictions
+from ariel_tf.rows import StackedRows
+from ariel_tf.training import callbacks, claims, distribute, hosts, stack_trainer, wavelengths
+from ariel_tf.training.claims import folder_of
+from ariel_tf.training.configuration import Configuration
+from ariel_tf.training.metadata import collect
+from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.scoring import Predictions
+from ariel_tf.training.stacked import Stack
+from ariel_tf.training.tensorboard import TensorBoardLog
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same over a whole run.
+
+    Attributes:
+        source: open for every wavelength that is seen.
+        configs: of each wavelength to train here, resolved, ascending.
+        every: wavelength of the run, of which those may be a slice.
+        resolved: of the run: the first wavelength's values, with the list instead of its number.
+        stack: auto, yes or no.
+        command: what the user repeats to go on after a stop.
+        path: of the run.
+        devices: as of `distribute.parse`.
+        jobs: how many share this machine.
+    """
+
+    source: Source
+    configs: dict[int, Configuration]
+    every: tuple[int, ...]
+    resolved: dict[str, Any]
+    stack: str
+    command: str
+    path: Path
+    devices: str
+    jobs: int
+
+    @property
+    def strategy(self) -> Any:
+        return distribute.strategy_of(self.devices)
+
+    def resolved_for(self, members: Sequence[int]) -> dict[str, Any]:
+        """The configuration of one wavelength, as its own training would write it, or of a group."""
+        return self.resolved | {"wavelength": members[0] if len(members) == 1 else wavelengths.as_text(members)}
+
+
+def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
+    """Train a group as a stack, then write each wavelength's run folder, and the models of damaged ones."""
+    configs = [job.configs[wavelength] for wavelength in group]
+    config, rows = configs[0], StackedRows(job.source, configs)
+    work = stack_trainer.StackWork(
+        table=rows.train,
+        validation=rows.validation,
+        order=rows.order,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        patience=config.patience,
+        seed=config.seed,
+    )
+    steps = work.steps * config.epochs
+    with job.strategy.scope():
+        built = [build(one, statistics, steps) for one, statistics in zip(configs, rows.statistics, strict=True)]
+    stack = Stack([one.training for one in built], rows.validation.take(np.arange(min(4, rows.validation.rows))))
+    path = claims.stack_of(job.path, group)
+    with hosts.run_folder(job.strategy, path, job.resolved_for(group), job.source.fingerprint) as run:
+        facts = train.data_facts(job.source, config) | {"command": job.command}
+        run.write_meta(facts, collect(job.strategy))
+        log = TensorBoardLog(run, run.configuration) if run.leads else None
+        with contextlib.closing(log) if log else contextlib.nullcontext():
+            now = stack_trainer.fit(run, stack, group, work, log, job.command)
+        hosts.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
+        if not run.leads:
+            return
+        stack.take_out_best()
+        with callbacks.StopOnSignal(run, job.command) as stop:
+            for index, batches in enumerate(rows.test()):
+                write_alone(job, run, group[index], now, index, built[index], batches, rows, facts)
+                if group[index] in damaged:
+                    write_model(job, group[index], built[index])
+                stop.on_epoch_end(0)
+        run.commit(finished=True)
+
+
+def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, built, batches, rows, facts) -> None:
+    """The run folder of one wavelength of a stack, as its own training would have left it."""
+    config = job.configs[wavelength]
+    with RunFolder(folder_of(job.path, wavelength), job.resolved_for([wavelength]), job.source.fingerprint) as run:
+        if run.state["finished"]:
+            return
+        run.write_meta(facts, collect(job.strategy))
+        last = int(now.last_epoch[index])
+        run.rows = stack_trainer.rows_of(stack_run, wavelength, last)
+        run.write_rows()
+        callbacks.save_model(built.inference, run)
+        best = {"best_epoch": int(now.best_epoch[index]), "best_score": float(now.best_score[index])}
+        run.commit(("metrics.csv", "best.keras"), epoch=last, **best)
+        predictions = Predictions.collect(built.inference, batches)
+        picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
+        constant = predictions.replaced(rows.statistics[index]["radius"].mean)
+        train.finish(run, predictions, constant, train.data_facts(job.source, config), job.command)
+
+
+def write_model(job: Job, wavelength: int, built) -> None:
+    with RunFolder(folder_of(job.path, wavelength), job.resolved_for([wavelength]), job.source.fingerprint) as run:
+        callbacks.save_model(built.inference, run)
+        run.commit(("best.keras",))
