@@ -93,6 +93,7 @@ class Jobs:
     def __init__(self, command: Sequence[str], count: int, devices: str):
         self.command, self.count, self.environment = list(command), count, shares(count, devices)
         self.processes: dict[int, subprocess.Popen] = {}
+        self.readers: list[threading.Thread] = []
         self.asked = 0
 
     def run(self) -> None:
@@ -130,7 +131,10 @@ class Jobs:
         self.processes[index] = process
         for stream, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
             assert stream is not None
-            threading.Thread(target=_pass_on, args=(stream, out, f"job {index + 1}: "), daemon=True).start()
+            self.readers.append(
+                threading.Thread(target=_pass_on, args=(stream, out, f"job {index + 1}: "), daemon=True)
+            )
+            self.readers[-1].start()
 
     def _mind(self) -> None:
         deaths = 0
@@ -140,9 +144,9 @@ class Jobs:
                 if code is None:
                     continue
                 del self.processes[index]
+                _close(process)
                 if code in FINAL:
-                    time.sleep(LOOK)  # for its last words
-                    sys.exit(code)
+                    sys.exit(code)  # it has said why
                 if code:
                     deaths += 1
                     if deaths > 2 * self.count:
@@ -164,11 +168,19 @@ class Jobs:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        time.sleep(LOOK)
+            _close(process)
+        for thread in self.readers:
+            thread.join(LOOK)
+
+
+def _close(process: subprocess.Popen) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _pass_on(stream: IO[str], out: TextIO, prefix: str) -> None:
     """A process's lines, each with a word on whose it is."""
-    for line in stream:
-        out.write(prefix + line)
-        out.flush()
+    with stream:
+        for line in stream:
+            out.write(prefix + line)
+            out.flush()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import keras
 
-from ariel_tf import train
+from ariel_tf import jobs, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.errors import UsageError
@@ -241,6 +241,7 @@ def finish(run: RunFolder, job: Job, last: bool = True) -> None:
     """
     with run.held():
         left = claims.unfinished(job.path, job.every)
+        tells = last and (jobs.number() is None or not run.state["finished"])  # of several jobs, the last one
         if not left and not run.state["finished"]:
             _finish(run, job)
         if left:
@@ -249,7 +250,7 @@ def finish(run: RunFolder, job: Job, last: bool = True) -> None:
         if left and last:
             done = len(job.every) - len(left)
             print(f"{done} of {len(job.every)} wavelengths are done; {job.path / 'README.md'} shows which", flush=True)
-        elif last:
+        elif tells:
             print("\n".join(summary.report_lines(job.path, read_json(run.verified("scores.json")))), flush=True)
 
 

@@ -150,6 +150,7 @@ class Stack:
         """Mean loss and sum of score errors of one wavelength's batch."""
         head, kind = self.models[0].loss.head, self.models[0].loss.kind
         loss = RadiusLoss(kind, head, part["scale"], dtype=self.models[0].loss.dtype)(part["radius"], output)
+        loss = loss * self.strategy.num_replicas_in_sync  # by which Keras divides; shares are weighed exactly below
         zero = tf.zeros([], self._score.dtype)
         error, _ = self._score.stateless_update_state([zero, zero], part["radius"], output)
         return loss, error
