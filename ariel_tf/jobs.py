@@ -4,6 +4,7 @@
 that no other has (`training.claims`). One that dies is started again.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -76,6 +77,13 @@ def _gpus(devices: str) -> list[str]:
     return [there[index] for index in chosen.numbers or range(len(there))]
 
 
+def close_pipe(process: subprocess.Popen) -> None:
+    """Close the standard input that lets a process know that this one lives."""
+    with contextlib.suppress(BrokenPipeError):
+        if process.stdin:
+            process.stdin.close()
+
+
 def told(code: int) -> str:
     """How a process ended, in words."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -144,7 +152,7 @@ class Jobs:
                 if code is None:
                     continue
                 del self.processes[index]
-                _close(process)
+                close_pipe(process)
                 if code in FINAL:
                     sys.exit(code)  # it has said why
                 if code:
@@ -168,14 +176,9 @@ class Jobs:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            _close(process)
+            close_pipe(process)
         for thread in self.readers:
             thread.join(LOOK)
-
-
-def _close(process: subprocess.Popen) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
 
 
 def _pass_on(stream: IO[str], out: TextIO, prefix: str) -> None:

@@ -289,8 +289,8 @@ def test_a_stack_writes_tensorboard_scalars_of_the_means():
     assert means == pytest.approx([float(row["val_score"]) for row in rows])
 
 
-# Steps that overshoot, as these models' do at the usual rate on so few rows, let float32's rounding grow a hundredfold an
-# epoch. In float64 the losses of stack and model alone equal each other to 1e-15 even so; here they take smaller steps.
+# Steps that overshoot, as these models' do at the usual rate on so few rows, let float32's rounding grow a hundredfold
+# an epoch. In float64 the losses of stack and model alone agree to 1e-15 even so; here they take smaller steps.
 GENTLE = ["--set", "learning_rate=0.0001"]
 CASES = {
     "squid": ["--model", "squid", "--set", "width=0.2"],

@@ -3,12 +3,8 @@
 A worker ends with the process that started it, however that ended, so none is left behind.
 """
 
-import contextlib
 import os
-import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path

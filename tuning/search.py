@@ -279,7 +279,7 @@ def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
     Raises:
         UsageError: the chief's search is another one, or not in this folder.
     """
-    from tuning import crew, workers
+    from tuning import workers
     from tuning.oracles import make_oracle
 
     assert plan.worker is not None
