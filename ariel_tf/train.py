@@ -73,10 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     distribute.parse(options.devices)
     jobs.stop_with_parent()
-    listed = take_list(options)
+    listed, several = list_of(options), take_list(options)
     config = with_data(flags.from_arguments(options))
     if options.dry_run and is_address(config.data):
-        say_training_cost(config, wavelengths.parse_list(listed) if listed else (), options.price)
+        say_training_cost(config, several, options.price)
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
@@ -103,22 +103,29 @@ def overwrite(path: Path | None) -> None:
         move_aside(path)
 
 
-def take_list(options: argparse.Namespace) -> str:
-    """The list of wavelengths in `--wavelength`, whose first one then stands in its place; else nothing."""
+def list_of(options: argparse.Namespace) -> str:
+    """The list of wavelengths that `--wavelength`, or else `--config`, names; nothing where it names one or joint."""
     text = getattr(options, "wavelength", None)
     if text is None and options.config is not None:
         text = flags.wavelength_of(options.config)
-    if wavelengths.is_list(str(text)):
-        options.wavelength = str(wavelengths.parse_list(str(text))[0])
-        if options.jobs < 1:
-            raise UsageError(f"--jobs: expected 1 or more. Received: {options.jobs}")
-        if options.jobs > 1 and hosts.task()[1] > 1:
+    return str(text) if wavelengths.is_list(str(text)) else ""
+
+
+def take_list(options: argparse.Namespace) -> tuple[int, ...]:
+    """The wavelengths of a list in `--wavelength`, whose first one then stands in its place; else nothing."""
+    count = getattr(options, "jobs", 1)
+    if listed := list_of(options):
+        if count < 1:
+            raise UsageError(f"--jobs: expected 1 or more. Received: {count}")
+        if count > 1 and hosts.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
-        return str(text)
-    for name, value in (("--stack", options.stack), ("--jobs", options.jobs if options.jobs != 1 else None)):
+        several = wavelengths.parse_list(listed)
+        options.wavelength = str(several[0])
+        return several
+    for name, value in (("--stack", options.stack), ("--jobs", count if count != 1 else None)):
         if value:
             raise UsageError(f"{name} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
-    return ""
+    return ()
 
 
 def with_data(config: Configuration) -> Configuration:

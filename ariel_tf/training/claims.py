@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ariel_tf.files import read_json
 from ariel_tf.training import wavelengths
-from ariel_tf.training.runs import Busy, is_locked
+from ariel_tf.training.runs import Busy, is_finished, is_locked
 
 # Seconds between looks at what other jobs are at.
 LOOK = 2.0
@@ -31,13 +31,8 @@ def workshop(path: Path, group: Sequence[int]) -> Path:
     return stack_of(path, group) if len(group) > 1 else folder_of(path, group[0])
 
 
-def finished(path: Path) -> bool:
-    state = path / "state.json"
-    return state.is_file() and read_json(state, dict).get("finished", False)
-
-
 def unfinished(path: Path, members: Sequence[int]) -> list[int]:
-    return [wavelength for wavelength in members if not finished(folder_of(path, wavelength))]
+    return [wavelength for wavelength in members if not is_finished(folder_of(path, wavelength))]
 
 
 def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Sequence[int]], None]) -> None:
@@ -81,7 +76,7 @@ def states(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int]) ->
     for wavelength in every:
         shop = workshop(path, group_of.get(wavelength, [wavelength]))
         epoch = read_json(shop / "state.json", dict)["epoch"] if (shop / "state.json").is_file() else 0
-        if finished(folder_of(path, wavelength)):
+        if is_finished(folder_of(path, wavelength)):
             yield wavelength, "done"
         elif is_locked(shop):
             yield wavelength, f"in training, {epoch} epochs saved"
