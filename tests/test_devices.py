@@ -203,3 +203,21 @@ def test_a_tf_config_that_is_none_is_one_sentence(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match="TF_CONFIG: expected"):
         hosts.task()
+
+
+def stack_rows(folder):
+    return table(f"{folder}/stack-w03-w12/metrics.csv")
+
+
+def test_a_stack_on_two_devices_trains_what_it_trains_on_one(capsys):
+    arguments = [*SMALL, "--wavelength", "3,7,12", "--channels", "own+white", "--star", "all", "--epochs", "3"]
+    run(*arguments, "--run", "one")
+    run(*arguments, *TWO, "--run", "two")
+    for name in ("w03", "w07", "w12"):
+        check_same(f"two/{name}", f"one/{name}")
+    assert loaded("two/stack-w03-w12/meta.json")["sessions"][0]["hardware"]["devices"] == 2
+    assert len(stack_rows("two")) == 3
+    # What would see each device's rows alone is not stacked.
+    run("--model", "dilated", "--data", DATA, "--set", "width=0.1", "--wavelength", "3,7", *TWO, "--dry-run",
+        "--batch-size", "8")  # fmt: skip
+    assert "the batch normalisation of a stack would see each device's rows alone" in capsys.readouterr().out

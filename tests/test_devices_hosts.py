@@ -258,3 +258,20 @@ def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
     (tmp_path / "run" / "metrics.csv").write_text("epoch\n1\n")
     with pytest.raises(DataError, match=r"its state.json is gone"):
         RunFolder(tmp_path / "run", {"epochs": 3}, "abc", leads=False)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_stack_though_one_is_killed(capfd):
+    stacked = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--wavelength", "3,7,12"]
+    stacked += ["--epochs", "6", "--patience", "0", "--head", "depth"]
+    killed = (lambda: epochs_of("two/stack-w03-w12") >= 2, lambda processes: processes[0].kill())
+    supervisor = Faulty([*stacked, "--run", "two"], 2, 60, 600, 3, faults=[killed])
+    supervisor.run()
+    assert supervisor.starts == 2
+    train.main([*stacked, "--run", "one"])
+    for name in ("w03", "w07", "w12"):
+        for row, same in zip(rows(f"two/{name}/metrics.csv"), rows(f"one/{name}/metrics.csv"), strict=True):
+            assert row[1::2] == pytest.approx(same[1::2], rel=1e-5)  # scores
+    scores, expected = (json.loads(Path(name, "scores.json").read_text()) for name in ("two", "one"))
+    assert scores["test"] == pytest.approx(expected["test"], rel=1e-5)
+    assert "worker 0 ended by SIGKILL" in capfd.readouterr().out
