@@ -27,22 +27,20 @@ class Snapshot:
         which = hashlib.sha256(f"{fingerprint} {list(wavelengths)} {white}".encode()).hexdigest()
         self._folder = cache / f"{fingerprint[:16]}-{which[:8]}"
 
-    def holds(self, name: str) -> bool:
-        return (self._folder / name).is_file()
+    def path(self, name: str) -> Path:
+        """Of a part's file, which is there only when it is complete."""
+        return self._folder / name
 
-    def read(self, name: str, planets: int) -> Iterator[bytes]:
-        """A part's records.
-
-        Raises:
-            DataError: they are damaged, or not so many.
-        """
-        path = self._folder / name
-        count = 0
-        for record in read_records(path):
-            count += 1
-            yield record
-        if count != planets:
-            raise DataError(f"{path}: expected {planets} planets, found {count}; remove the file, it is made anew")
+    def faults(self, name: str, planets: int) -> list[str]:
+        """What is wrong with a part's file; nothing where there is none."""
+        path = self.path(name)
+        if not path.is_file():
+            return []
+        try:
+            count = sum(1 for _ in read_records(path))
+        except DataError as error:
+            return [f"{error}; remove the file, it is made anew"]
+        return [] if count == planets else [f"{path}: expected {planets} planets, found {count}; remove the file"]
 
     def write(self, name: str, records: Iterator[bytes]) -> Iterator[bytes]:
         """The same records; they are kept once the last one has been taken."""

@@ -8,10 +8,12 @@ Every chunk has a session of its own, so none is ever old enough to expire, howe
 """
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import N_WAVELENGTHS, Planet
@@ -76,6 +78,7 @@ class BigQuerySource:
         folds = {planet: part.fold for part in self._layout.parts for planet in part.planets}
         self.planets = dict(sorted(folds.items()))
         self.failure: Exception | None = None
+        self._snapshots: dict[tuple[tuple[int, ...], bool], Snapshot] = {}
 
     @property
     def layout(self) -> Layout:
@@ -98,8 +101,23 @@ class BigQuerySource:
         return self._layout.statistics(folds)
 
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        """Whatever is wrong here stops the reading, and `failure` then tells."""
-        return []
+        """What is wrong with snapshots; whatever is wrong in BigQuery stops the reading, and `failure` then tells."""
+        parts = self._layout.parts if folds is None else self._parts(folds)
+        return [
+            fault
+            for snapshot in self._snapshots.values()
+            for part in parts
+            for fault in snapshot.faults(part.name, len(part.planets))
+        ]
+
+    def snapshot(self, wavelengths: Sequence[int], white: bool) -> Snapshot | None:
+        """Where records of these wavelengths are kept; None without a cache."""
+        if not self.address.cache:
+            return None
+        key = (tuple(wavelengths), white)
+        if key not in self._snapshots:
+            self._snapshots[key] = Snapshot(Path(self.address.cache), self.fingerprint, wavelengths, white)
+        return self._snapshots[key]
 
     def records(
         self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
@@ -109,15 +127,23 @@ class BigQuerySource:
         # The first one's rows tell which observations there are, if no light curve is wanted.
         reading = _Reading(self, parts, sorted(set(wavelengths)) or [0], white)
         signature = tf.TensorSpec([], tf.string)
-        if order is None:
+
+        def part(index: tf.Tensor) -> tf.data.Dataset:
+            # Looked for anew each epoch: what was read in the one before is in the snapshot now.
+            files = tf.numpy_function(reading.files, [index], tf.string)
+            read = tf.data.Dataset.from_generator(
+                reading.part, output_signature=signature, args=(index, tf.size(files))
+            )
+            return tf.data.TFRecordDataset(tf.reshape(files, [-1])).concatenate(read)
+
+        if order is None and not self.address.cache:
             serialized = tf.data.Dataset.from_generator(reading.in_order, output_signature=signature)
+        elif order is None:
+            serialized = tf.data.Dataset.range(len(parts)).flat_map(part)
         else:
-            index = tf.random.experimental.stateless_shuffle(tf.range(len(parts)), seed=order)
+            index = tf.random.experimental.stateless_shuffle(tf.range(len(parts), dtype=tf.int64), seed=order)
             serialized = tf.data.Dataset.from_tensor_slices(index).interleave(
-                lambda part: tf.data.Dataset.from_generator(reading.part, output_signature=signature, args=(part,)),
-                cycle_length=SHARDS_AT_ONCE,
-                num_parallel_calls=2,
-                deterministic=True,
+                part, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=2, deterministic=True
             )
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
@@ -153,48 +179,44 @@ class BigQuerySource:
 
 
 class _Reading:
-    """The Python side of `records`: parts to serialised planets, from BigQuery or from a snapshot."""
+    """The Python side of `records`: parts to serialised planets."""
 
     def __init__(self, source: BigQuerySource, parts: Sequence[Part], wavelengths: Sequence[int], white: bool):
         self._source, self._parts, self._wavelengths, self._white = source, parts, wavelengths, white
-        cache = source.address.cache
-        self._snapshot = Snapshot(Path(cache), source.fingerprint, wavelengths, white) if cache else None
+        self._snapshot = source.snapshot(wavelengths, white)
+
+    def files(self, index: int) -> np.ndarray:
+        """The file that holds a part already, bytes [1], or [0] if none does."""
+        path = self._snapshot.path(self._parts[index].name) if self._snapshot else None
+        return np.array([os.fsencode(path)] if path and path.is_file() else [], object)
 
     def in_order(self) -> Iterator[bytes]:
         """Every part's planets, part by part; small parts that lie together are read in one session."""
         yield from self._telling(record for group in self._groups() for record in self._serialized(group))
 
-    def part(self, index: Any) -> Iterator[bytes]:
-        """One part's planets."""
-        yield from self._telling(self._serialized([self._parts[int(index)]]))
+    def part(self, index: Any, files: Any) -> Iterator[bytes]:
+        """One part's planets, and from then on a file of the snapshot; none where it is one of these files already."""
+        if files:
+            return
+        part = self._parts[int(index)]
+        serialized = self._serialized([part])
+        yield from self._telling(self._snapshot.write(part.name, serialized) if self._snapshot else serialized)
 
     def _groups(self) -> Iterator[list[Part]]:
-        """Consecutive parts that are both, or both not, in the snapshot, and together no more than a chunk."""
+        """Consecutive parts that are together no more than a chunk."""
         group: list[Part] = []
         for part in self._parts:
             rows = sum(other.rows for other in [*group, part])
-            same = all(self._holds(part) == self._holds(other) for other in group[:1])
-            if group and not (same and rows * len(self._wavelengths) * ROW_BYTES <= CHUNK_BYTES):
+            if group and rows * len(self._wavelengths) * ROW_BYTES > CHUNK_BYTES:
                 yield group
                 group = []
             group.append(part)
         if group:
             yield group
 
-    def _holds(self, part: Part) -> bool:
-        return self._snapshot is not None and self._snapshot.holds(part.name)
-
     def _serialized(self, parts: Sequence[Part]) -> Iterator[bytes]:
-        """Records of parts that are all in the snapshot, or are all read and then kept there."""
-        if self._snapshot is not None and self._holds(parts[0]):
-            for part in parts:
-                yield from self._snapshot.read(part.name, len(part.planets))
-            return
-        planets = self._source.planets_of(parts, self._wavelengths, self._white)
-        for part in parts:
-            its_own = itertools.islice(planets, len(part.planets))
-            serialized = (records.encode_part(planet, self._wavelengths, self._white) for planet in its_own)
-            yield from serialized if self._snapshot is None else self._snapshot.write(part.name, serialized)
+        for planet in self._source.planets_of(parts, self._wavelengths, self._white):
+            yield records.encode_part(planet, self._wavelengths, self._white)
 
     def _telling(self, serialized: Iterator[bytes]) -> Iterator[bytes]:
         """Remember what failed: TensorFlow passes on no more than its text."""

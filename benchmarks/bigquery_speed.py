@@ -1,0 +1,150 @@
+"""How fast light curves reach a training step from BigQuery: `python -m benchmarks.bigquery_speed SHARDS ADDRESS`.
+
+SHARDS is a data set's folder, ADDRESS the same data set uploaded. The ways take turns in one process, so that a busy
+machine slows all alike: an epoch of `fit` of a small dense net, streamed from shards, from BigQuery and from a
+snapshot of it; a pass over the same planets without training; and one `to_dataframe()` of the same rows, which has
+everything in memory at once. Light curves a second, ratio to the shards' in the same turn, and how far the process's
+memory rose above what it had before. `--readers arrow,tfio` measures tensorflow-io's reader too.
+"""
+
+import argparse
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.data.bigquery.address import Address
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.errors import run_command
+from ariel_tf.quiet import import_tensorflow
+
+FOLDS = tuple(range(N_FOLDS))
+BATCH = 64
+# So small that every epoch is streamed, as it is where rows do not fit in memory.
+WINDOW_BYTES = 32 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bigquery_speed", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("shards", help="folder of the data set")
+    parser.add_argument("address", help="bigquery://PROJECT/DATASET that it was uploaded to")
+    parser.add_argument("--wavelengths", default="1,55", help="how many are read (default: 1,55)")
+    parser.add_argument("--readers", default="arrow", help="arrow, tfio or both with a comma (default: arrow)")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    import_tensorflow()
+    print("| wavelengths | turn | way | light curves a second | ratio to shards | memory, MB |")
+    print("|---|---|---|---|---|---|")
+    for count in map(int, options.wavelengths.split(",")):
+        for turn in range(1, options.repeats + 1):
+            measure(options.shards, options.address, options.readers.split(","), list(range(count)), turn)
+
+
+def measure(shards: str, address: str, readers: list[str], wavelengths: list[int], turn: int) -> None:
+    """One turn of all ways."""
+    from ariel_tf.data.sources import open_source
+
+    with tempfile.TemporaryDirectory() as cache:
+        sources = {"shards": open_source(shards, wavelengths)}
+        for reader in readers:
+            sources[f"BigQuery, {reader}"] = open_source(str(Address.parse(address + f"?reader={reader}")), wavelengths)
+        sources["snapshot"] = open_source(f"{address}?cache={cache}", wavelengths)
+        drain(sources["snapshot"], wavelengths)  # the epoch that makes it
+        ways: dict[str, Callable[[], int]] = {}
+        for name, source in sources.items():
+            ways[f"{name}: training"] = trainer(source, wavelengths)
+            ways[f"{name}: pass"] = lambda source=source: drain(source, wavelengths)  # type: ignore[misc]
+        ways["to_dataframe()"] = lambda: dataframe(address, wavelengths)
+        reference: dict[str, float] = {}
+        for name, way in ways.items():
+            with rise() as risen:
+                start = time.perf_counter()
+                rate = way() * len(wavelengths) / (time.perf_counter() - start)
+            kind = name.partition(": ")[2] or "pass"
+            ratio = rate / reference.setdefault(kind, rate)
+            print(
+                f"| {len(wavelengths)} | {turn} | {name} | {rate:,.0f} | {ratio:.2f} | {risen[0] / 1e6:.0f} |",
+                flush=True,
+            )
+
+
+def drain(source: Any, wavelengths: list[int]) -> int:
+    """Observations of one pass."""
+    records = source.records(FOLDS, wavelengths)
+    return sum(len(planet["instances"]) for planet in records.as_numpy_iterator())
+
+
+def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
+    """A function that trains one epoch, on a model that is compiled already, and counts its observations."""
+    import keras
+
+    from ariel_tf.data.dataset import Choice, for_model, shuffled_stream
+
+    choice = Choice(FOLDS, tuple(wavelengths), tuple(wavelengths))
+    rows = source.rows(FOLDS)
+
+    def batches(epoch: int) -> Any:
+        stream = shuffled_stream(source, choice, BATCH, 0, epoch, epoch + 1, WINDOW_BYTES)
+        return stream.map(lambda batch: for_model(batch, star=False))
+
+    flux = keras.Input((N_STEPS, len(wavelengths)), name="flux")
+    hidden = keras.layers.Dense(30, "relu")(keras.layers.Flatten()(flux))
+    model = keras.Model({"flux": flux}, keras.layers.Dense(len(wavelengths))(hidden))
+    model.compile("adam", "mse")
+    model.fit(batches(0), steps_per_epoch=1, shuffle=False, verbose=0)
+
+    def epoch() -> int:
+        model.fit(batches(1), steps_per_epoch=-(-rows // BATCH), shuffle=False, verbose=0)
+        return rows
+
+    return epoch
+
+
+def dataframe(address: str, wavelengths: list[int]) -> int:
+    """Observations of one wavelength in a data frame that holds the rows of all of them."""
+    import pandas as pd
+    from google.cloud.bigquery_storage_v1 import reader
+
+    from ariel_tf.data.bigquery.connection import Connection
+    from ariel_tf.data.bigquery.streams import ArrowReader
+    from ariel_tf.data.bigquery.uploaded import restriction
+
+    connection = Connection(Address.parse(address))
+    columns = ("planet", "spot", "photon", "wavelength", "flux")
+    session = ArrowReader(connection, 10).session("light_curves", columns, restriction("wavelength", wavelengths))
+    streams = [reader.ReadRowsStream(connection.storage, stream.name, 0, {}) for stream in session.streams]
+    frame = pd.concat([stream.to_dataframe(session) for stream in streams])
+    return len(frame) // len(wavelengths)
+
+
+@contextlib.contextmanager
+def rise() -> Iterator[list[int]]:
+    """How many bytes the process's resident memory rose meanwhile, at most, looked at every 20 ms."""
+    first, risen, done = resident(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            risen[0] = max(risen[0], resident() - first)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield risen
+    finally:
+        done.set()
+        thread.join()
+
+
+def resident() -> int:
+    """Bytes in memory now, on Linux."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+if __name__ == "__main__":
+    run_command(main)
