@@ -14,7 +14,7 @@ ALLOWED = {
     "physics": set(),
     "data": {"physics"},
     "models": {"training.configuration", "training.metrics", "physics.detector", "physics.references"},
-    "scores": {"physics", "data", "training", "rows", "plot"},
+    "scores": {"physics", "data", "training", "rows", "plot", "progress"},
     "training": {"models.builder", "models.forest", "models.registry", "data.folds", "data.bigquery.address"},
 }
 BESIDE = {"challenge", "errors", "files", "quiet"}

@@ -125,3 +125,9 @@ def test_real_planets_are_fitted_as_well_as_simulated_ones(real_losses):
     assert (real_losses["transit-fit+shape"] < real_losses["transit-fit"]).all()
     assert (real_losses["transit-fit"] < 4 * real_losses["photon-limit"]).all()
     assert (real_losses["ridge+white"] < real_losses["constant"]).all()
+
+
+def test_a_prior_over_spectra_of_one_planet_is_refused_in_a_sentence():
+    lesson = Lesson(("transit-fit+shape",), TRAIN[:1], WAVELENGTHS, 3)
+    with pytest.raises(DataError, match="two training planets or more. Received: 1"):
+        measure(("transit-fit+shape",), lesson, TEST[:1])

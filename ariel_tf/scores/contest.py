@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.challenge import N_WAVELENGTHS, Planet
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.whole import whole_planets
 from ariel_tf.errors import DataError, UsageError
+from ariel_tf.progress import Progress
 from ariel_tf.rows import rows_for
 from ariel_tf.scores import held_out, yardsticks
 from ariel_tf.scores.losses import Losses, Population
@@ -209,8 +210,16 @@ def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_f
 
 def _lesson(teacher, against, wavelengths) -> tuple[yardsticks.Lesson, str]:
     taught, folds = teacher
-    lesson = yardsticks.Lesson(against, whole_planets(taught, folds), wavelengths, taught.rows(folds))
+    lesson = yardsticks.Lesson(against, _told(taught, folds), wavelengths, taught.rows(folds))
     return lesson, f"folds {_listed(folds)} of {taught.description}"
+
+
+def _told(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
+    """Whole planets, telling how far their reading is."""
+    with Progress(sum(fold in folds for fold in source.planets.values()), "planet") as progress:
+        for planet in whole_planets(source, folds):
+            yield planet
+            progress(1)
 
 
 def _listed(folds: Sequence[int]) -> str:
@@ -238,7 +247,7 @@ class _Notes:
             yield rows
 
     def whole(self, source: Source, folds: Sequence[int]) -> Iterator[Any]:
-        for planet in whole_planets(source, folds):
+        for planet in _told(source, folds):
             self._note(planet.number, planet.star, range(N_WAVELENGTHS), planet.radii)
             yield planet
 

@@ -273,7 +273,8 @@ def learning_curve(run: Path) -> dict[str, np.ndarray]:
     each = []
     for file in files:
         rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
-        each.append({name: np.array([float(row[name]) for row in rows]) for name in ("score", "val_score")})
+        if rows and {"score", "val_score"} <= rows[0].keys():  # not every kind of run trains by epochs
+            each.append({name: np.array([float(row[name]) for row in rows]) for name in ("score", "val_score")})
     if not each:
         return {}
     longest = max(len(one["score"]) for one in each)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, Planet
-from ariel_tf.errors import UsageError, nearest
+from ariel_tf.errors import DataError, UsageError, nearest
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.spectral_shape import SpectralShape
 from ariel_tf.scores.losses import PPM, Losses, depth_error
@@ -113,6 +113,8 @@ class Lesson:
 
     @cached_property
     def shape(self) -> SpectralShape:
+        if len(self._radii) < 2:
+            raise DataError(f"a prior over spectra needs two training planets or more. Received: {len(self._radii)}")
         return SpectralShape.learnt(self._radii)
 
     def ridge_features(self, own: np.ndarray, white: np.ndarray, with_white: bool) -> np.ndarray:
