@@ -1,6 +1,7 @@
 """From a configuration to its rows: those it trains on, validates with, and is scored on."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, parts
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import N_FOLDS
@@ -16,6 +17,7 @@ from ariel_tf.data.sources import Source
 from ariel_tf.data.sums import Moments
 from ariel_tf.errors import UsageError
 from ariel_tf.models import transforms, yeo_johnson
+from ariel_tf.training import hosts
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.table import Table
 from ariel_tf.training.trained import Trained
@@ -127,14 +129,29 @@ class Rows:
         """Batches of an epoch; the last one may be smaller."""
         return -(-self.count // self.config.batch_size)
 
+    @functools.cached_property
+    def part(self) -> Source | None:
+        """What this host reads of rows that stream to several; None where every host reads all and uses its share."""
+        index, count = hosts.task()
+        if count == 1 or self._table is not None:
+            return None
+        found = parts.parts_of(self.source, self._choice.folds, count)
+        # Half of an equal share at least, so that none of a host's devices is left without a row.
+        enough = self.config.batch_size // count // 2 + 1
+        if found is None or min(part.rows(self._choice.folds) for part in found) < enough * self.steps:
+            return None
+        return found[index]
+
     def training(self, first_epoch: int) -> tf.data.Dataset:
-        """(inputs, radius) batches of the epochs from `first_epoch` on."""
+        """(inputs, radius) batches of the epochs from `first_epoch` on, or this host's shares of them (`part`)."""
         config = self.config
-        order = (config.batch_size, config.seed, first_epoch, config.epochs)
-        if self._table is None:
-            batches = dataset.shuffled_stream(self.source, self._choice, *order)
+        order = (config.seed, first_epoch, config.epochs)
+        if self.part is not None:
+            batches = parts.stream(self.part, self._choice, self.steps, *order)
+        elif self._table is None:
+            batches = dataset.shuffled_stream(self.source, self._choice, config.batch_size, *order)
         else:
-            batches = dataset.shuffled_table(self._table, *order)
+            batches = dataset.shuffled_table(self._table, config.batch_size, *order)
         if config.augmentations:
             augment = Augment(config.augmentations, config.seed, self._table)
             batches = batches.enumerate(first_epoch * self.steps).map(augment, 2)

@@ -271,6 +271,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
         epochs=config.epochs,
         patience=config.patience,
         seed=config.seed,
+        shared=rows.part is not None,
     )
     try:
         trainer.fit(run, built, work, log, command, look)

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf import train
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, parts
+from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.errors import Stopped, UsageError
 from ariel_tf.models import registry
 from ariel_tf.training import callbacks, distribute, hosts
@@ -221,3 +222,26 @@ def test_a_stack_on_two_devices_trains_what_it_trains_on_one(capsys):
     run("--model", "dilated", "--data", DATA, "--set", "width=0.1", "--wavelength", "3,7", *TWO, "--dry-run",
         "--batch-size", "8")  # fmt: skip
     assert "the batch normalisation of a stack would see each device's rows alone" in capsys.readouterr().out
+
+
+def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
+    simulate.main(["data", "--planets=23", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
+    source = TFRecordSource(Path("data"))
+    choice = dataset.Choice(tuple(range(8)), (12,), (12,))
+    steps = 7
+    found = parts.parts_of(source, choice.folds, 3)
+    names = [shard.name for part in found for shard in part.manifest.shards]
+    assert sorted(names) == sorted(shard.name for shard in source.manifest.shards if shard.fold < 8)
+    whole = source.rows(choice.folds)
+    keys, sizes = [], []
+    for part in found:
+        batches = list(parts.stream(part, choice, steps, 3, 0, 2).as_numpy_iterator())
+        assert len(batches) == 2 * steps
+        sizes.append([len(batch["key"]) for batch in batches])
+        keys.append([[tuple(key) for batch in batches[e * steps :][:steps] for key in batch["key"]] for e in (0, 1)])
+    assert np.ptp(sizes, axis=1).max() <= 1
+    for epoch in (0, 1):
+        rows = [key for part in keys for key in part[epoch]]
+        assert len(set(rows)) == len(rows) == whole
+    assert keys[0][0] != keys[0][1]
+    assert parts.parts_of(source, (0,), 50) is None

@@ -16,6 +16,7 @@ from ariel_tf import supervise, train
 from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.training import heartbeat, slurm
 from ariel_tf.training.runs import RunFolder
+from pipelines import simulate
 
 ROOT = Path(__file__).parent.parent
 DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
@@ -275,3 +276,27 @@ def test_two_processes_train_a_stack_though_one_is_killed(capfd):
     scores, expected = (json.loads(Path(name, "scores.json").read_text()) for name in ("two", "one"))
     assert scores["test"] == pytest.approx(expected["test"], rel=1e-5)
     assert "worker 0 ended by SIGKILL" in capfd.readouterr().out
+
+
+STREAMED = """
+from ariel_tf import train
+from ariel_tf.data import dataset
+from ariel_tf.errors import run_command
+dataset.fits_in_memory = lambda source, choice: False
+run_command(lambda: train.main({}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_stream_shards_of_their_own_and_end_with_equal_weights(capfd):
+    """Each row once an epoch, from one process or the other; `train` itself compares the weights at the end."""
+    simulate.main(["data", "--planets=21", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
+    arguments = [*TRAINING, "--data", "data", "--run", "two"]
+    supervisor = supervise.Supervisor(["none"], 2, 60, 600, 0)
+    supervisor.command = [sys.executable, "-c", STREAMED.format(arguments)]
+    supervisor.run()
+    assert "different weights" not in capfd.readouterr().err
+    assert json.loads(Path("two/state.json").read_text())["finished"]
+    train.main([*arguments[:-1], "one"])  # another order of the same rows: not the same path, but the same sum of rows
+    last, same = rows("two/metrics.csv")[-1], rows("one/metrics.csv")[-1]
+    assert last[3] == pytest.approx(same[3], rel=0.05)

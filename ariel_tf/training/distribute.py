@@ -154,12 +154,13 @@ def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
     raise UsageError(f"--batch-size {batch_size}: {why}; {do}.")
 
 
-def deal(strategy: Any, batches: Any) -> Any:
+def deal(strategy: Any, batches: Any, shared: bool = False) -> Any:
     """Each device's share of each batch, in the order of the batches.
 
     Args:
         strategy: of `strategy_of`.
         batches: a `tf.data.Dataset` of whole batches (nested, rows along the first axis), the same on every host.
+        shared: whether they are this host's shares of those batches already.
 
     Returns:
         what `fit` takes: the dataset itself for one device. Of n rows, device d of k gets rows n d // k to
@@ -174,13 +175,13 @@ def deal(strategy: Any, batches: Any) -> Any:
 
     def shares(context):
         here = devices // context.num_input_pipelines
-        first = context.input_pipeline_id * here
+        first, parts = (0, here) if shared else (context.input_pipeline_id * here, devices)
 
         def of_batch(*batch):
             rows = tf.shape(keras.tree.flatten(batch)[0])[0]
 
             def share(device):
-                start, stop = rows * device // devices, rows * (device + 1) // devices
+                start, stop = rows * device // parts, rows * (device + 1) // parts
                 return keras.tree.map_structure(lambda values: values[start:stop], batch)
 
             return tf.data.Dataset.range(first, first + here, output_type=tf.int32).map(share)

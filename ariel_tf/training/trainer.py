@@ -25,6 +25,7 @@ class Work:
         epochs: at most.
         patience: epochs without a better validation score before stopping; 0 for no early stop.
         seed: of random layers.
+        shared: whether `batches` are this host's shares already.
     """
 
     batches: Callable[[int], Any]
@@ -34,6 +35,7 @@ class Work:
     epochs: int
     patience: int
     seed: int
+    shared: bool = False
 
 
 def fit(
@@ -69,7 +71,7 @@ def fit(
     scheduled = [callbacks.ReduceOnPlateau(run, built.settings["learning_rate"])] if plateau else []
     with callbacks.StopOnSignal(run, command) as stop:
         built.training.fit(
-            distribute.deal(strategy, work.batches(first)),
+            distribute.deal(strategy, work.batches(first), work.shared),
             initial_epoch=first,
             epochs=work.epochs,
             steps_per_epoch=work.steps,
