@@ -129,5 +129,5 @@ def test_real_planets_are_fitted_as_well_as_simulated_ones(real_losses):
 
 def test_a_prior_over_spectra_of_one_planet_is_refused_in_a_sentence():
     lesson = Lesson(("transit-fit+shape",), TRAIN[:1], WAVELENGTHS, 3)
-    with pytest.raises(DataError, match="two training planets or more. Received: 1"):
+    with pytest.raises(DataError, match=r"two training planets or more\. Received: 1"):
         measure(("transit-fit+shape",), lesson, TEST[:1])

@@ -26,7 +26,9 @@ def whole_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
         DataError: a record is damaged, or a planet is not of these folds, comes twice or not at all.
     """
     if not isinstance(source, HoldsWhole):
-        raise UsageError(f"--data {source.description}: expected a data folder or simulated planets for whole planets.")
+        raise UsageError(
+            f"--data {source.description}: expected a data folder, BigQuery or simulated planets for whole planets."
+        )
     expected = {planet for planet, fold in source.planets.items() if fold in folds}
     try:
         for planet in source.whole(folds):
