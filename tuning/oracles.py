@@ -19,6 +19,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from ariel_tf.errors import DataError
 from ariel_tf.files import read_json, remove_leftovers, replacing, write_json
 from tuning import outcomes
+from tuning.dimensions import rounded
 
 OBJECTIVE = "val_score"
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
@@ -129,7 +130,18 @@ class SafeOracle(keras_tuner.Oracle):
             values = self.completed(wanted)
             if not any(all(one.get(name) == value for name, value in values.items()) for one in tried):
                 return values
-        return super()._random_values()
+        values = super()._random_values()
+        return values and self.tidy(values)
+
+    def tidy(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Values as trainings take them: a few digits, within their ranges.
+
+        At the upper end of a range keras-tuner takes one more than the largest whole number.
+        """
+        highest = {hp.name: hp.max_value for hp in self.hyperparameters.space if hasattr(hp, "max_value")}
+        return {
+            name: min(rounded(value), highest[name]) if name in highest else value for name, value in values.items()
+        }
 
     def completed(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Values for the whole space: those wanted, where the space holds them, and defaults."""
@@ -174,11 +186,7 @@ class BayesianOracle(SafeOracle, keras_tuner.oracles.BayesianOptimizationOracle)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bounds reached and fits that did not converge: it goes on
             response = super().populate_space(trial_id)
-        values = response["values"] or {}
-        for hp in self.hyperparameters.space:  # at its upper end keras-tuner takes one more than the largest number
-            if hasattr(hp, "max_value") and hp.name in values:
-                values[hp.name] = min(values[hp.name], hp.max_value)
-        return response
+        return response | {"values": response["values"] and self.tidy(response["values"])}
 
     def _vectorize_trials(self):
         """As keras-tuner does, but hopeless trials all count alike.

@@ -10,16 +10,12 @@ its best score on the validation folds. The same command again goes on, in the m
 TensorFlow is imported inside functions, once every mistake in an option has been found.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import json
-import platform
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,166 +23,27 @@ from ariel_tf import jobs, train
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.errors import ArielError, UsageError, run_command
 from ariel_tf.files import read_json
-from ariel_tf.training import distribute, hosts, wavelengths
-from ariel_tf.training import options as flags
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.training import distribute, wavelengths
 from ariel_tf.training.runs import RunFolder
 from tuning import outcomes
 from tuning.outcomes import COMPLETED, Outcome
-from tuning.space import Space, parse_search, read_space
-
-ALGORITHMS = ("random", "bayesian", "hyperband")
-ALONE = "worker0"
+from tuning.plan import ALONE, Plan, plan_from, without_jobs
+from tuning.space import Space
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    options = parser().parse_args(arguments)
-    space = space_from(options)
-    kept = [argument for argument in arguments if argument != "--overwrite"]
-    if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
-        raise UsageError("--jobs, --chief and --worker: expected one of them.")
-    if hosts.task()[1] > 1:
-        raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
-    distribute.parse(options.devices)
-    if (options.chief or options.worker) and not options.run:
-        raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
-    plan = Plan(
-        space=space,
-        algorithm=options.algorithm,
-        trials=options.trials,
-        arguments=tuple(kept),
-        path=options.run,
-        overwrite=options.overwrite,
-        jobs=options.jobs,
-        chief=options.chief,
-        worker=options.worker,
-        worker_name=options.worker_name or platform.node() or ALONE,
-        devices=options.devices,
-    )
-    search(plan, options.dry_run)
+    plan, several, dry = plan_from(sys.argv[1:] if arguments is None else list(arguments))
+    if several:
+        distribute.strategy_of(plan.devices)
+        from tuning.each import search_each
+
+        search_each(plan, several, dry)
+    else:
+        search(plan, dry)
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m tuning.search",
-        description="Search for a model's best settings. All options of a training stand for every trial.",
-    )
-    group = made.add_argument_group("how it searches")
-    group.add_argument(
-        "--algorithm", choices=ALGORITHMS, default="bayesian", help="who decides what to try (default: bayesian)"
-    )
-    group.add_argument("--trials", type=whole_number, default=50, metavar="N", help="at most (default: 50)")
-    group.add_argument(
-        "--search",
-        metavar="NAMES",
-        help="what to choose, with commas: NAME, NAME=LOW:HIGH or NAME=A|B|C; an option of the training or a setting "
-        "of the model (default: the model's own settings and learning_rate)",
-    )
-    group.add_argument(
-        "--fix", action="append", default=[], metavar="NAME=VALUE", help="keep a setting or an option out of the search"
-    )
-    group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON, as docs/search.md tells")
-    flags.add_options(made)
-    where = made.add_argument_group("where it runs")
-    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{distribute.HELP} (default: auto)")
-    many = made.add_argument_group("many processes")
-    many.add_argument(
-        "--jobs",
-        type=whole_number,
-        default=1,
-        metavar="N",
-        help="train N trials at a time on this machine (default: 1)",
-    )
-    many.add_argument("--chief", type=address, metavar="HOST:PORT", help="decide, and wait for workers there")
-    many.add_argument("--worker", type=address, metavar="HOST:PORT", help="train what the chief there decides")
-    many.add_argument(
-        "--worker-name", metavar="NAME", help="of a worker; started again under it, it goes on (default: the machine's)"
-    )
-    folder = made.add_argument_group("where it goes")
-    folder.add_argument(
-        "--run",
-        type=Path,
-        metavar="RUN",
-        help="folder of the search (default: runs/search-MODEL-wNN-HASH of the options)",
-    )
-    folder.add_argument("--overwrite", action="store_true", help="move a search that is already there aside")
-    folder.add_argument("--dry-run", action="store_true", help="show what would be searched; train nothing")
-    return made
-
-
-def whole_number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--trials and --jobs: expected a whole number, 1 or more. Received: {text}")
-    return int(text)
-
-
-def address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise UsageError(f"--chief and --worker: expected HOST:PORT, like 10.0.0.5:7000. Received: {text}")
-    return text
-
-
-def space_from(options: argparse.Namespace) -> Space:
-    """What is searched, over the configuration that the other options give.
-
-    Raises:
-        UsageError: names that are searched and fixed at once, or values that do not fit.
-    """
-    given = (read_space(options.space) if options.space else {}) | (
-        parse_search(options.search or "") if options.search else {}
-    )
-    known = {item.name for item in fields(Configuration) if "help" in item.metadata}
-    fixed = {}
-    for name, value in flags.parse_settings(options.fix).items():
-        if name.replace("-", "_") in known:
-            setattr(options, name.replace("-", "_"), value)
-        else:
-            options.set.append(f"{name}={value}")
-        fixed[name.replace("-", "_")] = value
-    base = train.with_data(flags.from_arguments(options))
-    for name in fixed:
-        if name in given:
-            raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")
-    names = {*flags.parse_settings(options.set)} - {*given}
-    return Space(base, given, frozenset(names))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a search was asked to do.
-
-    Attributes:
-        space: what is searched.
-        algorithm: of `ALGORITHMS`.
-        trials: at most.
-        arguments: of the command, which the user repeats to go on.
-        path: of the search; None for one named after it.
-        overwrite: move an earlier search aside.
-        first: chosen values to try first, of searches before this one.
-        jobs: processes on this machine.
-        chief, worker: HOST:PORT, or None.
-        worker_name: of a worker.
-        devices: each trial trains on, as of `distribute.parse`.
-    """
-
-    space: Space
-    algorithm: str
-    trials: int
-    arguments: tuple[str, ...]
-    path: Path | None
-    overwrite: bool = False
-    first: tuple[Mapping[str, Any], ...] = ()
-    jobs: int = 1
-    chief: str | None = None
-    worker: str | None = None
-    worker_name: str = ALONE
-    devices: str = "auto"
-
-    @property
-    def command(self) -> str:
-        return shlex.join(["python", "-m", "tuning.search", *self.arguments])
+class NothingCompleted(ArielError):
+    """Every trial failed."""
 
 
 def search(plan: Plan, dry: bool = False) -> None:
@@ -195,7 +52,7 @@ def search(plan: Plan, dry: bool = False) -> None:
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    strategy = distribute.strategy_of("cpu" if plan.chief else plan.devices)
+    strategy = distribute.strategy_of(plan.devices)
     from ariel_tf.data.sources import open_source
     from tuning.space import reveal
 
@@ -214,6 +71,7 @@ def seen(space: Space) -> tuple[int, ...]:
 def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
     """Search on a source that is open; the trials."""
     from tuning import results
+    from tuning.track import tracker
     from tuning.trials import Bench
 
     base = plan.space.base
@@ -224,7 +82,7 @@ def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
         print(json.dumps(about, indent=2))
         print(f"would search in {path}, {plan.trials} trials at most; nothing was written")
         return []
-    bench = Bench(source, plan.space, path, plan.command, plan.devices)
+    bench = Bench(source, plan.space, path, plan.command, plan.devices, track=tracker(plan.track, path))
     if plan.worker:
         follow(bench, hp, plan, about)
         return []
@@ -234,10 +92,11 @@ def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
         oracle = prepare_oracle(hp, plan, path)
         lead(bench, oracle, plan)
         train_best_to_its_end(bench, oracle)
-        print("\n".join(results.finish(path, about, plan.command)), flush=True)
+        told = results.finish(path, about, plan.command)
+        print("\n".join(told[:2] if plan.brief else told), flush=True)
         found = outcomes.read_all(path)
         if not outcomes.best(found):
-            raise ArielError(f"{path}: no trial was completed.")
+            raise NothingCompleted(f"{path}: no trial was completed.")
         run.commit(finished=True)
         return found
 
@@ -253,6 +112,7 @@ def lead(bench, oracle, plan: Plan) -> None:
         command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
         if distribute.parse(plan.devices).kind != "cpu":
             command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
+        command += ["--wavelength", str(bench.space.base.wavelength)]  # of --each, this one
         hands = crew.Crew(plan.jobs, command, bench.run / "logs", jobs.shares(plan.jobs, plan.devices))
         workers.supervise(oracle, hands, teller.tell)
     elif plan.chief:
@@ -263,14 +123,6 @@ def lead(bench, oracle, plan: Plan) -> None:
     else:
         bench.watch = teller.tell
         work(bench, oracle, ALONE, lambda outcome: teller.tell())
-
-
-def without_jobs(arguments: Sequence[str]) -> list[str]:
-    """A worker's arguments: those of its chief without --jobs and --run."""
-    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    known.add_argument("--jobs")
-    known.add_argument("--run")
-    return known.parse_known_args(list(arguments))[1]
 
 
 def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
@@ -329,7 +181,8 @@ def prepare_oracle(hp, plan: Plan, path: Path):
     defaults = {one.name: one.default for one in hp.space}
     first = (defaults, *plan.first)  # so the search never ends below a training without it, as far as validation tells
     base = plan.space.base
-    oracle = make_oracle(plan.algorithm, hp, plan.trials, base.epochs, base.seed, first)
+    draws = base.seed + 1000 * base.targets[0]  # other ones at each wavelength of --each
+    oracle = make_oracle(plan.algorithm, hp, plan.trials, base.epochs, draws, first)
     for name in ("outcomes", "logs", "trials", "oracle"):
         (path / name).mkdir(exist_ok=True)
     oracle.place(path)

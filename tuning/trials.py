@@ -8,11 +8,12 @@ asked for, is a failed trial with its reason, and the search goes on.
 """
 
 import contextlib
+import csv
 import dataclasses
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ from tuning.space import Chosen, Space
 DEATHS = 3
 # How long a trial waits for the process that had it before, in seconds: it may only have been slow to answer.
 BUSY_WAIT = 600.0
+
+
+def read_rows(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run folder's metrics, one an epoch; none where there are none."""
+    path = folder / "metrics.csv"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
 
 
 class Tables:
@@ -76,6 +84,7 @@ class Bench:
         devices: of each trial, as of `distribute.parse`.
         tables: rows in memory.
         watch: called when a trial has begun.
+        track: called with the outcome of a trial and the rows of its epochs.
     """
 
     source: Source
@@ -85,6 +94,7 @@ class Bench:
     devices: str = "auto"
     tables: Tables = dataclasses.field(default_factory=Tables)
     watch: Callable[[], Any] = lambda: None
+    track: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
 
     def try_out(self, trial) -> Outcome:
         """Train a trial as far as it goes, or is wanted to; its outcome, which is written too.
@@ -118,6 +128,7 @@ class Bench:
         seconds = outcome.seconds + time.perf_counter() - started
         outcome = dataclasses.replace(outcome, **progress, **ended, seconds=seconds)
         outcomes.write(self.run, outcome)
+        self.track(outcome, read_rows(self.folder(outcome)))
         return outcome
 
     def _begin(self, trial) -> Outcome:

@@ -1,0 +1,146 @@
+"""A search for each of many wavelengths, which share what they learn: `--wavelength all --each`.
+
+    RUN/w00 ... w54      a search of its own each
+        wavelengths.csv  what each one chose
+        README.md        the same in words
+
+The middle wavelength is searched first, with all `--trials`; then the middles of the two halves, with half as many
+each, then those of the quarters, and so on. Each tries first what the nearest wavelengths before it found best, so
+it needs fewer trials of its own; none gets fewer than `FEWEST`.
+"""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.data.sources import open_source
+from ariel_tf.errors import UsageError
+from ariel_tf.files import write_text
+from ariel_tf.training import wavelengths
+from ariel_tf.training.runs import RunFolder
+from ariel_tf.training.summary import folder_of
+from tuning import outcomes, search
+from tuning.outcomes import Outcome
+from tuning.plan import Plan
+from tuning.space import reveal
+
+SEEDS = 3  # bests of the nearest wavelengths that each one tries first
+FEWEST = 2 + SEEDS  # trials: the defaults, the seeds, and one of its own
+
+
+def generations(chosen: Sequence[int]) -> list[list[int]]:
+    """The middle one, then the middles of what is left on either side, and so on.
+
+    >>> generations(range(7))
+    [[3], [1, 5], [0, 2, 4, 6]]
+    """
+    parts, found = [list(chosen)], []
+    while parts:
+        found.append([part[len(part) // 2] for part in parts])
+        halves = [half for part in parts for half in (part[: len(part) // 2], part[len(part) // 2 + 1 :])]
+        parts = [half for half in halves if half]
+    return found
+
+
+def budget(trials: int, generation: int) -> int:
+    """Trials of each wavelength of a generation: half as many as in the one before, but no fewer than `FEWEST`.
+
+    >>> [budget(40, generation) for generation in range(5)]
+    [40, 20, 10, 5, 5]
+    """
+    return max(trials >> generation, min(FEWEST, trials))
+
+
+def search_each(plan: Plan, chosen: Sequence[int], dry: bool = False) -> None:
+    """Search, or go on, for each of these wavelengths.
+
+    Args:
+        plan: of the first.
+        chosen: wavelengths, ascending.
+        dry: only show.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    bases = {w: dataclasses.replace(plan.space.base, wavelength=w) for w in chosen}
+    spaces = {w: dataclasses.replace(plan.space, base=base) for w, base in bases.items()}
+    hp = reveal(plan.space)
+    source = open_source(plan.space.base.data, sorted({w for space in spaces.values() for w in search.seen(space)}))
+    about = search.describe(source, hp, plan) | {"wavelength": wavelengths.as_text(tuple(chosen))}
+    path = plan.path or search.default_path(about, source.fingerprint)
+    order = [(w, budget(plan.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
+    if dry:
+        print("\n".join(f"wavelength {w:2d}: {trials} trials" for w, trials in order))
+        print(f"would search in {path}, {sum(trials for _, trials in order)} trials at most; nothing was written")
+        return
+    found: dict[int, Outcome] = {}
+    with RunFolder(path, about, source.fingerprint, plan.overwrite) as run:
+        run.commit(trials=plan.trials)
+        for w, trials in order:
+            near = sorted(found, key=lambda other: (abs(other - w), other))[:SEEDS]
+            one = dataclasses.replace(
+                plan,
+                space=spaces[w],
+                trials=trials,
+                path=folder_of(path, w),
+                overwrite=False,
+                first=tuple(found[other].values for other in near),
+                brief=True,
+            )
+            try:
+                tried = search.search_on(source, reveal(spaces[w]), one)
+            except search.NothingCompleted as error:  # one wavelength does not cost the others
+                print(error, flush=True)
+                continue
+            best = outcomes.best(tried)
+            assert best is not None
+            found[w] = best
+            write_summary(path, found, plan.command)
+        if not found:
+            raise UsageError(f"{path}: no trial of any wavelength was completed; see {path}/w*/trials.csv.")
+        run.commit(finished=True)
+    print("\n".join(report_lines(path, found)))
+
+
+def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> None:
+    """wavelengths.csv and README.md of the wavelengths that are done."""
+    names = list(dict.fromkeys(name for outcome in found.values() for name in outcome.values))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["wavelength", "um", "score", "trial", "best_epoch", *names])
+    rows = []
+    for w, best in sorted(found.items()):
+        values: list[Any] = [best.values.get(name, "") for name in names]
+        table.writerow([w, WAVELENGTHS_UM[w], best.score, best.trial, best.best_epoch, *values])
+        cells = [f"[{w:02d}](w{w:02d}/README.md)", f"{WAVELENGTHS_UM[w]:.3f}", f"{best.score:.1f}", *map(str, values)]
+        rows.append("| " + " | ".join(cells) + " |")
+    write_text(path / "wavelengths.csv", text.getvalue())
+    head = "| " + " | ".join(["wavelength", "um", "validation score", *names]) + " |"
+    card = ["# Searches, one for each wavelength", "", head, "|" + "---|" * (3 + len(names)), *rows, ""]
+    card += ["To train each one's best again:", "", f"    {retrain_loop(path)}", ""]
+    card += ["To go on:", "", f"    {command}", ""]
+    write_text(path / "README.md", "\n".join(card))
+
+
+def retrain_loop(path: Path) -> str:
+    return f"for w in {path}/w??; do python -m ariel_tf.train --config $w/best.json --run $w/best; done"
+
+
+def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:
+    """What the command says at the end."""
+    lines = ["wavelength      um   validation   chosen"]
+    for w, best in sorted(found.items()):
+        lines.append(f"        {w:02d}  {WAVELENGTHS_UM[w]:6.3f}   {best.score:10.1f}   {outcomes.shown(best.values)}")
+    mean = sum(best.score or 0.0 for best in found.values()) / len(found)
+    return [
+        *lines,
+        f"mean validation score of {len(found)} wavelengths: {mean:.1f}",
+        f"table        {path / 'wavelengths.csv'}",
+        f"in words     {path / 'README.md'}",
+        "No trial saw the test folds. To train each one's best again, and score it on them:",
+        f"  {retrain_loop(path)}",
+    ]

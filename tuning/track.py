@@ -1,0 +1,60 @@
+"""The same account of each trial for a tracking service: `--track wandb` (extra `wandb`), by default offline.
+
+Runs lie in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends them, and WANDB_MODE=online sends them at once.
+A trial is told when it ends, from its own files: a service that is down never costs a trial.
+"""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.errors import UsageError
+from tuning.outcomes import FAILED, Outcome, name_of
+
+SERVICES = ("none", "wandb")
+
+
+def check(service: str) -> None:
+    """Raise a `UsageError` where the service's package is not installed."""
+    if service == "wandb" and importlib.util.find_spec("wandb") is None:
+        raise UsageError("--track wandb: its package is not installed; pip install 'ariel_tf[wandb]'.")
+
+
+def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str, Any]]], None]:
+    """What to call with each trial that ended and the rows of its epochs."""
+    if service == "none":
+        return lambda outcome, rows: None
+
+    def tell(outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            to_wandb(run, outcome, rows)
+        except Exception as error:  # noqa: BLE001  (said, and no reason to lose the search)
+            print(f"wandb was not told of trial {outcome.trial}: {type(error).__name__}: {error}", flush=True)
+
+    return tell
+
+
+def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One wandb run of one trial: its values as the configuration, an entry an epoch, the score as the summary."""
+    import wandb
+
+    search = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:8]
+    log = wandb.init(
+        project="ariel_tf",
+        group=run.name,
+        name=name_of(outcome.trial),
+        id=f"{search}-{name_of(outcome.trial)}",
+        dir=str(run),
+        config=dict(outcome.values),
+        mode=os.environ.get("WANDB_MODE", "offline"),
+        settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+    )
+    for row in rows:
+        log.log({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
+    log.summary.update({"status": outcome.status, "reason": outcome.reason, "best_epoch": outcome.best_epoch})
+    if outcome.score is not None:
+        log.summary["best_val_score"] = outcome.score
+    log.finish(exit_code=1 if outcome.status == FAILED else 0)
