@@ -124,14 +124,20 @@ class SafeOracle(keras_tuner.Oracle):
         write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def _random_values(self) -> dict[str, Any] | None:
-        """The next of `first` that was not tried yet; then as keras-tuner does."""
+        """The next of `first` that was not tried yet; then as keras-tuner does; None where everything was tried."""
         tried = [trial.hyperparameters.values for trial in self.trials.values()]
         for wanted in self.first:
             values = self.completed(wanted)
             if not any(all(one.get(name) == value for name, value in values.items()) for one in tried):
                 return values
-        values = super()._random_values()
-        return values and self.tidy(values)
+        for _ in range(self._max_collisions):
+            values = super()._random_values()
+            if values is None:
+                return None
+            values = self.tidy(values)
+            if not self._duplicate(values):  # keras-tuner looked before they were tidied
+                return values
+        return None
 
     def tidy(self, values: dict[str, Any]) -> dict[str, Any]:
         """Values as trainings take them: a few digits, within their ranges.
