@@ -160,6 +160,31 @@ def test_a_worker_under_the_same_name_gets_the_same_trial_again(oracle, chief):
     search.work(Bench(), again, "one", lambda outcome: None)
 
 
+def test_a_worker_that_waits_for_another_s_trial_is_told_the_end(oracle, chief):
+    address = f"127.0.0.1:{chief}"
+    slow, idle = (workers.connect(address, name, oracle) for name in ("slow", "idle"))
+    kept = slow.create_trial("slow")
+    slow._trial = None  # its signs of life are given below
+    ended = []
+
+    def wait():
+        search.work(Bench(), idle, "idle", lambda outcome: None)
+        ended.append("idle")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while len(oracle.end_order) < 2 and time.monotonic() < deadline:
+        slow.stub.GetTrial(workers.protos.get_service().GetTrialRequest(trial_id=kept.trial_id))
+        time.sleep(0.1)
+    slow.update_trial(kept.trial_id, {oracles.OBJECTIVE: 2.0})
+    kept.status = "COMPLETED"
+    slow.end_trial(kept)
+    assert slow.create_trial("slow").status == "STOPPED"
+    thread.join(60)
+    assert ended == ["idle"]
+
+
 def test_a_worker_says_that_its_chief_is_gone(oracle, monkeypatch):
     monkeypatch.setattr(workers, "CHIEF_SILENCE", 0.5)
     with pytest.raises(ArielError, match="the chief did not answer"):

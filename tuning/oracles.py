@@ -162,6 +162,7 @@ class SafeOracle(keras_tuner.Oracle):
         if trial.status == TrialStatus.STOPPED and (self.ongoing_trials or self._retry_queue):
             # Somebody must be there to take over if one of these dies.
             trial.status = TrialStatus.IDLE
+            self.tuner_ids.add(tuner_id)  # the chief stays until it was told that all is done
         return trial
 
     @keras_tuner.synchronized
