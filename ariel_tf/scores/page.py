@@ -181,10 +181,11 @@ def _groups(contest: "Contest", title: str) -> str:
 def _figure(name: str, path: Path, heading: bool = True) -> str:
     title, caption = PICTURES[name]
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    wide = " wide" if name in ("spectra", "light_curves") else ""
+    # On a phone the ladder shrinks, so that its better end is seen; the others scroll and stay legible.
+    size = {"ladder": "", "spectra": " wide", "light_curves": " wide"}.get(name, " legible")
     above = f"<h2>{title}</h2>\n" if heading else ""
     return (
-        f'{above}<figure><div class="picture{wide}"><img alt="{_text(title)}" src="data:image/png;base64,{data}"></div>'
+        f'{above}<figure><div class="picture{size}"><img alt="{_text(title)}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
@@ -199,7 +200,7 @@ def _run_card(contest: "Contest", entry: "RunEntry") -> str:
         "predicts": _wavelengths(configuration.get("wavelength")),
         "data": f"{trained.data} ({trained.fingerprint[:12]})",
         **{f"{part} planets": _part(its) for part, its in meta.get("folds", {}).items()},
-        "best epoch": f"{scores['best_epoch']} of {scores['epochs']}" if "best_epoch" in scores else None,
+        "best epoch": f"{scores['best_epoch']} of {scores['epochs']}" if scores.get("epochs") else None,
         "scored on": contest.standing[entry.name],
         "folder": path,
         **_session(meta),

@@ -23,7 +23,6 @@ from ariel_tf.physics import transit_fit
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.plot import MANY, ONE, TRUTH, plt, save_figure
 from ariel_tf.scores.bootstrap import score_interval
-from ariel_tf.scores.held_out import display_names
 from ariel_tf.scores.losses import PPM
 from ariel_tf.training.scoring import Predictions
 
@@ -60,7 +59,7 @@ def draw_all(contest: "Contest", folder: Path) -> list[Path]:
         if len(contest.wavelengths) > 1:
             drawn.append(draw_spectra(best.predictions, contest.wavelengths, best.name, folder / "spectra.png"))
         drawn += draw_light_curves(contest, best, folder / "light_curves.png")
-        drawn += draw_learning_curves([entry.trained.path for entry in contest.runs], folder / "learning_curves.png")
+        drawn += draw_learning_curves(contest, folder / "learning_curves.png")
     return drawn
 
 
@@ -242,16 +241,16 @@ def picture_reconstruction(
     save_figure(figure, path)
 
 
-def draw_learning_curves(runs: Sequence[Path], path: Path) -> list[Path]:
+def draw_learning_curves(contest: "Contest", path: Path) -> list[Path]:
     """Loss = 10,000 - score by epoch, validation solid and training thin; nothing if no run kept a history."""
-    names = display_names(runs) if runs else []
-    curves = [(name, learning_curve(run)) for name, run in zip(names, runs, strict=True)]
+    curves = [(entry.name, learning_curve(entry.trained.path)) for entry in contest.runs]
     histories = {name: history for name, history in curves if history}
+    colours = colours_of(contest)
     if not histories:
         return []
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    for index, (name, history) in enumerate(histories.items()):
-        colour = COLOURS[index % len(COLOURS)]
+    for name, history in histories.items():
+        colour = colours[name]
         epochs = np.arange(1, len(history["val_score"]) + 1)
         axes.plot(epochs, 1e4 - history["val_score"], color=colour, label=name)
         axes.plot(epochs, 1e4 - history["score"], color=colour, linewidth=0.8, alpha=0.6, linestyle="--")

@@ -26,7 +26,7 @@ figure { margin: 0 0 1.2rem; }
 figure img { width: 100%; height: auto; display: block; background: #fff; border-radius: 6px;
   border: 1px solid var(--line); }
 .picture { overflow-x: auto; }
-.picture img { min-width: 30rem; }
+.picture.legible img { min-width: 30rem; }
 .picture.wide img { min-width: 44rem; }
 figcaption { font-size: .9rem; margin-top: .4rem; max-width: 46rem; }
 .card { background: var(--card); border-radius: 8px; padding: .9rem 1.1rem; margin: .8rem 0; }
