@@ -111,7 +111,7 @@ FEW = {
     "baseline": ["--set", "first=16", "--set", "second=8"],
     "squid": ["--set", "width=0.2"],
     "nadam": ["--set", "second=8", "--set", "third=8", "--every", "1"],
-    "compressed": ["--set", "first=4", "--set", "second=16", "--set", "third=8", "--batch-size", "4"],
+    "compressed": ["--set", "first=4", "--set", "second=16", "--set", "third=8", "--batch-size", "6", "--epochs", "7"],
     "cnn": ["--set", "first=8", "--set", "second=4", "--set", "dense=4"],
     "dilated": ["--set", "width=0.1"],
     "lstm": ["--set", "units=4", "--set", "dropout=0", "--steps", "0:300:6"],
