@@ -10,10 +10,11 @@ import scipy.stats
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.data.sums import Statistics
-from ariel_tf.errors import UsageError
+from ariel_tf.errors import DataError, UsageError
 from ariel_tf.models import builder, registry, transforms, yeo_johnson
 from ariel_tf.models.builder import build
 from ariel_tf.models.hyper import Settings
+from ariel_tf.models.image import picture
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.training.configuration import (
     FUNCTIONS,
@@ -56,9 +57,10 @@ class Sample:
         self.statistics = {name: of(values.astype(np.float64)) for name, values in arrays.items()}
 
 
-def few_steps(name):
-    """Fewer time steps where a model allows it: recurrent networks are slow."""
-    return {} if name == "transit" else {"steps": "40:290:4"}
+def small(name, **settings):
+    """Options of a smaller model where it allows them: recurrent networks are slow, and so are large pictures."""
+    steps = {} if name == "transit" else {"steps": "40:290:4"}
+    return {**steps, "settings": ({"size": 32} if name == "image" else {}) | settings}
 
 
 def configured(name, wavelength=12, **options):
@@ -87,7 +89,7 @@ def test_names_read_from_source_are_the_functions_that_import_gives():
 @each_model
 @pytest.mark.parametrize("head", HEADS)
 def test_a_step_of_training_lowers_the_loss(name, wavelength, head):
-    options = {"head": head, "star": "all", "settings": {"learning_rate": 1e-4}, **few_steps(name)}
+    options = {"head": head, "star": "all", **small(name, learning_rate=1e-4)}
     sample = Sample(configured(name, wavelength, **options))
     model = built(name, wavelength, **options).training
     model.run_eagerly = True  # three steps are done before a graph of a recurrent network is traced
@@ -103,7 +105,7 @@ def test_a_step_of_training_lowers_the_loss(name, wavelength, head):
 @each_model
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wavelength):
     first, again, other = (
-        built(name, wavelength, seed=seed, **few_steps(name)).training.get_weights() for seed in (1, 1, 2)
+        built(name, wavelength, seed=seed, **small(name)).training.get_weights() for seed in (1, 1, 2)
     )
     for one, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, same)
@@ -129,11 +131,11 @@ def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "Settings", Asking)
-        built(name, wavelength, **few_steps(name))
+        built(name, wavelength, **small(name))
     assert "learning_rate" in ends
     for setting, values in ends.items():
         for value in values:
-            assert built(name, wavelength, settings={setting: value}, **few_steps(name)).settings[setting] == value
+            assert built(name, wavelength, **small(name, **{setting: value})).settings[setting] == value
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,7 @@ def saved(tmp_path_factory):
     for name, wavelength in CASES:
         for head in HEADS:
             star = {"star": "star_temp,star_logg,star_rad", "clip_star": "yes", "logg": "one-hot"}
-            config = configured(name, wavelength, head=head, **star, **few_steps(name))
+            config = configured(name, wavelength, head=head, **star, **small(name))
             sample = Sample(config)
             model = build(config, sample.statistics).inference
             stem = f"{name}-{wavelength}-{head}"
@@ -355,6 +357,56 @@ def test_clipped_stars_and_one_hot_gravity_worked_by_hand():
     alone = configured("baseline", star="star_logg", logg="one-hot")
     model = keras.Model(raw, transforms.transform_star(raw, alone, plain))
     np.testing.assert_allclose(model(star), [[0, 1, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of a backbone's weights, as keras.applications reads them."""
+    path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
+    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.25)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # so that one pass gives it the statistics that a trained one has
+    backbone(np.random.default_rng(0).standard_normal((4, 32, 32, 3)), training=True)
+    backbone.save_weights(path)
+    return path, backbone.get_weights()
+
+
+def test_a_pretrained_backbone_is_frozen_then_thawed(weights):
+    path, expected = weights
+    options = {"weights": str(path), **small("image", learning_rate=0.01, fine_rate=0.1, frozen_epochs=3)}
+    sample, model = Sample(configured("image", "joint", **options)), built("image", "joint", **options)
+    backbone = model.training.get_layer("backbone")
+
+    def moved():
+        model.training.fit(sample.inputs, sample.radii, batch_size=ROWS, verbose=0)
+        return [not np.array_equal(*pair) for pair in zip(backbone.get_weights(), expected, strict=True)]
+
+    assert not any(moved())
+    assert model.thaw.epoch == 3
+    model.thaw.apply()
+    assert float(model.training.optimizer.learning_rate) == pytest.approx(model.thaw.learning_rate) == 0.001
+    after = moved()
+    assert any(after)
+    for weight, its in zip(backbone.weights, after, strict=True):
+        assert not (its and "moving" in weight.path), "batch statistics stay the photographs'"
+
+
+def test_weights_of_another_backbone_are_refused(weights):
+    with pytest.raises(DataError, match="not the weights of MobileNetV3Small without top"):
+        built("image", "joint", weights=str(weights[0]), **small("image", backbone="MobileNetV3Small"))
+    with pytest.raises(UsageError, match="--weights: the model squid takes none"):
+        configured("squid", weights=str(weights[0]))
+
+
+def test_a_picture_holds_each_wavelength_s_instances_as_neighbouring_rows():
+    """2 instances of 3 wavelengths, each of its own brightness: 6 rows, two of each."""
+    flux = np.ones((1, 2, 6, 3), np.float32) * np.array([1.0, 2.0, 3.0], np.float32)
+    flux[:, 1] += 0.5
+    rows = np.asarray(picture(flux, 6))
+    assert rows.shape == (1, 6, 6, 3)
+    np.testing.assert_allclose(rows[0, :, 0, 0], [1, 1.5, 2, 2.5, 3, 3.5], rtol=1e-6)
+    np.testing.assert_array_equal(rows[..., 0], rows[..., 2])
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_name():

@@ -33,18 +33,52 @@ class Inputs(NamedTuple):
         star: [batch, k] or None.
         targets: how many radii to answer.
         raw: whether the flux is as it was recorded.
+        weights: path of a file of pretrained weights, or None.
     """
 
     flux: Any
     star: Any
     targets: int
     raw: bool
+    weights: str | None = None
 
 
 class Depth(NamedTuple):
     """What a model function returns that answers by itself, without our head: depths [batch, targets], positive."""
 
     depth: Any
+
+
+class Pretrained(NamedTuple):
+    """What a model function returns whose backbone is frozen at first.
+
+    Attributes:
+        features: [batch, f].
+        backbone: the layers with pretrained weights.
+        frozen_epochs: before they are trained too.
+        fine_rate: of the learning rate, from then on.
+    """
+
+    features: Any
+    backbone: keras.Model
+    frozen_epochs: int
+    fine_rate: float
+
+
+@dataclass(frozen=True)
+class Thaw:
+    """The end of a backbone's frozen epochs.
+
+    Attributes:
+        epoch: number of frozen epochs, before which nothing happens.
+        learning_rate: from then on.
+        apply: make the backbone trainable, but for its batch normalisation, and compile anew, with an optimiser
+            that starts from nothing.
+    """
+
+    epoch: int
+    learning_rate: float
+    apply: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -54,6 +88,7 @@ class Built:
     training: keras.Model
     inference: keras.Model
     settings: dict[str, Any]
+    thaw: Thaw | None = None
 
 
 def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
@@ -78,19 +113,41 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settin
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
     with precision(config.precision):
         features = function(hp, _seen(raw, config, statistics))
-        output = _answer(hp, features, config.head, statistics)
+        pretrained = features if isinstance(features, Pretrained) else None
+        output = _answer(hp, pretrained.features if pretrained else features, config.head, statistics)
         training = keras.Model(raw, output, name=config.model)
         inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
-        training.compile(
-            optimizer=_optimizer(hp, config.optimizer, steps),
-            # One scale for all targets: the score counts a ppm alike at every wavelength.
-            loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
-            metrics=[ArielScore(config.head)],
-            jit_compile=config.jit == "yes",
-        )
+
+        def compile(rate=1.0):
+            training.compile(
+                optimizer=_optimizer(hp, config.optimizer, steps, rate),
+                # One scale for all targets: the score counts a ppm alike at every wavelength.
+                loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
+                metrics=[ArielScore(config.head)],
+                jit_compile=config.jit == "yes",
+            )
+
+        thaw = _frozen(pretrained, compile, hp) if pretrained else None
+        compile()
     hp.refuse_unknown()
-    return Built(training, inference, hp.values)
+    return Built(training, inference, hp.values, thaw)
+
+
+def _frozen(pretrained: Pretrained, compile: Callable[[float], None], hp) -> Thaw:
+    """Freeze a backbone until it is thawed."""
+    backbone, epochs, rate = pretrained.backbone, pretrained.frozen_epochs, pretrained.fine_rate
+
+    def apply():
+        backbone.trainable = True
+        for layer in backbone.layers:
+            # Layers that are not trained keep their statistics too, which small batches of ours would ruin.
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        compile(rate)
+
+    backbone.trainable = False
+    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    return Thaw(epochs, learning_rate * rate, apply)
 
 
 def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
@@ -131,13 +188,17 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _optimizer(hp, name: str, steps: int) -> keras.Optimizer:
+def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimizer:
     """An optimiser by Keras's name with its settings; `plateau` is left to a callback of the trainer.
 
     `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
     1/1000 of it along half a cosine (after Smith & Topin 2017, arXiv:1708.07120).
+
+    Args:
+        steps: of the whole training.
+        fraction: of the learning rate.
     """
-    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    learning_rate = fraction * hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
     schedule = hp.Choice("schedule", ["constant", "cosine", "plateau"], default="constant")
     clip_norm = hp.Float("clip_norm", 0.0, 1000.0, default=0.0)
     weight_decay = hp.Float("weight_decay", 0.0, 1.0, default=0.004 if name == "adamw" else 0.0)
@@ -165,7 +226,7 @@ def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
     targets = len(statistics["radius"].mean)
     untouched = (config.ramp, config.function, config.transform) == ("keep", "none", "none")
     star = transforms.transform_star(raw["star"], config, statistics["star"]) if config.star_names else None
-    return Inputs(flux, star, targets, untouched)
+    return Inputs(flux, star, targets, untouched, None if config.weights == "none" else config.weights)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:

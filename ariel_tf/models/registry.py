@@ -25,6 +25,7 @@ class Entry:
         summary: its docstring's first line.
         scope: "one" wavelength, "joint" for all 55 at once, or "any".
         unit: what a row is: "observation", "spot" or "planet", as of `dataset.Choice`.
+        pretrained: whether it takes a file of weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
         joint: what differs further with `--wavelength joint`.
     """
@@ -34,12 +35,20 @@ class Entry:
     summary: str
     scope: str = "one"
     unit: str = "observation"
+    pretrained: bool = False
     recipe: dict[str, Any] = field(default_factory=dict)
     joint: dict[str, Any] = field(default_factory=dict)
 
 
+ABOUT = ("scope", "unit", "pretrained", "joint")
+
+
 def model(
-    scope: str = "one", unit: str = "observation", joint: dict[str, Any] | None = None, **recipe: Any
+    scope: str = "one",
+    unit: str = "observation",
+    pretrained: bool = False,
+    joint: dict[str, Any] | None = None,
+    **recipe: Any,
 ) -> Callable[[Callable], Callable]:
     """Register a model function `(hp, inputs) -> features`; the arguments, literals all, are as of `Entry`.
 
@@ -53,7 +62,8 @@ def model(
     """
 
     def decorate(function: Callable) -> Callable:
-        function.registered = {"scope": scope, "unit": unit, "joint": joint or {}, "recipe": recipe}  # type: ignore[attr-defined]
+        about = {"scope": scope, "unit": unit, "pretrained": pretrained, "joint": joint or {}, "recipe": recipe}
+        function.registered = about  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -70,7 +80,9 @@ def entries() -> dict[str, Entry]:
             for decorator in node.decorator_list:
                 if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "model":
                     recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
-                    about = {name: recipe.pop(name) for name in ("scope", "unit", "joint") if name in recipe}
+                    about = {
+                        name: recipe.pop(name) for name in ("scope", "unit", "pretrained", "joint") if name in recipe
+                    }
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
                     module = f"{__package__}.{path.stem}"
                     found[node.name] = Entry(node.name, module, summary, **about, recipe=recipe)

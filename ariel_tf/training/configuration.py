@@ -59,6 +59,7 @@ class Configuration:
     clip_star: str = option(None, "what the model sees", "cut the stellar parameters' far tails", choices=("no", "yes"))
     logg: str = option(None, "what the model sees", "surface gravity as", choices=("number", "one-hot"))
 
+    weights: str = option("none", "how it learns", "file of pretrained weights, for a model that takes some")
     augment: str = option(None, "how it learns", f"none, or names among {', '.join(AUGMENTATIONS)} with commas")
     head: str = option(None, "how it learns", "what the last layer answers", choices=HEADS)
     loss: str = option(None, "how it learns", "what training minimises", choices=LOSSES)
@@ -137,6 +138,8 @@ class Configuration:
             raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
         if entry.unit != "observation" and complete.augmentations:
             raise UsageError(f"--augment: a row of the model {entry.name} is a whole {entry.unit}, expected none.")
+        if complete.weights != "none" and not entry.pretrained:
+            raise UsageError(f"--weights: the model {entry.name} takes none; it starts from its seed.")
         steps, star = steps_text(complete.time_steps), star_text(complete.star_names)
         return dataclasses.replace(complete, steps=steps, star=star, augment=",".join(complete.augmentations) or "none")
 
