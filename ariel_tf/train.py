@@ -129,7 +129,15 @@ def take_list(options: argparse.Namespace) -> tuple[int, ...]:
 
 
 def with_data(config: Configuration) -> Configuration:
-    """The configuration with its data named: what was asked for, else ./data, else simulated planets."""
+    """The configuration with its data named: what was asked for, else ./data, else simulated planets.
+
+    Raises:
+        UsageError: a file of weights that is not there.
+    """
+    if config.weights != "none":
+        if not Path(config.weights).is_file():
+            raise UsageError(f"--weights: expected a file. Received: {config.weights}")
+        config = dataclasses.replace(config, weights=str(Path(config.weights).resolve()))
     if config.data:
         folder = Path(config.data)  # by its full path, so that a run finds it from anywhere
         return dataclasses.replace(config, data=str(folder.resolve())) if folder.is_dir() else config

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -131,6 +132,38 @@ def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypa
         np.testing.assert_array_equal(other[name], values, err_msg=name)
     unbroken, resumed = (json.loads(Path(name, "scores.json").read_text()) for name in ("unbroken", "stopped"))
     assert unbroken == resumed
+
+
+def test_a_pretrained_backbone_thaws_and_resumes_before_and_after_it(monkeypatch, capsys):
+    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.25)
+    backbone.save_weights("photographs.weights.h5")
+    arguments = ["--model", "image", "--wavelength", "joint", "--weights", "photographs.weights.h5", "--epochs", "4",
+                 "--data", "simulated:planets=10,spots=2,photons=2", "--set", "size=32", "--set", "frozen_epochs=2",
+                 "--set", "fine_rate=0.5"]  # fmt: skip
+    for number in (2, 4):  # within the frozen epochs, and within those that follow
+        with monkeypatch.context() as patch:
+            send_in_epoch(patch, number, signal.SIGTERM)
+            with pytest.raises(Stopped, match=f"{number - 1} whole epochs"):
+                run(*arguments, "--run", "stopped")
+    run(*arguments, "--run", "stopped")
+    run(*arguments, "--run", "unbroken")
+    rates = [float(row["learning_rate"]) for row in table("unbroken/metrics.csv")]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4])
+    assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
+    one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
+    for name, values in one.items():
+        np.testing.assert_array_equal(other[name], values, err_msg=name)
+    Path("stopped/best.keras").write_bytes(b"torn")
+    run(*arguments, "--run", "stopped")
+    capsys.readouterr()
+    evaluate.main(["stopped"])
+    score = json.loads(Path("unbroken/scores.json").read_text())["test"]["observation"]
+    assert f"{score:.1f}" in capsys.readouterr().out
+
+
+def test_weights_that_are_not_there_are_refused():
+    with pytest.raises(UsageError, match=r"--weights: expected a file. Received: nothing.h5"):
+        run("--model", "image", "--wavelength", "joint", "--weights", "nothing.h5")
 
 
 def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(monkeypatch):

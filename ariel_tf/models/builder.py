@@ -65,20 +65,34 @@ class Pretrained(NamedTuple):
     fine_rate: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Thaw:
-    """The end of a backbone's frozen epochs.
+    """A backbone that is frozen for some epochs, then trained too.
 
     Attributes:
-        epoch: number of frozen epochs, before which nothing happens.
-        learning_rate: from then on.
-        apply: make the backbone trainable, but for its batch normalisation, and compile anew, with an optimiser
-            that starts from nothing.
+        epoch: how many epochs are frozen.
+        fine_rate: of the learning rate, from then on.
+        backbone: frozen now, unless `thawed`.
+        compile: with a fraction of the learning rate, and an optimiser that starts from nothing.
     """
 
     epoch: int
-    learning_rate: float
-    apply: Callable[[], None]
+    fine_rate: float
+    backbone: keras.Model
+    compile: Callable[[float], None]
+    thawed: bool = False
+
+    def set(self, thawed: bool) -> None:
+        """Thaw or freeze it; nothing happens where it already is."""
+        if thawed == self.thawed:
+            return
+        self.thawed = thawed
+        self.backbone.trainable = thawed
+        if thawed:
+            for layer in self.backbone.layers:
+                # Layers that are not trained keep their statistics too, which small batches of ours would ruin.
+                layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        self.compile(self.fine_rate if thawed else 1.0)
 
 
 @dataclass(frozen=True)
@@ -128,26 +142,13 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settin
                 jit_compile=config.jit == "yes",
             )
 
-        thaw = _frozen(pretrained, compile, hp) if pretrained else None
+        thaw = None
+        if pretrained:
+            thaw = Thaw(pretrained.frozen_epochs, pretrained.fine_rate, pretrained.backbone, compile)
+            pretrained.backbone.trainable = False
         compile()
     hp.refuse_unknown()
     return Built(training, inference, hp.values, thaw)
-
-
-def _frozen(pretrained: Pretrained, compile: Callable[[float], None], hp) -> Thaw:
-    """Freeze a backbone until it is thawed."""
-    backbone, epochs, rate = pretrained.backbone, pretrained.frozen_epochs, pretrained.fine_rate
-
-    def apply():
-        backbone.trainable = True
-        for layer in backbone.layers:
-            # Layers that are not trained keep their statistics too, which small batches of ours would ruin.
-            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-        compile(rate)
-
-    backbone.trainable = False
-    learning_rate = hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
-    return Thaw(epochs, learning_rate * rate, apply)
 
 
 def rehearse(config: Configuration, hp: Settings | None = None) -> Built:

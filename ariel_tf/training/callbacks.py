@@ -103,11 +103,13 @@ class SaveEpoch(keras.callbacks.Callback):
         inference: the model to save as best.keras.
         patience: stop after so many epochs without a better validation score; 0 never stops.
         rows: observations an epoch, for the rate.
+        since: epochs before patience starts to count.
     """
 
-    def __init__(self, run: RunFolder, inference: keras.Model, patience: int, rows: int):
+    def __init__(self, run: RunFolder, inference: keras.Model, patience: int, rows: int, since: int = 0):
         super().__init__()
-        self.run, self.inference, self.patience, self.observations = run, inference, patience, rows
+        self.run, self.inference, self.observations = run, inference, rows
+        self.patience, self.since = patience, since
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -140,7 +142,7 @@ class SaveEpoch(keras.callbacks.Callback):
             files.append("best.keras")
             changes |= {"best_epoch": epoch, "best_score": values[VALIDATION]}
         run.commit(tuple(files), **changes)
-        if self.patience and epoch - run.state["best_epoch"] >= self.patience:
+        if self.patience and epoch - max(run.state["best_epoch"], self.since) >= self.patience:
             self.model.stop_training = True
 
 

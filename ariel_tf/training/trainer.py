@@ -1,5 +1,6 @@
 """From a built model and batches to the best epoch's model in a run folder, through Keras's own `fit`."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,44 +58,71 @@ def fit(
         DataError: a checkpoint that is not the one that was saved.
     """
     first = run.state["epoch"]
-    strategy = built.training.distribute_strategy
-    distribute.prepare(built.training, work.validation)
     if first:
-        restore(run, built.training, first)
+        restore(run, built, first)
         if log:
             print(f"resuming {run.path} after epoch {first}", flush=True)
-    patience_left = not work.patience or first - run.state["best_epoch"] < work.patience
-    if first >= work.epochs or not patience_left:
-        return
-    plateau = built.settings["schedule"] == "plateau"
     told = [callbacks.TellEpoch(run, work.epochs, work.steps), log, callbacks.EveryFewEpochs(look)] if log else []
-    scheduled = [callbacks.ReduceOnPlateau(run, built.settings["learning_rate"])] if plateau else []
     with callbacks.StopOnSignal(run, command) as stop:
-        built.training.fit(
-            distribute.deal(strategy, work.batches(first), work.shared),
-            initial_epoch=first,
-            epochs=work.epochs,
-            steps_per_epoch=work.steps,
-            # One iterator serves all epochs' validation, so it must not end.
-            validation_data=distribute.deal(strategy, work.validation.repeat()),
-            validation_steps=int(work.validation.cardinality()),
-            shuffle=False,  # the batches already are
-            verbose=0,
-            callbacks=[
-                callbacks.Reseed(work.seed),
-                *scheduled,
-                callbacks.RefuseNonFinite(run),
-                callbacks.SaveEpoch(run, built.inference, work.patience, work.rows),
-                *told,
-                callbacks.ShowLife(),
-                stop,
-            ],
-        )
+        watching = [*told, callbacks.ShowLife(), stop]
+        for last in stages(built, first, work.epochs):
+            # A backbone that no longer gains while it is frozen may still do so once it is not.
+            patience = work.patience if last == work.epochs else 0
+            if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
+                _fit_stage(run, built, dataclasses.replace(work, epochs=last, patience=patience), first, watching)
+            first = last
 
 
-def restore(run: RunFolder, model: keras.Model, epoch: int) -> None:
-    """Weights and optimiser as after `epoch`."""
-    path = run.verified(run.checkpoint_name(epoch))
+def frozen(built: Built) -> int:
+    """How many epochs are trained with a frozen backbone."""
+    return built.thaw.epoch if built.thaw else 0
+
+
+def stages(built: Built, first: int, epochs: int) -> list[int]:
+    """Where the parts of the training end that are fitted one after another: two around a backbone's thawing."""
+    return sorted({end for end in (min(frozen(built), epochs), epochs) if end > first})
+
+
+def _fit_stage(run: RunFolder, built: Built, work: Work, first: int, watching: list[Any]) -> None:
+    """One call of Keras's `fit`, from epoch `first` to `work.epochs`."""
+    strategy = built.training.distribute_strategy
+    _thaw(built, first)
+    distribute.prepare(built.training, work.validation)
+    scheduled = []
+    if built.settings["schedule"] == "plateau":
+        fraction = built.thaw.fine_rate if built.thaw and built.thaw.thawed else 1.0
+        scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
+    built.training.fit(
+        distribute.deal(strategy, work.batches(first), work.shared),
+        initial_epoch=first,
+        epochs=work.epochs,
+        steps_per_epoch=work.steps,
+        # One iterator serves all epochs' validation, so it must not end.
+        validation_data=distribute.deal(strategy, work.validation.repeat()),
+        validation_steps=int(work.validation.cardinality()),
+        shuffle=False,  # the batches already are
+        verbose=0,
+        callbacks=[
+            callbacks.Reseed(work.seed),
+            *scheduled,
+            callbacks.RefuseNonFinite(run),
+            callbacks.SaveEpoch(run, built.inference, work.patience, work.rows, frozen(built)),
+            *watching,
+        ],
+    )
+
+
+def _thaw(built: Built, epoch: int) -> None:
+    """A backbone as it is trained in this epoch, counted from 0."""
+    if built.thaw:
+        with built.training.distribute_strategy.scope():
+            built.thaw.set(epoch >= built.thaw.epoch)
+
+
+def restore(run: RunFolder, built: Built, epoch: int) -> None:
+    """Weights and optimiser as after `epoch` epochs."""
+    path, model = run.verified(run.checkpoint_name(epoch)), built.training
+    _thaw(built, epoch - 1)
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
     try:
@@ -106,7 +134,7 @@ def restore(run: RunFolder, model: keras.Model, epoch: int) -> None:
 def best_model(run: RunFolder, built: Built) -> keras.Model:
     """The best epoch's inference model; `best.keras` is made anew from its checkpoint if it was damaged."""
     if not run.is_sound("best.keras"):
-        restore(run, built.training, run.state["best_epoch"])
+        restore(run, built, run.state["best_epoch"])
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))
     return keras.models.load_model(run.path / "best.keras", compile=False)
