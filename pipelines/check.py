@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pipelines
-from ariel_tf.challenge import Planet, planet_faults
-from ariel_tf.data.bigquery.address import Address, add_flags, is_address
+from ariel_tf.challenge import N_WAVELENGTHS, Planet, planet_faults
+from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_flags
 from ariel_tf.data.folds import N_FOLDS, assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATISTICS_NAME, Manifest, Shard, Sums
 from ariel_tf.errors import DataError, UsageError, run_command
@@ -200,12 +200,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         "data", metavar="DATA", help="folder that convert or simulate has written, or bigquery://PROJECT/DATASET"
     )
     add_flags(parser, ("endpoint", "storage"))
+    parser.add_argument(
+        "--correlations",
+        type=Path,
+        metavar="OUT",
+        help="measure too which time steps correlate most with the transit depth; folder for a table and a picture",
+    )
     arguments = parser.parse_args(argv)
     with pipelines.stopping("stopped; nothing was found out: start again"):
         if is_address(arguments.data):
             check_uploaded(Address.parse(arguments.data).with_options(arguments))
         else:
             check(Path(arguments.data))
+        if arguments.correlations:
+            from ariel_tf.data.sources import open_source
+            from pipelines import correlations
+
+            data = with_flags(arguments.data, arguments)
+            correlations.report(open_source(data, range(N_WAVELENGTHS)), arguments.correlations)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,120 @@
+"""Which time steps tell most about the radius: their correlation with the transit depth, by wavelength.
+
+    python -m pipelines.check DATA --correlations OUT
+
+writes OUT/correlations.csv and OUT/correlations.png. It looks at the planets of the training folds only, so that
+a choice of steps made with it knows nothing of those that are held out.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipelines
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
+from ariel_tf.data.sources import Source
+from ariel_tf.errors import DataError
+from ariel_tf.files import replacing, write_text
+from ariel_tf.training.configuration import Configuration, steps_text
+
+TOP = 100
+FOLDS = Configuration().train_folds
+
+
+def correlations(planets: Iterable[dict[str, Any]]) -> np.ndarray:
+    """Pearson's correlation of each flux with the transit depth at its wavelength, over observations.
+
+    Args:
+        planets: records with all wavelengths, as NumPy: flux [55, n, 300], radii [55].
+
+    Returns:
+        float64 [55, 300]; NaN where a flux or all depths never vary.
+    """
+    count = 0
+    flux_sum, flux_squares, products = (np.zeros((N_WAVELENGTHS, N_STEPS)) for _ in range(3))
+    depth_sum, depth_squares = (np.zeros((N_WAVELENGTHS, 1)) for _ in range(2))
+    for planet in planets:
+        flux = planet["flux"].astype(np.float64) - 1  # near 0, where sums of squares lose no digits
+        depth = np.square(planet["radii"].astype(np.float64))[:, None]
+        n, total = flux.shape[1], flux.sum(axis=1)
+        count += n
+        flux_sum += total
+        flux_squares += np.square(flux).sum(axis=1)
+        products += depth * total
+        depth_sum += n * depth
+        depth_squares += n * np.square(depth)
+    covariance = products - flux_sum * depth_sum / count
+    variances = (flux_squares - np.square(flux_sum) / count) * (depth_squares - np.square(depth_sum) / count)
+    return np.divide(covariance, np.sqrt(variances), out=np.full_like(covariance, np.nan), where=variances > 0)
+
+
+def strongest(values: np.ndarray, top: int = TOP) -> tuple[int, ...]:
+    """The steps of the largest absolute correlation, ascending; of [55, 300] those of the mean over wavelengths."""
+    strength = np.nan_to_num(np.abs(np.atleast_2d(values))).mean(axis=0)
+    return tuple(sorted(np.argsort(-strength, kind="stable")[:top].tolist()))
+
+
+def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
+    """Measure, write and print.
+
+    Raises:
+        DataError: radii are unknown, or no planet lies in these folds.
+    """
+    rows = source.rows(folds)
+    if not source.labelled or not rows:
+        raise DataError(
+            f"{source.description}: expected planets with known radii in folds {list(folds)}; there are none."
+        )
+    records = source.records(folds, range(N_WAVELENGTHS))
+    with pipelines.Progress(rows, "observation") as progress:
+
+        def counted():
+            for planet in records.as_numpy_iterator():
+                yield planet
+                progress(planet["flux"].shape[1])
+
+        values = correlations(counted())
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "correlations.csv", as_csv(values))
+    with replacing(out / "correlations.png") as path:
+        picture(values, path)
+    print(table(values))
+    print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {steps_text(strongest(values))}")
+    print(f"{rows} observations of folds {list(folds)}; in {out}: correlations.csv, correlations.png")
+
+
+def table(values: np.ndarray) -> str:
+    """A line a wavelength: the strongest step, its correlation, and what lies among its strongest hundred."""
+    lines = [f"{'wavelength':>10} {'um':>7} {'step':>5} {'r':>7}   strongest {TOP} within"]
+    for wavelength, row in enumerate(values):
+        step = int(np.nanargmax(np.abs(row))) if np.isfinite(row).any() else 0
+        top = strongest(row)
+        lines.append(
+            f"{wavelength:>10} {WAVELENGTHS_UM[wavelength]:>7.3f} {step:>5} {row[step]:>7.3f}   {top[0]}-{top[-1]}"
+        )
+    return "\n".join(lines)
+
+
+def as_csv(values: np.ndarray) -> str:
+    """A row a wavelength, a column a step."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["wavelength", *(f"step_{step}" for step in range(N_STEPS))])
+    writer.writerows([wavelength, *(f"{value:.6f}" for value in row)] for wavelength, row in enumerate(values))
+    return text.getvalue()
+
+
+def picture(values: np.ndarray, path: Path) -> None:
+    """Correlation by step and wavelength, as colours."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(values, aspect="auto", origin="lower", cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest")
+    axes.set(xlabel="time step (minutes)", ylabel="wavelength index", title="correlation of flux with transit depth")
+    figure.colorbar(image, ax=axes, label="Pearson's r over observations")
+    figure.savefig(path, dpi=120, format="png")

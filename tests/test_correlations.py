@@ -1,0 +1,55 @@
+"""Correlations of steps with depth: as NumPy's, of training planets alone, in a form that --steps takes."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from ariel_tf.data.sources import open_source
+from ariel_tf.errors import DataError
+from ariel_tf.training.configuration import parse_steps
+from pipelines import check, convert, correlations, simulate
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("correlations") / "data"
+    simulate.main([str(folder), "--planets=20", "--spots=1", "--photons=2", "--jobs=1"])
+    return folder
+
+
+def test_they_are_numpy_s_over_the_training_folds_observations(data, tmp_path, capsys):
+    check.main([str(data), "--correlations", str(tmp_path)])
+    rows = list(csv.reader((tmp_path / "correlations.csv").read_text().splitlines()))[1:]
+    received = np.array(rows, float)[:, 1:]
+    planets = list(open_source(str(data), range(55)).records(range(8), range(55)).as_numpy_iterator())
+    assert len(planets) == 16
+    flux = np.concatenate([planet["flux"] for planet in planets], axis=1).astype(float)
+    depth = (
+        np.concatenate([np.repeat(planet["radii"][:, None], 2, axis=1) for planet in planets], axis=1).astype(float)
+        ** 2
+    )
+    for wavelength, step in [(0, 0), (12, 147), (54, 299)]:
+        expected = np.corrcoef(flux[wavelength, :, step], depth[wavelength])[0, 1]
+        assert received[wavelength, step] == pytest.approx(expected, abs=1e-5)
+    assert (tmp_path / "correlations.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    listed = printed.split("--steps ")[1].split("\n")[0]
+    assert len(parse_steps(listed)) == 100
+    assert 147 in parse_steps(listed), "mid-transit tells of the depth"
+
+
+def test_the_strongest_steps_worked_by_hand():
+    values = np.zeros((2, 300))
+    values[0, [5, 9]] = -0.8, 0.3
+    values[1, 7] = 0.9
+    values[1, 8] = np.nan
+    assert correlations.strongest(values[0], 1) == (5,)
+    assert correlations.strongest(values, 3) == (5, 7, 9)
+
+
+def test_a_test_set_has_no_depth_to_correlate_with(real_data, tmp_path):
+    out = tmp_path / "data"
+    convert.main(["--light-curves", str(real_data / "noisy_test"), "--out", str(out)])
+    with pytest.raises(DataError, match="expected planets with known radii"):
+        correlations.report(open_source(str(out), range(55)), tmp_path)
