@@ -1,0 +1,108 @@
+"""What an epoch costs through us, against a bare `keras.fit` on arrays in memory: `python -m benchmarks.fit_speed`.
+
+Both train the same model on the same rows in batches of the same size, with the same validation after each epoch.
+Ours also shuffles by the seed, saves and commits every epoch, and logs to TensorBoard; pictures, which a run
+draws after a few of its epochs, are left out. An epoch's cost is the difference of a long and a short run, so that
+building and tracing drop out. Runs go by turns, and the ratio is that of the medians.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ariel_tf.errors import run_command
+from ariel_tf.models import registry
+from ariel_tf.quiet import import_tensorflow
+from ariel_tf.training.configuration import Configuration
+
+# Smaller than by default, so that the whole registry is measured in minutes; a step of a small model shows more.
+SMALLER: dict[str, dict[str, int]] = {"lstm": {"units": 32}, "lstm_cnn": {"units": 32}, "image": {"size": 64}}
+
+
+class Case:
+    """One model, ready to be trained either way from its first weights.
+
+    Args:
+        config: resolved.
+        source: of its rows.
+    """
+
+    def __init__(self, config: Configuration, source):
+        from ariel_tf.models.builder import build
+        from ariel_tf.rows import Rows
+
+        self.config, self.rows = config, Rows(source, config)
+        self.built = build(config, self.rows.statistics, self.rows.steps)
+        self.arrays = self._arrays(self.rows.training(0), self.rows.steps)
+        self.validation = self._arrays(self.rows.pairs(self.rows.validation()), None)
+
+    @staticmethod
+    def _arrays(batches, steps):
+        import keras
+
+        taken = list((batches if steps is None else batches.take(steps)).as_numpy_iterator())
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *taken)
+
+    def bare(self, epochs: int) -> float:
+        """Seconds of Keras's own `fit` on arrays."""
+        started = time.perf_counter()
+        inputs, radius = self.arrays
+        self.built.training.fit(
+            inputs, radius, batch_size=self.config.batch_size, epochs=epochs, validation_data=self.validation, verbose=0
+        )
+        return time.perf_counter() - started
+
+    def ours(self, epochs: int) -> float:
+        """Seconds of our `fit` with all that it saves."""
+        from ariel_tf.training import trainer
+        from ariel_tf.training.runs import RunFolder
+        from ariel_tf.training.tensorboard import TensorBoardLog
+
+        rows, config = self.rows, self.config
+        validation = rows.pairs(rows.validation())
+        work = trainer.Work(rows.training, rows.steps, rows.count, validation, epochs, 0, config.seed)
+        with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
+            log = TensorBoardLog(run, run.configuration)
+            started = time.perf_counter()
+            trainer.fit(run, self.built, work, log, "", lambda epoch: None)
+            seconds = time.perf_counter() - started
+            log.close()
+        return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("models", nargs="*", help="names; default: the whole registry")
+    parser.add_argument("--planets", type=int, default=400, help="simulated, with 8 observations each")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    import_tensorflow()
+    from ariel_tf.data.sources import open_source
+
+    source = open_source(f"simulated:planets={options.planets},spots=4,photons=2", range(55))
+    print("| model | rows, batch | bare fit, s an epoch | ours | ratio |\n|---|---|---|---|---|")
+    for name in options.models or registry.entries():
+        entry = registry.entry(name)
+        wavelength = "joint" if entry.scope == "joint" else 12
+        config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
+        case = Case(config, source)
+        costs: dict[str, list[float]] = {"bare": [], "ours": []}
+        for _ in range(options.repeats):
+            for kind, times in costs.items():
+                with contextlib.redirect_stdout(io.StringIO()):
+                    short, long = (getattr(case, kind)(epochs) for epochs in (1, 1 + options.epochs))
+                times.append((long - short) / options.epochs)
+        bare, ours = (statistics.median(times) for times in costs.values())
+        size = f"{case.rows.count}, {config.batch_size}"
+        print(f"| `{name}` | {size} | {bare:.3f} | {ours:.3f} | {ours / bare:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)
