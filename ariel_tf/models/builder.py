@@ -31,6 +31,7 @@ class Inputs(NamedTuple):
     Attributes:
         flux: [batch, steps, channels].
         star: [batch, k] or None.
+        raw_star: [batch, 6] as recorded, or None where `star` is not all of it.
         targets: how many radii to answer.
         raw: whether the flux is as it was recorded.
         weights: path of a file of pretrained weights, or None.
@@ -38,6 +39,7 @@ class Inputs(NamedTuple):
 
     flux: Any
     star: Any
+    raw_star: Any
     targets: int
     raw: bool
     weights: str | None = None
@@ -227,7 +229,8 @@ def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
     targets = len(statistics["radius"].mean)
     untouched = (config.ramp, config.function, config.transform) == ("keep", "none", "none")
     star = transforms.transform_star(raw["star"], config, statistics["star"]) if config.star_names else None
-    return Inputs(flux, star, targets, untouched, None if config.weights == "none" else config.weights)
+    raw_star = raw["star"] if config.star_names == STAR_NAMES else None
+    return Inputs(flux, star, raw_star, targets, untouched, None if config.weights == "none" else config.weights)
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:

@@ -7,8 +7,11 @@ Of each light curve it takes what a physicist would:
     bins of white light / rough depth                              duration, limb darkening, impact
     each band's own depth, matched to the white curve, / rough depth, and how noisy that ratio is
     the scatter of each curve / rough depth                        how far to trust it
+    duration, and what it would be through the star's middle       how far from it the planet passes
 
-A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %.
+A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %. Each
+band's own measured ratio joins its answer through a gate that opens with the ratio's certainty: an atmosphere
+larger than any of the training's planets is measured, not guessed.
 White light is the last channel (--channels own+white), or made of all 55 channels (joint).
 """
 
@@ -16,7 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT
+from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT, STAR_NAMES
 from ariel_tf.errors import UsageError
 from ariel_tf.models.builder import Depth, Inputs
 from ariel_tf.models.registry import model
@@ -24,6 +27,14 @@ from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.references import fold_matrix
 
 SMALLEST_NOISE = 1e-6
+# How much a band's depth is expected to differ from white light's, relative to it, before it is measured.
+EXPECTED_SPREAD = 0.1
+SMALLEST_RATIO = 0.02
+TYPICAL_LOG_STEPS = 4.7
+# Axis of a one-day orbit about the Sun, in solar radii.
+SUN_AXIS = 4.2083
+SMALLEST_STAR = 1e-2  # solar radii, solar masses, days
+MINUTES_OF_A_DAY = 1440.0
 CENTRAL_BINS = 2  # the 20 steps about mid-transit: within totality of all but the shortest transits
 
 
@@ -68,6 +79,25 @@ def matched_ratio(bins, noise, white, depth):
     return ratio, noise / ops.sqrt(power) / depth
 
 
+def equivalent_steps(white, depth):
+    """How many steps at mid-transit depth dim as much, about the duration: [batch, 1], above 0."""
+    steps = ops.convert_to_tensor(1 / np.square(bin_noise()))
+    area = ops.sum(white / depth * steps, axis=2)
+    return (area + ops.sqrt(ops.square(area) + 4.0)) / 2
+
+
+def central_steps(star):
+    """Duration of a transit through the middle of the star, in steps (minutes): [batch, 6] raw -> [batch, 1].
+
+    Half an orbit's circumference in stellar radii is pi a / R, and a follows from Kepler's third law in solar units:
+    (a / R) = 4.2083 (M P^2)^(1/3) / R with P in days, so T = P / pi / (a / R).
+    """
+    radius, mass, period = (star[:, STAR_NAMES.index(name), None] for name in ("star_rad", "star_mass", "period"))
+    radius, mass, period = (ops.maximum(value, SMALLEST_STAR) for value in (radius, mass, period))
+    axis = SUN_AXIS * ops.exp((ops.log(mass) + 2 * ops.log(period)) / 3) / radius
+    return MINUTES_OF_A_DAY * period / np.pi / axis
+
+
 @model(scope="any", channels="own+white", star="all", transform="none", head="depth", loss="mae",
        epochs=30, batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.002},
        joint={"channels": "all"})  # fmt: skip
@@ -98,6 +128,10 @@ def transit(hp, inputs: Inputs):
         ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # a huge atmosphere's ratio can be 5 and more
         ops.log(ratio_noise)[:, :, 0] / 2,
     ]
+    duration = ops.log(equivalent_steps(white, depth))
+    features.append(duration - TYPICAL_LOG_STEPS)
+    if inputs.raw_star is not None:  # how far from the star's middle the planet passes shows in the difference
+        features.append(duration - ops.log(central_steps(inputs.raw_star)))
     if inputs.star is not None:
         features.append(ops.clip(inputs.star, -4, 4))
     x = keras.layers.Concatenate(name="features")(features)
@@ -108,4 +142,9 @@ def transit(hp, inputs: Inputs):
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
     correction = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="head")(x)
+    if bins.shape[1] == inputs.targets:
+        # What is measured at the wavelength itself, as far as it can be trusted.
+        trusted = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="trust")(x)
+        gate = ops.sigmoid(trusted - 2 * ops.log(ratio_noise[:, :, 0] / EXPECTED_SPREAD))
+        correction += gate * ops.log(ops.clip(ratio, SMALLEST_RATIO, 1 / SMALLEST_RATIO))[:, :, 0]
     return Depth(depth[:, :, 0] * ops.exp(ops.clip(correction, -5, 5)))
