@@ -1,3 +1,79 @@
-"""Keras/TensorFlow suite that measures exoplanet radii from Ariel light curves."""
+"""Keras/TensorFlow suite that measures exoplanet radii from Ariel light curves.
 
+From a notebook, three functions (TensorFlow is imported only when one of them needs it):
+
+    ariel_tf.load(run).predict(flux, star)    radii of light curves, by any run folder
+    ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
+    ariel_tf.score(true, predicted)           the challenge's score
+
+>>> import ariel_tf
+>>> planet = next(ariel_tf.open_data("simulated:planets=1,spots=2,photons=1,seed=3").planets())
+>>> planet.flux.shape, planet.radii.shape
+((55, 2, 300), (55,))
+>>> ariel_tf.score(planet.radii, planet.radii)
+10000.0
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ariel_tf.challenge import score
+
+if TYPE_CHECKING:
+    from ariel_tf.notebook import Data
+    from ariel_tf.training.trained import Trained
+
+__all__ = ["load", "open_data", "score"]
 __version__ = "0.1.0"
+
+
+def load(*runs: Path | str) -> "Trained":
+    """A predictor from a run folder of any kind, or from several that predict different wavelengths.
+
+    Args:
+        runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made.
+
+    Returns:
+        `Trained`; its `predict(flux, star)` takes light curves in the challenge's layout, flux [n, 55, 300] and
+        star [n, 6], and answers radii [n, wavelengths]; `targets` says which wavelengths.
+
+    Raises:
+        UsageError: a folder that is no run.
+        DataError: a model that is not the one that was saved.
+
+    >>> load("nowhere")
+    Traceback (most recent call last):
+    ...
+    ariel_tf.errors.UsageError: nowhere: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.training.trained import Trained
+
+    return Trained.load_all(runs)
+
+
+def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
+    """Planets to iterate over.
+
+    Args:
+        data: what `--data` takes, or a folder of challenge text files.
+        params: of the targets of text files, `params_train`.
+
+    Returns:
+        `Data`: `planets()` yields each planet once, `challenge.Planet` with flux [55, n, 300]; `len` counts them.
+
+    Raises:
+        UsageError, DataError: nothing of that kind is there.
+
+    >>> data = open_data("simulated:planets=3,spots=1,photons=1,seed=3")
+    >>> len(data), data.labelled, [planet.number for planet in data.planets()]
+    (3, True, [1, 2, 3])
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.notebook import Data
+
+    return Data(data, params)

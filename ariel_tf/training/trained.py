@@ -175,7 +175,7 @@ class Trained:
         if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
             expected = [*instances, N_WAVELENGTHS, N_STEPS]
             raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(flux.shape)}")
-        inputs = {"flux": self._channels(flux)}
+        inputs = {"flux": self.channels(flux)}
         if "star" in names_of(self.model):
             if star is None:
                 raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
@@ -192,7 +192,7 @@ class Trained:
             raise NonFiniteError(f"the prediction for row {int(np.argwhere(~np.isfinite(radii))[0, 0])} is not finite.")
         return radii[0] if one else radii
 
-    def _channels(self, flux: np.ndarray) -> np.ndarray:
+    def channels(self, flux: np.ndarray) -> np.ndarray:
         """Flux [n, ..., 55, 300] as the model sees it: float32 [n, ..., 300, channels]."""
         seen = flux[..., list(self.sight.seen), :]
         if self.sight.white:

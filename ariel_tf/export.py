@@ -1,0 +1,236 @@
+"""Export a run's model for other programs: `python -m ariel_tf.export RUN OUT --format savedmodel|keras|onnx`.
+
+Every transform lies inside: raw light curves in, relative radii out.
+
+    savedmodel   a folder; TensorFlow alone runs it, without Keras and without ariel_tf
+    keras        a file; Keras alone loads it
+    onnx         a file; onnxruntime runs it (making it needs the extra `onnx`)
+
+Beside it OUT.json says what goes in and what comes out. Any run folder will do: of one wavelength, of a list, of all
+jointly, trees, or an ensemble; each becomes one model. Before it takes its name the export is tried against our own
+predictions, in a process that imports no ariel_tf.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.errors import ArielError, UsageError, run_command
+from ariel_tf.files import replacing, write_json
+
+FORMATS = ("savedmodel", "keras", "onnx")
+# Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 4e-5 of a radius was seen.
+TOLERANCE = 1e-4
+ROWS_TRIED = 5
+
+# What a stranger would write. Each reads rows from the first argument and writes radii to the second.
+_RUN = {
+    "savedmodel": """
+import numpy as np, sys, tensorflow as tf
+rows = dict(np.load(sys.argv[2]))
+model = tf.saved_model.load(sys.argv[1])
+answer = model.serve({name: tf.constant(value) for name, value in rows.items()})
+np.save(sys.argv[3], answer.numpy())
+""",
+    "keras": """
+import keras, numpy as np, sys
+model = keras.saving.load_model(sys.argv[1], compile=False)
+np.save(sys.argv[3], np.asarray(model(dict(np.load(sys.argv[2])))))
+""",
+    "onnx": """
+import numpy as np, onnxruntime, sys
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+np.save(sys.argv[3], session.run(None, dict(np.load(sys.argv[2])))[0])
+""",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ariel_tf.export", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of any kind")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder, or file that ends in .keras or .onnx")
+    parser.add_argument("--format", choices=FORMATS, default="savedmodel", help="(default: savedmodel)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
+    options = parser.parse_args(arguments)
+    refuse_path(options.out, options.format, options.overwrite)
+    export(options.run, options.out, options.format)
+
+
+def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
+    """Raise where a format cannot be written under this name."""
+    if kind != "savedmodel" and out.suffix != f".{kind}":
+        raise UsageError(f"{out}: expected a name that ends in .{kind}.")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out}: its folder does not exist; give another name.")
+    for path in (out, description_path(out)):
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path}: exists already; give another name, or --overwrite.")
+    if out.is_dir() and (kind != "savedmodel" or not (out / "saved_model.pb").is_file()):
+        raise UsageError(f"{out}: is a folder of something else; give another name.")
+
+
+def description_path(out: Path) -> Path:
+    return out.with_name(out.name + ".json")
+
+
+def export(run: Path, out: Path, kind: str) -> None:
+    """Write a run's model in another format.
+
+    Raises:
+        UsageError: no such run, or the format needs packages that are absent.
+        ArielError: the exported model does not run, or answers otherwise than ours.
+    """
+    from ariel_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.training.trained import Trained
+
+    if kind == "onnx":
+        _require_onnx()
+    trained = Trained.load(run)
+    write: Callable[[Any, Path], None] = {"savedmodel": _savedmodel, "keras": _keras, "onnx": _onnx}[kind]
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as scratch:
+        made = Path(scratch) / out.name
+        write(trained, made)
+        largest = compare(trained, made, kind)
+        if made.is_dir():
+            if out.exists():
+                shutil.rmtree(out)
+            os.replace(made, out)
+        else:
+            with replacing(out) as temporary:
+                shutil.copyfile(made, temporary)
+    write_json(description_path(out), describe(trained, kind))
+    print(f"{out}: {kind}, tried in a process of its own: at most {largest:.1e} of a radius from our predictions")
+    print(f"{description_path(out)}: what goes in and what comes out")
+
+
+def describe(trained: Any, kind: str) -> dict[str, Any]:
+    """What a user of the export must know."""
+    names = [tensor.name.split(":")[0] for tensor in trained.inputs]
+    inputs: dict[str, Any] = {
+        "flux": {
+            "shape": ["batch", *trained.inputs[names.index("flux")].shape[1:]],
+            "dtype": "float32",
+            "what": "light curves relative to the quiet star, one-minute steps; a channel a wavelength",
+            "channels": [*trained.seen, *(["white light"] if trained.sees_white else [])],
+        }
+    }
+    if "star" in names:
+        units = [f"{parameter.name} ({parameter.unit})" for parameter in STAR_PARAMETERS]
+        inputs["star"] = {"shape": ["batch", len(units)], "dtype": "float32", "what": units}
+    radii = {"shape": ["batch", len(trained.targets)], "what": "Rp/Rs", "wavelengths": list(trained.targets)}
+    return {"format": kind, "run": trained.path.name, "model": str(trained.configuration["model"]), "inputs": inputs,
+            "output": radii}  # fmt: skip
+
+
+def _savedmodel(trained: Any, path: Path) -> None:
+    trained.model.export(path, format="tf_saved_model", verbose=False)
+
+
+def _keras(trained: Any, path: Path) -> None:
+    trained.model.save(path)
+
+
+def _onnx(trained: Any, path: Path) -> None:
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it tells of Erfc, see below
+    names = [tensor.name.split(":")[0] for tensor in trained.inputs]
+    signature = [
+        tf.TensorSpec([None, *t.shape[1:]], tf.float32, name) for t, name in zip(trained.inputs, names, strict=True)
+    ]
+    function = tf.function(lambda *rows: trained.model(dict(zip(names, rows, strict=True)), training=False))
+    concrete = function.get_concrete_function(*signature)
+    model, _ = tf2onnx.convert.from_function(function, signature, opset=17)
+    # Plain tensors that the function holds come out as inputs; they are constants.
+    held = {inner.name: value.numpy() for value, inner in concrete.graph.captures if value.dtype != tf.resource}
+    for entry in [entry for entry in model.graph.input if entry.name in held]:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(held[entry.name], entry.name))
+        model.graph.input.remove(entry)
+    _spell_out_erfc(model.graph)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _spell_out_erfc(graph: Any) -> None:
+    """Erfc(x) as 1 - Erf(x): TensorFlow's exact GELU has it, tf2onnx hands it through, and ONNX knows no Erfc."""
+    import onnx
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        erf, one = f"{node.output[0]}/erf", f"{node.output[0]}/one"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), one))
+        nodes.append(onnx.helper.make_node("Erf", [node.input[0]], [erf]))
+        nodes.append(onnx.helper.make_node("Sub", [one, erf], [node.output[0]]))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"--format onnx needs {error.name}: pip install 'ariel_tf[onnx]'") from error
+
+
+def compare(trained: Any, path: Path, kind: str) -> float:
+    """The largest relative difference between the export's radii, in a fresh process, and ours.
+
+    Raises:
+        ArielError: it does not run, or the difference is more than `TOLERANCE`.
+    """
+    rows = example_rows(trained)
+    ours = np.asarray(trained(rows))
+    with tempfile.TemporaryDirectory() as scratch:
+        given, received = Path(scratch) / "rows.npz", Path(scratch) / "radii.npy"
+        np.savez(given, **rows)  # type: ignore[arg-type]
+        # -P and the other folder: neither this folder nor ariel_tf in it can be imported by chance.
+        command = [sys.executable, "-P", "-c", _RUN[kind], str(path.resolve()), str(given), str(received)]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+        answer = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment, check=False)
+        if answer.returncode:
+            last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ArielError(f"the exported {kind} does not run by itself: {last}")
+        theirs = np.load(received)
+    largest = float(np.max(np.abs(theirs - ours) / np.maximum(np.abs(ours), 1e-3)))
+    if not largest <= TOLERANCE:
+        raise ArielError(f"the exported {kind} answers otherwise than ours, by {largest:.1e} of a radius.")
+    return largest
+
+
+def example_rows(trained: Any) -> dict[str, np.ndarray]:
+    """A few simulated observations in the layout that the model takes."""
+    from ariel_tf.physics.simulator import simulate_planet
+
+    names = [tensor.name.split(":")[0] for tensor in trained.inputs]
+    shape = trained.inputs[names.index("flux")].shape[1:-1]
+    instances = shape[0] if len(shape) > 1 else 1
+    planets = [simulate_planet(0, number, 1, instances) for number in range(1, ROWS_TRIED + 1)]
+    flux = np.stack([planet.flux.transpose(1, 0, 2) for planet in planets])  # rows, instances, 55, 300
+    assert flux.shape[-1] == N_STEPS
+    rows = {"flux": trained.channels(flux if len(shape) > 1 else flux[:, 0])}
+    if "star" in names:
+        rows["star"] = np.stack([planet.star for planet in planets]).astype(np.float32)
+    return rows
+
+
+if __name__ == "__main__":
+    run_command(main)

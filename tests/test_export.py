@@ -1,0 +1,67 @@
+"""An exported model answers as ours does, without any of our code."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ariel_tf import ensemble, export, train
+from ariel_tf.errors import ArielError, UsageError
+from ariel_tf.training.trained import Trained
+
+DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The median of a transit model and a dense one: GELU, sorting, two kinds of transforms, the star, white light."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = ["--data", DATA, "--epochs", "1"]
+    train.main([*data, "--model", "transit", "--set", "units=8", "--run", str(folder / "a")])
+    small = ["--set", "first=8", "--set", "second=4", "--channels", "own+white", "--steps", "99:200"]
+    train.main([*data, *small, "--run", str(folder / "b")])
+    ensemble.main(["median", str(folder / "a"), str(folder / "b"), "--run", str(folder / "median")])
+    return folder / "median"
+
+
+@pytest.mark.parametrize("kind", export.FORMATS)
+def test_an_export_runs_by_itself_and_agrees(run, tmp_path, capsys, kind):
+    """`export` itself tries it in a fresh process; here the numbers are compared once more, on other rows."""
+    out = tmp_path / ("model" if kind == "savedmodel" else f"model.{kind}")
+    export.main([str(run), str(out), "--format", kind])
+    assert "tried in a process of its own" in capsys.readouterr().out
+    page = json.loads(export.description_path(out).read_text())
+    assert page["inputs"]["flux"]["channels"] == [12, "white light"]
+    assert page["inputs"]["flux"]["shape"] == ["batch", 300, 2]
+    assert page["output"]["wavelengths"] == [12]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, f"{out.name}.json"])
+    with pytest.raises(UsageError, match="exists already"):
+        export.main([str(run), str(out), "--format", kind])
+
+
+def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
+    trained = Trained.load(run)
+    path = tmp_path / "model.keras"
+    trained.model.save(path)
+
+    class Other(SimpleNamespace):
+        def __call__(self, rows):
+            return np.asarray(trained(rows)) * 1.01
+
+    other = Other(inputs=trained.inputs, channels=trained.channels)
+    with pytest.raises(ArielError, match=r"answers otherwise than ours, by \d\.\de-0[12] of a radius"):
+        export.compare(other, path, "keras")
+    path.write_bytes(b"no model")
+    with pytest.raises(ArielError, match="does not run by itself"):
+        export.compare(trained, path, "keras")
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "said"),
+    [("model.h5", "keras", r"ends in \.keras"), ("nowhere/a.onnx", "onnx", "folder"), ("here", "savedmodel", "exists")],
+)
+def test_names_that_do_not_fit_are_refused(tmp_path, out, kind, said):
+    (tmp_path / "here").mkdir()
+    with pytest.raises(UsageError, match=said):
+        export.refuse_path(tmp_path / out, kind)
