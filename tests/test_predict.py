@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+import tensorflow as tf
 
 from ariel_tf import predict, submission, train
 from ariel_tf.answers import Store
 from ariel_tf.challenge import score
 from ariel_tf.data import dataset
+from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.errors import DataError, NonFiniteError, UsageError
+from ariel_tf.errors import ArielError, DataError, NonFiniteError, UsageError
 from ariel_tf.training.trained import Trained
 from pipelines import simulate
 
@@ -272,3 +274,31 @@ def test_rows_in_no_order_vary_as_much_within_planets_as_between():
     mixed = np.random.default_rng(0).permutation(radii)
     assert submission.spread_within(mixed, planets) == pytest.approx(1, abs=0.3)
     assert submission.spread_within(np.ones((60, 1)), planets) == 0
+
+
+def test_a_data_set_on_another_file_system_is_read_through_tensorflow(home, from_shards, tmp_path):
+    """ram:// stands in for gs://: both are TensorFlow's file systems, behind the same `tf.io.gfile` and readers."""
+    for path in (home / "data").iterdir():
+        if path.is_file():
+            with tf.io.gfile.GFile(f"ram://bucket/data/{path.name}", "wb") as file:
+                file.write(path.read_bytes())
+    predict.main([str(home / "joint"), "--data", "ram://bucket/data", "--out", str(tmp_path / "a.txt")])
+    assert (tmp_path / "a.txt").read_text() == from_shards.read_text()
+    source = open_source("ram://bucket/data", range(55))
+    assert source.description == "ram://bucket/data"
+    assert source.faults() == []
+    shard = "ram://bucket/data/fold-3-00000.tfrecord"
+    with tf.io.gfile.GFile(shard, "rb") as file:
+        whole = file.read()
+    for spoilt, said in ((whole[:-1], "found"), (b"x" + whole[1:], "not those that were written")):
+        tf.io.gfile.remove(shard)  # on ram:// writing would append
+        with tf.io.gfile.GFile(shard, "wb") as file:
+            file.write(spoilt)
+        with pytest.raises(DataError) as caught:
+            predict.main([str(home / "joint"), "--data", "ram://bucket/data", "--out", str(tmp_path / "b.txt")])
+        assert said in caught.value.faults[0]
+        assert shard in caught.value.faults[0]
+    with pytest.raises(DataError, match=r"expected a data set with manifest.json in ram://nowhere"):
+        open_source("ram://nowhere", (3,))
+    with pytest.raises(ArielError, match="nofs://bucket: cannot be read"):
+        open_source("nofs://bucket", (3,))

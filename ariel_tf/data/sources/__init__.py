@@ -6,6 +6,8 @@ A source is described by one text, the value of `--data`:
     simulated:planets=400,spots=4,photons=2,seed=0     planets made on the spot, in memory
     bigquery://PROJECT/DATASET[?layout=classic&...]    tables in BigQuery (`data.bigquery.address`)
 
+    gs://BUCKET/FOLDER                        such a folder in a bucket
+
 `open_source` opens it for the wavelengths that are wanted.
 """
 
@@ -79,6 +81,10 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
         from ariel_tf.data.sources.simulated import SimulatedSource
 
         return SimulatedSource.from_description(description, wavelengths)
+    if "://" in description:
+        from ariel_tf.data.sources.bucket import BucketSource
+
+        return BucketSource(description)
     from ariel_tf.data.sources.tfrecord import TFRecordSource
 
     return TFRecordSource(Path(description))

@@ -30,8 +30,10 @@ class TFRecordSource:
     failure: Exception | None = None
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        self.manifest = Manifest.read(folder)
+        self._open(folder, Manifest.read(folder))
+
+    def _open(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
         self.description = str(folder)
         self.fingerprint = self.manifest.fingerprint
         self.planets = self.manifest.planets
@@ -42,11 +44,18 @@ class TFRecordSource:
 
     def _fault(self, shard: Shard) -> str | None:
         """Size only: the checksums of everything are `pipelines.check`'s work."""
-        path = self.folder / shard.name
-        if not path.is_file():
+        path, size = self.folder / shard.name, self._size(shard)
+        if size is None:
             return f"{path}: expected a shard of {shard.bytes} bytes, found no file"
-        size = path.stat().st_size
         return None if size == shard.bytes else f"{path}: expected {shard.bytes} bytes, found {size}"
+
+    def _size(self, shard: Shard) -> int | None:
+        """Bytes of a shard's file, None where there is none."""
+        path = self.folder / shard.name
+        return path.stat().st_size if path.is_file() else None
+
+    def _sha256(self, shard: Shard) -> str:
+        return sha256(self.folder / shard.name)
 
     def _shards(self, folds: Sequence[int]) -> list[Shard]:
         return [shard for shard in self.manifest.shards if shard.fold in set(folds)]
@@ -63,7 +72,7 @@ class TFRecordSource:
         return [
             self._fault(shard) or f"{self.folder / shard.name}: its bytes are not those that were written"
             for shard in shards
-            if self._fault(shard) or sha256(self.folder / shard.name) != shard.sha256
+            if self._fault(shard) or self._sha256(shard) != shard.sha256
         ]
 
     def records(

@@ -1,0 +1,69 @@
+"""Planets from shards in a bucket, `gs://BUCKET/FOLDER`, or on any other of TensorFlow's file systems.
+
+The folder is one that `pipelines.convert` or `pipelines.simulate` made, copied there as it is. TensorFlow reads the
+shards itself; signing in is Google's affair (`gcloud auth application-default login`, or a service account).
+"""
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+import tensorflow as tf
+
+from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
+from ariel_tf.data.sources.tfrecord import TFRecordSource
+from ariel_tf.errors import ArielError, DataError
+
+CHUNK_BYTES = 8 << 20
+
+
+class _Url(PurePosixPath):
+    """A path that keeps the two slashes of gs:// when it is shown."""
+
+    def __str__(self) -> str:
+        return re.sub(r"^([a-z][a-z0-9]*):/+", r"\1://", super().__str__())
+
+
+class BucketSource(TFRecordSource):
+    """A converted or simulated data set in a bucket.
+
+    Args:
+        url: of the folder, like gs://bucket/data.
+
+    Raises:
+        DataError: no manifest there, a damaged one, or a shard that is absent or of another size.
+        ArielError: a bucket that does not answer, or not to this user.
+    """
+
+    def __init__(self, url: str):
+        pages = []
+        for name in (MANIFEST_NAME, STATISTICS_NAME):
+            try:
+                with tf.io.gfile.GFile(f"{url.rstrip('/')}/{name}", "rb") as file:
+                    pages.append(file.read())
+            except tf.errors.NotFoundError as error:
+                raise DataError(f"expected a data set with {name} in {url}, found none.") from error
+            except tf.errors.OpError as error:
+                raise ArielError(f"{url}: cannot be read ({_first_line(error)}).") from error
+        manifest = Manifest.from_bytes(pages[0], pages[1], url)
+        self._open(_Url(url), manifest)  # type: ignore[arg-type]
+
+    def _size(self, shard: Shard) -> int | None:
+        path = str(self.folder / shard.name)
+        try:
+            return int(tf.io.gfile.stat(path).length)
+        except tf.errors.NotFoundError:
+            return None
+        except tf.errors.OpError as error:
+            raise ArielError(f"{path}: cannot be read ({_first_line(error)}).") from error
+
+    def _sha256(self, shard: Shard) -> str:
+        digest = hashlib.sha256()
+        with tf.io.gfile.GFile(str(self.folder / shard.name), "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    return (error.message or type(error).__name__).strip().splitlines()[0]
