@@ -13,7 +13,7 @@ from ariel_tf import train
 from ariel_tf.data import dataset
 from ariel_tf.errors import DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.training import callbacks
-from tuning import outcomes, results, search, trials
+from tuning import outcomes, pictures, results, search, trials
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 FIXED = ["--data", DATA, "--epochs", "2", "--fix", "first=16", "--algorithm", "random"]
@@ -44,6 +44,12 @@ def finished(tmp_path_factory):
         patch.setattr(dataset, "load", lambda source, choice: loads.append(choice) or load(source, choice))
         run(*SEARCH, "--trials", "3", "--run", "found")
     return folder / "found", loads
+
+
+@pytest.fixture(autouse=True)
+def pictures_once(finished, monkeypatch):
+    """The finished search has drawn them; the others save their second or two."""
+    monkeypatch.setattr(pictures, "draw", lambda *_: None)
 
 
 @pytest.fixture
