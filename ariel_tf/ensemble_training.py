@@ -97,6 +97,10 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
 def plan_of(options: argparse.Namespace, rest: list[str], command: str) -> Plan:
     """What the flags say of the members."""
     options.stack = None
+    if getattr(options, "level_0", None) and not hasattr(options, "model") and options.config is None:
+        from ariel_tf.stacking import configuration_file
+
+        options.config = configuration_file(options.level_0[0])  # wavelengths, data and folds are the first run's
     listed = train.take_list(options)
     return Plan(train.with_data(flags.from_arguments(options)), listed, rest, command)
 

@@ -75,11 +75,7 @@ def of_runs(runs: Sequence[Path], plan: Plan) -> tuple[list[str], list[dict[str,
     """Level 0 as what runs were trained as, on the folds and the data of this ensemble."""
     level_0 = []
     for path in runs:
-        if not (path / "config.json").is_file():
-            raise UsageError(f"--level-0 {path}: expected a run folder.")
-        values = read_json(path / "config.json", dict)
-        if "ensemble" in values:
-            raise UsageError(f"--level-0 {path}: expected a run of one model, received an ensemble.")
+        values = read_json(configuration_file(path), dict)
         if values["wavelength"] != plan.as_json()["wavelength"]:
             wanted = plan.as_json()["wavelength"]
             raise UsageError(
@@ -88,6 +84,16 @@ def of_runs(runs: Sequence[Path], plan: Plan) -> tuple[list[str], list[dict[str,
         kept = ("data", "validation_folds")
         level_0.append(values | {name: plan.as_json()[name] for name in kept})
     return [str(path) for path in runs], level_0
+
+
+def configuration_file(path: Path) -> Path:
+    """The `config.json` of a run that may be a member of level 0."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise UsageError(f"--level-0 {path}: expected a run folder.")
+    if "ensemble" in read_json(file, dict):
+        raise UsageError(f"--level-0 {path}: expected a run of one model, received an ensemble.")
+    return file
 
 
 def sight_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ariel_tf import ensemble, train
+from ariel_tf import ensemble, ensemble_training, train
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet, score
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.writer import DatasetWriter
@@ -14,6 +14,7 @@ from ariel_tf.errors import UsageError
 from ariel_tf.physics.references import Ridge, constant
 from ariel_tf.rows import rows_for
 from ariel_tf.training import level_one
+from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.scoring import Predictions
 from ariel_tf.training.trained import Trained
 
@@ -133,6 +134,20 @@ def test_level_0_can_be_what_runs_were_trained_as(tmp_path):
     assert names == ["baseline", "squid"]
     with pytest.raises(UsageError, match="predicts wavelength 12, expected 7"):
         stack(tmp_path / "other", *arguments, "--wavelength", "7")
+
+
+def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_path):
+    """`stacking --wavelength joint --level-0 RUN RUN`, as docs/answers.md has it, was refused for the default model."""
+    values = Configuration(model="dense", wavelength="joint", data=DATA, test_folds=(7,)).resolved().as_json()
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
+    for more in ([], ["--wavelength", "joint"]):
+        options, rest = ensemble._parser().parse_known_args([*arguments, *more])
+        config = ensemble_training.plan_of(options, rest, "").config
+        assert (config.model, config.wavelength, config.data, config.test_folds) == ("dense", "joint", DATA, (7,))
+    (tmp_path / "config.json").write_text(json.dumps(values | {"ensemble": {}}))
+    with pytest.raises(UsageError, match="expected a run of one model, received an ensemble"):
+        ensemble.main(arguments)
 
 
 def test_a_ridge_as_a_model_is_the_ridge():
