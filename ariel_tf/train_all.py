@@ -89,7 +89,8 @@ def train_all(
         return
     with hosts.run_folder(strategy, job.path, resolved, source.fingerprint, overwrite, shared=True) as run:
         groups = planned(run, job, built)
-        if claims.unfinished(job.path, chosen):
+        left = claims.unfinished(job.path, chosen)
+        if left:
             with run.held():
                 run.write_meta(train.data_facts(source, first) | {"command": command}, collect(strategy))
             if run.leads:
@@ -99,7 +100,7 @@ def train_all(
         elif hosts.task()[1] == 1:
             mend(job, groups)
         if run.leads:
-            finish(run, job)
+            finish(run, job, repeated=not left)
 
 
 def planned(run: RunFolder, job: Job, built: Built) -> list[list[int]]:
@@ -231,19 +232,22 @@ def mend(job: Job, groups: Sequence[Sequence[int]]) -> None:
                 train_alone(job, wavelength)
 
 
-def finish(run: RunFolder, job: Job, last: bool = True) -> None:
+def finish(run: RunFolder, job: Job, last: bool = True, repeated: bool = False) -> None:
     """Describe the run: all wavelengths' scores, and commit it as finished; or which of them are done so far.
 
     Args:
         run: shared with other jobs.
         job: at hand.
         last: whether this job's work is over, to be told.
+        repeated: whether all was done before this job began.
     """
     with run.held():
         left = claims.unfinished(job.path, job.every)
-        tells = last and (jobs.number() is None or not run.state["finished"])  # of several jobs, the last one
-        if not left and not run.state["finished"]:
+        ends = not left and not run.state["finished"]
+        if ends:
             _finish(run, job)
+        # Of several jobs the one that ends the run tells, whichever group it was at; of a run that was over, the first.
+        tells = last if jobs.number() is None else ends or (repeated and jobs.number() == 1)
         if left:
             text = summary.write_progress(job.path, run.state["groups"], job.every, job.resolved, job.command)
             write_text(job.path / "README.md", text)

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
 
-from ariel_tf import evaluate, jobs, train
+from ariel_tf import evaluate, jobs, train, train_all
 from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.files import write_json
 from ariel_tf.training import claims, memory
@@ -182,6 +183,31 @@ def test_a_shared_folder_commits_to_the_state_of_the_moment(tmp_path):
             assert one.state["groups"] == [[1], [2]]
 
 
+def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monkeypatch, capsys):
+    """The last to end was at the first group: its scores were written, and no job told them."""
+    monkeypatch.setattr(train_all.claims, "unfinished", lambda path, listed: [])
+    monkeypatch.setattr(
+        train_all,
+        "_finish",
+        lambda run, job: (write_json(run.path / "scores.json", {}), run.commit(("scores.json",), finished=True)),
+    )
+    monkeypatch.setattr(train_all.summary, "report_lines", lambda path, scores: ["mean score"])
+    job = types.SimpleNamespace(path=tmp_path, every=(3, 7))
+    told = []
+    for number, details in (
+        ("2", {"last": False}),
+        ("2", {}),
+        ("1", {}),
+        ("1", {"repeated": True}),
+        ("2", {"repeated": True}),
+    ):
+        monkeypatch.setenv(jobs.NUMBER, number)
+        with RunFolder(tmp_path, {}, "x", shared=True) as run_folder:
+            train_all.finish(run_folder, job, **details)
+        told.append(capsys.readouterr().out)
+    assert told == ["mean score\n", "", "", "mean score\n", ""]
+
+
 # Jobs alone: processes that only pretend to train.
 
 
@@ -248,5 +274,7 @@ def test_two_jobs_train_a_list_though_one_is_killed(monkeypatch, capfd):
     assert printed.count("mean score, 2 of 55 wavelengths") == 1
     assert "--jobs 2" in loaded("one/meta.json")["command"]
     assert all(loaded(f"one/{name}/state.json")["finished"] for name in ("w03", "w07"))
+    run(*arguments, "--jobs", "2", "--run", "one")  # again: it was silent of a run that was over
+    assert capfd.readouterr().out.count("mean score, 2 of 55 wavelengths") == 1
     run(*arguments, "--run", "two")
     assert loaded("one/scores.json")["test"] == pytest.approx(loaded("two/scores.json")["test"], rel=1e-6)
