@@ -29,7 +29,7 @@ from ariel_tf.errors import ArielError, UsageError, run_command
 from ariel_tf.files import replacing, write_json
 
 FORMATS = ("savedmodel", "keras", "onnx")
-# Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 4e-5 of a radius was seen.
+# Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
 TOLERANCE = 1e-4
 ROWS_TRIED = 5
 
@@ -59,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ariel_tf.export", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of any kind")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder, or file that ends in .keras or .onnx")
-    parser.add_argument("--format", choices=FORMATS, default="savedmodel", help="(default: savedmodel)")
+    parser.add_argument("--format", choices=FORMATS, help="(default: what OUT ends in, else savedmodel)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
     options = parser.parse_args(arguments)
-    refuse_path(options.out, options.format, options.overwrite)
-    export(options.run, options.out, options.format)
+    kind = options.format or {".keras": "keras", ".onnx": "onnx"}.get(options.out.suffix, "savedmodel")
+    refuse_path(options.out, kind, options.overwrite)
+    export(options.run, options.out, kind)
 
 
 def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:

@@ -40,6 +40,15 @@ def test_an_export_runs_by_itself_and_agrees(run, tmp_path, capsys, kind):
         export.main([str(run), str(out), "--format", kind])
 
 
+@pytest.mark.parametrize(("name", "kind"), [("m.onnx", "onnx"), ("m.keras", "keras"), ("m", "savedmodel")])
+def test_the_ending_chooses_the_format_where_none_is_named(tmp_path, monkeypatch, name, kind):
+    """`export RUN m.onnx` made a folder of that name, a SavedModel."""
+    made = []
+    monkeypatch.setattr(export, "export", lambda run, out, kind: made.append(kind))
+    export.main(["RUN", str(tmp_path / name)])
+    assert made == [kind]
+
+
 def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
     trained = Trained.load(run)
     path = tmp_path / "model.keras"
