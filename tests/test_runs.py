@@ -52,6 +52,15 @@ def test_another_configuration_is_refused_with_the_differing_keys(tmp_path):
     assert "model" not in str(error.value).split("\n", 1)[1]
 
 
+def test_of_an_ensemble_and_a_run_only_what_both_have_is_compared(tmp_path):
+    """Each of a run's thirty options was shown as `None now`, and the one that says it, the model, stood among them."""
+    opened(tmp_path / "run").close()
+    ensemble = {"model": "average of squid, transit", "ensemble": {"how": "average"}, "seen": [12]}
+    with pytest.raises(UsageError, match="squid, transit now") as error:
+        opened(tmp_path / "run", ensemble)
+    assert "None" not in str(error.value)
+
+
 def test_other_data_is_refused(tmp_path):
     with opened(tmp_path / "run") as run:
         run.write_meta({}, {})

@@ -136,9 +136,12 @@ class RunFolder:
 
     def _refuse_another(self) -> None:
         before = read_json(self.path / "config.json", dict)
+        names = {*before, *self.configuration}
+        if ("ensemble" in before) != ("ensemble" in self.configuration):  # what only one of two kinds has says nothing
+            names = before.keys() & self.configuration.keys()
         differing = [
             f"  {name}: {before.get(name)} there, {self.configuration.get(name)} now"
-            for name in sorted({*before, *self.configuration} - {"data"})
+            for name in sorted(names - {"data"})
             if before.get(name) != self.configuration.get(name)
         ]
         meta = self.path / "meta.json"
