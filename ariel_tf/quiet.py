@@ -1,5 +1,6 @@
 """Importing TensorFlow without the page of notices that its C++ side prints at every start."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -14,7 +15,7 @@ HIDDEN = "3"
 
 @contextmanager
 def notices_hidden() -> Iterator[None]:
-    """What is written to stderr in this block is shown only if it fails for another reason than a user's mistake.
+    """What is written to stderr in this block is shown only if it fails, and not by a user's mistake or Ctrl-C.
 
     `TF_CPP_MIN_LOG_LEVEL` in the environment, as TensorFlow documents it, shows it always.
     """
@@ -30,7 +31,7 @@ def notices_hidden() -> Iterator[None]:
         try:
             yield
             told = True
-        except ArielError:
+        except (ArielError, KeyboardInterrupt):
             told = True
             raise
         finally:
@@ -41,6 +42,11 @@ def notices_hidden() -> Iterator[None]:
                 sys.stderr.write(notices.read().decode(errors="replace"))
 
 
+def _not_of_retracing(record: logging.LogRecord) -> bool:
+    """Models and processes by turns are each traced anew, on purpose; TensorFlow takes that for a mistake."""
+    return "triggered tf.function retracing" not in record.getMessage()
+
+
 def import_tensorflow(start_devices: bool = True):
     """The `tensorflow` module, without its start-up notices.
 
@@ -48,6 +54,7 @@ def import_tensorflow(start_devices: bool = True):
         start_devices: also start the devices, which prints notices of its own. They cannot be configured
             any more after that; `training.distribute.strategy_of` does both.
     """
+    logging.getLogger("tensorflow").addFilter(_not_of_retracing)
     if "tensorflow" in sys.modules:
         import tensorflow
 
