@@ -65,6 +65,8 @@ def from_arguments(arguments: argparse.Namespace) -> Configuration:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UsageError(f"--config {path}: expected a file, such as a run's config.json.")
     values = read_json(path, dict)
     known = {item.name for item in fields(Configuration)}
     if not isinstance(values.get("settings", {}), dict):
@@ -98,4 +100,4 @@ def parse_settings(pairs: list[str]) -> dict[str, str]:
 
 def wavelength_of(path: Path | None) -> str:
     """What a configuration file says of `--wavelength`; nothing without a file."""
-    return str(read_json(path, dict).get("wavelength", "")) if path else ""
+    return str(_from_file(path).get("wavelength", "")) if path else ""
