@@ -302,7 +302,7 @@ def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
         cells = [row.get(name) for name in columns]
         shown = ["-" if cell is None else f"{cell:.3f}" if cell <= 1 else f"{cell:.1f}" for cell in cells]
         lines.append(f"{row['name']:40s}" + "".join(f"{cell:>13s}" for cell in shown))
-    return lines
+    return [line.rstrip() for line in lines]
 
 
 def write_card(configuration: dict[str, Any], scores: dict[str, Any], facts: dict[str, Any], command: str) -> str:

@@ -83,8 +83,14 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
     with replacing(out / "correlations.png") as path:
         picture(values, path)
     print(table(values))
-    print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {steps_text(strongest(values))}")
+    print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {as_flag(strongest(values))}")
     print(f"{rows} observations of folds {list(folds)}; in {out}: correlations.csv, correlations.png")
+
+
+def as_flag(steps: Sequence[int]) -> str:
+    """Ascending steps as `--steps` takes them: `98:198` where none between is left out."""
+    whole = range(steps[0], steps[-1] + 1)
+    return steps_text(whole if len(whole) == len(steps) else steps)
 
 
 def table(values: np.ndarray) -> str:

@@ -48,6 +48,11 @@ def test_the_strongest_steps_worked_by_hand():
     assert correlations.strongest(values, 3) == (5, 7, 9)
 
 
+def test_a_hundred_steps_side_by_side_are_two_numbers():
+    assert correlations.as_flag((98, 99, 100)) == "98:101"
+    assert correlations.as_flag((98, 100)) == "98,100"
+
+
 def test_a_test_set_has_no_depth_to_correlate_with(real_data, tmp_path):
     out = tmp_path / "data"
     convert.main(["--light-curves", str(real_data / "noisy_test"), "--out", str(out)])

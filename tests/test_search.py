@@ -160,7 +160,7 @@ def test_an_interrupted_trial_goes_on_from_its_epoch(found, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Reseed, "on_epoch_begin", interrupted)
-        with pytest.raises(Stopped, match=r"1 whole epochs[\s\S]*python -m tuning.search"):
+        with pytest.raises(Stopped, match=r"1 whole epoch[\s\S]*python -m tuning.search"):
             run(*SEARCH, "--trials", "4", "--run", "found")
     assert rows(found)[3]["status"] == "running"
     run(*SEARCH, "--trials", "4", "--run", "found")

@@ -206,8 +206,9 @@ class StopOnSignal(keras.callbacks.Callback):
     def _stop_if_asked(self):
         if self.received:
             epoch = self.run.state["epoch"]
+            epochs = f"{epoch} whole epoch{'s' * (epoch != 1)}"
             raise Stopped(
-                f"stopped: {self.run.path} holds {epoch} whole epochs. To go on, repeat the command:\n  {self.command}",
+                f"stopped: {self.run.path} holds {epochs}. To go on, repeat the command:\n  {self.command}",
                 self.received,
             )
 
