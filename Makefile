@@ -45,7 +45,7 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 
 $(VENV_TFIO)/.installed: setup.cfg
 	$(PYTHON) -m venv $(VENV_TFIO)
-	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'hypothesis >=6.100,<7'
+	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'pytest-xdist >=3.5,<4' 'hypothesis >=6.100,<7'
 	touch $@
 
 clean:
