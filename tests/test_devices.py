@@ -99,7 +99,7 @@ def test_a_stopped_run_goes_on_to_the_bit_or_on_other_devices(last, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Reseed, "on_epoch_begin", stop)
-        with pytest.raises(Stopped, match="1 whole epochs"):
+        with pytest.raises(Stopped, match="1 whole epoch"):
             run(*arguments, *TWO, "--run", "stopped")
     run(*arguments, *last, "--run", "stopped")
     assert loaded("stopped/scores.json")["epochs"] == 3
