@@ -167,18 +167,23 @@ class Jobs:
 
     def _stop(self) -> None:
         """Ask those that are left to save and end; kill those that do not."""
-        for process in self.processes.values():
-            process.terminate()
-        deadline = time.monotonic() + PATIENCE
-        for process in self.processes.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            close_pipe(process)
+        end(list(self.processes.values()), PATIENCE)
         for thread in self.readers:
             thread.join(LOOK)
+
+
+def end(processes: Sequence[subprocess.Popen], patience: float) -> None:
+    """Ask processes to save and end, and after `patience` seconds kill those that did not."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + patience
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        close_pipe(process)
 
 
 def _pass_on(stream: IO[str], out: TextIO, prefix: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.errors import ArielError, DataError, UsageError
-from ariel_tf.jobs import CREW, close_pipe, told
+from ariel_tf.jobs import CREW, close_pipe, end, told
 
 DEATHS = 5  # of workers in a row, without a trial that ended between them: something is wrong with all
 
@@ -89,13 +89,4 @@ class Crew:
 
     def stop(self, patience: float = 60.0) -> None:
         """Ask all to stop, which saves their epochs; kill those that do not."""
-        for process in self.processes.values():
-            process.terminate()
-        deadline = time.monotonic() + patience
-        for process in self.processes.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            close_pipe(process)
+        end(list(self.processes.values()), patience)
