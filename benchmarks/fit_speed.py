@@ -2,8 +2,8 @@
 
 Both train the same model on the same rows in batches of the same size, with the same validation after each epoch.
 Ours also shuffles by the seed, saves and commits every epoch, and logs to TensorBoard; pictures, which a run
-draws after a few of its epochs, are left out. An epoch's cost is the difference of a long and a short run, so that
-building and tracing drop out. Runs go by turns, and the ratio is that of the medians.
+draws after a few of its epochs, are left out. An epoch lasts from its beginning to that of the next one; the first
+of each run, which traces, does not count. Runs go by turns, and the ratio is that of the medians over all epochs.
 """
 
 import argparse
@@ -49,31 +49,45 @@ class Case:
         taken = list((batches if steps is None else batches.take(steps)).as_numpy_iterator())
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *taken)
 
-    def bare(self, epochs: int) -> float:
-        """Seconds of Keras's own `fit` on arrays."""
-        started = time.perf_counter()
+    def bare(self, epochs: int) -> list[float]:
+        """Seconds of each epoch but the first, of Keras's own `fit` on arrays."""
+        import keras
+
+        began: list[float] = []
+        clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()))
         inputs, radius = self.arrays
         self.built.training.fit(
-            inputs, radius, batch_size=self.config.batch_size, epochs=epochs, validation_data=self.validation, verbose=0
+            inputs,
+            radius,
+            batch_size=self.config.batch_size,
+            epochs=1 + epochs,
+            validation_data=self.validation,
+            verbose=0,
+            callbacks=[clock],
         )
-        return time.perf_counter() - started
+        return np.diff([*began, time.perf_counter()])[1:].tolist()
 
-    def ours(self, epochs: int) -> float:
-        """Seconds of our `fit` with all that it saves."""
+    def ours(self, epochs: int) -> list[float]:
+        """Seconds of each epoch but the first, of our `fit` with all that it saves."""
         from ariel_tf.training import trainer
         from ariel_tf.training.runs import RunFolder
         from ariel_tf.training.tensorboard import TensorBoardLog
 
+        began: list[float] = []
+
+        class ClockedLog(TensorBoardLog):
+            def on_epoch_begin(self, epoch, logs=None):
+                began.append(time.perf_counter())
+
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
-        work = trainer.Work(rows.training, rows.steps, rows.count, validation, epochs, 0, config.seed)
+        work = trainer.Work(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
-            log = TensorBoardLog(run, run.configuration)
-            started = time.perf_counter()
+            log = ClockedLog(run, run.configuration)
             trainer.fit(run, self.built, work, log, "", lambda epoch: None)
-            seconds = time.perf_counter() - started
+            ended = time.perf_counter()
             log.close()
-        return seconds
+        return np.diff([*began, ended])[1:].tolist()
 
 
 def main() -> None:
@@ -95,11 +109,10 @@ def main() -> None:
         case = Case(config, source)
         costs: dict[str, list[float]] = {"bare": [], "ours": []}
         for _ in range(options.repeats):
-            for kind, times in costs.items():
+            for kind, seconds in costs.items():
                 with contextlib.redirect_stdout(io.StringIO()):
-                    short, long = (getattr(case, kind)(epochs) for epochs in (1, 1 + options.epochs))
-                times.append((long - short) / options.epochs)
-        bare, ours = (statistics.median(times) for times in costs.values())
+                    seconds += getattr(case, kind)(options.epochs)
+        bare, ours = (statistics.median(seconds) for seconds in costs.values())
         size = f"{case.rows.count}, {config.batch_size}"
         print(f"| `{name}` | {size} | {bare:.3f} | {ours:.3f} | {ours / bare:.2f} |", flush=True)
 

@@ -93,6 +93,12 @@ def same_planets() -> Callable[..., None]:
 
 
 @pytest.fixture
+def own_folder(tmp_path, monkeypatch) -> None:
+    """The current folder is an empty one."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
 def place(request) -> Address:
     """A dataset of the test's own."""
     name = re.sub(r"\W", "_", request.node.nodeid.split("::", 1)[1])

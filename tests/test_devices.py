@@ -1,7 +1,5 @@
 """Several devices give what one gives: `--devices cpu:0,1`, two logical CPUs (`conftest.py` makes them)."""
 
-import csv
-import json
 import signal
 from pathlib import Path
 
@@ -9,36 +7,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from run_files import loaded, run, send_in_epoch, table
 
-from ariel_tf import train
 from ariel_tf.data import dataset, parts
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.errors import Stopped, UsageError
 from ariel_tf.models import registry
-from ariel_tf.training import callbacks, distribute, hosts
+from ariel_tf.training import distribute, hosts
 from pipelines import simulate
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 # 21 planets leave an odd number of rows, 51, so the last batch of an epoch has shares of different size.
 DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--head", "depth"]
 TWO = ["--devices", "cpu:0,1"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments):
-    train.main([*arguments])
-
-
-def table(path):
-    return list(csv.DictReader(Path(path).read_text().splitlines()))
-
-
-def loaded(path):
-    return json.loads(Path(path).read_text())
 
 
 def check_same(one, other, tolerance=1e-5):
@@ -90,15 +73,8 @@ def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):
 def test_a_stopped_run_goes_on_to_the_bit_or_on_other_devices(last, monkeypatch):
     """To the bit on the same devices, dropout included; and one device may go on where two were."""
     arguments = [*SMALL, "--epochs", "3", "--set", "dropout=0.2", "--optimizer", "nadam"]
-    reseed = callbacks.Reseed.on_epoch_begin
-
-    def stop(self, epoch, logs=None):
-        reseed(self, epoch, logs)
-        if epoch == 1:
-            signal.raise_signal(signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Reseed, "on_epoch_begin", stop)
+        send_in_epoch(patch, 2, signal.SIGTERM)
         with pytest.raises(Stopped, match="1 whole epoch"):
             run(*arguments, *TWO, "--run", "stopped")
     run(*arguments, *last, "--run", "stopped")

@@ -1,6 +1,5 @@
 """Several jobs in one run of several wavelengths: no two take the same one, and a dead one's is taken over."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,8 +10,9 @@ import types
 from pathlib import Path
 
 import pytest
+from run_files import loaded, run
 
-from ariel_tf import evaluate, jobs, train, train_all
+from ariel_tf import evaluate, jobs, train_all
 from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.files import write_json
 from ariel_tf.training import claims, memory
@@ -29,14 +29,6 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in (jobs.CREW, jobs.NUMBER, "TF_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-
-
-def run(*arguments):
-    train.main([*arguments])
-
-
-def loaded(path):
-    return json.loads(Path(path).read_text())
 
 
 def test_slices_of_one_list_share_a_run_and_the_last_one_sums_it_up(capsys):

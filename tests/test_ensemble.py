@@ -1,11 +1,11 @@
 """Ensembles are run folders like any other, and never let a member see another's test planets."""
 
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from run_files import loaded
 
 from ariel_tf import ensemble, evaluate, predict, train
 from ariel_tf.data import dataset
@@ -43,10 +43,6 @@ def radii(runs, *names):
     """Of wavelength 12, in key order: [runs, rows]."""
     each = [Trained.load(runs / name) for name in names]
     return np.stack([collected(one).predicted[:, one.targets.index(12)] for one in each])
-
-
-def loaded(path):
-    return json.loads(Path(path).read_text())
 
 
 @pytest.mark.parametrize("how", ["average", "median"])

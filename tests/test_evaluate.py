@@ -1,7 +1,6 @@
 """The score command: equal to a computation from files, several runs on the same planets, references, leaderboard."""
 
 import base64
-import csv
 import dataclasses
 import html.parser
 import json
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from run_files import table
 
 from ariel_tf import evaluate, predict, report, train
 from ariel_tf.challenge import out_of_transit_scatter
@@ -49,10 +49,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_that_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
-
-
-def table(path):
-    return list(csv.DictReader(Path(path).read_text().splitlines()))
 
 
 def printed(capsys, *arguments):

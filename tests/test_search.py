@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import send_in_epoch
 
 from ariel_tf import train
 from ariel_tf.data import dataset
 from ariel_tf.errors import DataError, NonFiniteError, Stopped, UsageError
-from ariel_tf.training import callbacks
 from tuning import outcomes, pictures, results, search, trials
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
@@ -151,15 +151,8 @@ def stop():
 
 
 def test_an_interrupted_trial_goes_on_from_its_epoch(found, tmp_path, monkeypatch):
-    reseed = callbacks.Reseed.on_epoch_begin
-
-    def interrupted(self, epoch, logs=None):
-        reseed(self, epoch, logs)
-        if epoch == 1:
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Reseed, "on_epoch_begin", interrupted)
+        send_in_epoch(patch, 2, signal.SIGINT)
         with pytest.raises(Stopped, match=r"1 whole epoch[\s\S]*python -m tuning.search"):
             run(*SEARCH, "--trials", "4", "--run", "found")
     assert rows(found)[3]["status"] == "running"

@@ -1,6 +1,5 @@
 """The front door: a whole training, resumed to the bit, stopped by Ctrl-C, refused with a sentence."""
 
-import csv
 import json
 import os
 import shutil
@@ -14,31 +13,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from run_files import run, send_in_epoch, table
 
 from ariel_tf import evaluate, plot, predict, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
-from ariel_tf.training import callbacks
 from pipelines import simulate
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 ROOT = Path(__file__).parent.parent
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
 FOUR = [*SMALL, "--epochs", "4", "--star", "all", "--optimizer", "nadam"]
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments):
-    train.main([*arguments])
-
-
-def table(path):
-    return list(csv.DictReader(Path(path).read_text().splitlines()))
 
 
 def weights(path):
@@ -47,18 +35,6 @@ def weights(path):
     with h5py.File(path) as file:
         file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
     return arrays
-
-
-def send_in_epoch(patch, number, signal_number):
-    """Let the training receive a signal at the start of an epoch, counted from 1."""
-    reseed = callbacks.Reseed.on_epoch_begin
-
-    def on_epoch_begin(self, epoch, logs=None):
-        reseed(self, epoch, logs)
-        if epoch + 1 == number:
-            signal.raise_signal(signal_number)
-
-    patch.setattr(callbacks.Reseed, "on_epoch_begin", on_epoch_begin)
 
 
 def test_a_run_from_nothing_leaves_all_that_it_says(capsys):

@@ -1,7 +1,5 @@
 """One model for each of several wavelengths: together, one by one, stopped, resumed, scored."""
 
-import csv
-import json
 import signal
 from pathlib import Path
 
@@ -10,11 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from run_files import loaded, run, table
 
 from ariel_tf import evaluate, predict, train, train_stack
 from ariel_tf.errors import NonFiniteError, Stopped, UsageError
 from ariel_tf.training import memory, stack_trainer, stacked
 from ariel_tf.training.stackable import NotStackable
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
@@ -23,23 +24,6 @@ FOUR = [*THREE, "--star", "all", "--epochs", "4"]
 # Wavelengths stop at different epochs: a learning rate that overshoots, by which rounding grows, too.
 EARLY = [*SMALL, "--wavelength", "3,7,12", "--epochs", "40", "--patience", "2", "--set", "learning_rate=0.01"]
 ORDINARY = ("config.json", "meta.json", "metrics.csv", "best.keras", "scores.json", "prediction.png", "README.md")
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments):
-    train.main([*arguments])
-
-
-def table(path):
-    return list(csv.DictReader(Path(path).read_text().splitlines()))
-
-
-def loaded(path):
-    return json.loads(Path(path).read_text())
 
 
 def check_same_runs(one, other, tolerance=1e-4):
