@@ -24,8 +24,9 @@ import numpy as np
 
 import pipelines
 from ariel_tf.challenge import Key, Planet
+from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
 from ariel_tf.data.textfile import write_light_curve, write_params
-from ariel_tf.errors import UsageError, run_command
+from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import read_json, write_json
 from ariel_tf.physics import simulator
 from ariel_tf.quiet import import_tensorflow
@@ -80,6 +81,21 @@ def open_writer(part: Part, arguments: argparse.Namespace) -> "DatasetWriter":
     )
 
 
+def is_finished(part: Part, arguments: argparse.Namespace) -> bool:
+    """Whether this very part lies there as a data set: an earlier run was stopped in a later part, or not at all."""
+    if not (part.shards / MANIFEST_NAME).is_file():
+        return False
+    try:
+        manifest = Manifest.read(part.shards)
+    except DataError:
+        return False  # the writer says what is wrong there
+    return (
+        manifest.source == _source(arguments)
+        and manifest.planets.keys() == set(part.numbers)
+        and (manifest.labelled, manifest.fold_seed) == (part.labelled, arguments.fold_seed)
+    )
+
+
 def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Namespace) -> None:
     """One part as a data set of TFRecord shards, in the folder that its writer holds."""
     rows = arguments.spots * arguments.photons
@@ -91,7 +107,7 @@ def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Nam
         for planet in planets:
             writer.add(planet.number, planet)
             progress(rows)
-    manifest = writer.finish({"kind": "simulated", **_settings(arguments)})
+    manifest = writer.finish(_source(arguments))
     pipelines.report_dataset(part.shards, manifest, progress.summary)
 
 
@@ -142,6 +158,10 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
 
 
+def _source(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"kind": "simulated", **_settings(arguments)}
+
+
 def _text_files(arguments: argparse.Namespace) -> list[Path]:
     """Text files that lie in OUT; refused where they are not of the same simulation, unless --overwrite."""
     state = arguments.out / TEXT_STATE
@@ -180,7 +200,10 @@ def simulate(arguments: argparse.Namespace) -> None:
         # Every folder is claimed, or refused, before the first planet is made.
         writers = []
         for part in parts(arguments) if arguments.format in ("tfrecord", "both") else ():
-            writers.append((part, stack.enter_context(open_writer(part, arguments))))
+            if not arguments.overwrite and is_finished(part, arguments):
+                print(f"{part.shards}: complete already")
+            else:
+                writers.append((part, stack.enter_context(open_writer(part, arguments))))
         if text:
             _claim_text_folder(arguments, files)
             for part in parts(arguments):

@@ -123,6 +123,21 @@ def test_interrupted_shards_are_not_continued_with_another_seed(tmp_path, monkey
     run(tmp_path)
 
 
+def test_a_finished_part_is_not_made_again(both, tmp_path, monkeypatch, capsys):
+    """The training planets are complete, the test planets were not begun."""
+    run(tmp_path)
+    monkeypatch.setattr(
+        simulate, "_maker", lambda part, arguments, real=simulate._maker: refuse(part) or real(part, arguments)
+    )
+    run(tmp_path, "--test-planets=1")
+    assert f"{tmp_path}: complete already" in capsys.readouterr().out
+    assert Manifest.read(tmp_path / "test").fingerprint == Manifest.read(both / "test").fingerprint
+
+
+def refuse(part):
+    assert not part.labelled, "the training planets are complete"
+
+
 @pytest.mark.parametrize("kind", ["text", "tfrecord"])
 def test_what_lies_there_is_kept_unless_overwritten(tmp_path, kind):
     run(tmp_path, f"--format={kind}")
