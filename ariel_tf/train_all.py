@@ -19,7 +19,7 @@ from pathlib import Path
 
 import keras
 
-from ariel_tf import jobs, train
+from ariel_tf import jobs, machine, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.errors import UsageError
@@ -165,13 +165,13 @@ def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
     groups = memory.groups(new, each, free, job.jobs)
     if not groups:
         raise NotStackable(
-            f"two wavelengths of {config.model} together need {memory.spoken(2 * each)} of memory, and of the "
-            f"{memory.spoken(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
+            f"two wavelengths of {config.model} together need {machine.spoken(2 * each)} of memory, and of the "
+            f"{machine.spoken(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > job.jobs:
         print(
-            f"{total} wavelengths together need {memory.spoken(total * each)} of memory, "
-            f"{memory.spoken(free)} are free: {len(groups)} groups, one after another",
+            f"{total} wavelengths together need {machine.spoken(total * each)} of memory, "
+            f"{machine.spoken(free)} are free: {len(groups)} groups, one after another",
             flush=True,
         )
     return groups

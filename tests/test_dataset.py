@@ -10,7 +10,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ariel_tf.data import dataset, records
+from ariel_tf import machine
+from ariel_tf.data import arrays, dataset, records
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest, Shard
@@ -239,7 +240,7 @@ def test_an_error_of_the_model_is_not_laid_to_the_data(on_disk):
 
 def test_loaded_rows_are_held_once(on_disk, monkeypatch):
     made = []
-    monkeypatch.setattr(dataset, "_empty", lambda *what, real=dataset._empty: made.append(real(*what)) or made[-1])
+    monkeypatch.setattr(arrays, "empty", lambda *what, real=arrays.empty: made.append(real(*what)) or made[-1])
     everything = tuple(range(55))
     tracemalloc.start()
     table = dataset.load(on_disk, Choice(ALL, everything, everything))
@@ -247,6 +248,25 @@ def test_loaded_rows_are_held_once(on_disk, monkeypatch):
     tracemalloc.stop()
     assert any(np.shares_memory(np.asarray(memoryview(table["flux"])), array) for array in made)
     assert peak < 1.5 * table["flux"].numpy().nbytes
+
+
+def test_simulated_planets_are_held_once():
+    def peak(action):
+        tracemalloc.start()
+        result = action()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found, result
+
+    largest = max(peak(lambda number=number: simulate_planet(0, number, 2, 4))[0] for number in range(1, 51))
+    whole, source = peak(lambda: SimulatedSource(Recipe(planets=50, spots=2, photons=4), range(55)))
+    assert whole < 1.3 * sum(values.numpy().nbytes for values in source._table.values()) + largest
+
+
+def test_more_simulated_planets_than_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr(machine, "free_memory", lambda: 10 << 20)
+    with pytest.raises(UsageError, match=r"take 10\.6 MB.*10\.5 MB are free.*pipelines\.simulate DATA --planets 80 "):
+        SimulatedSource(Recipe(planets=80, spots=1, photons=2), range(54))
 
 
 @given(st.permutations(range(12)))

@@ -17,7 +17,7 @@ ALLOWED = {
     "scores": {"physics", "data", "training", "rows", "plot", "progress"},
     "training": {"models.builder", "models.forest", "models.registry", "data.folds", "data.bigquery.address"},
 }
-BESIDE = {"challenge", "errors", "files", "quiet"}
+BESIDE = {"challenge", "errors", "files", "machine", "quiet"}
 FILES = sorted(path for package in ("ariel_tf", "pipelines", "tuning") for path in (ROOT / package).rglob("*.py"))
 KERAS_OPS_ONLY = [*sorted((ROOT / "ariel_tf/models").glob("*.py")), ROOT / "ariel_tf/training/metrics.py"]
 

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.data import arrays
 from ariel_tf.data.reading import UNREADABLE as UNREADABLE
 from ariel_tf.data.reading import damaged as damaged
 from ariel_tf.data.reading import expected_planets, read, refuse_others
@@ -109,7 +110,7 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
     for batch in read(source, observations(source, choice), choice):
         if not table:
             rows = source.rows(choice.folds)
-            table = {name: _empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
+            table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
         for name, values in batch.items():
             table[name][filled : filled + len(values)] = values
         filled += len(batch["key"])
@@ -122,24 +123,7 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
         table = grouped(table, choice.unit)
     if choice.bootstrap is not None:
         table = drawn(table, choice.bootstrap)
-    return {name: _as_tensor(values) for name, values in table.items()}
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that a tensor can share: TensorFlow wants them to begin at a multiple of 64 bytes."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def _as_tensor(values: np.ndarray) -> tf.Tensor:
-    """A tensor of the same values, in the same memory where that can be: `tf.constant` would hold them twice."""
-    if not values.flags.c_contiguous or values.ctypes.data % 64:
-        aligned = _empty(values.shape, values.dtype)
-        aligned[...] = values
-        values = aligned
-    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+    return {name: arrays.as_tensor(values) for name, values in table.items()}
 
 
 def _reorder(values: np.ndarray, order: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ariel_tf import machine
 from ariel_tf.challenge import Planet, planet_faults
 from ariel_tf.data.folder import claim, install, json_or_none, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, SCHEMA, SHARD_BYTES, STATISTICS_NAME, Manifest, Shard, Sums
@@ -210,7 +211,9 @@ class DatasetWriter:
         needed = sum(rows) * BYTES_A_ROW
         free = shutil.disk_usage(self.folder).free
         if needed > free:
-            raise ArielError(f"{self.folder}: {needed / 1e6:.1f} MB are needed, only {free / 1e6:.1f} MB are free")
+            raise ArielError(
+                f"{self.folder}: {machine.spoken(needed)} are needed, only {machine.spoken(free)} are free"
+            )
 
     def _digest(self, planned: PlannedShard) -> str:
         made_from = [[planet, self.rows[planet], self.inputs.get(planet, "")] for planet in planned.planets]

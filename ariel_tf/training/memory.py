@@ -1,14 +1,14 @@
 """How much memory a stack needs, how much there is, and so how many wavelengths train together."""
 
 import math
-import os
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from ariel_tf import machine
 
 # What may be taken of the free memory: estimates err, and others run beside us.
 SHARE = 0.7
@@ -52,25 +52,7 @@ def available() -> int:
         return int(limits[0]) - int(
             tf.config.experimental.get_memory_info(gpus[0].name.removeprefix("/device:"))["current"]
         )
-    return min([_free_of_machine(), *_free_of_group()])
-
-
-def _free_of_machine() -> int:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def _free_of_group(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What a container's limit leaves, nothing where there is none."""
-    try:
-        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return []
-    return [] if limit == "max" else [max(0, int(limit) - int(used))]
+    return machine.free_memory()
 
 
 def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:
@@ -91,8 +73,3 @@ def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> l
     count = max(-(-len(wavelengths) // together), min(jobs, len(wavelengths)))
     edges = [len(wavelengths) * index // count for index in range(count + 1)]
     return [list(wavelengths[first:last]) for first, last in pairwise(edges)]
-
-
-def spoken(size: float) -> str:
-    """Bytes in words: 12.3 GB."""
-    return f"{size / 1e9:.1f} GB"

@@ -10,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from ariel_tf.challenge import Planet
+from ariel_tf import machine
+from ariel_tf.challenge import N_STEPS, Planet
+from ariel_tf.data import arrays
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.sources import SIMULATED
 from ariel_tf.data.sums import Sums
@@ -18,6 +20,8 @@ from ariel_tf.errors import UsageError
 from ariel_tf.physics import simulator
 
 PARALLEL = 4
+# What may be taken of the free memory: training needs some, too.
+SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,31 @@ class SimulatedSource:
         facts = {"simulator": simulator.VERSION, "priors": asdict(simulator.Priors()), **asdict(recipe)}
         self.fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self._sums = Sums()
+        self._refuse_too_many()
         bar = tqdm(self.planets, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
-        planets = [self._simulate(recipe, number) for number in bar]
-        self._table = {name: tf.constant(np.stack([planet[name] for planet in planets])) for name in planets[0]}
+        table: dict[str, np.ndarray] = {}
+        for index, number in enumerate(bar):
+            planet = self._simulate(recipe, number)
+            if not table:
+                table = {name: arrays.empty((len(bar), *part.shape), part.dtype) for name, part in planet.items()}
+            for name, part in planet.items():
+                table[name][index] = part
+        self._table = {name: arrays.as_tensor(values) for name, values in table.items()}
 
     @classmethod
     def from_description(cls, description: str, wavelengths: Sequence[int]) -> Self:
         return cls(Recipe.parse(description), wavelengths)
+
+    def _refuse_too_many(self) -> None:
+        recipe, free = self._recipe, machine.free_memory()
+        needed = 4 * N_STEPS * self._instances * recipe.planets * (len(self._wavelengths) + 1)
+        if needed > SHARE * free:
+            raise UsageError(
+                f"--data {self.description}: its light curves take {machine.spoken(needed)} of memory, and "
+                f"{machine.spoken(free)} are free. Write them to a disk, and read them with --data DATA: "
+                "python -m pipelines.simulate DATA "
+                + " ".join(f"--{name} {value}" for name, value in asdict(recipe).items())
+            )
 
     def _simulate(self, recipe: Recipe, number: int) -> dict[str, np.ndarray]:
         planet = simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)
