@@ -2,6 +2,7 @@
 
     python -m pipelines.simulate DATA --planets 40 --spots 2 --photons 2 --seed 7
     python -m pipelines.simulate DATA --planets 40 --test-planets 10 --format both
+    python -m pipelines.simulate DATA --planets 40 --prior impact_high=0.7 --prior extended_share=0
 
     tfrecord   OUT/fold-*.tfrecord, OUT/manifest.json     and of the test planets, without targets, OUT/test/...
     text       OUT/noisy_train/*.txt, OUT/params_train/*.txt        and of the test planets OUT/noisy_test/*.txt
@@ -29,6 +30,7 @@ from ariel_tf.data.textfile import write_light_curve, write_params
 from ariel_tf.errors import DataError, UsageError, run_command
 from ariel_tf.files import read_json, write_json
 from ariel_tf.physics import simulator
+from ariel_tf.physics.priors import Priors
 from ariel_tf.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
 
 
-def make_planet(number: int, seed: int, spots: int, photons: int, labelled: bool) -> Planet:
+def make_planet(number: int, seed: int, spots: int, photons: int, priors: Priors, labelled: bool) -> Planet:
     """One simulated planet; a test planet without its orbit and radii."""
-    planet = simulator.simulate_planet(seed, number, spots, photons)
+    planet = simulator.simulate_planet(seed, number, spots, photons, priors)
     if labelled:
         return planet
     return dataclasses.replace(planet, orbit=planet.orbit * np.nan, radii=planet.radii * np.nan)
@@ -149,13 +151,28 @@ def write_planet(keys: Sequence[Key], make: Callable[[int], Planet], light_curve
 
 
 def _maker(part: Part, arguments: argparse.Namespace) -> Callable[[int], Planet]:
-    seed, spots, photons = arguments.seed, arguments.spots, arguments.photons
-    return partial(make_planet, seed=seed, spots=spots, photons=photons, labelled=part.labelled)
+    settings = {name: getattr(arguments, name) for name in ("seed", "spots", "photons", "priors")}
+    return partial(make_planet, **settings, labelled=part.labelled)
+
+
+def priors_of(arguments: argparse.Namespace) -> Priors:
+    """The population of --prior; the first planet is tried, so that impossible numbers are told now."""
+    priors = Priors.parse(arguments.prior)
+    if priors.changes():
+        try:
+            with np.errstate(all="raise", under="ignore"):
+                simulator.draw_system(arguments.seed, 1, priors)
+        except (ValueError, FloatingPointError) as error:
+            given = ", ".join(arguments.prior)
+            raise UsageError(f"--prior: these numbers make no planet ({error}). Received: {given}") from error
+    return priors
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("seed", "spots", "photons")
-    return {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
+    settings = {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
+    changes = arguments.priors.changes()
+    return settings | {"priors": changes} if changes else settings
 
 
 def _source(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -226,6 +243,13 @@ def arguments_parser() -> argparse.ArgumentParser:
         "--seed", type=pipelines.at_least(0), default=0, metavar="N", help="of all that is random (default: 0)"
     )
     parser.add_argument(
+        "--prior",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="another population, number by number: those of ariel_tf/physics/priors.py; repeatable",
+    )
+    parser.add_argument(
         "--format", choices=("tfrecord", "text", "both"), default="tfrecord", help="(default: tfrecord)"
     )
     pipelines.add_dataset_options(parser)
@@ -234,6 +258,7 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = arguments_parser().parse_args(argv)
+    arguments.priors = priors_of(arguments)
     with pipelines.stopping("stopped; the same command goes on with what is missing"):
         simulate(arguments)
 

@@ -11,6 +11,7 @@ from ariel_tf.data.shards import read_records
 from ariel_tf.data.textfile import read_light_curve, read_params
 from ariel_tf.errors import UsageError
 from ariel_tf.physics import simulator
+from ariel_tf.physics.priors import Priors
 from pipelines import check, convert, simulate
 
 
@@ -57,6 +58,38 @@ def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(both, tmp
 def test_another_seed_gives_other_planets(both, tmp_path):
     run(tmp_path, "--seed=8")
     assert Manifest.read(tmp_path).fingerprint != Manifest.read(both).fingerprint
+
+
+def test_other_priors_are_another_population(tmp_path, capsys):
+    run(tmp_path, "--prior=impact_high=0.5", "--prior=spot_fill_high=0")
+    manifest = Manifest.read(tmp_path)
+    assert manifest.source["priors"] == {"impact_high": 0.5, "spot_fill_high": 0.0}
+    planet = decode(next(read_records(tmp_path / manifest.shards[0].name)))
+    priors = Priors(impact_high=0.5, spot_fill_high=0)
+    expected = simulator.simulate_planet(7, planet.number, 1, 2, priors)
+    assert planet.flux.tobytes() == expected.flux.tobytes()
+    capsys.readouterr()
+    run(tmp_path, "--prior=impact_high=0.5", "--prior=spot_fill_high=0")
+    assert "complete already" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--overwrite"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("impact_hihg=1", r"expected one of .*Received: impact_hihg.*impact_high"),
+        ("impact_high", r"NAME=NUMBER, like impact_high=0\.9\. Received: impact_high$"),
+        ("impact_high=nan", "NAME=NUMBER"),
+        ("impact_high=big", "NAME=NUMBER"),
+        ("k_magnitude_shape=-1", r"make no planet \(shape < 0\)"),
+        ("duration_low=500", "hold no observable planet"),
+    ],
+)
+def test_an_impossible_prior_is_one_sentence(tmp_path, setting, message):
+    with pytest.raises(UsageError, match=message):
+        run(tmp_path / "out", f"--prior={setting}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_text_converts_to_the_very_shards(both, tmp_path):

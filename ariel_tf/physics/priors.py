@@ -1,6 +1,11 @@
 """What the simulator believes about stars, planets, spots and noise: every tunable number, its unit, its source."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Self
+
+from ariel_tf.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,31 @@ class Priors:
 
     # --- detector ----------------------------------------------------------------------------------------
     noise_spread: float = 0.17  # of ln of a star's photon noise about the fitted table (6 real files)
+
+    @classmethod
+    def parse(cls, settings: Iterable[str]) -> Self:
+        """From texts like `impact_high=0.9`; what they do not name is as by default.
+
+        Raises:
+            UsageError: no such number, or a value that is none.
+
+        >>> Priors.parse(["impact_high=0.9"]) == Priors(impact_high=0.9)
+        True
+        """
+        values: dict[str, float] = {}
+        known = [item.name for item in fields(cls)]
+        for setting in settings:
+            name, equals, text = setting.partition("=")
+            if equals and name not in known:
+                raise UsageError(f"--prior: expected one of {', '.join(known)}. Received: {name}{nearest(name, known)}")
+            try:
+                values[name] = float(text)
+            except ValueError:
+                values[name] = math.nan
+            if not math.isfinite(values[name]):
+                raise UsageError(f"--prior: expected NAME=NUMBER, like impact_high=0.9. Received: {setting}")
+        return cls(**values)
+
+    def changes(self) -> dict[str, float]:
+        """The numbers that are not as by default."""
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}
