@@ -2,21 +2,19 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS
 from ariel_tf.data import dataset, parts
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.sources import Source
-from ariel_tf.data.sums import Moments
 from ariel_tf.errors import UsageError
-from ariel_tf.models import transforms, yeo_johnson
+from ariel_tf.passes import passed, passed_once
 from ariel_tf.training import hosts
 from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.table import Table
@@ -24,8 +22,6 @@ from ariel_tf.training.trained import Trained
 
 # Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
 PREDICTED_BYTES = 16 << 20
-# Flux that a power transform is fitted to: 27,000 rows of one light curve.
-FITTED_BYTES = 32 << 20
 
 
 def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int = 1) -> Choice:
@@ -55,36 +51,6 @@ def predicted_batch(choice: Choice) -> int:
     return max(1, min(1024, PREDICTED_BYTES // choice.observation_bytes))
 
 
-def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> dict[str, Any]:
-    """Statistics that a data set's sums can't give, in one pass over the training rows.
-
-    Args:
-        batches: raw flux [b, ..., 300, channels].
-        count: rows in all of them.
-        config: resolved; says what is done to the flux before it is scaled.
-
-    Returns:
-        "flux", `Statistics` of the shaped flux over all rows, and for Yeo-Johnson "power", fitted to evenly
-        chosen rows, to all where they are few.
-    """
-    moments: Moments | None = None
-    kept: list[np.ndarray] = []
-    every, row = 1, 0
-    for batch in batches:
-        shaped = np.asarray(transforms.shape_flux(batch, range(N_STEPS), config.ramp, config.function))
-        own = Moments.of(shaped)
-        moments = own if moments is None else moments.merged(own)
-        every = max(1, -(-count * shaped[0].nbytes // FITTED_BYTES))
-        kept.append(shaped[-row % every :: every])
-        row += len(shaped)
-    assert moments is not None
-    statistics = moments.statistics()
-    if config.transform != "yeo-johnson":
-        return {"flux": statistics}
-    spread = np.where(statistics.std > 0, statistics.std, 1.0)
-    return {"flux": statistics, "power": yeo_johnson.fit((np.concatenate(kept) - statistics.mean) / spread)}
-
-
 def _batches(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
@@ -109,7 +75,11 @@ class Rows:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
         self.statistics = dataset.statistics(source, self._choice, self._table)
         if config.needs_pass:
-            self.statistics |= passed(self._flux(), self.count, config)
+            batches, count = self._flux(), self.count
+            if self._table is None:
+                self.statistics |= passed_once(batches, count, config, source.fingerprint, self._choice)
+            else:
+                self.statistics |= passed(batches, count, config)
 
     def _flux(self) -> Iterator[np.ndarray]:
         """Raw flux of all training rows, batch by batch."""

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from ariel_tf import passes
+from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
-from ariel_tf.rows import Rows, StackedRows, passed
+from ariel_tf.passes import passed
+from ariel_tf.rows import Rows, StackedRows
 from ariel_tf.training.configuration import Configuration
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
@@ -30,7 +33,7 @@ def test_statistics_of_shaped_flux_equal_numpy_in_any_batches():
 def test_a_power_transform_is_the_same_in_any_batches(monkeypatch):
     config = configured()
     flux = np.random.default_rng(0).normal(1, 0.01, (50, 300, 1)).astype(np.float32)
-    monkeypatch.setattr("ariel_tf.rows.FITTED_BYTES", 20 * flux[0].nbytes)  # a third of the rows
+    monkeypatch.setattr("ariel_tf.passes.FITTED_BYTES", 20 * flux[0].nbytes)  # a third of the rows
     whole, parts = (passed(batches, 50, config)["power"] for batches in ([flux], np.split(flux, [7, 8, 30])))
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-3)
@@ -54,3 +57,57 @@ def test_stacked_rows_have_the_statistics_of_each_alone(channels):
         for name in ("flux", "power"):
             for part in ("mean", "std"):
                 np.testing.assert_array_equal(getattr(alone[name], part), getattr(its[name], part))
+
+
+@pytest.fixture
+def streamed(monkeypatch, tmp_path):
+    """Rows stream, and a cache folder of the test's own: a list of its files, and a count of the passes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
+    made = []
+    monkeypatch.setattr(passes, "passed", lambda *what: made.append(1) or passed(*what))
+    return lambda: sorted(tmp_path.rglob("*.npz")), made
+
+
+def check_same(one, other):
+    assert one.keys() == other.keys() >= {"flux", "power"}
+    for name in ("flux", "power"):
+        for part in passes._parts(name):
+            np.testing.assert_array_equal(getattr(one[name], part), getattr(other[name], part))
+
+
+def test_a_pass_over_rows_that_stream_is_made_once(streamed):
+    files, made = streamed
+    source = open_source(DATA, [12])
+    first = Rows(source, configured()).statistics
+    second = Rows(open_source(DATA, [12]), configured(epochs=3)).statistics
+    assert (len(made), len(files())) == (1, 1)
+    check_same(first, second)
+    assert type(second["flux"].count) is int
+    for other in ({"ramp": "keep"}, {"function": "sqrt"}, {"transform": "standardize"}, {"test_folds": (0,)}):
+        Rows(source, configured(**other))
+    Rows(open_source(DATA.replace("seed=3", "seed=4"), [12]), configured())
+    assert (len(made), len(files())) == (6, 6)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_file_of_a_pass_is_made_again(streamed, damage):
+    files, made = streamed
+    source = open_source(DATA, [12])
+    first = Rows(source, configured()).statistics
+    (path,) = files()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"cut": content[:-100], "flipped": content, "empty": b""}[damage])
+    check_same(first, Rows(source, configured()).statistics)
+    assert len(made) == 2
+    Rows(source, configured())
+    assert len(made) == 2
+
+
+def test_a_home_that_cannot_be_written_to_costs_another_pass(streamed, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    source = open_source(DATA, [12])
+    check_same(Rows(source, configured()).statistics, Rows(source, configured()).statistics)
+    assert len(streamed[1]) == 2

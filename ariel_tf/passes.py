@@ -1,0 +1,119 @@
+"""Statistics that a data set's sums can't give: one pass over the training rows, and what it found is kept.
+
+Over rows in memory a pass takes seconds. Over rows that stream it reads the whole data set once more, so the result
+stays in the user's cache folder (`$XDG_CACHE_HOME/ariel_tf`, by default `~/.cache/ariel_tf`) under a digest of the
+data's fingerprint and of all that decides which rows there are and what is done to them.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.data.dataset import Choice
+from ariel_tf.data.sums import Moments, Statistics
+from ariel_tf.files import replacing
+from ariel_tf.models import transforms, yeo_johnson
+from ariel_tf.models.yeo_johnson import Power
+from ariel_tf.training.configuration import Configuration
+
+# Flux that a power transform is fitted to: 27,000 rows of one light curve.
+FITTED_BYTES = 32 << 20
+# Raised whenever the same rows give other statistics, so that none of an earlier version is taken.
+VERSION = 1
+# How statistics are stored: the fields of each by name.
+KINDS = {"flux": Statistics, "power": Power}
+
+
+def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> dict[str, Any]:
+    """Statistics of flux that is shaped before it is scaled, in one pass.
+
+    Args:
+        batches: raw flux [b, ..., 300, channels].
+        count: rows in all of them.
+        config: resolved; says what is done to the flux before it is scaled.
+
+    Returns:
+        "flux", `Statistics` of the shaped flux over all rows, and for Yeo-Johnson "power", fitted to evenly
+        chosen rows, to all where they are few.
+    """
+    moments: Moments | None = None
+    kept: list[np.ndarray] = []
+    every, row = 1, 0
+    for batch in batches:
+        shaped = np.asarray(transforms.shape_flux(batch, range(N_STEPS), config.ramp, config.function))
+        own = Moments.of(shaped)
+        moments = own if moments is None else moments.merged(own)
+        every = max(1, -(-count * shaped[0].nbytes // FITTED_BYTES))
+        kept.append(shaped[-row % every :: every])
+        row += len(shaped)
+    assert moments is not None
+    statistics = moments.statistics()
+    if config.transform != "yeo-johnson":
+        return {"flux": statistics}
+    spread = np.where(statistics.std > 0, statistics.std, 1.0)
+    return {"flux": statistics, "power": yeo_johnson.fit((np.concatenate(kept) - statistics.mean) / spread)}
+
+
+def passed_once(
+    batches: Iterable[np.ndarray], count: int, config: Configuration, fingerprint: str, choice: Choice
+) -> dict[str, Any]:
+    """As `passed`, or what an earlier process has kept of the very same pass; then nothing is read.
+
+    Args:
+        fingerprint: of the data set.
+        choice: which of its rows.
+    """
+    path = _place(fingerprint, choice, config)
+    found = _read(path)
+    if found is None:
+        found = passed(batches, count, config)
+        with contextlib.suppress(OSError):  # a home that can't be written to costs another pass, no training
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, found)
+    return found
+
+
+def _place(fingerprint: str, choice: Choice, config: Configuration) -> Path:
+    what = [VERSION, FITTED_BYTES, fingerprint, dataclasses.asdict(choice)]
+    what += [config.ramp, config.function, config.transform == "yeo-johnson"]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "ariel_tf" / f"{digest[:32]}.npz"
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    arrays = {
+        f"{name}.{part}": getattr(statistics, part) for name, statistics in found.items() for part in _parts(name)
+    }
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What was kept; None where nothing was, or where it is damaged (a zip file knows the sums of its members)."""
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    names = dict.fromkeys(name.partition(".")[0] for name in arrays)
+    found: dict[str, Any] = {}
+    for name in names:
+        parts = {part: arrays[f"{name}.{part}"] for part in _parts(name)}
+        if "count" in parts:
+            parts["count"] = int(parts["count"])
+        found[name] = KINDS[name](**parts)
+    return found
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return Power._fields if name == "power" else tuple(field.name for field in dataclasses.fields(Statistics))
