@@ -2,7 +2,7 @@
 
 Over rows in memory a pass takes seconds. Over rows that stream it reads the whole data set once more, so the result
 stays in the user's cache folder (`$XDG_CACHE_HOME/ariel_tf`, by default `~/.cache/ariel_tf`) under a digest of the
-data's fingerprint and of all that decides which rows there are and what is done to them.
+data's fingerprint, of the planets, and of all that decides which rows there are and what is done to them.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.data.dataset import Choice
+from ariel_tf.data.sources import Source
 from ariel_tf.data.sums import Moments, Statistics
 from ariel_tf.files import replacing
 from ariel_tf.models import transforms, yeo_johnson
@@ -64,15 +65,15 @@ def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> 
 
 
 def passed_once(
-    batches: Iterable[np.ndarray], count: int, config: Configuration, fingerprint: str, choice: Choice
+    batches: Iterable[np.ndarray], count: int, config: Configuration, source: Source, choice: Choice
 ) -> dict[str, Any]:
     """As `passed`, or what an earlier process has kept of the very same pass; then nothing is read.
 
     Args:
-        fingerprint: of the data set.
-        choice: which of its rows.
+        source: of the rows; may hold a part of a data set's planets.
+        choice: which rows.
     """
-    path = _place(fingerprint, choice, config)
+    path = _place(source, choice, config)
     found = _read(path)
     if found is None:
         found = passed(batches, count, config)
@@ -82,8 +83,9 @@ def passed_once(
     return found
 
 
-def _place(fingerprint: str, choice: Choice, config: Configuration) -> Path:
-    what = [VERSION, FITTED_BYTES, fingerprint, dataclasses.asdict(choice)]
+def _place(source: Source, choice: Choice, config: Configuration) -> Path:
+    planets = sorted(planet for planet, fold in source.planets.items() if fold in choice.folds)
+    what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(choice)]
     what += [config.ramp, config.function, config.transform == "yeo-johnson"]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -77,7 +77,7 @@ class Rows:
         if config.needs_pass:
             batches, count = self._flux(), self.count
             if self._table is None:
-                self.statistics |= passed_once(batches, count, config, source.fingerprint, self._choice)
+                self.statistics |= passed_once(batches, count, config, source, self._choice)
             else:
                 self.statistics |= passed(batches, count, config)
 
