@@ -29,7 +29,7 @@ def space_of(hp):
 
 def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_rate():
     found = space_of(reveal(Space(Configuration().resolved())))
-    assert list(found) == ["dropout", "first", "second", "learning_rate"]
+    assert list(found) == ["activation", "dropout", "first", "second", "learning_rate"]
     assert (found["first"].min_value, found["first"].max_value, found["first"].default) == (4, 4096, 1064)
     assert (found["learning_rate"].min_value, found["learning_rate"].max_value) == (1e-4, 3e-2)
     assert found["learning_rate"].sampling == "log"

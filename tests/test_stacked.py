@@ -9,7 +9,7 @@ from ariel_tf.errors import DataError
 from ariel_tf.training import callbacks, memory
 from ariel_tf.training.metrics import ArielScore, RadiusLoss
 from ariel_tf.training.stack_trainer import progress
-from ariel_tf.training.stackable import NotStackable, UnfoldedConv1D, refuse_unstackable
+from ariel_tf.training.stackable import STAND_INS, NotStackable, refuse_unstackable
 from ariel_tf.training.stacked import Stack
 from ariel_tf.training.table import Table
 
@@ -56,6 +56,7 @@ def make_model(table, index, kind, optimizer="adam", dropout=0.3, loss="mse", **
     x = layer(inputs)[..., 3:28, :]
     if kind == "convolutional":
         x = keras.layers.Conv1D(8, 5, strides=2, padding="same", activation="tanh", name="conv_0")(x)
+        x = keras.layers.SeparableConv1D(8, 3, depth_multiplier=2, padding="same", name="separable")(x)
         x = keras.layers.Conv1D(6, 3, dilation_rate=2, padding="same", name="conv_1")(x)
         x = keras.layers.PReLU(shared_axes=[1], name="prelu")(x)
         x = keras.layers.AveragePooling1D(2, padding="same", name="pool")(x)
@@ -237,12 +238,17 @@ def test_other_optimisers_recurrent_layers_and_xla_are_refused():
         refuse_unstackable(model)
 
 
-@pytest.mark.parametrize("padding", ["same", "valid", "causal"])
+CONVOLUTIONS = [(keras.layers.Conv1D, padding, {}) for padding in ("same", "valid", "causal")]
+# Keras has no causal separable convolution.
+CONVOLUTIONS += [(keras.layers.SeparableConv1D, padding, {"depth_multiplier": 2}) for padding in ("same", "valid")]
+
+
+@pytest.mark.parametrize(("kind", "padding", "more"), CONVOLUTIONS)
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), [(5, 5, 1), (1, 1, 1), (4, 2, 1), (3, 1, 2), (5, 3, 1)])
-def test_unfolded_convolution_equals_keras(padding, kernel, stride, dilation):
-    options = {"strides": stride, "dilation_rate": dilation, "padding": padding, "activation": "relu"}
+def test_unfolded_convolution_equals_keras(kind, padding, more, kernel, stride, dilation):
+    options = {"strides": stride, "dilation_rate": dilation, "padding": padding, "activation": "relu", **more}
     x = np.random.default_rng(0).normal(size=(2, 17, 3)).astype(np.float32)
-    expected, unfolded = keras.layers.Conv1D(4, kernel, **options), UnfoldedConv1D(4, kernel, **options)
+    expected, unfolded = kind(4, kernel, **options), STAND_INS[kind](4, kernel, **options)
     unfolded.build(x.shape)
     answer = expected(x)
     unfolded.set_weights(expected.get_weights())

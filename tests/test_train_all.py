@@ -283,6 +283,7 @@ CASES = {
     "squid": ["--model", "squid", "--set", "width=0.2"],
     "compressed": ["--model", "compressed", "--set", "first=4", "--set", "second=16", "--set", "third=8"],
     "cnn": ["--model", "cnn", "--set", "first=8", "--set", "second=4", "--set", "dense=4"],
+    "separable": ["--model", "cnn", "--set", "convolution=separable", "--set", "first=8", "--set", "second=4"],
     "dilated": ["--model", "dilated", "--set", "width=0.1"],
     "linear": ["--model", "linear", "--set", "units=8"],
     "segments": ["--model", "segments", "--set", "units=4", "--set", "first=8", "--set", "second=8"],

@@ -5,6 +5,8 @@ import keras
 from ariel_tf.models.builder import Inputs
 from ariel_tf.models.registry import model
 
+ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "gelu")
+
 
 def flattened(inputs: Inputs):
     """[batch, steps, channels] and [batch, k] -> [batch, steps * channels + k]."""
@@ -18,11 +20,17 @@ def with_star(features, inputs: Inputs):
     return keras.layers.Concatenate(name="with_star")([features, inputs.star])
 
 
-def dense_stack(hp, x, sizes: dict[str, int], activation: str = "relu", largest: int = 4096):
+def activation_of(hp, default: str) -> str:
+    """The setting `activation`, of all dense layers but the head."""
+    return hp.Choice("activation", list(ACTIVATIONS), default=default)
+
+
+def dense_stack(hp, x, sizes: dict[str, int]):
     """Dense layers, each of a size that is a setting, with one dropout setting after each of them."""
+    activation = activation_of(hp, "relu")
     dropout = hp.Float("dropout", 0.0, 0.9, default=0.0)
     for name, default in sizes.items():
-        units = hp.Int(name, 4, largest, sampling="log", default=default)
+        units = hp.Int(name, 4, 4096, sampling="log", default=default)
         x = keras.layers.Dense(units, activation=activation, name=name)(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
@@ -59,7 +67,7 @@ def linear(hp, inputs: Inputs):
     x = flattened(inputs)
     layers = hp.Int("layers", 1, 6, default=2)
     units = hp.Int("units", 4, 2048, sampling="log", default=128)
-    activation = hp.Choice("activation", ["linear", "relu", "tanh", "sigmoid", "gelu"], default="linear")
+    activation = activation_of(hp, "linear")
     for index in range(layers):
         x = keras.layers.Dense(units, activation=activation, name=f"dense_{index}")(x)
     return x
@@ -71,9 +79,10 @@ def dense(hp, inputs: Inputs):
     shapes = ["1024-256", "256-1024-256", "1024-512-256", "1179-393-110"]
     shape = hp.Choice("shape", shapes, default="1024-256")
     dropout = hp.Float("dropout", 0.0, 0.9, default=0.1 if shape == "1179-393-110" else 0.0)
+    activation = activation_of(hp, "relu")
     x = flattened(inputs)
     for index, units in enumerate(shape.split("-")):
-        x = keras.layers.Dense(int(units), activation="relu", name=f"dense_{index}")(x)
+        x = keras.layers.Dense(int(units), activation=activation, name=f"dense_{index}")(x)
         if dropout and index == 0:
             x = keras.layers.Dropout(dropout, name="dropout")(x)
     return x

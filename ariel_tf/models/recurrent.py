@@ -9,34 +9,43 @@ from ariel_tf.models.builder import Inputs
 from ariel_tf.models.dense import with_star
 from ariel_tf.models.registry import model
 
+CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
-def last_state(x, units: int, bidirectional: bool, dropout: float, name: str):
+
+def cell_of(hp) -> type[keras.layers.Layer]:
+    """The recurrent layer that the setting `cell` names (GRU: Cho et al. 2014, arXiv:1406.1078)."""
+    return CELLS[hp.Choice("cell", list(CELLS), default="lstm")]
+
+
+def last_state(x, kind: type[keras.layers.Layer], units: int, bidirectional: bool, dropout: float, name: str):
     """[batch, steps, channels] -> [batch, units], or [batch, 2 * units] of both directions.
 
     Keras's Bidirectional with `return_sequences=False` joins each direction's own last state.
     """
-    layer = keras.layers.LSTM(units, dropout=dropout, name=name)
+    layer = kind(units, dropout=dropout, name=name)
     return keras.layers.Bidirectional(layer, name=f"{name}_both_ways")(x) if bidirectional else layer(x)
 
 
 @model(scope="any", epochs=10, batch_size=50, steps="0:300:3", loss="mse", head="depth", joint={"channels": "all"})
 def lstm(hp, inputs: Inputs):
-    """Two LSTM layers of 512 units, dropout .1; --set bidirectional=yes reads the curve both ways."""
+    """Two LSTM (or --set cell=gru) layers of 512 units, dropout .1; --set bidirectional=yes reads it both ways."""
+    kind = cell_of(hp)
     units = hp.Int("units", 4, 1024, sampling="log", default=512)
     dropout = hp.Float("dropout", 0.0, 0.9, default=0.1)
     bidirectional = hp.Boolean("bidirectional", default=False)
-    layer = keras.layers.LSTM(units, dropout=dropout, return_sequences=True, name="first")
+    layer = kind(units, dropout=dropout, return_sequences=True, name="first")
     x = keras.layers.Bidirectional(layer, name="first_both_ways")(inputs.flux) if bidirectional else layer(inputs.flux)
-    return with_star(last_state(x, units, bidirectional, dropout, "second"), inputs)
+    return with_star(last_state(x, kind, units, bidirectional, dropout, "second"), inputs)
 
 
 @model(scope="joint", channels="all", epochs=15, batch_size=64, steps="50:300:2", head="depth", loss="mae")
 def lstm_cnn(hp, inputs: Inputs):
-    """Two branches, BiLSTM 128 and Conv1D(256, kernel 55), each to 512, joined by add or concat, then 512-256."""
+    """Two branches, BiLSTM (or GRU) 128 and Conv1D(256, kernel 55), each to 512, joined by add or concat, 512-256."""
+    kind = cell_of(hp)
     units = hp.Int("units", 4, 512, sampling="log", default=128)
     kernel = hp.Int("kernel", 1, 55, default=55)
     together = hp.Choice("together", ["add", "concat"], default="add")
-    recurrent = last_state(inputs.flux, units, True, 0.0, "lstm")
+    recurrent = last_state(inputs.flux, kind, units, True, 0.0, "lstm")
     recurrent = keras.layers.Dense(512, activation="relu", name="from_lstm")(recurrent)
     layer = keras.layers.Conv1D(256, kernel, strides=5, padding="same", activation="relu", name="conv")
     convolved = keras.layers.GlobalAveragePooling1D(name="pool")(layer(inputs.flux))

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ariel_tf import machine
+from ariel_tf.training import stackable
 
 # What may be taken of the free memory: estimates err, and others run beside us.
 SHARE = 0.7
@@ -37,8 +38,8 @@ def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> in
 def _numbers(layer: Any) -> int:
     """Numbers that a layer computes for a row; a convolution unfolds its windows first."""
     numbers = math.prod(layer.output.shape[1:])
-    if isinstance(layer, keras.layers.Conv1D):
-        numbers += layer.output.shape[1] * math.prod(layer.kernel.shape[:2])
+    if type(layer) in stackable.STAND_INS:
+        numbers += layer.output.shape[1] * layer.kernel_size[0] * layer.input.shape[-1]
     return int(numbers)
 
 

@@ -14,7 +14,7 @@ from ariel_tf.errors import UsageError
 
 # Layers that vectorise well: dense, convolutional, and what stands between them.
 LAYERS = (
-    *(layers.InputLayer, layers.Dense, layers.Conv1D, layers.Dropout, layers.GaussianNoise),
+    *(layers.InputLayer, layers.Dense, layers.Conv1D, layers.SeparableConv1D, layers.Dropout, layers.GaussianNoise),
     *(layers.BatchNormalization, layers.LayerNormalization, layers.Normalization, layers.Rescaling),
     *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
     *(layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector, layers.Concatenate),
@@ -31,36 +31,59 @@ class NotStackable(UsageError):
     """This model is trained one wavelength at a time."""
 
 
-class UnfoldedConv1D(layers.Conv1D):
-    """Conv1D as one matrix product over unfolded windows.
+def unfolded(layer: Any, x: Any, weights: Any) -> Any:
+    """A convolution as one matrix product over unfolded windows.
 
     TensorFlow cannot vectorise a convolution whose filter differs between models; a matrix product it can.
-    It lives while a stack trains and is never saved.
+
+    Args:
+        layer: the convolution.
+        x: [batch, steps, channels].
+        weights: [kernel, channels, filters].
+
+    Returns:
+        [batch, windows, filters], as the layer answers.
     """
+    kernel, dilation, stride = layer.kernel_size[0], layer.dilation_rate[0], layer.strides[0]
+    steps, channels, span = x.shape[1], x.shape[2], (kernel - 1) * dilation
+    whole = (-(-steps // stride) - 1) * stride + span + 1  # steps that windows at every stride need
+    pad = {"causal": span, "same": max(whole - steps, 0), "valid": 0}[layer.padding]
+    left = pad if layer.padding == "causal" else pad // 2
+    x = ops.pad(x, [[0, 0], [left, pad - left], [0, 0]])
+    windows = (steps + pad - span - 1) // stride + 1
+    last = (windows - 1) * stride + 1
+    starts = [index * dilation for index in range(kernel)]
+    x = ops.concatenate([x[:, start : start + last : stride] for start in starts], axis=-1)
+    flat = ops.reshape(x, (-1, kernel * channels))
+    answer = ops.matmul(flat, ops.reshape(weights, (kernel * channels, layer.filters)))
+    answer = ops.reshape(answer, (-1, windows, layer.filters))
+    if layer.use_bias:
+        answer = answer + layer.bias
+    return layer.activation(answer)
+
+
+class UnfoldedConv1D(layers.Conv1D):
+    """Conv1D, unfolded. Such layers live while a stack trains and are never saved."""
 
     def call(self, x):
-        """[batch, steps, channels] -> [batch, windows, filters], as Conv1D does it."""
-        kernel, dilation, stride = self.kernel_size[0], self.dilation_rate[0], self.strides[0]
-        steps, channels, span = x.shape[1], x.shape[2], (self.kernel_size[0] - 1) * dilation
-        whole = (-(-steps // stride) - 1) * stride + span + 1  # steps that windows at every stride need
-        pad = {"causal": span, "same": max(whole - steps, 0), "valid": 0}[self.padding]
-        left = pad if self.padding == "causal" else pad // 2
-        x = ops.pad(x, [[0, 0], [left, pad - left], [0, 0]])
-        windows = (steps + pad - span - 1) // stride + 1
-        last = (windows - 1) * stride + 1
-        starts = [index * dilation for index in range(kernel)]
-        unfolded = ops.concatenate([x[:, start : start + last : stride] for start in starts], axis=-1)
-        flat = ops.reshape(unfolded, (-1, kernel * channels))
-        answer = ops.matmul(flat, ops.reshape(self.kernel, (kernel * channels, self.filters)))
-        answer = ops.reshape(answer, (-1, windows, self.filters))
-        if self.use_bias:
-            answer = answer + self.bias
-        return self.activation(answer)
+        return unfolded(self, x, self.kernel)
+
+
+class UnfoldedSeparableConv1D(layers.SeparableConv1D):
+    """SeparableConv1D, unfolded: a convolution whose weights are products of those along time and those across."""
+
+    def call(self, x):
+        along = ops.transpose(self.depthwise_kernel, (1, 0, 2))  # [channels, kernel, multiplier]
+        across = ops.reshape(self.pointwise_kernel, (-1, self.depth_multiplier, self.filters))
+        return unfolded(self, x, ops.transpose(ops.matmul(along, across), (1, 0, 2)))
+
+
+STAND_INS: dict[Any, Any] = {layers.Conv1D: UnfoldedConv1D, layers.SeparableConv1D: UnfoldedSeparableConv1D}
 
 
 def stand_in(layer: layers.Layer) -> layers.Layer:
     """A layer of the same name and configuration for the stack's template."""
-    kind = UnfoldedConv1D if type(layer) is layers.Conv1D else type(layer)
+    kind = STAND_INS.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
 
 
@@ -86,7 +109,7 @@ def _about_layers(found: Sequence[Any]):
     for layer in found:
         if type(layer) not in LAYERS:
             yield f"its layer {layer.name}, {type(layer).__name__}, works in steps or is unknown to stacks"
-        if isinstance(layer, layers.Conv1D) and (layer.groups > 1 or layer.data_format != "channels_last"):
+        if type(layer) in STAND_INS and (getattr(layer, "groups", 1) > 1 or layer.data_format != "channels_last"):
             yield f"its layer {layer.name} is a grouped convolution, or one with channels first"
         if layer.compute_dtype in ("float16", "bfloat16"):
             yield "half precision is not stacked (float16 needs a loss scale, which follows all weights together)"
