@@ -11,7 +11,6 @@ trained on, or chosen by, planets that another holds out as its test.
 """
 
 import argparse
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -44,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, rest = _parser().parse_known_args(arguments)
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.ensemble", *kept])
-    # Each member is traced anew, which TensorFlow takes for a mistake and warns of.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if options.how in OF_RUNS:
         if rest:
             raise UsageError(f"{options.how}: unknown option {rest[0]}.")

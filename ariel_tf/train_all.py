@@ -13,7 +13,6 @@ sees to it that no two take the same wavelength.
 """
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -179,8 +178,6 @@ def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
 
 def train_groups(run: RunFolder, job: Job, groups: Sequence[Sequence[int]]) -> None:
     """Train every group that holds an unfinished wavelength, once no other job is at it."""
-    # Each model is traced anew, which TensorFlow takes for a mistake and warns of.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
     def train_group(group: Sequence[int]) -> None:
         _train_group(job, group)

@@ -10,7 +10,6 @@ asked for, is a failed trial with its reason, and the search goes on.
 import contextlib
 import csv
 import dataclasses
-import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -161,8 +160,6 @@ class Bench:
 
     def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
         """The state of the run folder after the training, and all values that were chosen."""
-        # Each trial's model is traced anew, which TensorFlow takes for a mistake and warns of.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
         rows = Rows(self.source, config, self.tables.load)
         chosen = Chosen(self.space, trial.hyperparameters, config.settings)
