@@ -181,12 +181,14 @@ def train_on(
     source, config: Configuration, command: str, path: Path | None, overwrite=False, dry=False, devices="auto"
 ) -> None:
     """Train on a source that is open for at least the wavelengths that the model sees; else as of `train`."""
+    from ariel_tf.data.kept import keep
     from ariel_tf.models.builder import build
     from ariel_tf.rows import Rows
     from ariel_tf.training.metadata import collect
     from ariel_tf.training.trainer import best_model
 
     check_folds(source, config)
+    source = keep(source, config.train_folds, config.planets, config.seen, config.sees_white)
     rows = Rows(source, config)
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size, rows.count)

@@ -20,6 +20,7 @@ import keras
 
 from ariel_tf import jobs, machine, train
 from ariel_tf.data import dataset
+from ariel_tf.data.kept import keep
 from ariel_tf.data.sources import open_source
 from ariel_tf.errors import UsageError
 from ariel_tf.files import read_json, write_json, write_text
@@ -71,8 +72,10 @@ def train_all(
     configs = {wavelength: dataclasses.replace(config, wavelength=wavelength) for wavelength in chosen}
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size)
-    source = open_source(config.data, config.seen if config.channels == "all" else chosen)
+    seen = config.seen if config.channels == "all" else chosen
+    source = open_source(config.data, seen)
     train.check_folds(source, config)
+    source = keep(source, config.train_folds, config.planets, seen, config.sees_white)
     first = configs[chosen[0]]
     rows = Rows(source, first)
     distribute.check_batch(strategy, config.batch_size, rows.count)

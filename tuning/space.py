@@ -44,6 +44,7 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "logg": ("number", "one-hot"),
     "augment": ("none", "mirror", "noise", "mirror,noise"),
     "every": (1, 2, 4),  # the train size: all rows, half of them, a quarter
+    "planets": (),  # what there is depends on the data
 }
 # Settings that the builder asks for, whatever the model: only the first is searched unless --search names others.
 LEARNING_RATE = "learning_rate"
@@ -91,6 +92,8 @@ class Space:
         if "low" in item.metadata and given is not None:
             whole = Dimension(name, "int", value, low=item.metadata["low"], high=1 << 20, sampling="log")
             return whole.narrowed(given)
+        if given is None and not OPTIONS[name]:
+            raise UsageError(f"--search {name}: expected values with it, like {name}=100|200|400.")
         if given is None:
             values = OPTIONS[name] if value in OPTIONS[name] else (value, *OPTIONS[name])
             return self._sound(Dimension.of_choices(name, values, value))

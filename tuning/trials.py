@@ -20,11 +20,13 @@ import keras
 
 from ariel_tf import train
 from ariel_tf.data import dataset
+from ariel_tf.data.kept import keep
 from ariel_tf.data.sources import Source
 from ariel_tf.errors import ArielError, Stopped, UsageError
 from ariel_tf.models.builder import build
 from ariel_tf.rows import Rows
 from ariel_tf.training import distribute, trainer
+from ariel_tf.training.configuration import Configuration
 from ariel_tf.training.metadata import collect
 from ariel_tf.training.runs import RunFolder, read_state
 from ariel_tf.training.tensorboard import TensorBoardLog
@@ -57,7 +59,7 @@ class Tables:
         self._kept: dict[Any, Mapping[str, Any]] = {}
 
     def load(self, source: Source, choice: dataset.Choice) -> Mapping[str, Any]:
-        key = (source.fingerprint, choice)
+        key = (source.fingerprint, frozenset(source.planets), choice)
         table = self._kept.pop(key, None)
         if table is None:
             table = dataset.load(source, choice)
@@ -82,6 +84,7 @@ class Bench:
         command: what the user repeats to go on after a stop.
         devices: of each trial, as of `distribute.parse`.
         tables: rows in memory.
+        cuts: the source with fewer training planets, by how many and what is seen of them.
         watch: called when a trial has begun.
         track: called with the outcome of a trial and the rows of its epochs.
     """
@@ -92,6 +95,7 @@ class Bench:
     command: str
     devices: str = "auto"
     tables: Tables = dataclasses.field(default_factory=Tables)
+    cuts: dict[Any, Source] = dataclasses.field(default_factory=dict)
     watch: Callable[[], Any] = lambda: None
     track: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
 
@@ -161,7 +165,8 @@ class Bench:
     def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
         """The state of the run folder after the training, and all values that were chosen."""
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
-        rows = Rows(self.source, config, self.tables.load)
+        source = self._cut(config)
+        rows = Rows(source, config, self.tables.load)
         chosen = Chosen(self.space, trial.hyperparameters, config.settings)
         strategy = distribute.strategy_of(self.devices)
         distribute.check_batch(strategy, config.batch_size, rows.count)
@@ -170,7 +175,7 @@ class Bench:
         resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
         with self.open_folder(outcome, resolved) as run:
-            run.write_meta(train.data_facts(self.source, config) | {"command": self.command}, collect(strategy))
+            run.write_meta(train.data_facts(source, config) | {"command": self.command}, collect(strategy))
             searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
             work = trainer.Work(
                 batches=rows.training,
@@ -190,6 +195,13 @@ class Bench:
             ):
                 trainer.fit(run, built, work, log, self.command, lambda epoch: None)
             return run.state, searched
+
+    def _cut(self, config: Configuration) -> Source:
+        """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
+        what = (config.train_folds, config.planets, config.seen, config.sees_white)
+        if what not in self.cuts:
+            self.cuts[what] = keep(self.source, *what)
+        return self.cuts[what]
 
     def open_folder(self, outcome: Outcome, resolved: dict[str, Any]) -> RunFolder:
         """The trial's run folder, once a process that had it before lets go of it."""

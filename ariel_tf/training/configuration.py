@@ -42,6 +42,7 @@ class Configuration:
     data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
     validation_folds: tuple[int, ...] = option((8,), "data", "folds that choose the best epoch", list=True)
     every: int = option(None, "data", "train on every n-th observation only", low=1)
+    planets: int = option(None, "data", "train on so many of the training planets; 0: all", low=0)
     bootstrap: str = option(None, "data", "draw training planets with replacement, by the seed", choices=("no", "yes"))
     test_folds: tuple[int, ...] = option((9,), "data", "folds that are scored once, at the end", list=True)
 
@@ -196,6 +197,7 @@ SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together
 FALLBACK: dict[str, Any] = {
     "channels": "own",
     "every": 1,
+    "planets": 0,
     "bootstrap": "no",
     "steps": f"0:{N_STEPS}",
     "ramp": "keep",
