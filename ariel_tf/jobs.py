@@ -137,12 +137,7 @@ class Jobs:
             start_new_session=True,
         )
         self.processes[index] = process
-        for stream, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-            assert stream is not None
-            self.readers.append(
-                threading.Thread(target=_pass_on, args=(stream, out, f"job {index + 1}: "), daemon=True)
-            )
-            self.readers[-1].start()
+        self.readers += pass_on(process, f"job {index + 1}: ")
 
     def _mind(self) -> None:
         deaths = 0
@@ -184,6 +179,16 @@ def end(processes: Sequence[subprocess.Popen], patience: float) -> None:
             process.kill()
             process.wait()
         close_pipe(process)
+
+
+def pass_on(process: subprocess.Popen, prefix: str) -> list[threading.Thread]:
+    """Show what a process writes to its pipes, signed; the threads that do so, which end with it."""
+    threads = []
+    for stream, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+        assert stream is not None
+        threads.append(threading.Thread(target=_pass_on, args=(stream, out, prefix), daemon=True))
+        threads[-1].start()
+    return threads
 
 
 def _pass_on(stream: IO[str], out: TextIO, prefix: str) -> None:

@@ -13,18 +13,21 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ariel_tf.errors import ArielError, Stopped, UsageError, run_command
-from ariel_tf.training import heartbeat, slurm
+from ariel_tf.jobs import pass_on
+from ariel_tf.training import heartbeat, hosts, slurm
 
 # Exit codes of a training that another start would only repeat.
 FINAL = (0, 2, 3, 4, 130, 143)
@@ -60,15 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UsageError("expected options of `python -m ariel_tf.train` after --, like -- --wavelength joint.")
     if min(options.silence, options.stall, options.workers or 1) <= 0 or options.restarts < 0 or options.workers == 0:
         raise UsageError("--silence, --stall, --workers: expected more than 0; --restarts: 0 or more.")
-    Supervisor(training, options.workers, options.silence, options.stall, options.restarts).run()
+    supervisor = Supervisor(training, options.workers, options.silence, options.stall, options.restarts)
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    supervisor.told = shlex.join(["python", "-m", "ariel_tf.supervise", *kept])
+    supervisor.run()
 
 
 @dataclass
 class Worker:
-    """A process, and when it last showed a sign of life or a step (seconds of `time.monotonic`)."""
+    """A process, its number among all workers of the training, and when it last showed a sign of life or a step
+    (seconds of `time.monotonic`)."""
 
     process: subprocess.Popen
+    number: int
     heartbeat: Path
+    readers: list[threading.Thread] = field(default_factory=list)
     seen: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def since(self, suffix: str = "") -> float:
@@ -89,10 +98,14 @@ class Supervisor:
         workers: on this host; None for the one that the environment describes.
         silence, stall: seconds after which a worker without a sign of life, or without a step, is taken to hang.
         restarts: in a row, without an epoch saved between them, before it gives up.
+
+    Attributes:
+        told: the command that a user repeats to go on, which workers name; empty for their own.
     """
 
     def __init__(self, training: Sequence[str], workers: int | None, silence: float, stall: float, restarts: int):
         self.command = [sys.executable, "-m", "ariel_tf.train", *training]
+        self.told = ""
         self.count, self.silence, self.stall, self.restarts = workers, silence, stall, restarts
         self.asked = 0
 
@@ -130,6 +143,8 @@ class Supervisor:
             saved = max(map(_epochs, workers))
             failures = 1 if saved > epochs else failures + 1
             epochs = max(epochs, saved)
+            if epochs:  # which the next start must not move aside
+                self.command = [argument for argument in self.command if argument != "--overwrite"]
             if failures > self.restarts:
                 raise ArielError(f"{fault}; gave up after {self.restarts} restarts without a new epoch.")
             print(
@@ -137,36 +152,44 @@ class Supervisor:
             )
 
     def _start(self, folder: Path) -> list[Worker]:
-        workers = []
-        for index, config in enumerate(configurations(self.count, os.environ)):
-            path = folder / f"worker-{index}"
+        workers, found = [], configurations(self.count, os.environ)
+        for config in found:
+            number, _ = hosts.task(config)
+            path = folder / f"worker-{number}"
             path.touch()
             Path(f"{path}.steps").write_text("0")
             environment = {**os.environ, heartbeat.VARIABLE: str(path), **({"TF_CONFIG": config} if config else {})}
+            environment |= {heartbeat.COMMAND: self.told} if self.told else {}
+            # Of several, each one's lines are signed.
+            pipe = subprocess.PIPE if len(found) > 1 else None
             # A session of its own: Ctrl-C reaches the supervisor alone, which then asks each worker.
-            process = subprocess.Popen(self.command, env=environment, start_new_session=True)
-            workers.append(Worker(process, path))
+            process = subprocess.Popen(
+                self.command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            )
+            workers.append(Worker(process, number, path))
+            if pipe:
+                workers[-1].readers = pass_on(process, f"worker {number}: ")
         return workers
 
     def _watch(self, workers: Sequence[Worker]) -> tuple[str, int]:
         """What went wrong, or nothing and the exit code once all have ended by themselves."""
         while not self.asked:
             codes = [worker.process.poll() for worker in workers]
-            for index, (worker, code) in enumerate(zip(workers, codes, strict=True)):
+            for worker, code in zip(workers, codes, strict=True):
                 if code in FINAL[1:]:
                     return "", code
                 if code is not None and code not in FINAL:
-                    return self._judge(workers, index, code)
+                    return self._judge(workers, worker.number, code)
                 if code is None and worker.since() > self.silence:
-                    return f"worker {index} has shown no sign of life for {self.silence:g} s", 1
+                    return f"worker {worker.number} has shown no sign of life for {self.silence:g} s", 1
                 if code is None and worker.since(".steps") > self.stall:
-                    return f"worker {index} has done no step for {self.stall:g} s", 1
+                    return f"worker {worker.number} has done no step for {self.stall:g} s", 1
             if all(code == 0 for code in codes):
                 return "", 0
             time.sleep(LOOK)
         return "", 128 + self.asked
 
-    def _judge(self, workers: Sequence[Worker], index: int, code: int) -> tuple[str, int]:
+    def _judge(self, workers: Sequence[Worker], number: int, code: int) -> tuple[str, int]:
         """One worker ended with a fault: perhaps only since another, a moment ago, ended for good."""
         deadline = time.monotonic() + (GRACE if len(workers) > 1 else 0)
         while time.monotonic() < deadline:
@@ -175,7 +198,7 @@ class Supervisor:
                     return "", int(other or 0)
             time.sleep(LOOK)
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        return f"worker {index} ended {how}", code
+        return f"worker {number} ended {how}", code
 
     def _end(self, workers: Sequence[Worker]) -> None:
         """End all that still run: by request when the user asked, else at once, since they hang or wait in vain."""
@@ -189,6 +212,8 @@ class Supervisor:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        for thread in (thread for worker in workers for thread in worker.readers):
+            thread.join(LOOK)  # their last words before ours
 
 
 def _epochs(worker: Worker) -> int:

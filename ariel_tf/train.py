@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
-    command = shlex.join(["python", "-m", "ariel_tf.train", *kept])
+    command = os.environ.get(heartbeat.COMMAND) or shlex.join(["python", "-m", "ariel_tf.train", *kept])
     rest = (command, options.run, options.overwrite, options.dry_run, jobs.devices_of(options.devices))
     if not listed:
         train(config, *rest)

@@ -4,7 +4,7 @@
     FILE.steps  written as steps go on: it also gets somewhere; holds the number of saved epochs
 
 A stopped process (SIGSTOP, a frozen host) shows by the first, a deadlock only by the second. `ARIEL_HEARTBEAT` names
-the file; without it nothing is written.
+the file; without it nothing is written. `ARIEL_COMMAND` holds the supervisor's own command, which a user repeats.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ariel_tf.files import write_text
 
-VARIABLE = "ARIEL_HEARTBEAT"
+VARIABLE, COMMAND = "ARIEL_HEARTBEAT", "ARIEL_COMMAND"
 INTERVAL = 1.0
 
 _last = 0.0

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ariel_tf.errors import ArielError, DataError, UsageError
+from ariel_tf.training.heartbeat import COMMAND
 from ariel_tf.training.runs import RunFolder
 
 
@@ -20,13 +21,13 @@ class PeerLost(ArielError):
     """Another process of this training died, or can't be reached."""
 
 
-def task() -> tuple[int, int]:
-    """(this process, how many train together), as the environment's `TF_CONFIG` says; (0, 1) without.
+def task(text: str | None = None) -> tuple[int, int]:
+    """(this process, how many train together), as a `TF_CONFIG` says, by default the environment's; (0, 1) without.
 
     Raises:
         UsageError: a `TF_CONFIG` that is not what TensorFlow documents, or that names other tasks than workers.
     """
-    text = os.environ.get("TF_CONFIG")
+    text = text or os.environ.get("TF_CONFIG")
     if not text:
         return 0, 1
     try:
@@ -132,9 +133,11 @@ def _losing_peers() -> Iterator[None]:
         yield
     except Exception as error:
         if is_loss(error):
+            again = "start all of them again, by hand or with `python -m ariel_tf.supervise`"
+            if os.environ.get(COMMAND):
+                again = "the supervisor starts all of them again"
             raise PeerLost(
-                "another worker of this training is gone, or can't be reached; start all of them again, by hand or "
-                "with `python -m ariel_tf.supervise`. Every whole epoch is saved."
+                f"another worker of this training is gone, or can't be reached; {again}. Every whole epoch is saved."
             ) from error
         raise
 
