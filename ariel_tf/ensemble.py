@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.files import write_json, write_text
-from ariel_tf.training import card, wavelengths
+from ariel_tf.ensemble_run import collect, configuration_of, open_data, report, save, together
+from ariel_tf.errors import UsageError, run_command
 from ariel_tf.training import options as flags
 from ariel_tf.training.runs import RunFolder
 
@@ -71,16 +70,19 @@ def _parser() -> argparse.ArgumentParser:
             group.add_argument(
                 "--weights", choices=("nnls", "softmax"), default="nnls", help="non-negative least squares, or softmax"
             )
-            group.add_argument("--temperature", type=float, default=50.0, help="of softmax, in points of the score")
+            group.add_argument("--temperature", type=float, help="of softmax, in points of the score (default: 50)")
         if how in ("kfold", "stacking"):
             group.add_argument("--splits", type=int, default=4, metavar="K", help="(default: 4)")
         if how == "bagging":
             group.add_argument("--members", type=int, default=5, metavar="N", help="(default: 5)")
         if how == "stacking":
-            group.add_argument("--blocks", type=int, default=6, metavar="N", help="level 0: one model a block of steps")
+            group.add_argument("--blocks", type=int, metavar="N", help="level 0: a model a block of steps (default: 6)")
             group.add_argument("--level-0", type=Path, nargs="+", metavar="RUN", help="level 0: as these runs instead")
             group.add_argument("--level-1", choices=("ridge", "dense", "dense+flux"), default="ridge")
-            group.add_argument("--level-1-epochs", type=int, default=50, metavar="N", help="of a dense one, at most")
+            group.add_argument("--level-1-epochs", type=int, metavar="N", help="of a dense one, at most (default: 50)")
+            group.add_argument(
+                "--members-of", type=Path, metavar="STACK", help="take level 0 from a stack that has the same already"
+            )
     return parser
 
 
@@ -105,7 +107,10 @@ def combine_runs(options: argparse.Namespace, command: str) -> None:
     how["models"] = [one.digest for one in each]
     if options.how == "weighted":
         how["weights"] = options.weights
-        how |= {"temperature": options.temperature} if options.weights == "softmax" else {}
+        if options.weights == "softmax":
+            how["temperature"] = 50.0 if options.temperature is None else options.temperature
+        elif options.temperature is not None:
+            raise UsageError("--temperature: is one of --weights softmax; least squares has none.")
         if not folds[1]:
             raise UsageError("weighted: expected a validation fold that no run was trained on; average them instead.")
     configuration = describe(how, each, folds)
@@ -122,32 +127,6 @@ def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[
     sight = union([Member(str(one.path), one.model, one.sight) for one in each])
     names = sorted({str(one.configuration["model"]) for one in each})
     return configuration_of(how, ", ".join(names), sight, each[0].data, folds)
-
-
-def configuration_of(
-    how: dict[str, Any], names: str, sight: Any, data: str, folds: Sequence[Sequence[int]]
-) -> dict[str, Any]:
-    """What `config.json` of an ensemble holds.
-
-    Args:
-        how: the ensemble's own options.
-        names: of the members' models.
-        sight: what it sees and answers.
-        data: what `--data` says.
-        folds: trained on, chosen by, never seen.
-    """
-    whole = len(sight.targets) == 55
-    return {
-        "model": f"{how['how']} of {names}",
-        "wavelength": "joint" if whole else wavelengths.as_text(sight.targets),
-        "ensemble": how,
-        "settings": {},
-        "data": data,
-        **{f"{part}_folds": list(its) for part, its in zip(("train", "validation", "test"), folds, strict=True)},
-        "seen": list(sight.seen),
-        "white": sight.white,
-        "unit": sight.unit,
-    }
 
 
 def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
@@ -181,34 +160,8 @@ def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
     save(run, model, source, table, command, None if common else together(validation))
 
 
-def open_data(run: RunFolder, member: Any):
-    """The data that the members were trained on, open for all that the ensemble sees."""
-    from ariel_tf.data.sources import open_source
-
-    source = open_source(run.configuration["data"], run.configuration["seen"])
-    if source.fingerprint != member.fingerprint:
-        raise DataError(f"{source.description}: changed since {member.path} was trained on it; train its members anew.")
-    return source
-
-
 def _test(run: RunFolder) -> list[int]:
     return run.configuration["test_folds"]
-
-
-def together(parts: Sequence[Any]) -> Any:
-    """Predictions of different planets as one."""
-    names = ("keys", "true", "predicted", "weights")
-    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)).in_order()
-
-
-def collect(trained: Any, source: Any, folds: Sequence[int]):
-    """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
-    from ariel_tf.rows import rows_for
-    from ariel_tf.training.scoring import Predictions
-
-    if not folds:
-        return None
-    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
 
 
 def _score(predictions: Any) -> float | None:
@@ -234,111 +187,6 @@ def _weights(how: dict[str, Any], run: RunFolder, each: Sequence[Any], validatio
 
     targets = union([Member(str(one.path), one.model, one.sight) for one in each]).targets
     return weights.by_wavelength(targets, [one.targets for one in each], weigh)
-
-
-def save(
-    run: RunFolder, model: Any, source: Any, table: list[dict[str, Any]], command: str, out_of_fold: Any = None
-) -> None:
-    """Write the ensemble's model, its scores on the test folds and its description, and commit the run as finished.
-
-    Args:
-        table: a row a member: its name, and scores or weight.
-        out_of_fold: predictions that stand for the validation where the ensemble has no such folds of its own.
-    """
-    import tensorflow as tf
-
-    from ariel_tf.plot import picture_predictions
-    from ariel_tf.train import data_facts
-    from ariel_tf.training import metadata
-    from ariel_tf.training.callbacks import save_model
-    from ariel_tf.training.trained import Trained
-
-    trained = Trained.of_ensemble(run.path, run.configuration, source.fingerprint, model)
-    run.fingerprint = source.fingerprint
-    facts = data_facts(source, trained)
-    run.write_meta(facts | {"command": command}, metadata.collect(tf.distribute.get_strategy()))
-    save_model(model, run)
-    validation = out_of_fold or collect(trained, source, trained.validation_folds)
-    test = collect(trained, source, trained.test_folds)
-    constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
-    picture_predictions(test, f"{run.configuration['model']}: test planets", run.path / "prediction.png")
-    scores = {
-        "test": test.scores(),
-        "constant": test.replaced(constant).scores(),
-        "test_planets": facts["folds"]["test"]["planets"],
-        "test_observations": facts["folds"]["test"]["observations"],
-        "epochs": 0,
-        "best_epoch": 0,
-        "best_score": validation.scores()["observation"],
-        "members": table,
-    }
-    write_json(run.path / "scores.json", scores)
-    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command))
-    files = ("best.keras", "scores.json", "prediction.png", "README.md")
-    run.commit(files, finished=True, best_score=scores["best_score"])
-
-
-def report(run: RunFolder) -> None:
-    """What the command says at the end."""
-    scores = card.read_scores(run)
-    print("\n".join(member_lines(scores["members"])))
-    print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
-    print("\n".join(card.score_lines(scores)))
-    print(f"model        {run.path / 'best.keras'}, one Keras model\nin words     {run.path / 'README.md'}")
-
-
-def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
-    """A line a member: scores of its planets' medians, and its weight."""
-    columns = [
-        name
-        for name in ("weight", "validation", "out of fold", "test")
-        if any(row.get(name) is not None for row in members)
-    ]
-    lines = [f"{'member':40s}" + "".join(f"{name:>13s}" for name in columns)]
-    for row in members:
-        cells = [row.get(name) for name in columns]
-        shown = ["-" if cell is None else f"{cell:.3f}" if cell <= 1 else f"{cell:.1f}" for cell in cells]
-        lines.append(f"{row['name']:40s}" + "".join(f"{cell:>13s}" for cell in shown))
-    return [line.rstrip() for line in lines]
-
-
-def write_card(configuration: dict[str, Any], scores: dict[str, Any], facts: dict[str, Any], command: str) -> str:
-    """The README.md of an ensemble."""
-    rows = "\n".join(
-        f"| {label} | {scores['test'][name]:.1f} | {scores['constant'][name]:.1f} |"
-        for name, label in card.LABELS.items()
-    )
-    members = "\n".join(member_lines(scores["members"]))
-    options = "\n".join(f"| {name} | `{value}` |" for name, value in configuration["ensemble"].items())
-    return f"""# {configuration["model"]}
-
-One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of wavelengths
-{configuration["wavelength"]} out.
-
-![predicted against true radii](prediction.png)
-
-Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets,
-{scores["test_observations"]} observations, which no member saw. 10,000 is perfect. The constant is the mean radius of
-the training planets.
-
-| | this ensemble | constant |
-|---|---|---|
-{rows}
-
-Its members, with the scores of the median over a planet's observations:
-
-    {members.replace(chr(10), chr(10) + "    ")}
-
-Data: {facts["data"]} (fingerprint {facts["data_fingerprint"][:12]}).
-
-Repeat it with
-
-    {command}
-
-| option | value |
-|---|---|
-{options}
-"""
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Any
 
 from ariel_tf import train
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.ensemble import configuration_of, finish, report
+from ariel_tf.ensemble import finish
+from ariel_tf.ensemble_run import configuration_of, report
 from ariel_tf.errors import Stopped, UsageError
 from ariel_tf.files import write_json
 from ariel_tf.training import options as flags
@@ -89,7 +90,7 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
     fingerprint = recorded_fingerprint(options.run)
     with RunFolder(options.run, describe(plan, how, validation), fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
-            each = train_members(run, plan, changes)
+            each = train_members(run.path / "members", plan, changes)
             finish(run, each, command)
         report(run)
 
@@ -97,9 +98,10 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
 def plan_of(options: argparse.Namespace, rest: list[str], command: str) -> Plan:
     """What the flags say of the members."""
     options.stack = None
-    if getattr(options, "level_0", None) and not hasattr(options, "model") and options.config is None:
-        from ariel_tf.stacking import configuration_file
+    if getattr(options, "level_0", None):
+        from ariel_tf.stacking import configuration_file, refuse_training_options
 
+        refuse_training_options(options)
         options.config = configuration_file(options.level_0[0])  # wavelengths, data and folds are the first run's
     listed = train.take_list(options)
     return Plan(train.with_data(flags.from_arguments(options)), listed, rest, command)
@@ -148,16 +150,15 @@ def bagging(plan: Plan, members: int) -> dict[str, dict[str, Any]]:
     return {f"k{index}": {"bootstrap": "yes", "seed": plan.config.seed + index} for index in range(members)}
 
 
-def train_members(run: RunFolder, plan: Plan, changes: Mapping[str, dict[str, Any]]) -> list[Any]:
+def train_members(folder: Path, plan: Plan, changes: Mapping[str, dict[str, Any]]) -> list[Any]:
     """Train every member that is not finished, and read them all.
 
     Args:
-        run: of the ensemble.
+        folder: of the members.
         changes: by the name of a member's folder: what its configuration has instead of the plan's.
     """
     from ariel_tf.training.trained import Trained, refuse_other_data
 
-    folder = run.path / "members"
     for number, (name, change) in enumerate(changes.items(), 1):
         if not is_finished(folder / name):
             print(f"member {number} of {len(changes)}: {name}", flush=True)

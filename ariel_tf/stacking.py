@@ -12,6 +12,7 @@ Level 0 is one model a block of steps (six blocks of 50 by default), or what run
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,17 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS
-from ariel_tf.ensemble import collect, open_data, report, save, together
+from ariel_tf.ensemble_run import collect, open_data, report, save, together
 from ariel_tf.ensemble_training import Plan, describe, parts, train_members
 from ariel_tf.errors import UsageError
 from ariel_tf.files import read_json
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.runs import RunFolder, recorded_fingerprint
+from ariel_tf.training.configuration import Configuration, flag_of
+from ariel_tf.training.runs import RunFolder, is_finished, recorded_fingerprint
+
+BLOCKS = 6
+LEVEL_1_EPOCHS = 50
+# What the command still decides where --level-0 names runs.
+BESIDE_RUNS = ("--data", "--wavelength", "--validation-folds", "--test-folds", "--seed")
 
 
 def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any], command: str) -> None:
@@ -42,9 +48,9 @@ def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any],
     if plan.config.unit != "observation":
         raise UsageError(f"stacking: a row of {plan.config.model} is a whole {plan.config.unit}; take another model.")
     names, level_0 = of_runs(options.level_0, plan) if options.level_0 else blocks(plan, options.blocks)
-    how |= {"level_0": names, "level_1": options.level_1}
-    if options.level_1 != "ridge":
-        how["level_1_epochs"] = options.level_1_epochs
+    how |= {"level_0": names}
+    members = members_of(options.members_of, how) if options.members_of else options.run / "members"
+    how |= level_1_of(options)
     folds = parts(plan.config.train_folds, options.splits)
     configuration = describe(plan, how, plan.config.validation_folds)
     if options.level_0:
@@ -57,13 +63,26 @@ def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any],
                 for index, change in enumerate(level_0)
                 for split, part in enumerate(folds)
             }
-            each = train_members(run, plan, changes)
+            each = train_members(members, plan, changes)
             Stacking(run, each, names, folds, plan.config.seed).finish(command)
         report(run)
 
 
-def blocks(plan: Plan, count: int) -> tuple[list[str], list[dict[str, Any]]]:
+def level_1_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command says of level 1, checked."""
+    epochs = options.level_1_epochs
+    if options.level_1 == "ridge":
+        if epochs is not None:
+            raise UsageError("--level-1-epochs: a ridge has none; it goes with --level-1 dense or dense+flux.")
+        return {"level_1": "ridge"}
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"--level-1-epochs: expected 1 or more. Received: {epochs}")
+    return {"level_1": options.level_1, "level_1_epochs": epochs or LEVEL_1_EPOCHS}
+
+
+def blocks(plan: Plan, count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
     """Level 0 as one model a block of steps."""
+    count = BLOCKS if count is None else count
     if not 1 <= count <= N_STEPS:
         raise UsageError(f"--blocks: expected 1 to {N_STEPS}. Received: {count}")
     edges = [N_STEPS * index // count for index in range(count + 1)]
@@ -84,6 +103,31 @@ def of_runs(runs: Sequence[Path], plan: Plan) -> tuple[list[str], list[dict[str,
         kept = ("data", "validation_folds")
         level_0.append(values | {name: plan.as_json()[name] for name in kept})
     return [str(path) for path in runs], level_0
+
+
+def refuse_training_options(options: argparse.Namespace) -> None:
+    """Refuse what would say how members are trained, beside runs that say it."""
+    given = [flag_of(item.name) for item in fields(Configuration) if hasattr(options, item.name)]
+    given += [f"--{name}" for name in ("set", "config", "blocks") if getattr(options, name) not in (None, [])]
+    if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
+        raise UsageError(
+            f"--level-0: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "
+            f"leave it out. Beside it go {', '.join(BESIDE_RUNS)}, of level 1."
+        )
+
+
+def members_of(stack: Path, how: dict[str, Any]) -> Path:
+    """The folder of another stack's members, if its level 0 is the one that `how` asks for."""
+    file = stack / "config.json"
+    there = read_json(file, dict).get("ensemble", {}) if file.is_file() else {}
+    if there.get("how") != "stacking" or not is_finished(stack):
+        raise UsageError(f"--members-of {stack}: expected the run folder of a finished stack.")
+    if differing := [name for name, value in how.items() if there.get(name) != value]:
+        raise UsageError(
+            f"--members-of {stack}: its level 0 is another one, by {', '.join(differing)}; expected the command that "
+            "made it, but for --run and --level-1."
+        )
+    return stack / "members"
 
 
 def configuration_file(path: Path) -> Path:

@@ -106,7 +106,7 @@ def grow(
     from ariel_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf import ensemble
+    from ariel_tf import ensemble_run
     from ariel_tf.data.sources import open_source
     from ariel_tf.models.forest import columns_of, feature_model, forest_model
     from ariel_tf.training import boosting
@@ -121,7 +121,7 @@ def grow(
     sight = Sight(options.targets, options.targets, options.white)
     folds = (options.train_folds, options.validation_folds, options.test_folds)
     how = {"how": "trees", "star": options.star, "seed": options.seed}
-    configuration = ensemble.configuration_of(how, "XGBoost", sight, source.description, folds)
+    configuration = ensemble_run.configuration_of(how, "XGBoost", sight, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}
     path = path or train.default_path(configuration, source.fingerprint)
     with RunFolder(path, configuration, source.fingerprint, overwrite) as run:
@@ -141,8 +141,8 @@ def grow(
                     rows.append({"name": f"wavelength {wavelength}: {counted(len(trees[-1]), 'tree')}"})
                     progress(1)
             model = forest_model(trees, features, columns, *np.array(scales).T)
-            ensemble.save(run, model, source, rows, command)
-        ensemble.report(run)
+            ensemble_run.save(run, model, source, rows, command)
+        ensemble_run.report(run)
 
 
 def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:

@@ -10,6 +10,7 @@ from run_files import loaded
 from ariel_tf import ensemble, evaluate, predict, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
+from ariel_tf.ensemble_run import together
 from ariel_tf.errors import UsageError
 from ariel_tf.rows import rows_for
 from ariel_tf.training import weights
@@ -148,7 +149,7 @@ def test_k_folds_share_the_validation_out_and_hold_the_test_out(tmp_path, capsys
     # What stands for its validation score: every planet predicted by the member that did not train on it.
     held_out = [collected(member, member.validation_folds) for member in members]
     assert loaded(tmp_path / "out/scores.json")["best_score"] == pytest.approx(
-        ensemble.together(held_out).scores()["observation"], abs=0.01
+        together(held_out).scores()["observation"], abs=0.01
     )
     ensemble.main(arguments)
     assert "training" not in capsys.readouterr().out

@@ -1,7 +1,6 @@
 """Stacking learns from predictions of planets that the predicting model has never seen, and from nothing else."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from ariel_tf import ensemble, ensemble_training, train
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet, score
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.writer import DatasetWriter
+from ariel_tf.ensemble_run import together
 from ariel_tf.errors import UsageError
 from ariel_tf.physics.references import Ridge, constant
 from ariel_tf.rows import rows_for
@@ -65,8 +65,8 @@ def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp
     one = stack(tmp_path / "out", *arguments)
     splits = [Trained.load(tmp_path / f"out/members/l0-k{k}") for k in range(2)]
     parts = [(0, 2, 4, 6), (1, 3, 5, 7)]
-    out_of_fold = ensemble.together([collected(*pair) for pair in zip(splits, parts, strict=True)])
-    in_sample = ensemble.together([collected(*pair) for pair in zip(splits, parts[::-1], strict=True)])
+    out_of_fold = together([collected(*pair) for pair in zip(splits, parts, strict=True)])
+    in_sample = together([collected(*pair) for pair in zip(splits, parts[::-1], strict=True)])
 
     def gain(predictions):
         """Score points above the best constant for these very planets, which no honest prediction can reach."""
@@ -94,7 +94,7 @@ def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_
         assert [one.train_folds for one in splits] == [(1, 3, 5, 7), (0, 2, 4, 6)]
         assert {one.configuration["steps"] for one in splits} == {steps}
     # Independently: out-of-fold depths of each block, a ridge on them, applied to the mean of the splits.
-    unseen = [ensemble.together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
+    unseen = [together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
     radii = np.stack([predictions.predicted for predictions in unseen], axis=1)
     ridge = Ridge().fit(level_one.ridge_features(radii), unseen[0].true)
     means = [np.mean([collected(split, (9,)).predicted for split in splits], axis=0) for splits in blocks]
@@ -109,16 +109,16 @@ def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_pat
     one = stack(tmp_path / "out", *arguments, "--level-1", "dense+flux", "--level-1-epochs", "3")
     assert np.isfinite(json.loads((tmp_path / "out/scores.json").read_text())["best_score"])
     assert collected(one, (9,)).predicted.shape == (4, 1)
-    # With an untrained level 1 the ensemble is the mean of level 0, whose members are there already.
-    shutil.copytree(tmp_path / "out/members", tmp_path / "untrained/members")
-    values = json.loads((tmp_path / "out/config.json").read_text())
-    values["ensemble"] |= {"level_1": "dense", "level_1_epochs": 50}
-    (tmp_path / "untrained/config.json").write_text(json.dumps(values))
+    # With an untrained level 1 the ensemble is the mean of level 0, which need not be trained again.
     monkeypatch.setattr(level_one, "fit_dense", lambda *arguments: None)
-    untrained = stack(tmp_path / "untrained", *arguments, "--level-1", "dense")
-    members = [Trained.load(tmp_path / f"untrained/members/l{b}-k{k}") for b in range(2) for k in range(2)]
+    same = ["--level-1", "dense", "--members-of", str(tmp_path / "out")]
+    untrained = stack(tmp_path / "untrained", *arguments, *same)
+    assert not (tmp_path / "untrained/members").exists()
+    members = [Trained.load(tmp_path / f"out/members/l{b}-k{k}") for b in range(2) for k in range(2)]
     mean = np.mean([collected(member, (9,)).predicted for member in members], axis=0)
     np.testing.assert_allclose(collected(untrained, (9,)).predicted, mean, rtol=1e-5)
+    with pytest.raises(UsageError, match="its level 0 is another one, by splits, trained; expected the command"):
+        stack(tmp_path / "other", *arguments[:-2], "--splits", "3", *same)
 
 
 @pytest.mark.slow
@@ -148,6 +148,36 @@ def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_p
     (tmp_path / "config.json").write_text(json.dumps(values | {"ensemble": {}}))
     with pytest.raises(UsageError, match="expected a run of one model, received an ensemble"):
         ensemble.main(arguments)
+
+
+def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
+    """`--level-0 RUN RUN --epochs 1` once trained level 0 as long as ever and said nothing."""
+    values = Configuration(model="dense", wavelength="joint", data=DATA).resolved().as_json()
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
+    given = ["--model", "dense", "--epochs", "1", "--set", "shape=1024-256", "--blocks", "3", "--seed", "1"]
+    with pytest.raises(UsageError, match="so --model, --epochs, --set, --blocks would change nothing") as caught:
+        ensemble.main([*arguments, *given])
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+    options, rest = ensemble._parser().parse_known_args([*arguments, "--seed", "7", "--test-folds", "1"])
+    config = ensemble_training.plan_of(options, rest, "").config
+    assert (config.seed, config.test_folds, config.epochs) == (7, (1,), 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--level-1-epochs", "3"], "a ridge has none"),
+        (["--level-1", "dense", "--level-1-epochs", "0"], "--level-1-epochs: expected 1 or more"),
+        (["--blocks", "0"], "--blocks: expected 1 to 300"),
+        (["--members-of", "nowhere"], "expected the run folder of a finished stack"),
+    ],
+)
+def test_bad_options_of_either_level_are_one_sentence(tmp_path, arguments, said):
+    with pytest.raises(UsageError, match=said):
+        ensemble.main(["stacking", "--data", DATA, *arguments, "--run", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_ridge_as_a_model_is_the_ridge():

@@ -1,0 +1,149 @@
+"""An ensemble's run folder: its configuration, its members' predictions, its model with scores, and what is said of it.
+
+Whatever combines trained models, from averages to boosted trees, leaves its run through `save`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ariel_tf.errors import DataError
+from ariel_tf.files import write_json, write_text
+from ariel_tf.training import card, wavelengths
+from ariel_tf.training.runs import RunFolder
+
+
+def configuration_of(
+    how: dict[str, Any], names: str, sight: Any, data: str, folds: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """What `config.json` of an ensemble holds.
+
+    Args:
+        how: the ensemble's own options.
+        names: of the members' models.
+        sight: what it sees and answers.
+        data: what `--data` says.
+        folds: trained on, chosen by, never seen.
+    """
+    whole = len(sight.targets) == 55
+    return {
+        "model": f"{how['how']} of {names}",
+        "wavelength": "joint" if whole else wavelengths.as_text(sight.targets),
+        "ensemble": how,
+        "settings": {},
+        "data": data,
+        **{f"{part}_folds": list(its) for part, its in zip(("train", "validation", "test"), folds, strict=True)},
+        "seen": list(sight.seen),
+        "white": sight.white,
+        "unit": sight.unit,
+    }
+
+
+def open_data(run: RunFolder, member: Any):
+    """The data that the members were trained on, open for all that the ensemble sees."""
+    from ariel_tf.data.sources import open_source
+
+    source = open_source(run.configuration["data"], run.configuration["seen"])
+    if source.fingerprint != member.fingerprint:
+        raise DataError(f"{source.description}: changed since {member.path} was trained on it; train its members anew.")
+    return source
+
+
+def together(parts: Sequence[Any]) -> Any:
+    """Predictions of different planets as one."""
+    names = ("keys", "true", "predicted", "weights")
+    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)).in_order()
+
+
+def collect(trained: Any, source: Any, folds: Sequence[int]):
+    """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
+    from ariel_tf.rows import rows_for
+    from ariel_tf.training.scoring import Predictions
+
+    if not folds:
+        return None
+    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
+
+
+def save(
+    run: RunFolder, model: Any, source: Any, table: list[dict[str, Any]], command: str, out_of_fold: Any = None
+) -> None:
+    """Write the ensemble's model, its scores on the test folds and its description, and commit the run as finished.
+
+    Args:
+        table: a row a member: its name, and scores or weight.
+        out_of_fold: predictions that stand for the validation where the ensemble has no such folds of its own.
+    """
+    import tensorflow as tf
+
+    from ariel_tf.plot import picture_predictions
+    from ariel_tf.train import data_facts
+    from ariel_tf.training import metadata
+    from ariel_tf.training.callbacks import save_model
+    from ariel_tf.training.trained import Trained
+
+    trained = Trained.of_ensemble(run.path, run.configuration, source.fingerprint, model)
+    run.fingerprint = source.fingerprint
+    facts = data_facts(source, trained)
+    run.write_meta(facts | {"command": command}, metadata.collect(tf.distribute.get_strategy()))
+    save_model(model, run)
+    validation = out_of_fold or collect(trained, source, trained.validation_folds)
+    test = collect(trained, source, trained.test_folds)
+    constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
+    picture_predictions(test, f"{run.configuration['model']}: test planets", run.path / "prediction.png")
+    scores = {
+        "test": test.scores(),
+        "constant": test.replaced(constant).scores(),
+        "test_planets": facts["folds"]["test"]["planets"],
+        "test_observations": facts["folds"]["test"]["observations"],
+        "epochs": 0,
+        "best_epoch": 0,
+        "best_score": validation.scores()["observation"],
+        "members": table,
+    }
+    write_json(run.path / "scores.json", scores)
+    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command))
+    files = ("best.keras", "scores.json", "prediction.png", "README.md")
+    run.commit(files, finished=True, best_score=scores["best_score"])
+
+
+def report(run: RunFolder) -> None:
+    """What the command says at the end."""
+    scores = card.read_scores(run)
+    print("\n".join(member_lines(scores["members"])))
+    print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
+    print("\n".join(card.score_lines(scores)))
+    print(f"model        {run.path / 'best.keras'}, one Keras model\nin words     {run.path / 'README.md'}")
+
+
+def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
+    """A line a member: scores of its planets' medians, and its weight."""
+    columns = [
+        name
+        for name in ("weight", "validation", "out of fold", "test")
+        if any(row.get(name) is not None for row in members)
+    ]
+    lines = [f"{'member':40s}" + "".join(f"{name:>13s}" for name in columns)]
+    for row in members:
+        cells = [row.get(name) for name in columns]
+        shown = ["-" if cell is None else f"{cell:.3f}" if cell <= 1 else f"{cell:.1f}" for cell in cells]
+        lines.append(f"{row['name']:40s}" + "".join(f"{cell:>13s}" for cell in shown))
+    return [line.rstrip() for line in lines]
+
+
+def write_card(configuration: dict[str, Any], scores: dict[str, Any], facts: dict[str, Any], command: str) -> str:
+    """The README.md of an ensemble."""
+    about = f"""One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of
+{card.what(configuration)} out."""
+    return card.page(
+        title=configuration["model"],
+        about=about,
+        pictures={"predicted against true radii": "prediction.png"},
+        held_out=(configuration["test_folds"], "no member saw"),
+        scores=scores,
+        facts=facts,
+        command=command,
+        tables={"option": configuration["ensemble"]},
+        members=member_lines(scores["members"]),
+    )
