@@ -10,9 +10,11 @@ XGBoost comes with the extra `trees`.
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,21 +130,45 @@ def grow(
         if not run.state["finished"]:
             features = feature_model(len(options.targets) + options.white, options.star)
             trained, held = (read_table(source, options, features, its) for its in folds[:2])
-            (path / "trees").mkdir(exist_ok=True)
-            trees, columns, scales, rows = [], [], [], []
-            with Progress(len(options.targets), "forest") as progress:
-                for index, wavelength in enumerate(options.targets):
-                    booster, scale, offset = fit_one(hp, options, trained, held, index)
-                    with replacing(path / "trees" / f"w{wavelength:02d}.ubj") as temporary:
-                        booster.save_model(temporary)
-                    trees.append(boosting.trees_of(booster))
-                    columns.append(columns_of(index, len(options.targets), options.white, options.star))
-                    scales.append((scale, offset))
-                    rows.append({"name": f"wavelength {wavelength}: {counted(len(trees[-1]), 'tree')}"})
-                    progress(1)
+            trees = [boosting.trees_of(booster) for booster in boosted(path / "trees", hp, options, trained, held)]
+            targets = range(len(options.targets))
+            columns = [columns_of(index, len(targets), options.white, options.star) for index in targets]
+            scales = [boosting.unit(trained.radii[:, index]) for index in targets]
             model = forest_model(trees, features, columns, *np.array(scales).T)
+            rows = [
+                {"name": f"wavelength {wavelength}: {counted(len(its), 'tree')}"}
+                for wavelength, its in zip(options.targets, trees, strict=True)
+            ]
             ensemble_run.save(run, model, source, rows, command)
         ensemble_run.report(run)
+
+
+def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table) -> list[Any]:
+    """The booster of each wavelength, side by side on all cores; those that lie in the folder already are read."""
+    from ariel_tf.training import boosting
+
+    folder.mkdir(exist_ok=True)
+
+    paths = [folder / f"w{wavelength:02d}.ubj" for wavelength in options.targets]
+
+    def booster_of(index: int) -> Any:
+        if paths[index].is_file():
+            return boosting.xgboost().Booster(model_file=paths[index])
+        return fit_one(hp, options, trained, held, index)[0]
+
+    boosters = []
+    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for path, booster in zip(paths, pool.map(booster_of, range(len(paths))), strict=True):
+                if not path.is_file():
+                    with replacing(path) as temporary:
+                        booster.save_model(temporary)
+                boosters.append(booster)
+                progress(1)
+        except BaseException:  # Ctrl-C: those that have not begun should not
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return boosters
 
 
 def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:

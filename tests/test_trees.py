@@ -67,6 +67,26 @@ def test_a_forest_of_keras_operations_answers_as_xgboost(tmp_path, objective):
     np.testing.assert_array_equal(again({"flux": x}).numpy(), one({"flux": x}).numpy())
 
 
+def test_a_stopped_boosting_goes_on_after_the_last_forest(run, tmp_path, monkeypatch):
+    boost, boosted = trees.fit_one, []
+
+    def stopped(hp, options, trained, held, index):
+        if index == 1:
+            raise KeyboardInterrupt
+        return boost(hp, options, trained, held, index)
+
+    monkeypatch.setattr(trees, "fit_one", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        trees.main([*SMALL, "--run", str(tmp_path / "run")])
+    assert [path.name for path in (tmp_path / "run/trees").iterdir()] == ["w03.ubj"]
+    monkeypatch.setattr(trees, "fit_one", lambda *given: boosted.append(given[-1]) or boost(*given))
+    trees.main([*SMALL, "--run", str(tmp_path / "run")])
+    assert boosted == [1]
+    rows = {"flux": np.random.default_rng(0).normal(1, 0.01, (4, 300, 3)).astype(np.float32), "star": np.ones((4, 6))}
+    answers = [np.asarray(Trained.load(path)(rows)) for path in (tmp_path / "run", run)]
+    np.testing.assert_array_equal(*answers)
+
+
 @pytest.mark.parametrize("overrides", [{}, {"l2": 100.0}, {"l1": 1.0}])
 def test_no_allowed_penalty_forbids_every_split_on_labels_of_a_twentieth(overrides):
     """Past participants' penalties began at 1 on raw labels, which left a constant."""
