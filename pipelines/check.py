@@ -206,7 +206,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="OUT",
         help="measure too which time steps correlate most with the transit depth; folder for a table and a picture",
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a table and a picture that --correlations made"
+    )
     arguments = parser.parse_args(argv)
+    if arguments.correlations:
+        from pipelines import correlations
+
+        correlations.refuse_written(arguments.correlations, arguments.overwrite)
+    elif arguments.overwrite:
+        raise UsageError("--overwrite: goes with --correlations; nothing else is written.")
     with pipelines.stopping("stopped; nothing was found out: start again"):
         if is_address(arguments.data):
             check_uploaded(Address.parse(arguments.data).with_options(arguments))
@@ -214,7 +223,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             check(Path(arguments.data))
         if arguments.correlations:
             from ariel_tf.data.sources import open_source
-            from pipelines import correlations
 
             data = with_flags(arguments.data, arguments)
             correlations.report(open_source(data, range(N_WAVELENGTHS)), arguments.correlations)

@@ -17,12 +17,13 @@ import numpy as np
 import pipelines
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import DataError
+from ariel_tf.errors import DataError, UsageError
 from ariel_tf.files import replacing, write_text
 from ariel_tf.training.configuration import Configuration, steps_text
 
 TOP = 100
 FOLDS = Configuration().train_folds
+TABLE, PICTURE = "correlations.csv", "correlations.png"
 
 
 def correlations(planets: Iterable[dict[str, Any]]) -> np.ndarray:
@@ -58,6 +59,15 @@ def strongest(values: np.ndarray, top: int = TOP) -> tuple[int, ...]:
     return tuple(sorted(np.argsort(-strength, kind="stable")[:top].tolist()))
 
 
+def refuse_written(out: Path, overwrite: bool) -> None:
+    """Raise where a table or a picture lies already; before the data are read, which can take long."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--correlations {out}: expected a folder.")
+    for path in (out / TABLE, out / PICTURE):
+        if path.exists() and not overwrite:
+            raise UsageError(f"--correlations: {path} exists already; give another folder, or --overwrite.")
+
+
 def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
     """Measure, write and print.
 
@@ -79,12 +89,12 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
 
         values = correlations(counted())
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "correlations.csv", as_csv(values))
-    with replacing(out / "correlations.png") as path:
+    write_text(out / TABLE, as_csv(values))
+    with replacing(out / PICTURE) as path:
         picture(values, path)
     print(table(values))
     print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {as_flag(strongest(values))}")
-    print(f"{rows} observations of folds {list(folds)}; in {out}: correlations.csv, correlations.png")
+    print(f"{rows} observations of folds {list(folds)}; in {out}: {TABLE}, {PICTURE}")
 
 
 def as_flag(steps: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import DataError
+from ariel_tf.errors import DataError, UsageError
 from ariel_tf.training.configuration import parse_steps
 from pipelines import check, convert, correlations, simulate
 
@@ -37,6 +37,21 @@ def test_they_are_numpy_s_over_the_training_folds_observations(data, tmp_path, c
     listed = printed.split("--steps ")[1].split("\n")[0]
     assert len(parse_steps(listed)) == 100
     assert 147 in parse_steps(listed), "mid-transit tells of the depth"
+
+
+def test_what_lies_there_is_replaced_only_when_asked(data, tmp_path, monkeypatch):
+    (tmp_path / "correlations.csv").write_text("mine")
+    monkeypatch.setattr(correlations, "report", lambda source, out: (out / "correlations.csv").write_text("new"))
+    command = [str(data), "--correlations", str(tmp_path)]
+    with pytest.raises(UsageError, match=r"correlations.csv exists already; give another folder, or --overwrite"):
+        check.main(command)
+    assert (tmp_path / "correlations.csv").read_text() == "mine"
+    check.main([*command, "--overwrite"])
+    assert (tmp_path / "correlations.csv").read_text() == "new"
+    with pytest.raises(UsageError, match="expected a folder"):
+        check.main([str(data), "--correlations", str(tmp_path / "correlations.csv")])
+    with pytest.raises(UsageError, match="goes with --correlations"):
+        check.main([str(data), "--overwrite"])
 
 
 def test_the_strongest_steps_worked_by_hand():
