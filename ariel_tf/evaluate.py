@@ -16,6 +16,7 @@ from ariel_tf.data.folds import parse_folds
 from ariel_tf.errors import UsageError, run_command
 from ariel_tf.scores import leaderboard
 from ariel_tf.training import wavelengths
+from ariel_tf.training.configuration import parse_names
 
 if TYPE_CHECKING:
     from ariel_tf.scores.contest import Contest
@@ -75,7 +76,7 @@ def parsed(options: argparse.Namespace):
     Raises:
         UsageError: one of them does not fit.
     """
-    from ariel_tf.scores.yardsticks import parse_names
+    from ariel_tf.scores.yardsticks import NAMES
 
     options.data = address.with_flags(options.data, options)
     if not options.runs and (not options.data or options.against == "none"):
@@ -84,7 +85,7 @@ def parsed(options: argparse.Namespace):
         raise UsageError("expected each RUN once.")
     folds = parse_folds(options.folds, "--folds") if options.folds else None
     chosen = wavelengths.parse_list(options.wavelength) if options.wavelength else None
-    return folds, parse_names(options.against), chosen, options.learn_from
+    return folds, parse_names("--against", options.against, NAMES), chosen, options.learn_from
 
 
 def refuse_used(folder: Path) -> None:

@@ -11,7 +11,8 @@ from ariel_tf.errors import DataError, UsageError
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.scores import yardsticks
-from ariel_tf.scores.yardsticks import NAMES, Lesson, Seen, measure, parse_names
+from ariel_tf.scores.yardsticks import NAMES, Lesson, Seen, measure
+from ariel_tf.training.configuration import parse_names
 
 WAVELENGTHS = (2, 12, 40)
 PLANETS = [simulate_planet(4, number, 1, 3) for number in range(50)]
@@ -93,11 +94,11 @@ def test_a_band_in_which_a_planet_cannot_be_seen_loses_its_whole_depth(lesson):
 
 
 def test_names_are_checked_and_ordered():
-    assert parse_names("ridge,constant") == ("constant", "ridge")
-    assert parse_names("all") == NAMES
-    assert parse_names("none") == ()
+    assert parse_names("--against", "ridge,constant", NAMES) == ("constant", "ridge")
+    assert parse_names("--against", "all", NAMES) == NAMES
+    assert parse_names("--against", "none", NAMES) == ()
     with pytest.raises(UsageError, match=r"Received: transit. Did you mean transit-fit\?"):
-        parse_names("constant,transit")
+        parse_names("--against", "constant,transit", NAMES)
 
 
 def test_an_unknown_orbit_is_named(lesson):

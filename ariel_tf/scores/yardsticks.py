@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, Planet
-from ariel_tf.errors import DataError, UsageError, nearest
+from ariel_tf.errors import DataError
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.spectral_shape import SpectralShape
 from ariel_tf.scores.losses import PPM, Losses, depth_error
@@ -53,22 +53,6 @@ TELLING = ("photon-limit+shape", "transit-fit+shape", "constant", "ridge+white",
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
 # Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
 RIDGE_ROWS = 20000
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """`constant,ridge` to names in the table's order; `all`; `none`.
-
-    Raises:
-        UsageError: an unknown name.
-    """
-    if text in ("all", "none"):
-        return NAMES if text == "all" else ()
-    asked = [name.strip() for name in text.split(",")]
-    for name in asked:
-        if name not in NAMES:
-            expected = f"all, none, or names among {', '.join(NAMES)}"
-            raise UsageError(f"--against: expected {expected}. Received: {name}{nearest(name, NAMES)}")
-    return tuple(name for name in NAMES if name in asked)
 
 
 class Radii(NamedTuple):

@@ -267,28 +267,26 @@ def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
     )
 
 
-def parse_star(text: str) -> tuple[str, ...]:
-    """`none`, `all` or `star_temp,star_rad` to names in the file header's order."""
-    if text == "none":
-        return ()
-    if text == "all":
-        return STAR_NAMES
+def parse_names(flag: str, text: str, known: Sequence[str], words: Sequence[str] = ("none", "all")) -> tuple[str, ...]:
+    """What was given to a flag, one of its `words` or names with commas, to names in the order of `known`."""
+    if text in words:
+        return tuple(known) if text == "all" else ()
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in STAR_NAMES:
-            expected = f"none, all, or names among {', '.join(STAR_NAMES)}"
-            raise UsageError(f"--star: expected {expected}. Received: {name}{nearest(name, STAR_NAMES)}")
-    return tuple(name for name in STAR_NAMES if name in names)
+        if name not in known:
+            expected = f"{', '.join(words)}, or names among {', '.join(known)}"
+            raise UsageError(f"{flag}: expected {expected}. Received: {name}{nearest(name, known)}")
+    return tuple(name for name in known if name in names)
+
+
+def parse_star(text: str) -> tuple[str, ...]:
+    """`none`, `all` or `star_temp,star_rad` to names in the file header's order."""
+    return parse_names("--star", text, STAR_NAMES)
 
 
 def parse_augment(text: str) -> tuple[str, ...]:
     """`none` or `mix,mirror` to names in the order of `AUGMENTATIONS`."""
-    names = [] if text == "none" else [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in AUGMENTATIONS:
-            expected = f"none, or names among {', '.join(AUGMENTATIONS)}"
-            raise UsageError(f"--augment: expected {expected}. Received: {name}{nearest(name, AUGMENTATIONS)}")
-    return tuple(name for name in AUGMENTATIONS if name in names)
+    return parse_names("--augment", text, AUGMENTATIONS, ("none",))
 
 
 def steps_text(steps: Sequence[int]) -> str:
