@@ -11,6 +11,7 @@ import numpy as np
 from ariel_tf.errors import DataError
 from ariel_tf.files import write_json, write_text
 from ariel_tf.training import card, wavelengths
+from ariel_tf.training.configuration import JOINT
 from ariel_tf.training.runs import RunFolder
 
 
@@ -78,6 +79,7 @@ def save(
     import tensorflow as tf
 
     from ariel_tf.plot import picture_predictions
+    from ariel_tf.scores.pictures import draw_spectra
     from ariel_tf.train import data_facts
     from ariel_tf.training import metadata
     from ariel_tf.training.callbacks import save_model
@@ -91,7 +93,12 @@ def save(
     validation = out_of_fold or collect(trained, source, trained.validation_folds)
     test = collect(trained, source, trained.test_folds)
     constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
-    picture_predictions(test, f"{run.configuration['model']}: test planets", run.path / "prediction.png")
+    title = f"{run.configuration['model']}, test planets"
+    picture_predictions(test, title, run.path / "prediction.png")
+    pictures = {"predicted against true radii": "prediction.png"}
+    if run.configuration["wavelength"] == JOINT:
+        draw_spectra(test, trained.targets, title, run.path / "spectra.png")
+        pictures["true and predicted spectra"] = "spectra.png"
     scores = {
         "test": test.scores(),
         "constant": test.replaced(constant).scores(),
@@ -103,8 +110,8 @@ def save(
         "members": table,
     }
     write_json(run.path / "scores.json", scores)
-    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command))
-    files = ("best.keras", "scores.json", "prediction.png", "README.md")
+    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command, pictures))
+    files = ("best.keras", "scores.json", *pictures.values(), "README.md")
     run.commit(files, finished=True, best_score=scores["best_score"])
 
 
@@ -132,14 +139,20 @@ def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def write_card(configuration: dict[str, Any], scores: dict[str, Any], facts: dict[str, Any], command: str) -> str:
-    """The README.md of an ensemble."""
+def write_card(
+    configuration: dict[str, Any],
+    scores: dict[str, Any],
+    facts: dict[str, Any],
+    command: str,
+    pictures: dict[str, str],
+) -> str:
+    """The README.md of an ensemble; `pictures`: file names by what they show."""
     about = f"""One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of
 {card.what(configuration)} out."""
     return card.page(
         title=configuration["model"],
         about=about,
-        pictures={"predicted against true radii": "prediction.png"},
+        pictures=pictures,
         held_out=(configuration["test_folds"], "no member saw"),
         scores=scores,
         facts=facts,
