@@ -114,6 +114,11 @@ def draw_by_wavelength(contest: "Contest", path: Path) -> Path:
     return path
 
 
+def _legend_below(figure, panel) -> None:
+    """What the lines of a panel are, once for all panels, where no line runs; at the left, first seen on a phone."""
+    figure.legend(*panel.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc="outside lower left")
+
+
 def _plain_numbers(axis) -> None:
     """1,000 instead of 10^3, and some numbers between where the axis spans little."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -143,7 +148,7 @@ def draw_by_magnitude(contest: "Contest", path: Path) -> Path:
     axes.set(xlabel="K magnitude of the star (bright to faint)", ylabel="loss of a planet (ppm in depth)", yscale="log")
     _plain_numbers(axes.yaxis)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
     save_figure(figure, path)
     return path
 
@@ -178,7 +183,7 @@ def draw_spectra(predictions: Predictions, wavelengths: Sequence[int], title: st
             one.tick_params(labelsize=7)
     axes[0, 0].set_ylabel("Rp/Rs")
     axes[1, 0].set_ylabel("error in depth (ppm)")
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    _legend_below(figure, axes[0, 0])
     figure.suptitle(f"{title}: from the worst to the best predicted planet", fontsize=10)
     save_figure(figure, path)
     return path
@@ -233,7 +238,7 @@ def picture_reconstruction(
         panel.tick_params(labelsize=7)
         panel.ticklabel_format(useOffset=False)
     axes[0, 0].set_ylabel("flux without ramp")
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    _legend_below(figure, axes[0, 0])
     spot, photon = planet.instances[row]
     figure.suptitle(
         f"{title}: observation {planet.number:04d}_{spot:02d}_{photon:02d}, a planet of median loss", fontsize=10

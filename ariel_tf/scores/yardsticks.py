@@ -45,7 +45,7 @@ MEANING = {
     "transit-fit": "transit with known orbit, fitted band by band",
     "transit-fit+shape": "transit fit with a prior over spectra",
     "photon-limit": "what photon noise leaves, band by band",
-    "photon-limit+shape": "what it leaves beside a prior over spectra",
+    "photon-limit+shape": "what photon noise leaves beside a prior over spectra",
 }
 # Those that tell most, where there is no room for all.
 TELLING = ("photon-limit+shape", "transit-fit+shape", "constant", "ridge+white", "transit-fit", "photon-limit", "ridge",
