@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_TFIO ?= .venv-tfio
+VENV_FRESH ?= .venv-fresh
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/test_bigquery_tfio.py tests/test_bigquery.py tests/test_records.py tests/test_metrics.py
 
-.PHONY: train test lint types test-slow test-jax test-tfio clean
+.PHONY: train test lint types test-slow test-jax test-tfio test-export clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -21,6 +22,10 @@ test-jax: $(VENV)/.installed-test
 # tensorflow-io's reader of BigQuery and the lowest versions that we admit, in an environment of their own.
 test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
 	ARIEL_EMULATOR_PYTHON=$(abspath $(RUN)) $(VENV_TFIO)/bin/python -m pytest -m 'tfio or not slow' $(TFIO_TESTS)
+
+# Exported models where nothing of ours is installed: onnxruntime, TensorFlow, or Keras on JAX, one environment each.
+test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)/savedmodel/.installed $(VENV_FRESH)/keras/.installed
+	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/test_export.py
 
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow
@@ -48,5 +53,13 @@ $(VENV_TFIO)/.installed: setup.cfg
 	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'pytest-xdist >=3.5,<4' 'hypothesis >=6.100,<7'
 	touch $@
 
+$(VENV_FRESH)/onnx/.installed: PACKAGES = onnxruntime numpy
+$(VENV_FRESH)/savedmodel/.installed: PACKAGES = 'tensorflow <2.22'
+$(VENV_FRESH)/keras/.installed: PACKAGES = 'keras <3.16' jax
+$(VENV_FRESH)/%/.installed:
+	$(PYTHON) -m venv $(VENV_FRESH)/$*
+	$(VENV_FRESH)/$*/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV_TFIO) build *.egg-info
+	rm -rf $(VENV) $(VENV_TFIO) $(VENV_FRESH) build *.egg-info

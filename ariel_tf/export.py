@@ -60,11 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of any kind")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder, or file that ends in .keras or .onnx")
     parser.add_argument("--format", choices=FORMATS, help="(default: what OUT ends in, else savedmodel)")
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="PROGRAM",
+        help="Python of the environment in which the export is tried (default: this one)",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
     options = parser.parse_args(arguments)
     kind = options.format or {".keras": "keras", ".onnx": "onnx"}.get(options.out.suffix, "savedmodel")
     refuse_path(options.out, kind, options.overwrite)
-    export(options.run, options.out, kind)
+    if (python := shutil.which(options.python)) is None:
+        raise UsageError(f"--python {options.python}: expected a Python to run, such as ENVIRONMENT/bin/python.")
+    export(options.run, options.out, kind, os.path.abspath(python))  # not resolved: a link is what makes it its own
 
 
 def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
@@ -84,8 +90,14 @@ def description_path(out: Path) -> Path:
     return out.with_name(out.name + ".json")
 
 
-def export(run: Path, out: Path, kind: str) -> None:
+def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> None:
     """Write a run's model in another format.
+
+    Args:
+        run: folder of any kind.
+        out: file or folder.
+        kind: of `FORMATS`.
+        python: of the environment in which it is tried; it needs what runs the format, and nothing of ours.
 
     Raises:
         UsageError: no such run, or the format needs packages that are absent.
@@ -103,7 +115,7 @@ def export(run: Path, out: Path, kind: str) -> None:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as scratch:
         made = Path(scratch) / out.name
         write(trained, made)
-        largest = compare(trained, made, kind)
+        largest = compare(trained, made, kind, python)
         if made.is_dir():
             if out.exists():
                 shutil.rmtree(out)
@@ -192,7 +204,7 @@ def _require_onnx() -> None:
         raise UsageError(f"--format onnx needs {error.name}: pip install 'ariel_tf[onnx]'") from error
 
 
-def compare(trained: Any, path: Path, kind: str) -> float:
+def compare(trained: Any, path: Path, kind: str, python: str = sys.executable) -> float:
     """The largest relative difference between the export's radii, in a fresh process, and ours.
 
     Raises:
@@ -204,7 +216,7 @@ def compare(trained: Any, path: Path, kind: str) -> float:
         given, received = Path(scratch) / "rows.npz", Path(scratch) / "radii.npy"
         np.savez(given, **rows)  # type: ignore[arg-type]
         # -P and the other folder: neither this folder nor ariel_tf in it can be imported by chance.
-        command = [sys.executable, "-P", "-c", _RUN[kind], str(path.resolve()), str(given), str(received)]
+        command = [python, "-P", "-c", _RUN[kind], str(path.resolve()), str(given), str(received)]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
         answer = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment, check=False)
         if answer.returncode:

@@ -1,6 +1,9 @@
 """An exported model answers as ours does, without any of our code."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,9 +47,29 @@ def test_an_export_runs_by_itself_and_agrees(run, tmp_path, capsys, kind):
 def test_the_ending_chooses_the_format_where_none_is_named(tmp_path, monkeypatch, name, kind):
     """`export RUN m.onnx` made a folder of that name, a SavedModel."""
     made = []
-    monkeypatch.setattr(export, "export", lambda run, out, kind: made.append(kind))
+    monkeypatch.setattr(export, "export", lambda run, out, kind, python: made.append(kind))
     export.main(["RUN", str(tmp_path / name)])
     assert made == [kind]
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("kind", export.FORMATS)
+@pytest.mark.parametrize("model", ["median", "squid", "transit"])
+def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys, monkeypatch, kind, model):
+    """In the environments that `make test-export` builds: onnxruntime; TensorFlow; Keras on JAX without TensorFlow."""
+    python = Path(os.environ["ARIEL_FRESH"]) / kind / "bin/python"
+    listed = json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format=json"], text=True))
+    runtimes = {package["name"] for package in listed} & {"ariel_tf", "onnxruntime", "tensorflow", "jax"}
+    assert runtimes == {{"onnx": "onnxruntime", "savedmodel": "tensorflow", "keras": "jax"}[kind]}
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # of the process that tries it
+    if model != "median":
+        data = ["--data", DATA, "--epochs", "1", "--model", model, "--run", str(tmp_path / "run")]
+        train.main([*data, *(["--wavelength", "joint"] if model == "transit" else [])])
+        run = tmp_path / "run"
+    out = tmp_path / ("model" if kind == "savedmodel" else f"model.{kind}")
+    export.main([str(run), str(out), "--format", kind, "--python", str(python)])
+    difference = float(capsys.readouterr().out.split("at most ")[1].split()[0])
+    assert difference <= {"onnx": export.TOLERANCE, "savedmodel": 1e-5, "keras": 1e-5}[kind]
 
 
 def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
@@ -74,3 +97,8 @@ def test_names_that_do_not_fit_are_refused(tmp_path, out, kind, said):
     (tmp_path / "here").mkdir()
     with pytest.raises(UsageError, match=said):
         export.refuse_path(tmp_path / out, kind)
+
+
+def test_a_python_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--python nowhere/python: expected a Python to run"):
+        export.main(["RUN", str(tmp_path / "m.onnx"), "--python", "nowhere/python"])
