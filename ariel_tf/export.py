@@ -43,7 +43,10 @@ answer = model.serve({name: tf.constant(value) for name, value in rows.items()})
 np.save(sys.argv[3], answer.numpy())
 """,
     "keras": """
-import keras, numpy as np, sys
+import importlib.util, os, sys
+installed = [name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name)]
+os.environ.setdefault("KERAS_BACKEND", installed[0] if installed else "tensorflow")
+import keras, numpy as np
 model = keras.saving.load_model(sys.argv[1], compile=False)
 np.save(sys.argv[3], np.asarray(model(dict(np.load(sys.argv[2])))))
 """,

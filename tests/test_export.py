@@ -55,13 +55,12 @@ def test_the_ending_chooses_the_format_where_none_is_named(tmp_path, monkeypatch
 @pytest.mark.fresh
 @pytest.mark.parametrize("kind", export.FORMATS)
 @pytest.mark.parametrize("model", ["median", "squid", "transit"])
-def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys, monkeypatch, kind, model):
+def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys, kind, model):
     """In the environments that `make test-export` builds: onnxruntime; TensorFlow; Keras on JAX without TensorFlow."""
     python = Path(os.environ["ARIEL_FRESH"]) / kind / "bin/python"
     listed = json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format=json"], text=True))
     runtimes = {package["name"] for package in listed} & {"ariel_tf", "onnxruntime", "tensorflow", "jax"}
     assert runtimes == {{"onnx": "onnxruntime", "savedmodel": "tensorflow", "keras": "jax"}[kind]}
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # of the process that tries it
     if model != "median":
         data = ["--data", DATA, "--epochs", "1", "--model", model, "--run", str(tmp_path / "run")]
         train.main([*data, *(["--wavelength", "joint"] if model == "transit" else [])])
