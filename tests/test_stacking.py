@@ -1,6 +1,7 @@
 """Stacking learns from predictions of planets that the predicting model has never seen, and from nothing else."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ariel_tf import ensemble, ensemble_training, train
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet, score
 from ariel_tf.data.sources import open_source
+from ariel_tf.data.sums import Moments
 from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.ensemble_run import together
 from ariel_tf.errors import UsageError
@@ -188,3 +190,18 @@ def test_a_ridge_as_a_model_is_the_ridge():
     model = level_one.ridge(*ridge.affine(), members=3)
     answer = model({"level_0": radii.astype(np.float32)}).numpy()
     np.testing.assert_allclose(answer, ridge.predict(level_one.ridge_features(radii)), rtol=1e-4)
+
+
+def test_a_trained_dense_level_1_holds_nothing_of_ours_when_saved(tmp_path, monkeypatch):
+    """The saved stack named our loss, of which a process that had not imported it by chance knew nothing."""
+    monkeypatch.setattr(level_one, "UNITS", (8,))
+    radii = np.random.default_rng(0).uniform(0.05, 0.2, (40, 2, 3)).astype(np.float32)
+    true = radii[:, 0]
+    statistics = {"level_0": Moments.of(radii).statistics(), "radius": Moments.of(true).statistics()}
+    model = level_one.dense(statistics, members=2, star=False, flux=False)
+    before = np.abs(model({"level_0": radii}).numpy() - true).mean()
+    rows = ({"level_0": radii}, true)
+    level_one.fit_dense(model, rows, rows, epochs=30, scale=0.01)
+    assert np.abs(model({"level_0": radii}).numpy() - true).mean() < before
+    model.save(tmp_path / "level_1.keras")
+    assert b"ariel_tf" not in zipfile.ZipFile(tmp_path / "level_1.keras").read("config.json")

@@ -100,6 +100,8 @@ def fit_dense(
         epochs: at most.
         scale: the spread of depths over the training rows.
     """
-    model.compile(keras.optimizers.Adam(3e-4), RadiusLoss("ariel", "radius", scale), metrics=[ArielScore()])
+    # Another model of the same layers is compiled: `model` becomes part of one that loads where our loss is unknown.
+    trained = keras.Model(model.input, model.output)
+    trained.compile(keras.optimizers.Adam(3e-4), RadiusLoss("ariel", "radius", scale), metrics=[ArielScore()])
     best = keras.callbacks.EarlyStopping("val_score", mode="max", patience=10, restore_best_weights=True)
-    model.fit(*train, validation_data=validation, epochs=epochs, batch_size=64, verbose=0, callbacks=[best])
+    trained.fit(*train, validation_data=validation, epochs=epochs, batch_size=64, verbose=0, callbacks=[best])
