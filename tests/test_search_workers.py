@@ -93,6 +93,45 @@ def test_six_trials_with_a_crash_a_nan_and_a_kill_end_with_six_rows_and_the_best
     assert json.loads(Path("again/scores.json").read_text())["best_score"] == best
 
 
+@pytest.mark.slow
+def test_searches_of_two_wavelengths_by_two_workers_outlive_a_kill(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # The first trial, with the smallest rate, can hardly be the best.
+    arguments = [
+        *FAULTY,
+        "--set",
+        "learning_rate=1e-5",
+        "--search",
+        "learning_rate=1e-4:1e-2,units=4|8",
+        "--trials",
+        "4",
+    ]
+    arguments += ["--wavelength", "3,12", "--each", "--jobs", "2", "--run", "found"]
+    with process(arguments, tmp_path) as searching:
+        killed = kill_one_in_the_middle(searching, tmp_path / "found/w12")  # the first to be searched
+        printed, errors = searching.communicate(timeout=500)
+    assert searching.returncode == 0, errors
+    assert "was killed by SIGKILL: it is started again" in printed
+    assert "Traceback" not in errors
+    starts = outcomes.find(Path("found/w12"), killed).starts
+    assert (starts[0], len(starts)) == (0, 2)
+    assert starts[1] >= 1, "it went on from its epoch"
+    table = list(csv.DictReader(Path("found/wavelengths.csv").read_text().splitlines()))
+    assert [row["wavelength"] for row in table] == ["3", "12"]
+    for row in table:
+        run = Path(f"found/w{int(row['wavelength']):02d}")
+        tried = list(csv.DictReader((run / "trials.csv").read_text().splitlines()))
+        assert [(one["trial"], one["status"]) for one in tried] == [(str(index), COMPLETED) for index in range(4)]
+        assert float(row["score"]) == max(float(one["score"]) for one in tried)
+        for name in ("history.png", "parallel.png", "values.png", "best.keras"):
+            assert (run / name).stat().st_size > 1000
+    best = outcomes.best(outcomes.read_all(Path("found/w12")))
+    assert best.trial > 0
+    assert best.values == outcomes.find(Path("found/w03"), 1).values, "the first one's best seeds the second"
+    train.main(["--config", "found/w03/best.json", "--run", "again"])
+    assert json.loads(Path("again/scores.json").read_text())["best_score"] == float(table[0]["score"])
+
+
 class Bench:
     """Trials that only take their time.
 
