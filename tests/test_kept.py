@@ -168,3 +168,6 @@ def test_a_search_tries_numbers_of_planets(monkeypatch):
         assert facts(f"found/trials/{int(row['trial']):04d}")["train"]["planets"] == int(row["planets"])
     with pytest.raises(UsageError, match=r"--search planets: expected values with it, like planets=100\|200\|400"):
         search.main([*searched, "--search", "planets", "--run", "other"])
+    for values in ("4|500", "4:500"):
+        with pytest.raises(UsageError, match=r"--planets: expected no more than the 17 .* Received: 500"):
+            search.main([*searched, "--search", f"planets={values}", "--run", "other"])

@@ -70,12 +70,16 @@ def seen(space: Space) -> tuple[int, ...]:
 
 def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
     """Search on a source that is open; the trials."""
+    from ariel_tf.data.kept import there_are
     from tuning import results
     from tuning.track import tracker
     from tuning.trials import Bench
 
     base = plan.space.base
     train.check_folds(source, base)
+    for one in plan.space.options():
+        if one.name == "planets":
+            there_are(source, base.train_folds, int(max((*one.choices, one.high))))
     about = describe(source, hp, plan)
     path = plan.path or default_path(about, source.fingerprint)
     if dry:

@@ -31,15 +31,21 @@ def keep(source: Source, folds: Sequence[int], count: int, wavelengths: Sequence
     Raises:
         UsageError: more planets than there are.
     """
-    there = [planet for planet, fold in source.planets.items() if fold in folds]
+    there = there_are(source, folds, count)
+    if count in (0, len(there)):
+        return source
+    return KeptSource(source, folds, there - first_planets(there, count), wavelengths, white)
+
+
+def there_are(source: Source, folds: Sequence[int], count: int) -> frozenset[int]:
+    """The planets of these folds, at least `count`, or a `UsageError` with how many there are."""
+    there = frozenset(planet for planet, fold in source.planets.items() if fold in folds)
     if count > len(there):
         raise UsageError(
             f"--planets: expected no more than the {len(there)} planets in the training folds {list(folds)} of "
             f"{source.description}. Received: {count}"
         )
-    if count in (0, len(there)):
-        return source
-    return KeptSource(source, folds, frozenset(there) - first_planets(there, count), wavelengths, white)
+    return there
 
 
 class KeptSource:
