@@ -13,7 +13,7 @@ ROOMS = ("physics", "data", "models", "training", "scores")
 ALLOWED = {
     "physics": set(),
     "data": {"physics"},
-    "models": {"training.configuration", "training.metrics", "physics.detector", "physics.references"},
+    "models": {"training.configuration", "training.metrics", "physics"},
     "scores": {"physics", "data", "training", "rows", "plot", "progress"},
     "training": {"models.builder", "models.forest", "models.registry", "data.folds", "data.bigquery.address"},
 }

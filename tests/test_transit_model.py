@@ -1,10 +1,14 @@
-"""The transit model's features, worked by hand, and what its answer keeps of a measured depth."""
+"""What the transit model is told of a planet's path: worked by hand, and found again in curves of known planets."""
 
 import numpy as np
 import pytest
+from keras import ops
 
-from ariel_tf.challenge import STAR_NAMES
-from ariel_tf.models import transit
+from ariel_tf.challenge import N_STEPS, STAR_NAMES
+from ariel_tf.models import orbit
+from ariel_tf.physics import planets, stars, transit
+
+PERIOD = 3.0
 
 
 def star(**values):
@@ -12,18 +16,68 @@ def star(**values):
     return np.array([[{**usual, **values}[name] for name in STAR_NAMES]], np.float32)
 
 
-def test_a_central_transit_of_the_earth_lasts_thirteen_hours():
-    assert float(transit.central_steps(star())[0, 0]) == pytest.approx(13 * 60, rel=0.01)
-    # T goes as P^(1/3), R, M^(-1/3)
-    assert float(transit.central_steps(star(period=365.25 / 8))[0, 0]) == pytest.approx(6.5 * 60, rel=0.01)
-    assert float(transit.central_steps(star(star_rad=2))[0, 0]) == pytest.approx(26 * 60, rel=0.01)
-    assert float(transit.central_steps(star(star_mass=8))[0, 0]) == pytest.approx(6.5 * 60, rel=0.01)
+def white_dip(radius, impact, period=PERIOD):
+    """Of a planet of the Sun in the white bands, with the dip's depth at mid-transit: [1, 300] and [1, 1]."""
+    axis, _ = (float(np.asarray(value)[0, 0]) for value in orbit.orbit_of(star(period=period)))
+    u1, u2 = (values[orbit.WHITE_BANDS].mean(keepdims=True) for values in stars.limb_darkening(5000.0))
+    distance = np.hypot(*planets.sky_position(period, axis, impact))
+    dip = transit.blocked_flux(distance, np.array([radius]), u1, u2) / transit.stellar_flux(u1, u2)
+    assert dip.shape == (1, N_STEPS)
+    return dip.astype(np.float32), dip[:, 147:149].mean(keepdims=True).astype(np.float32)
 
 
-def test_a_box_of_sixty_steps_is_sixty_steps_long():
-    flux = np.ones((1, 300, 1), np.float32) * transit.RAMP.astype(np.float32)[None, :, None]
-    flux[:, 118:178] *= 0.99
-    bins, _ = transit.dips(flux)
-    steps = transit.equivalent_steps(bins, np.full((1, 1, 1), 0.01, np.float32))
-    assert float(steps[0, 0]) == pytest.approx(60, abs=1)
-    assert float(transit.equivalent_steps(-bins, np.full((1, 1, 1), 0.01, np.float32))[0, 0]) > 0
+def found(radius, impact, noise=1e-5, period=PERIOD):
+    dip, depth = white_dip(radius, impact, period)
+    along, steps = orbit.along_the_path(dip, *orbit.orbit_of(star(period=period)))
+    path = orbit.path_of(along, steps, np.full((1, 1), noise, np.float32), depth)
+    log_ratio, *others = (float(np.asarray(value)[0, 0]) for value in path)
+    return float(np.sqrt(depth[0, 0] * np.exp(log_ratio))), *others
+
+
+def test_the_earths_orbit_is_two_hundred_and_fifteen_solar_radii_wide():
+    def axis(**values):
+        return float(np.asarray(orbit.orbit_of(star(**values))[0])[0, 0])
+
+    assert axis() == pytest.approx(215, rel=0.001)
+    # a / R goes as P^(2/3), 1 / R, M^(1/3)
+    assert axis(period=365.25 / 8) == pytest.approx(215 / 4, rel=0.001)
+    assert axis(star_rad=2) == pytest.approx(215 / 2, rel=0.001)
+    assert axis(star_mass=8) == pytest.approx(215 * 2, rel=0.001)
+
+
+@pytest.mark.parametrize("period", [1.0, 3.0, 7.0])
+def test_a_dip_along_its_path_does_not_depend_on_the_orbit(period):
+    dip, _ = white_dip(0.1, 0.3, period)
+    along, steps = orbit.along_the_path(dip, *orbit.orbit_of(star(period=period)))
+    shapes = orbit.templates().reshape(len(orbit.RADII), len(orbit.IMPACTS), orbit.N_PLACES)
+    nearest = shapes[np.abs(orbit.RADII - 0.1).argmin(), np.abs(orbit.IMPACTS - 0.3).argmin()]
+    np.testing.assert_allclose(np.asarray(along)[0] / 0.01, nearest, atol=0.06)
+    axis = 215 * (period / 365.25) ** (2 / 3)
+    assert float(np.asarray(steps)[0, 0]) == pytest.approx(0.06 * period * 1440 / (2 * np.pi * axis), rel=0.001)
+
+
+@pytest.mark.parametrize("radius", [0.02, 0.06, 0.15])
+@pytest.mark.parametrize("impact", [0.1, 0.55, 0.8, 0.93])
+def test_radius_and_impact_parameter_are_read_off_the_shape(radius, impact):
+    expected, log_spread, height, height_spread = found(radius, impact)
+    at_the_limb = impact + radius > 0.9
+    assert expected == pytest.approx(radius, rel=0.08 if at_the_limb else 0.02)
+    assert height == pytest.approx(impact, abs=0.06 if impact < 0.3 else 0.03)  # near the middle all dips are alike
+    assert 0.001 < log_spread < 0.3
+    assert 0 < height_spread < 0.1
+
+
+def test_what_noise_hides_is_uncertain():
+    spreads = [found(0.06, 0.5, noise)[1] for noise in (1e-4, 1e-3, 1e-2)]
+    assert spreads[0] < spreads[1] < spreads[2]
+    assert spreads[2] > 0.3
+
+
+def test_curves_of_noise_alone_give_finite_features():
+    dip = np.random.default_rng(0).normal(0, 0.01, (4, N_STEPS)).astype(np.float32)
+    for scale in (1e-9, 1.0):
+        for parameters in (star(), star(star_rad=0, star_mass=0, period=0), star(star_rad=100, period=1e4)):
+            along, steps = orbit.along_the_path(scale * dip, *orbit.orbit_of(np.repeat(parameters, 4, 0)))
+            noise, depth = np.full((4, 1), max(scale * 0.01, 1e-6)), np.full((4, 1), max(scale * 0.003, 1e-7))
+            path = orbit.path_of(along, steps, noise.astype(np.float32), depth.astype(np.float32))
+            assert all(bool(ops.all(ops.isfinite(value))) for value in (along, ops.log(steps), *path))

@@ -40,7 +40,7 @@ class Tree(NamedTuple):
 def feature_model(channels: int, star: bool) -> keras.Model:
     """From raw light curves to the features of trees: float32 [batch, channels * 28 (+ 6)], channel by channel."""
     raw = {"flux": keras.Input((N_STEPS, channels), name="flux")}
-    bins, noise = dips(raw["flux"])
+    _, bins, noise = dips(raw["flux"])
     flat = ops.reshape(ops.concatenate([bins, noise], axis=2), (-1, channels * PER_CURVE))
     if star:
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")

@@ -4,14 +4,15 @@ Of each light curve it takes what a physicist would:
 
     flux / ramp -> dip -> 27 bins folded about mid-transit        half the noise, the same shape
     rough depth of the white light curve, kept above its noise     the scale of everything
-    bins of white light / rough depth                              duration, limb darkening, impact
+    white light along the planet's path / rough depth              radius and impact parameter (`orbit.py`)
     each band's own depth, matched to the white curve, / rough depth, and how noisy that ratio is
     the scatter of each curve / rough depth                        how far to trust it
-    duration, and what it would be through the star's middle       how far from it the planet passes
 
-A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %. Each
-band's own measured ratio joins its answer through a gate that opens with the ratio's certainty: an atmosphere
-larger than any of the training's planets is measured, not guessed.
+Without all six stellar parameters the path is unknown, and the bins of white light take its place.
+
+A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %. The
+radius that the path tells, and each band's own measured ratio, join its answer through gates that open with their
+certainty: an atmosphere larger than any of the training's planets is measured, not guessed.
 White light is the last channel (--channels own+white), or made of all 55 channels (joint).
 """
 
@@ -19,8 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT, STAR_NAMES
+from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT
 from ariel_tf.errors import UsageError
+from ariel_tf.models import orbit
 from ariel_tf.models.builder import Depth, Inputs
 from ariel_tf.models.registry import model
 from ariel_tf.physics.detector import RAMP
@@ -29,30 +31,27 @@ from ariel_tf.physics.references import fold_matrix
 SMALLEST_NOISE = 1e-6
 # How much a band's depth is expected to differ from white light's, relative to it, before it is measured.
 EXPECTED_SPREAD = 0.1
+# How much the rough depth is expected to differ from radius^2, relative to it, before the shape is looked at.
+EXPECTED_SHIFT = 0.3
 SMALLEST_RATIO = 0.02
-TYPICAL_LOG_STEPS = 4.7
-# Axis of a one-day orbit about the Sun, in solar radii.
-SUN_AXIS = 4.2083
-SMALLEST_STAR = 1e-2  # solar radii, solar masses, days
-MINUTES_OF_A_DAY = 1440.0
+TYPICAL_LOG_STEPS = 1.5
 CENTRAL_BINS = 2  # the 20 steps about mid-transit: within totality of all but the shortest transits
 
 
 def dips(flux):
-    """Raw flux [batch, 300, c] -> folded bins of the dip [batch, c, 27] and noise of one step [batch, c, 1]."""
+    """Raw flux [batch, 300, c] -> dip [batch, c, 300], its folded bins [batch, c, 27], step noise [batch, c, 1]."""
     curves = ops.transpose(flux, (0, 2, 1)) / ops.convert_to_tensor(RAMP.astype(np.float32))
     bins = ops.matmul(1.0 - curves, ops.convert_to_tensor(fold_matrix().astype(np.float32)))
     before = OUT_OF_TRANSIT[:-1][np.diff(OUT_OF_TRANSIT) == 1]
     step = ops.take(curves, before + 1, axis=2) - ops.take(curves, before, axis=2)
     noise = ops.sqrt(ops.mean(ops.square(step), axis=2, keepdims=True) / 2 + SMALLEST_NOISE**2)
-    return bins, noise
+    return 1.0 - curves, bins, noise
 
 
-def white_of(bins, noise):
-    """The inverse-variance mean over channels: bins [batch, 1, 27] and noise [batch, 1, 1]."""
+def white_of(curves, noise):
+    """The inverse-variance mean over channels of [batch, c, n] with noise [batch, c, 1]: [batch, 1, n]."""
     weight = 1 / ops.square(noise)
-    total = ops.sum(weight, axis=1, keepdims=True)
-    return ops.sum(weight * bins, axis=1, keepdims=True) / total, ops.sqrt(1 / total)
+    return ops.sum(weight * curves, axis=1, keepdims=True) / ops.sum(weight, axis=1, keepdims=True)
 
 
 def bin_noise() -> np.ndarray:
@@ -79,25 +78,6 @@ def matched_ratio(bins, noise, white, depth):
     return ratio, noise / ops.sqrt(power) / depth
 
 
-def equivalent_steps(white, depth):
-    """How many steps at mid-transit depth dim as much, about the duration: [batch, 1], above 0."""
-    steps = ops.convert_to_tensor(1 / np.square(bin_noise()))
-    area = ops.sum(white / depth * steps, axis=2)
-    return (area + ops.sqrt(ops.square(area) + 4.0)) / 2
-
-
-def central_steps(star):
-    """Duration of a transit through the middle of the star, in steps (minutes): [batch, 6] raw -> [batch, 1].
-
-    Half an orbit's circumference in stellar radii is pi a / R, and a follows from Kepler's third law in solar units:
-    (a / R) = 4.2083 (M P^2)^(1/3) / R with P in days, so T = P / pi / (a / R).
-    """
-    radius, mass, period = (star[:, STAR_NAMES.index(name), None] for name in ("star_rad", "star_mass", "period"))
-    radius, mass, period = (ops.maximum(value, SMALLEST_STAR) for value in (radius, mass, period))
-    axis = SUN_AXIS * ops.exp((ops.log(mass) + 2 * ops.log(period)) / 3) / radius
-    return MINUTES_OF_A_DAY * period / np.pi / axis
-
-
 @model(scope="any", channels="own+white", star="all", transform="none", head="depth", loss="mae",
        epochs=30, batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.002},
        joint={"channels": "all"})  # fmt: skip
@@ -111,27 +91,36 @@ def transit(hp, inputs: Inputs):
         raise UsageError(
             "the model transit takes raw flux: expected --transform none, --ramp keep and --function none."
         )
-    bins, noise = dips(inputs.flux)
-    channels = inputs.flux.shape[2]
-    if channels == 2:  # own and white
-        white, white_noise = bins[:, 1:], noise[:, 1:]
+    dip, bins, noise = dips(inputs.flux)
+    if inputs.flux.shape[2] == 2:  # own and white
+        white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
         bins, noise = bins[:, :1], noise[:, :1]
     else:
-        white, white_noise = white_of(bins, noise)
+        white, white_dip = white_of(bins, noise), white_of(dip, noise)
+        white_noise = ops.sqrt(1 / ops.sum(1 / ops.square(noise), axis=1, keepdims=True))
     depth, depth_noise = rough_depth(white, white_noise)
     ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
     trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % counts half
     features = [
         ops.log(depth)[:, :, 0] / 2 + 3,
         ops.log(depth_noise / depth)[:, :, 0] / 2,
-        ops.clip(white / depth, -2, 2)[:, 0],
         ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # a huge atmosphere's ratio can be 5 and more
         ops.log(ratio_noise)[:, :, 0] / 2,
     ]
-    duration = ops.log(equivalent_steps(white, depth))
-    features.append(duration - TYPICAL_LOG_STEPS)
-    if inputs.raw_star is not None:  # how far from the star's middle the planet passes shows in the difference
-        features.append(duration - ops.log(central_steps(inputs.raw_star)))
+    path = None
+    if inputs.raw_star is None:  # the orbit is unknown: only the shape in time is
+        features.append(ops.clip(white / depth, -2, 2)[:, 0])
+    else:
+        along, steps = orbit.along_the_path(white_dip[:, 0], *orbit.orbit_of(inputs.raw_star))
+        path = orbit.path_of(along, steps, white_noise[:, 0], depth[:, 0])
+        features += [
+            ops.clip(along / depth[:, 0], -2, 2),
+            ops.log(steps) - TYPICAL_LOG_STEPS,
+            3 * path.log_ratio / (1 + 10 * ops.square(path.log_spread)),
+            ops.log(path.log_spread) / 2 + 1,
+            path.impact,
+            ops.log(path.impact_spread) / 2 + 1,
+        ]
     if inputs.star is not None:
         features.append(ops.clip(inputs.star, -4, 4))
     x = keras.layers.Concatenate(name="features")(features)
@@ -142,6 +131,10 @@ def transit(hp, inputs: Inputs):
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
     correction = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="head")(x)
+    if path is not None:
+        # What the shape says of the radius, as far as it can be trusted; a step's gate like the next one's.
+        trusted = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="trust_path")(x)
+        correction += ops.sigmoid(trusted - 2 * ops.log(path.log_spread / EXPECTED_SHIFT)) * path.log_ratio
     if bins.shape[1] == inputs.targets:
         # What is measured at the wavelength itself, as far as it can be trusted.
         trusted = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="trust")(x)
