@@ -208,12 +208,12 @@ class Stacking:
         return means
 
     def fit_ridge(self, train: Sequence[Any]) -> Any:
-        """A ridge on depths; its penalty is chosen by generalised cross-validation of the out-of-fold rows."""
+        """A ridge of least absolute error in depth; cross-validation of the out-of-fold rows chooses its penalty."""
         from ariel_tf.physics.references import Ridge
         from ariel_tf.training import level_one
 
         features = level_one.ridge_features(np.stack([one.predicted for one in train], axis=1))
-        fitted = Ridge().fit(features, train[0].true)
+        fitted = Ridge(rounds=level_one.ROUNDS).fit(features, train[0].true)
         return level_one.ridge(*fitted.affine(), members=len(train))
 
     def fit_dense(self, train: Sequence[Any], validation: Sequence[Any], sees_flux: bool) -> Any:

