@@ -18,6 +18,7 @@ from ariel_tf.ensemble import finish
 from ariel_tf.ensemble_run import configuration_of, report
 from ariel_tf.errors import Stopped, UsageError
 from ariel_tf.files import write_json
+from ariel_tf.quiet import import_tensorflow
 from ariel_tf.training import options as flags
 from ariel_tf.training import wavelengths
 from ariel_tf.training.configuration import Configuration
@@ -79,6 +80,7 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
         ArielError: whatever the user can mend, in one sentence.
     """
     plan = plan_of(options, rest, command)
+    import_tensorflow(start_devices=False)  # before what is imported here brings it along, with its notices
     how = {"how": options.how, **_own(options, plan), "trained": plan.as_json()}
     if options.how == "stacking":
         from ariel_tf.stacking import train_stacking
