@@ -17,7 +17,7 @@ test: lint types
 # Models, transforms and metric on Keras's JAX backend.
 test-jax: $(VENV)/.installed-test
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[jax]'
-	KERAS_BACKEND=jax $(RUN) -m pytest tests/test_models.py tests/test_metrics.py
+	KERAS_BACKEND=jax $(RUN) -m pytest tests/test_models.py tests/test_transit_model.py tests/test_metrics.py
 
 # tensorflow-io's reader of BigQuery and the lowest versions that we admit, in an environment of their own.
 test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed

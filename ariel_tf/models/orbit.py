@@ -110,9 +110,9 @@ def path_of(along, steps, noise, depth) -> Path:
     variance = ops.square(noise / depth) / (2 * steps) + MODEL_ERROR**2  # a place is passed twice
     seen = along / depth
     match = ops.matmul(seen, ops.convert_to_tensor(shapes.T))
-    own = ops.convert_to_tensor(np.repeat(RADII**2, len(IMPACTS)).astype(np.float32)[None]) / depth
+    own = ops.divide(ops.convert_to_tensor(np.repeat(RADII**2, len(IMPACTS)).astype(np.float32)[None]), depth)
     width = ops.square(SCALE_SPREAD * own)
-    certainty = power / variance + 1 / width
+    certainty = ops.divide(power, variance) + 1 / width  # JAX's own operators refuse Keras's symbols
     scale = (match / variance + own / width) / certainty
     misfit = (ops.square(scale) * power - 2 * scale * match) / variance + ops.square(scale - own) / width
     weight = ops.softmax(-misfit / 2 - ops.log(certainty * width) / 2, axis=1)
@@ -125,5 +125,5 @@ def path_of(along, steps, noise, depth) -> Path:
 def _moments(weight, values, variances):
     """Mean and standard deviation of a mixture whose parts have these weights, means and variances."""
     mean = ops.sum(weight * values, axis=1, keepdims=True)
-    variance = ops.sum(weight * (ops.square(values - mean) + variances), axis=1, keepdims=True)
+    variance = ops.sum(weight * (ops.square(ops.subtract(values, mean)) + variances), axis=1, keepdims=True)
     return mean, ops.sqrt(variance + 1e-6)
