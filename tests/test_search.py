@@ -18,6 +18,7 @@ from tuning import outcomes, pictures, results, search, trials
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 FIXED = ["--data", DATA, "--epochs", "2", "--fix", "first=16", "--algorithm", "random"]
 LOWEST = {"first": 4, "second": 4, "dropout": 0, "learning_rate": 0.1}
+ALL = {**LOWEST, "activation": "relu"}
 SEARCH = [*FIXED, "--search", "second=4:64,learning_rate,batch_size=7|14"]
 
 
@@ -266,7 +267,7 @@ def test_tensorboard_s_hparams_tab_shows_every_trial_with_its_values_and_score(f
         (["--search", "second="], UsageError, "NAME=LOW:HIGH"),
         (["--search", "batch_size", "--fix", "batch_size=3"], UsageError, "leave one of them out"),
         (["--fix", "frist=3"], UsageError, "Did you mean first"),
-        ([f"--fix={name}={low}" for name, low in LOWEST.items()], UsageError, "leaves nothing to search"),
+        ([f"--fix={name}={value}" for name, value in ALL.items()], UsageError, "leaves nothing to search"),
         (["--space", "nowhere.json"], OSError, "nowhere.json"),
         (["--trials", "0"], UsageError, "1 or more"),
         (["--jobs", "2", "--chief", "127.0.0.1:7000"], UsageError, "one of them"),
