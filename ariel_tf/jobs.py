@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, TextIO
 
+from ariel_tf import machine
 from ariel_tf.errors import ArielError, Stopped, UsageError
 from ariel_tf.training import distribute
 
@@ -55,7 +56,7 @@ def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
         count: of processes.
         devices: as of `distribute.parse`; GPUs of this list are dealt out.
     """
-    cores = max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // count)
+    cores = max(1, machine.available_cpus() // count)
     threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
     gpus = [] if distribute.parse(devices).kind == "cpu" else _gpus(devices)
 

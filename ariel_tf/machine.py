@@ -1,7 +1,12 @@
-"""What the machine has to offer: memory that is free."""
+"""What the machine has to offer: memory that is free, cores that this process may use."""
 
 import os
 from pathlib import Path
+
+
+def available_cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:

@@ -10,7 +10,6 @@ XGBoost comes with the extra `trees`.
 
 import argparse
 import dataclasses
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf import train
+from ariel_tf import machine, train
 from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.errors import UsageError, run_command
 from ariel_tf.files import replacing
@@ -157,7 +156,7 @@ def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table
         return fit_one(hp, options, trained, held, index)[0]
 
     boosters = []
-    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(machine.available_cpus()) as pool:
         try:
             for path, booster in zip(paths, pool.map(booster_of, range(len(paths))), strict=True):
                 if not path.is_file():

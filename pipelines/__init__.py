@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
+from ariel_tf import machine
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
 from ariel_tf.errors import ArielError, Stopped
 from ariel_tf.progress import Progress as Progress
@@ -83,11 +84,6 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def available_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Signal(KeyboardInterrupt):
     """A signal that came in: like Ctrl-C no `Exception`, which some library might swallow on the way."""
 
@@ -120,7 +116,9 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that writes a data set."""
-    parser.add_argument("--jobs", type=at_least(1), default=available_cpus(), metavar="N", help="worker processes")
+    parser.add_argument(
+        "--jobs", type=at_least(1), default=machine.available_cpus(), metavar="N", help="worker processes"
+    )
     parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
     parser.add_argument(
         "--shard-bytes", type=at_least(1), default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"

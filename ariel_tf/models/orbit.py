@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, STAR_NAMES
-from ariel_tf.physics import stars, transit
+from ariel_tf.physics import planets, stars, transit
 
 SPACING = 0.06  # of places x, stellar radii: what a fast planet crosses in a step
 N_PLACES = 26
@@ -31,7 +31,6 @@ SMALLEST_SCALE = 1e-3
 WIDEST_LOG_SPREAD = 2.0
 SUN_AXIS = 4.2083  # of a one-day orbit about the Sun, solar radii
 SMALLEST_STAR = 1e-2  # solar radii, solar masses, days
-MINUTES_OF_A_DAY = 1440.0
 AWAY = np.abs(np.arange(N_STEPS) - MID_TRANSIT_STEP).astype(np.float32)  # minutes from mid-transit
 
 
@@ -70,7 +69,7 @@ def along_the_path(dip, axis, period):
         the dip at x = 0, .06, .12 ... [batch, 26], each the mean of the steps near it, the nearer the heavier; and
         how many steps lie between two places, [batch, 1].
     """
-    a_minute = 2 * np.pi / MINUTES_OF_A_DAY / period  # radians of the orbit
+    a_minute = 2 * np.pi / planets.MINUTES_PER_DAY / period  # radians of the orbit
     x = axis * ops.sin(ops.minimum(a_minute * ops.convert_to_tensor(AWAY[None]), np.pi / 2))
     speed = axis * a_minute
     places = ops.convert_to_tensor((SPACING * np.arange(N_PLACES, dtype=np.float32))[None, :, None])
