@@ -3,7 +3,7 @@
     python -m ariel_tf.train --wavelength 12
 
 Read aloud: options become a configuration; a source of planets is opened; the model is built with the
-training folds' statistics; a run folder is made or resumed; `fit` trains, saving every epoch; the best
+training folds' statistics; a run folder is made or resumed; `fit` trains, saving as it goes; the best
 epoch's model is scored once on the test folds, and the run is described in words and a picture.
 
 A list of wavelengths, `--wavelength 0-54`, trains one such model for each: `train_all` tells how.

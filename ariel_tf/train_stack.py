@@ -91,7 +91,7 @@ def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) 
                 write_alone(job, run, group[index], now, index, built[index], batches, rows, facts)
                 if group[index] in damaged:
                     write_model(job, group[index], built[index])
-                stop.on_epoch_end(0)
+                stop.check()
         run.commit(finished=True)
 
 

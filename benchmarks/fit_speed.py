@@ -1,9 +1,9 @@
 """What an epoch costs through us, against a bare `keras.fit` on arrays in memory: `python -m benchmarks.fit_speed`.
 
 Both train the same model on the same rows in batches of the same size, with the same validation after each epoch.
-Ours also shuffles by the seed, saves and commits every epoch, and logs to TensorBoard; pictures, which a run
-draws after a few of its epochs, are left out. An epoch lasts from its beginning to that of the next one; the first
-of each run, which traces, does not count. Runs go by turns, and the ratio is that of the medians over all epochs.
+Ours also shuffles by the seed, saves and commits as it goes, and logs to TensorBoard; pictures, which a run draws
+after a few of its epochs, are left out. A run's epoch is the mean from the end of its first epoch, which traces, to
+the end of the run. Runs go by turns, each of about `--seconds`; the ratio is that of the medians over runs.
 """
 
 import argparse
@@ -49,8 +49,8 @@ class Case:
         taken = list((batches if steps is None else batches.take(steps)).as_numpy_iterator())
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *taken)
 
-    def bare(self, epochs: int) -> list[float]:
-        """Seconds of each epoch but the first, of Keras's own `fit` on arrays."""
+    def bare(self, epochs: int) -> float:
+        """Seconds an epoch but for the first, of Keras's own `fit` on arrays."""
         import keras
 
         began: list[float] = []
@@ -65,10 +65,10 @@ class Case:
             verbose=0,
             callbacks=[clock],
         )
-        return np.diff([*began, time.perf_counter()])[1:].tolist()
+        return (time.perf_counter() - began[1]) / epochs
 
-    def ours(self, epochs: int) -> list[float]:
-        """Seconds of each epoch but the first, of our `fit` with all that it saves."""
+    def ours(self, epochs: int) -> float:
+        """Seconds an epoch but for the first, of our `fit` with all that it saves."""
         from ariel_tf.training import trainer
         from ariel_tf.training.runs import RunFolder
         from ariel_tf.training.tensorboard import TensorBoardLog
@@ -85,16 +85,16 @@ class Case:
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
             trainer.fit(run, self.built, work, log, "", lambda epoch: None)
-            ended = time.perf_counter()
+            seconds = time.perf_counter() - began[1]
             log.close()
-        return np.diff([*began, ended])[1:].tolist()
+        return seconds / epochs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("models", nargs="*", help="names; default: the whole registry")
     parser.add_argument("--planets", type=int, default=400, help="simulated, with 8 observations each")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10, help="of a run, or five epochs where they last longer")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     import_tensorflow()
@@ -108,10 +108,11 @@ def main() -> None:
         config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
         case = Case(config, source)
         costs: dict[str, list[float]] = {"bare": [], "ours": []}
+        epochs = max(5, round(options.seconds / case.bare(2)))
         for _ in range(options.repeats):
             for kind, seconds in costs.items():
                 with contextlib.redirect_stdout(io.StringIO()):
-                    seconds += getattr(case, kind)(options.epochs)
+                    seconds.append(getattr(case, kind)(epochs))
         bare, ours = (statistics.median(seconds) for seconds in costs.values())
         size = f"{case.rows.count}, {config.batch_size}"
         print(f"| `{name}` | {size} | {bare:.3f} | {ours:.3f} | {ours / bare:.2f} |", flush=True)

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from ariel_tf import train
-from ariel_tf.training import callbacks
+from ariel_tf.training import callbacks, pace
 
 
 def run(*arguments):
@@ -24,8 +24,12 @@ def loaded(path):
     return json.loads(Path(path).read_text())
 
 
-def send_in_epoch(patch, number, signal_number):
-    """Let the training receive a signal at the start of an epoch, counted from 1; `patch` undoes it."""
+def send_in_epoch(patch, number, signal_number, share=1.0):
+    """Let a training that saves each epoch receive a signal at the start of one, counted from 1; `patch` undoes it.
+
+    With a `share` of almost 0 it saves none after the first of its own accord.
+    """
+    patch.setattr(pace, "SHARE", share)
     reseed = callbacks.Reseed.on_epoch_begin
 
     def on_epoch_begin(self, epoch, logs=None):

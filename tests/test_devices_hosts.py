@@ -84,10 +84,10 @@ def check_supervised(arguments, silence, faults):
 
 
 def test_two_processes_one_killed_train_what_one_process_trains(capfd):
-    killed = (lambda: epochs_of("two") >= 2, lambda processes: processes[1].kill())
+    killed = (lambda: epochs_of("two") >= 1, lambda processes: processes[1].kill())
     starts, began = check_supervised(TRAINING, 60, [killed])
     assert starts == 2
-    assert began[1] >= 2  # at most the epoch at hand is lost
+    assert began[1] >= 1
     printed = capfd.readouterr()
     assert "worker 1: waiting for the 2 workers" in printed.out  # whose lines are signed
     assert "worker 1 ended by SIGKILL: all workers of this host start again after epoch" in printed.out
@@ -96,7 +96,7 @@ def test_two_processes_one_killed_train_what_one_process_trains(capfd):
 
 
 @pytest.mark.slow
-def test_a_frozen_process_and_a_killed_chief_cost_an_epoch_at_most(capfd):
+def test_a_frozen_process_and_a_killed_chief_cost_no_saved_epoch(capfd):
     frozen = (lambda: epochs_of("two") >= 1, lambda processes: processes[1].send_signal(signal.SIGSTOP))
     killed = (lambda: epochs_of("two") >= 2, lambda processes: processes[0].kill())
     starts, began = check_supervised(TRAINING, 15, [frozen, killed])
@@ -296,7 +296,7 @@ def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
 def test_two_processes_train_a_stack_though_one_is_killed(capfd):
     stacked = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--wavelength", "3,7,12"]
     stacked += ["--epochs", "6", "--patience", "0", "--head", "depth"]
-    killed = (lambda: epochs_of("two/stack-w03-w12") >= 2, lambda processes: processes[0].kill())
+    killed = (lambda: epochs_of("two/stack-w03-w12") >= 1, lambda processes: processes[0].kill())
     supervisor = Faulty([*stacked, "--run", "two"], 2, 60, 600, 3, faults=[killed])
     supervisor.run()
     assert supervisor.starts == 2

@@ -19,6 +19,7 @@ from ariel_tf import evaluate, plot, predict, train
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
+from ariel_tf.training import pace
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -95,12 +96,17 @@ def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypa
         send_in_epoch(patch, 3, signal.SIGTERM)
         with pytest.raises(Stopped, match="2 whole epochs") as stopped:
             run(*arguments, "--run", "stopped")
+    check_stopped(stopped, 2, arguments, capsys)
+
+
+def check_stopped(stopped, epochs, arguments, capsys):
+    """A stopped run that holds so many epochs of four becomes the unbroken one."""
     assert stopped.value.exit_code == 143
     assert "python -m ariel_tf.train" in str(stopped.value)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     capsys.readouterr()
     run(*arguments, "--run", "stopped")
-    assert "resuming stopped after epoch 2" in capsys.readouterr().out
+    assert f"resuming stopped after epoch {epochs}" in capsys.readouterr().out
     one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
     assert one.keys() == other.keys()
     assert any("optimizer" in name for name in one), "the optimiser's state is part of the checkpoint"
@@ -108,6 +114,45 @@ def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypa
         np.testing.assert_array_equal(other[name], values, err_msg=name)
     unbroken, resumed = (json.loads(Path(name, "scores.json").read_text()) for name in ("unbroken", "stopped"))
     assert unbroken == resumed
+
+
+SELDOM = 1e-9  # the share of the time that goes into saving: no epoch but the first and the last is saved
+
+
+@pytest.mark.parametrize("learning_rate", ["0.001", "0.05"], ids=["still better", "better before"])
+def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(learning_rate, monkeypatch, capsys):
+    arguments = [*FOUR, "--set", f"learning_rate={learning_rate}"]
+    run(*arguments, "--run", "unbroken")
+    with monkeypatch.context() as patch:
+        send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
+        with pytest.raises(Stopped, match="3 whole epochs") as stopped:
+            run(*arguments, "--run", "stopped")
+    assert "stopping after the epoch at hand" in capsys.readouterr().out
+    check_stopped(stopped, 3, arguments, capsys)
+
+
+def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_are_trained_again(monkeypatch, capsys):
+    run(*FOUR, "--run", "unbroken")
+    with monkeypatch.context() as patch:
+        send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
+        send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
+        with pytest.raises(Stopped, match="1 whole epoch") as stopped:
+            run(*FOUR, "--run", "stopped")
+    check_stopped(stopped, 1, FOUR, capsys)
+
+
+def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
+    arguments = [*SMALL, "--epochs", "12", "--patience", "0", "--set", "learning_rate=0.1"]
+    for name, share in (("each", 1.0), ("seldom", SELDOM)):
+        monkeypatch.setattr(pace, "SHARE", share)
+        run(*arguments, "--run", name)
+    states = [json.loads(Path(name, "state.json").read_text()) for name in ("each", "seldom")]
+    assert 1 < states[0]["best_epoch"] == states[1]["best_epoch"] < 12
+    assert f"checkpoints/epoch-{states[0]['best_epoch']:05d}.weights.h5" not in states[1]["files"]
+    assert Path("each/scores.json").read_text() == Path("seldom/scores.json").read_text()
+    Path("seldom/best.keras").write_bytes(b"torn")  # and there is no checkpoint to make it from
+    with pytest.raises(DataError, match=r"seldom/best.keras: not the file that this run saved"):
+        run(*arguments, "--run", "seldom")
 
 
 def test_a_pretrained_backbone_thaws_and_resumes_before_and_after_it(monkeypatch, capsys):
@@ -167,6 +212,7 @@ def test_a_finished_run_is_only_told_again(capsys):
 
 
 def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
+    monkeypatch.setattr(pace, "SHARE", 1.0)
     run(*SMALL, "--epochs", "2", "--run", "one")
     scores = Path("one/scores.json").read_text()
     state = json.loads(Path("one/state.json").read_text())
@@ -192,7 +238,7 @@ def test_a_nan_in_the_data_stops_the_training_and_keeps_the_epochs_before(monkey
         return planet
 
     monkeypatch.setattr(SimulatedSource, "_simulate", spoiled)
-    with pytest.raises(NonFiniteError, match=r"(nan|not finite) after epoch 1; one holds the 0 epochs"):
+    with pytest.raises(NonFiniteError, match=r"(nan|not finite) after epoch 1; one holds 0 whole epochs"):
         run(*SMALL, "--epochs", "2", "--run", "one")
     assert not list(Path("one/checkpoints").glob("*.h5"))
 

@@ -13,7 +13,7 @@ from run_files import loaded, run, table
 
 from ariel_tf import evaluate, predict, train, train_stack
 from ariel_tf.errors import NonFiniteError, Stopped, UsageError
-from ariel_tf.training import memory, stack_trainer, stacked
+from ariel_tf.training import memory, pace, stack_trainer, stacked
 from ariel_tf.training.stackable import NotStackable
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -110,7 +110,8 @@ def arrays(path):
         return {name: values[()] for name, values in file.items()}
 
 
-def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(monkeypatch, capsys):
+@pytest.mark.parametrize(("share", "held"), [(1.0, 2), (1e-9, 3)], ids=["each epoch saved", "seldom saved"])
+def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, monkeypatch, capsys):
     run(*FOUR, "--run", "unbroken")
     reseed = stacked.Stack.reseed
 
@@ -120,8 +121,9 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(monkeypatch,
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
+        patch.setattr(pace, "SHARE", share)
         patch.setattr(stacked.Stack, "reseed", stop_in_the_third_epoch)
-        with pytest.raises(Stopped, match=r"stopped: stopped/stack-w03-w12 holds 2 whole epochs") as told:
+        with pytest.raises(Stopped, match=rf"stopped: stopped/stack-w03-w12 holds {held} whole epochs") as told:
             run(*FOUR, "--run", "stopped")
     assert told.value.exit_code == 143
     assert not Path("stopped/w03").exists()
@@ -135,7 +137,7 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(monkeypatch,
         patch.setattr(train_stack, "write_alone", stop_after_the_first)
         with pytest.raises(Stopped):
             run(*FOUR, "--run", "stopped")
-    assert "resuming stopped/stack-w03-w12 after epoch 2" in capsys.readouterr().out
+    assert f"resuming stopped/stack-w03-w12 after epoch {held}" in capsys.readouterr().out
     assert [Path(f"stopped/{name}/state.json").exists() for name in ("w03", "w07")] == [True, False]
     before = Path("stopped/w03/best.keras").stat().st_mtime_ns
     run(*FOUR, "--run", "stopped")
@@ -250,9 +252,7 @@ def test_a_nan_at_one_wavelength_stops_the_stack_and_keeps_the_epochs_before(mon
         return sums
 
     monkeypatch.setattr(stack_trainer, "_train_epoch", spoil)
-    with pytest.raises(
-        NonFiniteError, match=r"wavelength 7: .* not finite after epoch 2; .* holds the 1 epochs before"
-    ):
+    with pytest.raises(NonFiniteError, match=r"wavelength 7: .* not finite after epoch 2; .* holds 1 whole epoch\."):
         run(*FOUR, "--run", "one")
     assert loaded("one/stack-w03-w12/state.json")["epoch"] == 1
 

@@ -1,14 +1,13 @@
 """What happens around each epoch: reseeding, refusing non-finite losses, saving, telling, stopping.
 
-`fit` calls them in the order of `trainer.py`'s list: an epoch is refused before it is saved, saved before
-it is told. Validation scores come from `fit` itself.
+`fit` calls them in the order of `trainer.py`'s list: an epoch is refused before it is kept, and its row is kept
+before it is told. Validation scores come from `fit` itself.
 """
 
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from ariel_tf.errors import NonFiniteError, Stopped
 from ariel_tf.files import replacing
 from ariel_tf.training import heartbeat, hosts
+from ariel_tf.training.pace import Pace
 from ariel_tf.training.runs import RunFolder
 
 TRAIN, VALIDATION = "score", "val_score"
@@ -87,29 +87,48 @@ class RefuseNonFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         bad = [f"{name} is {value}" for name, value in logs.items() if not np.isfinite(value)]
-        bad += [f"{v.path} is not finite" for v in self.model.trainable_variables if not np.isfinite(v.numpy()).all()]
+        bad += [f"{v.path} is not finite" for v in self.model.trainable_variables if not is_finite(v)]
         if bad:
             raise NonFiniteError(
-                f"{bad[0]} after epoch {epoch + 1}; {self.run.path} holds the {epoch} epochs before it. "
+                f"{bad[0]} after epoch {epoch + 1}; {self.run.told}. "
                 "Try a smaller --set learning_rate=..., or check the data."
             )
 
 
+def is_finite(variable: keras.Variable) -> bool:
+    """Whether all its values are; where it lies, without a copy."""
+    return bool(keras.ops.all(keras.ops.isfinite(variable)))
+
+
+def best_epoch(run: RunFolder) -> int:
+    """The epoch, saved or not, of the best validation score: the first of several; counted from 1."""
+    return int(max(run.rows, key=lambda row: row[VALIDATION])["epoch"])
+
+
 class SaveEpoch(keras.callbacks.Callback):
-    """Checkpoint, best model, metrics row and commit after each epoch; early stopping.
+    """A metrics row after each epoch; after the first, the last and those when it is due, a save; early stopping.
+
+    A save is the last epoch's checkpoint, the best model so far, the rows, and the commit. A training that is resumed
+    repeats the epochs since, with the same numbers. The best epoch's weights are held in memory until they are saved.
 
     Args:
         run: where to.
         inference: the model to save as best.keras.
+        stop: asked to stop, an epoch is saved.
         patience: stop after so many epochs without a better validation score; 0 never stops.
         rows: observations an epoch, for the rate.
         since: epochs before patience starts to count.
     """
 
-    def __init__(self, run: RunFolder, inference: keras.Model, patience: int, rows: int, since: int = 0):
+    def __init__(
+        self, run: RunFolder, inference: keras.Model, stop: "StopOnSignal", patience: int, rows: int, since: int = 0
+    ):
         super().__init__()
-        self.run, self.inference, self.observations = run, inference, rows
+        self.run, self.inference, self.stop, self.observations = run, inference, stop, rows
         self.patience, self.since = patience, since
+        self.pace = Pace()
+        self.held: list[np.ndarray] = []
+        self.holder: keras.Model | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -118,32 +137,47 @@ class SaveEpoch(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.started
 
     def on_epoch_end(self, epoch, logs=None):
-        run, epoch = self.run, epoch + 1
-        values = {name: float(value) for name, value in logs.items()}
-        run.rows.append(
+        epoch += 1
+        self.run.rows.append(
             {
                 "epoch": epoch,
-                **values,
+                **{name: float(value) for name, value in logs.items()},
                 # To NumPy first: under a strategy it is a variable that no float() takes.
                 "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "observations_per_second": self.observations / self.seconds,
                 "seconds": self.seconds,
             }
         )
+        best = best_epoch(self.run)
+        enough = bool(self.patience) and epoch - max(best, self.since) >= self.patience
+        if enough or epoch == self.params["epochs"] or self.stop.received or self.pace.due():
+            with self.pace.saving():
+                self._save(epoch, best)
+        elif best == epoch and self.run.leads:
+            self.held = [weight.numpy() for weight in self.inference.weights]  # copies
+        if enough:
+            self.model.stop_training = True
+
+    def _save(self, epoch: int, best: int) -> None:
+        run = self.run
         files = [run.checkpoint_name(epoch), "metrics.csv"]
         if run.leads:
             with replacing(run.path / files[0]) as path:
                 self.model.save_weights(path)
         run.write_rows()
-        changes: dict[str, Any] = {"epoch": epoch}
-        if run.state["best_score"] is None or values[VALIDATION] > run.state["best_score"]:
+        if best > run.state["best_epoch"]:
             if run.leads:
-                save_model(self.inference, run)
+                save_model(self.inference if best == epoch else self._of_held(), run)
             files.append("best.keras")
-            changes |= {"best_epoch": epoch, "best_score": values[VALIDATION]}
-        run.commit(tuple(files), **changes)
-        if self.patience and epoch - max(run.state["best_epoch"], self.since) >= self.patience:
-            self.model.stop_training = True
+        self.held = []
+        run.commit(tuple(files), epoch=epoch, best_epoch=best, best_score=run.rows[best - 1][VALIDATION])
+
+    def _of_held(self) -> keras.Model:
+        """A model of its own with the weights that are held, since those of the one that is trained have moved on."""
+        if self.holder is None:
+            self.holder = keras.models.load_model(self.run.verified("best.keras"), compile=False)
+        self.holder.set_weights(self.held)
+        return self.holder
 
 
 def save_model(inference: keras.Model, run: RunFolder) -> None:
@@ -168,7 +202,7 @@ class TellEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
         row = self.run.rows[-1]
-        best = "  best" if self.run.state["best_epoch"] == row["epoch"] else ""
+        best = "  best" if best_epoch(self.run) == row["epoch"] else ""
         width = len(str(self.epochs))
         print(
             f"epoch {row['epoch']:{width}d}/{self.epochs}  loss {row['loss']:.4g}  score {row[TRAIN]:8.1f}  "
@@ -181,14 +215,14 @@ class TellEpoch(keras.callbacks.Callback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ctrl-C and SIGTERM end the training between two steps, never in the middle of a save.
 
-    The epoch at hand is given up; the run folder holds every epoch before it. As a context manager it
-    puts the earlier handlers back.
+    The epoch at hand is given up where the run folder holds every epoch before it; else it is trained to its end and
+    saved with them, unless the same signal comes again. As a context manager it puts the earlier handlers back.
     """
 
     def __init__(self, run: RunFolder, command: str):
         super().__init__()
         self.run, self.command = run, command
-        self.received = 0
+        self.received, self.again, self.said = 0, False, False
 
     def __enter__(self):
         self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -197,34 +231,42 @@ class StopOnSignal(keras.callbacks.Callback):
     def __exit__(self, kind, error, traceback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if hosts.is_loss(error):  # a worker that was asked to stop, too, may have gone first
-            self._stop_if_asked()
+        if self.received and hosts.is_loss(error):  # a worker that was asked to stop, too, may have gone first
+            self._stop()
 
     def _note(self, number, frame):
+        self.again |= self.received == number
         self.received = number
 
-    def _stop_if_asked(self):
-        if self.received:
-            epoch = self.run.state["epoch"]
-            epochs = f"{epoch} whole epoch{'s' * (epoch != 1)}"
-            raise Stopped(
-                f"stopped: {self.run.path} holds {epochs}. To go on, repeat the command:\n  {self.command}",
-                self.received,
-            )
+    def _stop(self):
+        raise Stopped(f"stopped: {self.run.told}. To go on, repeat the command:\n  {self.command}", self.received)
+
+    def check(self):
+        """Stop here if asked to, and if nothing is lost by it."""
+        if self.received and (self.again or not self.run.behind):
+            self._stop()
+        if self.received and not self.said:
+            self.said = True
+            if self.run.leads:
+                print("stopping after the epoch at hand, to save it and those before; Ctrl-C again: now", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._stop_if_asked()
+        self.check()
 
     def on_test_batch_end(self, batch, logs=None):
-        self._stop_if_asked()
+        self.check()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._stop_if_asked()
+        self.check()
 
 
 class ShowLife(keras.callbacks.Callback):
     """Tell a supervisor, where there is one, that steps go on and how many epochs are saved."""
 
+    def __init__(self, run: RunFolder):
+        super().__init__()
+        self.run = run
+
     def on_train_batch_end(self, batch, logs=None):
         heartbeat.advance()
 
@@ -232,7 +274,7 @@ class ShowLife(keras.callbacks.Callback):
         heartbeat.advance()
 
     def on_epoch_end(self, epoch, logs=None):
-        heartbeat.advance(epoch + 1)
+        heartbeat.advance(self.run.state["epoch"])
 
 
 class EveryFewEpochs(keras.callbacks.Callback):

@@ -137,7 +137,7 @@ def _losing_peers() -> Iterator[None]:
             if os.environ.get(COMMAND):
                 again = "the supervisor starts all of them again"
             raise PeerLost(
-                f"another worker of this training is gone, or can't be reached; {again}. Every whole epoch is saved."
+                f"another worker of this training is gone, or can't be reached; {again}. What was saved is kept."
             ) from error
         raise
 

@@ -3,7 +3,7 @@
     RUN/config.json      the resolved configuration; another one is refused
         meta.json        commit, versions, hardware, data fingerprint, folds
         metrics.csv      a row an epoch
-        checkpoints/     weights and optimiser after the last and the best epoch
+        checkpoints/     weights and optimiser after the last epoch, and after the best if it was saved at once
         best.keras       the best epoch's model: raw flux in, radii out
         scores.json      test scores, once the training is finished
         prediction.png   predicted against true radii of the test planets
@@ -11,7 +11,7 @@
         tensorboard/     for `tensorboard --logdir`
         README.md        the run in words
         validation.png   as prediction.png of the validation planets, every few epochs; and validation_spectra.png
-        state.json       the commit: last epoch, best epoch, SHA-256 of each file; written last
+        state.json       the commit: last saved epoch, best epoch, SHA-256 of each file; written last
 
 No TensorFlow.
 """
@@ -54,7 +54,7 @@ class RunFolder:
 
     Attributes:
         state: the last committed state.
-        rows: of `metrics.csv`, one an epoch.
+        rows: one an epoch; those of epochs that are not saved yet are not in `metrics.csv`.
         resumed: whether epochs are already done.
 
     Raises:
@@ -196,6 +196,17 @@ class RunFolder:
     @property
     def resumed(self) -> bool:
         return self.state["epoch"] > 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether epochs are trained that are not saved yet."""
+        return len(self.rows) > self.state["epoch"]
+
+    @property
+    def told(self) -> str:
+        """What is saved, in words."""
+        epochs = self.state["epoch"]
+        return f"{self.path} holds {epochs} whole epoch{'s' * (epochs != 1)}"
 
     @staticmethod
     def checkpoint_name(epoch: int) -> str:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ariel_tf.errors import NonFiniteError
 from ariel_tf.files import replacing
 from ariel_tf.training import callbacks, heartbeat
+from ariel_tf.training.pace import Pace
 from ariel_tf.training.runs import RunFolder
 from ariel_tf.training.stacked import Stack, Sums
 from ariel_tf.training.table import Table
@@ -110,7 +111,7 @@ def fit(
     """Train from the run folder's last epoch until every wavelength has stopped or the epochs are over.
 
     Args:
-        run: resumed from, and committed to after each epoch.
+        run: resumed from, and committed to as epochs end.
         stack: of the models of these wavelengths, in their order.
         work: the data and how long.
         log: TensorBoard's, of the means; None where another process writes it.
@@ -118,7 +119,7 @@ def fit(
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
-        NonFiniteError: a wavelength's loss or weights became NaN or infinite; the epochs before are saved.
+        NonFiniteError: a wavelength's loss or weights became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """
     epoch = run.state["epoch"]
@@ -126,7 +127,7 @@ def fit(
         stack.load(run.verified(run.checkpoint_name(epoch)))
         if log:
             print(f"resuming {run.path} after epoch {epoch}", flush=True)
-    now = progress_of(run, wavelengths, work.patience)
+    now, pace = progress_of(run, wavelengths, work.patience), Pace()
     with callbacks.StopOnSignal(run, command) as stop:
         while epoch < work.epochs and now.training.any():
             started = time.perf_counter()
@@ -134,7 +135,7 @@ def fit(
             training = _train_epoch(stack, work, epoch, stop)
             seconds = time.perf_counter() - started
             validation = stack.test(work.validation, 4 * work.batch_size)
-            stop.on_test_batch_end(0)
+            stop.check()
             _refuse_non_finite(run, stack, wavelengths, now.training, training, validation)
             epoch += 1
             run.rows.append(
@@ -142,12 +143,14 @@ def fit(
             )
             now = progress_of(run, wavelengths, work.patience)
             stack.keep_best(now.best_epoch == epoch)
-            _save(run, stack, epoch)
-            heartbeat.advance(epoch)
+            if epoch == work.epochs or not now.training.any() or stop.received or pace.due():
+                with pace.saving():
+                    _save(run, stack, epoch)
+            heartbeat.advance(run.state["epoch"])
             if log:
                 _tell(run, now, work.epochs)
                 log.on_epoch_end(epoch - 1)
-            stop.on_epoch_end(epoch - 1)
+            stop.check()
     return now
 
 
@@ -162,7 +165,7 @@ def _train_epoch(stack: Stack, work: StackWork, epoch: int, stop: callbacks.Stop
             last = min(first + chunk, steps)
             total = total + stack.train(work.table, order, work.batch_size, first, last)
             heartbeat.advance()
-            stop.on_train_batch_end(last - 1)
+            stop.check()
             bar.update(last - first)
             chunk = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
             first = last
@@ -176,10 +179,9 @@ def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: S
         sound &= np.isfinite(values)
     bad = np.flatnonzero(training_now & ~sound)
     if len(bad):
-        epochs = run.state["epoch"]
         raise NonFiniteError(
-            f"wavelength {wavelengths[bad[0]]}: its loss or a weight is not finite after epoch {epochs + 1}; "
-            f"{run.path} holds the {epochs} epochs before it. Try a smaller --set learning_rate=..., or check the data."
+            f"wavelength {wavelengths[bad[0]]}: its loss or a weight is not finite after epoch {len(run.rows) + 1}; "
+            f"{run.told}. Try a smaller --set learning_rate=..., or check the data."
         )
 
 

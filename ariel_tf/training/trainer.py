@@ -45,7 +45,7 @@ def fit(
     """Train from the run folder's last epoch to the end.
 
     Args:
-        run: resumed from, and committed to after each epoch.
+        run: resumed from, and committed to as epochs end.
         built: the compiled model, in the scope of the strategy to train it under.
         work: the data and how long.
         log: TensorBoard's; None where another process writes it.
@@ -54,7 +54,7 @@ def fit(
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
-        NonFiniteError: a loss became NaN or infinite; the epochs before are saved.
+        NonFiniteError: a loss became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """
     first = run.state["epoch"]
@@ -64,12 +64,14 @@ def fit(
             print(f"resuming {run.path} after epoch {first}", flush=True)
     told = [callbacks.TellEpoch(run, work.epochs, work.steps), log, callbacks.EveryFewEpochs(look)] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
-        watching = [*told, callbacks.ShowLife(), stop]
+        watching = [*told, callbacks.ShowLife(run), stop]
         for last in stages(built, first, work.epochs):
             # A backbone that no longer gains while it is frozen may still do so once it is not.
             patience = work.patience if last == work.epochs else 0
             if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
-                _fit_stage(run, built, dataclasses.replace(work, epochs=last, patience=patience), first, watching)
+                stage = dataclasses.replace(work, epochs=last, patience=patience)
+                save = callbacks.SaveEpoch(run, built.inference, stop, patience, work.rows, frozen(built))
+                _fit_stage(run, built, stage, first, [save, *watching])
             first = last
 
 
@@ -106,7 +108,6 @@ def _fit_stage(run: RunFolder, built: Built, work: Work, first: int, watching: l
             callbacks.Reseed(work.seed),
             *scheduled,
             callbacks.RefuseNonFinite(run),
-            callbacks.SaveEpoch(run, built.inference, work.patience, work.rows, frozen(built)),
             *watching,
         ],
     )
@@ -132,8 +133,14 @@ def restore(run: RunFolder, built: Built, epoch: int) -> None:
 
 
 def best_model(run: RunFolder, built: Built) -> keras.Model:
-    """The best epoch's inference model; `best.keras` is made anew from its checkpoint if it was damaged."""
+    """The best epoch's inference model; `best.keras` is made anew from its checkpoint if it was damaged.
+
+    Raises:
+        DataError: it was damaged, and its epoch's checkpoint is not there.
+    """
     if not run.is_sound("best.keras"):
+        if run.checkpoint_name(run.state["best_epoch"]) not in run.state["files"]:
+            run.verified("best.keras")
         restore(run, built, run.state["best_epoch"])
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))
