@@ -2,8 +2,8 @@
 
 Both train the same model on the same rows in batches of the same size, with the same validation after each epoch.
 Ours also shuffles by the seed, saves and commits as it goes, and logs to TensorBoard; pictures, which a run draws
-after a few of its epochs, are left out. A run's epoch is the mean from the end of its first epoch, which traces, to
-the end of the run. Runs go by turns, each of about `--seconds`; the ratio is that of the medians over runs.
+after a few of its epochs, are left out. Runs go by turns, each of about `--seconds`; the first epoch of each, which
+traces, does not count. An epoch costs the median over all runs, and, where saving is ours, the mean of what it took.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import io
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -23,6 +25,25 @@ from ariel_tf.training.configuration import Configuration
 
 # Smaller than by default, so that the whole registry is measured in minutes; a step of a small model shows more.
 SMALLER: dict[str, dict[str, int]] = {"lstm": {"units": 32}, "lstm_cnn": {"units": 32}, "image": {"size": 64}}
+
+
+@dataclass
+class Cost:
+    """Seconds of each epoch without its saves, and of each save, gathered over runs."""
+
+    epochs: list[float] = field(default_factory=list)
+    saves: list[float] = field(default_factory=list)
+
+    def add(self, began: list[float], saves: list[tuple[float, float]]) -> None:
+        """A run by when its epochs began, and at last ended, and from when to when it saved."""
+        for start, end in list(zip(began, began[1:], strict=False))[1:]:
+            within = [last - first for first, last in saves if start <= first < end]
+            self.epochs.append(end - start - sum(within))
+            self.saves += within
+
+    @property
+    def epoch(self) -> float:
+        return statistics.median(self.epochs) + sum(self.saves) / len(self.epochs)
 
 
 class Case:
@@ -49,8 +70,8 @@ class Case:
         taken = list((batches if steps is None else batches.take(steps)).as_numpy_iterator())
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *taken)
 
-    def bare(self, epochs: int) -> float:
-        """Seconds an epoch but for the first, of Keras's own `fit` on arrays."""
+    def bare(self, epochs: int, cost: Cost) -> None:
+        """Add a run of Keras's own `fit` on arrays."""
         import keras
 
         began: list[float] = []
@@ -65,29 +86,39 @@ class Case:
             verbose=0,
             callbacks=[clock],
         )
-        return (time.perf_counter() - began[1]) / epochs
+        cost.add([*began, time.perf_counter()], [])
 
-    def ours(self, epochs: int) -> float:
-        """Seconds an epoch but for the first, of our `fit` with all that it saves."""
-        from ariel_tf.training import trainer
+    def ours(self, epochs: int, cost: Cost) -> None:
+        """Add a run of our `fit` with all that it saves."""
+        from ariel_tf.training import callbacks, trainer
+        from ariel_tf.training.pace import Pace
         from ariel_tf.training.runs import RunFolder
         from ariel_tf.training.tensorboard import TensorBoardLog
 
         began: list[float] = []
+        saves: list[tuple[float, float]] = []
 
         class ClockedLog(TensorBoardLog):
             def on_epoch_begin(self, epoch, logs=None):
                 began.append(time.perf_counter())
+
+        class ClockedPace(Pace):
+            @contextlib.contextmanager
+            def saving(self):
+                started = time.perf_counter()
+                with super().saving():
+                    yield
+                saves.append((started, time.perf_counter()))
 
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
         work = trainer.Work(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
-            trainer.fit(run, self.built, work, log, "", lambda epoch: None)
-            seconds = time.perf_counter() - began[1]
+            with mock.patch.object(callbacks, "Pace", ClockedPace):
+                trainer.fit(run, self.built, work, log, "", lambda epoch: None)
+            cost.add([*began, time.perf_counter()], saves)
             log.close()
-        return seconds / epochs
 
 
 def main() -> None:
@@ -101,21 +132,23 @@ def main() -> None:
     from ariel_tf.data.sources import open_source
 
     source = open_source(f"simulated:planets={options.planets},spots=4,photons=2", range(55))
-    print("| model | rows, batch | bare fit, s an epoch | ours | ratio |\n|---|---|---|---|---|")
+    print("| model | rows, batch | bare fit, s an epoch | ours | of it saving | ratio |\n|---|---|---|---|---|---|")
     for name in options.models or registry.entries():
         entry = registry.entry(name)
         wavelength = "joint" if entry.scope == "joint" else 12
         config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
         case = Case(config, source)
-        costs: dict[str, list[float]] = {"bare": [], "ours": []}
-        epochs = max(5, round(options.seconds / case.bare(2)))
+        bare, ours, first = Cost(), Cost(), Cost()
+        case.bare(2, first)
+        epochs = max(5, round(options.seconds / first.epoch))
         for _ in range(options.repeats):
-            for kind, seconds in costs.items():
-                with contextlib.redirect_stdout(io.StringIO()):
-                    seconds.append(getattr(case, kind)(epochs))
-        bare, ours = (statistics.median(seconds) for seconds in costs.values())
+            with contextlib.redirect_stdout(io.StringIO()):
+                case.bare(epochs, bare)
+                case.ours(epochs, ours)
         size = f"{case.rows.count}, {config.batch_size}"
-        print(f"| `{name}` | {size} | {bare:.3f} | {ours:.3f} | {ours / bare:.2f} |", flush=True)
+        saving = sum(ours.saves) / len(ours.epochs) / ours.epoch
+        ratio = ours.epoch / bare.epoch
+        print(f"| `{name}` | {size} | {bare.epoch:.3f} | {ours.epoch:.3f} | {saving:.0%} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -309,6 +309,19 @@ def test_two_processes_train_a_stack_though_one_is_killed(capfd):
     assert "worker 0 ended by SIGKILL" in capfd.readouterr().out
 
 
+@pytest.mark.slow
+def test_two_processes_that_are_asked_to_stop_save_every_epoch_that_they_told(capfd):
+    def stop(processes):
+        time.sleep(1)  # so that epochs wait for the next save
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asked = (lambda: epochs_of("two") >= 1, stop)
+    with pytest.raises(Stopped):
+        Faulty([*TRAINING, "--epochs", "5000", "--run", "two"], 2, 60, 600, 3, faults=[asked]).run()
+    told = re.findall(r"epoch +(\d+)/5000", capfd.readouterr().out)
+    assert int(told[-1]) == len(told) == epochs_of("two") > 3
+
+
 STREAMED = """
 from ariel_tf import train
 from ariel_tf.data import dataset

@@ -241,9 +241,9 @@ class StopOnSignal(keras.callbacks.Callback):
     def _stop(self):
         raise Stopped(f"stopped: {self.run.told}. To go on, repeat the command:\n  {self.command}", self.received)
 
-    def check(self):
-        """Stop here if asked to, and if nothing is lost by it."""
-        if self.received and (self.again or not self.run.behind):
+    def check(self, epoch_ended: bool = False) -> None:
+        """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief that trains on."""
+        if self.received and (self.again or (not self.run.behind and (self.run.leads or epoch_ended))):
             self._stop()
         if self.received and not self.said:
             self.said = True
@@ -257,7 +257,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.check()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.check()
+        self.check(epoch_ended=True)
 
 
 class ShowLife(keras.callbacks.Callback):

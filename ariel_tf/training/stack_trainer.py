@@ -150,7 +150,7 @@ def fit(
             if log:
                 _tell(run, now, work.epochs)
                 log.on_epoch_end(epoch - 1)
-            stop.check()
+            stop.check(epoch_ended=True)
     return now
 
 
