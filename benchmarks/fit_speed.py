@@ -9,6 +9,7 @@ traces, does not count. An epoch costs the median over all runs, and, where savi
 import argparse
 import contextlib
 import io
+import itertools
 import statistics
 import tempfile
 import time
@@ -36,7 +37,7 @@ class Cost:
 
     def add(self, began: list[float], saves: list[tuple[float, float]]) -> None:
         """A run by when its epochs began, and at last ended, and from when to when it saved."""
-        for start, end in list(zip(began, began[1:], strict=False))[1:]:
+        for start, end in itertools.pairwise(began[1:]):
             within = [last - first for first, last in saves if start <= first < end]
             self.epochs.append(end - start - sum(within))
             self.saves += within

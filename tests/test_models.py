@@ -157,6 +157,20 @@ def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
         assert "multiplier" in ends, "a setting that another's value brings is tried too"
 
 
+@each_layer_type
+def test_a_copy_of_a_model_with_its_weights_answers_the_same(name, wavelength, settings):
+    config = configured(name, wavelength, star="all", **small(name, **settings))
+    sample = Sample(config)
+    model = build(config, sample.statistics).inference
+    copy = builder.copy_of(model)
+    copy.set_weights(model.get_weights())
+    for weight in model.weights:
+        weight.assign(np.zeros(weight.shape))  # what becomes of the model does not reach the copy
+    answer = np.asarray(copy(sample.inputs, training=False))
+    expected = np.asarray(build(config, sample.statistics).inference(sample.inputs, training=False))
+    np.testing.assert_array_equal(answer, expected)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """Every model with both heads, saved; and one process without our code that loads and runs them all."""

@@ -153,6 +153,11 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settin
     return Built(training, inference, hp.values, thaw)
 
 
+def copy_of(model: keras.Model) -> keras.Model:
+    """A model of its own with the same layers and new weights, in the same order."""
+    return type(model).from_config(model.get_config())
+
+
 def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
     """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ariel_tf.errors import NonFiniteError, Stopped
 from ariel_tf.files import replacing
+from ariel_tf.models.builder import copy_of
 from ariel_tf.training import heartbeat, hosts
 from ariel_tf.training.pace import Pace
 from ariel_tf.training.runs import RunFolder
@@ -175,7 +176,7 @@ class SaveEpoch(keras.callbacks.Callback):
     def _of_held(self) -> keras.Model:
         """A model of its own with the weights that are held, since those of the one that is trained have moved on."""
         if self.holder is None:
-            self.holder = keras.models.load_model(self.run.verified("best.keras"), compile=False)
+            self.holder = copy_of(self.inference)
         self.holder.set_weights(self.held)
         return self.holder
 
@@ -242,7 +243,7 @@ class StopOnSignal(keras.callbacks.Callback):
         raise Stopped(f"stopped: {self.run.told}. To go on, repeat the command:\n  {self.command}", self.received)
 
     def check(self, epoch_ended: bool = False) -> None:
-        """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief that trains on."""
+        """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief at work."""
         if self.received and (self.again or (not self.run.behind and (self.run.leads or epoch_ended))):
             self._stop()
         if self.received and not self.said:
