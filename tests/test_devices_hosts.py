@@ -312,7 +312,7 @@ def test_two_processes_train_a_stack_though_one_is_killed(capfd):
 @pytest.mark.slow
 def test_two_processes_that_are_asked_to_stop_save_every_epoch_that_they_told(capfd):
     def stop(processes):
-        time.sleep(1)  # so that epochs wait for the next save
+        time.sleep(4)  # so that epochs wait for the next save
         os.kill(os.getpid(), signal.SIGTERM)
 
     asked = (lambda: epochs_of("two") >= 1, stop)
