@@ -44,8 +44,12 @@ class Cost:
             self.saves += within
 
     @property
+    def saving(self) -> float:
+        return sum(self.saves) / len(self.epochs)
+
+    @property
     def epoch(self) -> float:
-        return statistics.quantiles(self.epochs, n=4)[0] + sum(self.saves) / len(self.epochs)
+        return statistics.quantiles(self.epochs, n=4)[0] + self.saving
 
 
 class Case:
@@ -148,8 +152,7 @@ def main() -> None:
                 case.bare(epochs, bare)
                 case.ours(epochs, ours)
         size = f"{case.rows.count}, {config.batch_size}"
-        saving = sum(ours.saves) / len(ours.epochs) / ours.epoch
-        ratio = ours.epoch / bare.epoch
+        saving, ratio = ours.saving / ours.epoch, ours.epoch / bare.epoch
         print(f"| `{name}` | {size} | {bare.epoch:.3f} | {ours.epoch:.3f} | {saving:.0%} | {ratio:.2f} |", flush=True)
 
 

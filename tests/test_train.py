@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import run, send_in_epoch, table
+from run_files import ALWAYS, SELDOM, run, send_in_epoch, table
 
 from ariel_tf import evaluate, plot, predict, train
 from ariel_tf.data import dataset
@@ -116,9 +116,6 @@ def check_stopped(stopped, epochs, arguments, capsys):
     assert unbroken == resumed
 
 
-SELDOM = 1e-9  # the share of the time that goes into saving: no epoch but the first and the last is saved
-
-
 @pytest.mark.parametrize("learning_rate", ["0.001", "0.05"], ids=["still better", "better before"])
 def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(learning_rate, monkeypatch, capsys):
     arguments = [*FOUR, "--set", f"learning_rate={learning_rate}"]
@@ -143,7 +140,7 @@ def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_
 
 def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
     arguments = [*SMALL, "--epochs", "12", "--patience", "0", "--set", "learning_rate=0.1"]
-    for name, share in (("each", 1.0), ("seldom", SELDOM)):
+    for name, share in (("each", ALWAYS), ("seldom", SELDOM)):
         monkeypatch.setattr(pace, "SHARE", share)
         run(*arguments, "--run", name)
     states = [json.loads(Path(name, "state.json").read_text()) for name in ("each", "seldom")]
@@ -212,7 +209,7 @@ def test_a_finished_run_is_only_told_again(capsys):
 
 
 def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
-    monkeypatch.setattr(pace, "SHARE", 1.0)
+    monkeypatch.setattr(pace, "SHARE", ALWAYS)
     run(*SMALL, "--epochs", "2", "--run", "one")
     scores = Path("one/scores.json").read_text()
     state = json.loads(Path("one/state.json").read_text())

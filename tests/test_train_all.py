@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import loaded, run, table
+from run_files import ALWAYS, SELDOM, loaded, run, table
 
 from ariel_tf import evaluate, predict, train, train_stack
 from ariel_tf.errors import NonFiniteError, Stopped, UsageError
@@ -110,7 +110,7 @@ def arrays(path):
         return {name: values[()] for name, values in file.items()}
 
 
-@pytest.mark.parametrize(("share", "held"), [(1.0, 2), (1e-9, 3)], ids=["each epoch saved", "seldom saved"])
+@pytest.mark.parametrize(("share", "held"), [(ALWAYS, 2), (SELDOM, 3)], ids=["each epoch saved", "seldom saved"])
 def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, monkeypatch, capsys):
     run(*FOUR, "--run", "unbroken")
     reseed = stacked.Stack.reseed

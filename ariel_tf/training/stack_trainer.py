@@ -118,7 +118,7 @@ def fit(
         command: what the user repeats to go on after a stop.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
         NonFiniteError: a wavelength's loss or weights became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """

@@ -108,6 +108,7 @@ class Stack:
         try:
             received = tf.function(self._answers, autograph=False).get_concrete_function(sample)(sample).numpy()
         except (ValueError, NotImplementedError, tf.errors.OpError) as error:
+            # An operation without a vectorised form raises one of the first two while traced, or the third when run.
             reason = str(error).splitlines()[0]
             raise NotStackable(
                 f"model {self.template.name} can't be trained as a stack: {reason}. Take --stack no."

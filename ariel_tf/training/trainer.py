@@ -53,7 +53,7 @@ def fit(
         look: called with the epoch every few epochs, for pictures.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved.
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
         NonFiniteError: a loss became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """
@@ -69,9 +69,8 @@ def fit(
             # A backbone that no longer gains while it is frozen may still do so once it is not.
             patience = work.patience if last == work.epochs else 0
             if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
-                stage = dataclasses.replace(work, epochs=last, patience=patience)
                 save = callbacks.SaveEpoch(run, built.inference, stop, patience, work.rows, frozen(built))
-                _fit_stage(run, built, stage, first, [save, *watching])
+                _fit_stage(run, built, dataclasses.replace(work, epochs=last), first, [save, *watching])
             first = last
 
 
@@ -140,7 +139,7 @@ def best_model(run: RunFolder, built: Built) -> keras.Model:
     """
     if not run.is_sound("best.keras"):
         if run.checkpoint_name(run.state["best_epoch"]) not in run.state["files"]:
-            run.verified("best.keras")
+            run.verified("best.keras")  # raises: there is nothing to make it from
         restore(run, built, run.state["best_epoch"])
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))

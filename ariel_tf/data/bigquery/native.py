@@ -97,6 +97,8 @@ def open_client(address: Address) -> Any:
 
         return BigQueryTestClient(address.grpc) if address.is_emulator else BigQueryClient()
     except (ImportError, NotImplementedError, AttributeError, tf.errors.OpError) as error:
+        # The first where it is not installed; the others where its native library can't be loaded, lacks the operation
+        # that it looks up when asked for a client, or is of another TensorFlow.
         raise UsageError(
             f"--reader tfio: tensorflow-io's reader cannot run with TensorFlow {tf.__version__}; install it in an "
             "environment of its own, `pip install --editable '.[tfio]'` with Python 3.11 or 3.12, or use --reader "
