@@ -4,7 +4,7 @@ VENV ?= .venv
 VENV_TFIO ?= .venv-tfio
 VENV_FRESH ?= .venv-fresh
 RUN = $(VENV)/bin/python
-TFIO_TESTS = tests/test_bigquery_tfio.py tests/test_bigquery.py tests/test_records.py tests/test_metrics.py
+TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
 .PHONY: train test lint types test-slow test-jax test-tfio test-export clean
 
@@ -17,7 +17,7 @@ test: lint types
 # Models, transforms and metric on Keras's JAX backend.
 test-jax: $(VENV)/.installed-test
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[jax]'
-	KERAS_BACKEND=jax $(RUN) -m pytest tests/test_models.py tests/test_transit_model.py tests/test_metrics.py
+	KERAS_BACKEND=jax $(RUN) -m pytest tests/models
 
 # tensorflow-io's reader of BigQuery and the lowest versions that we admit, in an environment of their own.
 test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
@@ -25,7 +25,7 @@ test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
 
 # Exported models where nothing of ours is installed: onnxruntime, TensorFlow, or Keras on JAX, one environment each.
 test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)/savedmodel/.installed $(VENV_FRESH)/keras/.installed
-	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/test_export.py
+	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/commands/test_export.py
 
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow

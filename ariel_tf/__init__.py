@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from ariel_tf.challenge import score
 
 if TYPE_CHECKING:
-    from ariel_tf.notebook import Data
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.data.planets import Data
+    from ariel_tf.runs.predictor import Trained
 
 __all__ = ["load", "open_data", "score"]
 __version__ = "0.1.0"
@@ -41,15 +41,15 @@ def load(*runs: Path | str) -> "Trained":
         UsageError: a folder that is no run.
         DataError: a model that is not the one that was saved.
 
-    >>> load("nowhere")
+    >>> load("nowhere")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ariel_tf.errors.UsageError: nowhere: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.
+    ariel_tf.core.errors.UsageError: nowhere: expected a run folder ...
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.runs.predictor import Trained
 
     return Trained.load_all(runs)
 
@@ -62,7 +62,7 @@ def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
         params: of the targets of text files, `params_train`.
 
     Returns:
-        `Data`: `planets()` yields each planet once, `challenge.Planet` with flux [55, n, 300]; `len` counts them.
+        `Data`: `planets()` yields each planet once, `planet.Planet` with flux [55, n, 300]; `len` counts them.
 
     Raises:
         UsageError, DataError: nothing of that kind is there.
@@ -71,9 +71,9 @@ def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
     >>> len(data), data.labelled, [planet.number for planet in data.planets()]
     (3, True, [1, 2, 3])
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.notebook import Data
+    from ariel_tf.data.planets import Data
 
     return Data(data, params)

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.config import targets
+from ariel_tf.config.train_config import parse_names
+from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import parse_folds
-from ariel_tf.errors import UsageError, run_command
-from ariel_tf.scores import leaderboard
-from ariel_tf.training import wavelengths
-from ariel_tf.training.configuration import parse_names
+from ariel_tf.evaluation import leaderboard
 
 if TYPE_CHECKING:
-    from ariel_tf.scores.contest import Contest
+    from ariel_tf.evaluation.comparison import Contest
 
 PLANETS_SHOWN = 20
 
@@ -35,16 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parsed(options)
     if options.out is not None:
         refuse_used(options.out)
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.scores.contest import hold
+    from ariel_tf.evaluation.comparison import hold
 
     contest = hold(options.runs, options.data, *chosen)
     print("\n".join(report_lines(contest)))
     if options.out is not None:
-        from ariel_tf.scores.pictures import draw_all
-        from ariel_tf.scores.tables import write_tables
+        from ariel_tf.evaluation.figures import draw_all
+        from ariel_tf.evaluation.tables import write_tables
 
         options.out.mkdir(parents=True, exist_ok=True)
         for path in [*write_tables(contest, options.out), *draw_all(contest, options.out)]:
@@ -76,7 +76,7 @@ def parsed(options: argparse.Namespace):
     Raises:
         UsageError: one of them does not fit.
     """
-    from ariel_tf.scores.yardsticks import NAMES
+    from ariel_tf.evaluation.baselines import NAMES
 
     options.data = address.with_flags(options.data, options)
     if not options.runs and (not options.data or options.against == "none"):
@@ -84,7 +84,7 @@ def parsed(options: argparse.Namespace):
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError("expected each RUN once.")
     folds = parse_folds(options.folds, "--folds") if options.folds else None
-    chosen = wavelengths.parse_list(options.wavelength) if options.wavelength else None
+    chosen = targets.parse_list(options.wavelength) if options.wavelength else None
     return folds, parse_names("--against", options.against, NAMES), chosen, options.learn_from
 
 
@@ -105,7 +105,7 @@ def show_leaderboard(options: argparse.Namespace) -> None:
 
 def report_lines(contest: "Contest") -> list[str]:
     """All that the command prints."""
-    from ariel_tf.scores import tables
+    from ariel_tf.evaluation import tables
 
     planets = len(contest.population.planets)
     lines = [f"{planets} planets, {contest.entries[0].losses.rows.sum()} observations of {contest.source.description}"]
@@ -126,7 +126,7 @@ def _which(chosen: Sequence[int]) -> str:
     """Wavelengths in words."""
     if len(chosen) == N_WAVELENGTHS:
         return "all wavelengths"
-    return f"wavelength{'s' * (len(chosen) > 1)} {wavelengths.as_text(chosen)}"
+    return f"wavelength{'s' * (len(chosen) > 1)} {targets.as_text(chosen)}"
 
 
 def planet_lines(contest: "Contest") -> list[str]:

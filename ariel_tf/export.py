@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
-from ariel_tf.errors import ArielError, UsageError, run_command
-from ariel_tf.files import replacing, write_json
+from ariel_tf.core.atomic_files import replacing, write_json
+from ariel_tf.core.errors import ArielError, UsageError, run_command
 
 FORMATS = ("savedmodel", "keras", "onnx")
 # Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
@@ -106,10 +106,10 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
         UsageError: no such run, or the format needs packages that are absent.
         ArielError: the exported model does not run, or answers otherwise than ours.
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.runs.predictor import Trained
 
     if kind == "onnx":
         _require_onnx()

@@ -4,20 +4,20 @@
     python -m ariel_tf.predict RUN RUN ... --data DATA --out radii.parquet
 
 RUN is any run folder: of one wavelength, of a list, of all jointly, or an ensemble; several of them go together when
-they predict different wavelengths. The file's ending chooses its kind, see `ariel_tf.answers`. Rows are in ascending
-order of their keys whatever order the data came in, and memory does not grow with the number of rows.
+they predict different wavelengths. The ending of the file's name chooses its format (`ariel_tf.runs.prediction_files`).
+Rows are in ascending order of their keys whatever order the data came in, and memory does not grow with their number.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ariel_tf.answers import SMALLEST, Store, refuse_path
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.progress import Progress, counted
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, parse_folds
-from ariel_tf.errors import UsageError, run_command
-from ariel_tf.progress import Progress, counted
+from ariel_tf.runs.prediction_files import SMALLEST, Store, refuse_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,14 +64,13 @@ def predict(
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.sources import open_source
     from ariel_tf.data.sources.text import TextSource
-    from ariel_tf.rows import rows_for
-    from ariel_tf.training.scoring import predicted_rows
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.runs.predictions import predicted_rows
+    from ariel_tf.runs.predictor import Trained, rows_for
 
     trained = Trained.load_all(runs)
     if out.suffix == ".txt" and (absent := N_WAVELENGTHS - len(trained.targets)):

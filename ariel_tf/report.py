@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ariel_tf import evaluate
-from ariel_tf.errors import UsageError, run_command
-from ariel_tf.files import write_text
-from ariel_tf.scores import leaderboard
+from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.evaluation import leaderboard
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,12 +46,12 @@ def expanded(path: Path) -> list[Path]:
 def report(options: argparse.Namespace, command: str) -> None:
     """Score, draw and write the page."""
     chosen = evaluate.parsed(options)
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.scores.contest import hold
-    from ariel_tf.scores.page import page
-    from ariel_tf.scores.pictures import draw_all
+    from ariel_tf.evaluation.comparison import hold
+    from ariel_tf.evaluation.figures import draw_all
+    from ariel_tf.evaluation.html_report import page
 
     contest = hold(options.runs, options.data, *chosen)
     today = f"{datetime.date.today():%d %B %Y}".lstrip("0")

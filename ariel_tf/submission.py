@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.answers import SUFFIXES, read_answers
 from ariel_tf.challenge import N_WAVELENGTHS, Key
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.progress import Progress, counted
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.progress import Progress, counted
+from ariel_tf.runs.prediction_files import SUFFIXES, read_answers
 
 # Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
 UNORDERED = 0.8
@@ -71,8 +71,8 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     if "radius" not in truth:
         print("the radii of these planets are unknown, so it has no score here")
         return {}
-    from ariel_tf.training.card import LABELS
-    from ariel_tf.training.scoring import Predictions
+    from ariel_tf.runs.model_card import LABELS
+    from ariel_tf.runs.predictions import Predictions
 
     predictions = Predictions.of(truth["key"], truth["radius"], radii, truth["scatter"])
     scores = predictions.scores()
@@ -87,7 +87,7 @@ def read_truth(data: str | Path, params: Path | None = None) -> dict[str, Any]:
     Returns:
         key int32 [rows, 3]; where the radii are known also radius and scatter, float32 [rows, 55].
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.sources import open_source
@@ -116,7 +116,7 @@ def planets_of(source: Any):
     """Every planet's record as NumPy values; of unlabelled data without light curves."""
     import tensorflow as tf
 
-    from ariel_tf.data.reading import damaged
+    from ariel_tf.data.integrity import damaged
 
     wavelengths = range(N_WAVELENGTHS) if source.labelled else ()
     records = source.records(range(N_FOLDS), wavelengths)

@@ -25,9 +25,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ariel_tf.errors import ArielError, Stopped, UsageError, run_command
-from ariel_tf.jobs import pass_on
-from ariel_tf.training import heartbeat, hosts, slurm
+from ariel_tf.core.errors import ArielError, Stopped, UsageError, run_command
+from ariel_tf.core.processes import pass_on
+from ariel_tf.training import cluster as hosts
+from ariel_tf.training import heartbeat, slurm
 
 # Exit codes of a training that another start would only repeat.
 FINAL = (0, 2, 3, 4, 130, 143)

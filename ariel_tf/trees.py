@@ -19,16 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf import machine, train
+from ariel_tf.config import targets as wavelengths
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.config.train_config import JOINT, Configuration
+from ariel_tf.config.train_options import parse_settings
+from ariel_tf.core import resources
+from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.progress import Progress, counted
 from ariel_tf.data.folds import N_FOLDS, parse_folds
-from ariel_tf.errors import UsageError, run_command
-from ariel_tf.files import replacing
-from ariel_tf.models.hyper import Settings
-from ariel_tf.progress import Progress, counted
-from ariel_tf.training import wavelengths
-from ariel_tf.training.configuration import JOINT, Configuration
-from ariel_tf.training.options import parse_settings
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.training import job as training_job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Table:
     """Features and radii of some folds.
 
     Attributes:
-        features: float32 [rows, f] of all wavelengths, as of `models.forest.feature_model`.
+        features: float32 [rows, f] of all wavelengths, as of `models.tree_ensemble.feature_model`.
         radii: float64 [rows, wavelengths].
     """
 
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UsageError("--validation-folds and --test-folds share a fold.")
     white, star = given.channels == "own+white", given.star == "all"
     options = Options(wavelengths.parse_list(listed), white, star, *folds, given.seed)
-    data = train.with_data(Configuration(data=given.data)).data
+    data = training_job.with_data(Configuration(data=given.data)).data
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.trees", *kept])
     grow(options, data, parse_settings(given.set), given.run, given.overwrite, command)
@@ -104,35 +105,35 @@ def grow(
         UsageError: an unknown setting, or XGBoost is absent.
         DataError: data without radii, or a fold without a planet.
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf import ensemble_run
     from ariel_tf.data.sources import open_source
-    from ariel_tf.models.forest import columns_of, feature_model, forest_model
-    from ariel_tf.training import boosting
-    from ariel_tf.training.composed import Sight
+    from ariel_tf.ensembles import boosted_trees
+    from ariel_tf.ensembles import run as ensemble_run
+    from ariel_tf.models.composite import Sight
+    from ariel_tf.models.tree_ensemble import columns_of, feature_model, forest_model
 
-    boosting.xgboost()
+    boosted_trees.xgboost()
     hp = Settings(overrides)
-    boosting.settings(hp), boosting.rounds(hp)
+    boosted_trees.settings(hp), boosted_trees.rounds(hp)
     hp.refuse_unknown()
     source = open_source(data, options.targets)
-    train.check_folds(source, options)
+    training_job.check_folds(source, options)
     sight = Sight(options.targets, options.targets, options.white)
     folds = (options.train_folds, options.validation_folds, options.test_folds)
     how = {"how": "trees", "star": options.star, "seed": options.seed}
     configuration = ensemble_run.configuration_of(how, "XGBoost", sight, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}
-    path = path or train.default_path(configuration, source.fingerprint)
+    path = path or training_job.default_path(configuration, source.fingerprint)
     with RunFolder(path, configuration, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
             features = feature_model(len(options.targets) + options.white, options.star)
             trained, held = (read_table(source, options, features, its) for its in folds[:2])
-            trees = [boosting.trees_of(booster) for booster in boosted(path / "trees", hp, options, trained, held)]
+            trees = [boosted_trees.trees_of(booster) for booster in boosted(path / "trees", hp, options, trained, held)]
             targets = range(len(options.targets))
             columns = [columns_of(index, len(targets), options.white, options.star) for index in targets]
-            scales = [boosting.unit(trained.radii[:, index]) for index in targets]
+            scales = [boosted_trees.unit(trained.radii[:, index]) for index in targets]
             model = forest_model(trees, features, columns, *np.array(scales).T)
             rows = [
                 {"name": f"wavelength {wavelength}: {counted(len(its), 'tree')}"}
@@ -144,7 +145,7 @@ def grow(
 
 def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table) -> list[Any]:
     """The booster of each wavelength, side by side on all cores; those that lie in the folder already are read."""
-    from ariel_tf.training import boosting
+    from ariel_tf.ensembles import boosted_trees
 
     folder.mkdir(exist_ok=True)
 
@@ -152,11 +153,11 @@ def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table
 
     def booster_of(index: int) -> Any:
         if paths[index].is_file():
-            return boosting.xgboost().Booster(model_file=paths[index])
+            return boosted_trees.xgboost().Booster(model_file=paths[index])
         return fit_one(hp, options, trained, held, index)[0]
 
     boosters = []
-    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(machine.available_cpus()) as pool:
+    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(resources.available_cpus()) as pool:
         try:
             for path, booster in zip(paths, pool.map(booster_of, range(len(paths))), strict=True):
                 if not path.is_file():
@@ -173,7 +174,7 @@ def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table
 def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:
     """Features of the rows of some folds, batch by batch; light curves are not kept."""
     from ariel_tf.data import dataset
-    from ariel_tf.rows import predicted_batch
+    from ariel_tf.runs.predictor import predicted_batch
 
     choice = dataset.Choice(tuple(folds), options.targets, options.targets, options.white)
     names = [tensor.name.split(":")[0] for tensor in features.inputs]
@@ -185,30 +186,30 @@ def read_table(source: Any, options: Options, features: Any, folds: Sequence[int
 
 
 def fit_one(hp: Any, options: Options, trained: Table, held: Table, index: int) -> tuple[Any, float, float]:
-    """The booster of the index-th wavelength, its scale and offset; `hp` as of `training.boosting.settings`.
+    """The booster of the index-th wavelength, its scale and offset; `hp` as of `ensembles.boosted_trees.settings`.
 
     A search hands in keras-tuner's `HyperParameters` and asks `validation_score` how good it is.
     """
-    from ariel_tf.models.forest import columns_of
-    from ariel_tf.training import boosting
+    from ariel_tf.ensembles import boosted_trees
+    from ariel_tf.models.tree_ensemble import columns_of
 
     columns = columns_of(index, len(options.targets), options.white, options.star)
     parts = [(table.features[:, columns], table.radii[:, index]) for table in (trained, held)]
-    return boosting.fit(hp, parts[0], parts[1], options.seed)
+    return boosted_trees.fit(hp, parts[0], parts[1], options.seed)
 
 
 def validation_score(hp: Any, options: Options, trained: Table, held: Table) -> float:
     """The mean score on the validation folds over the wavelengths of `options`: what a search maximises."""
     from ariel_tf.challenge import score
-    from ariel_tf.models.forest import columns_of
-    from ariel_tf.training import boosting
+    from ariel_tf.ensembles import boosted_trees
+    from ariel_tf.models.tree_ensemble import columns_of
 
     scores = []
     for index in range(len(options.targets)):
         booster, scale, offset = fit_one(hp, options, trained, held, index)
         columns = columns_of(index, len(options.targets), options.white, options.star)
-        answers = booster.predict(boosting.xgboost().DMatrix(held.features[:, columns]))
-        scores.append(score(held.radii[:, index], boosting.radii(answers, scale, offset)))
+        answers = booster.predict(boosted_trees.xgboost().DMatrix(held.features[:, columns]))
+        scores.append(score(held.radii[:, index], boosted_trees.radii(answers, scale, offset)))
     return float(np.mean(scores))
 
 

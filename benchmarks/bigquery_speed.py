@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_STEPS
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import run_command
-from ariel_tf.quiet import import_tensorflow
 
 FOLDS = tuple(range(N_FOLDS))
 BATCH = 64
@@ -113,8 +113,8 @@ def dataframe(address: str, wavelengths: list[int]) -> int:
     from google.cloud.bigquery_storage_v1 import reader
 
     from ariel_tf.data.bigquery.connection import Connection
+    from ariel_tf.data.bigquery.layout_planets import restriction
     from ariel_tf.data.bigquery.streams import ArrowReader
-    from ariel_tf.data.bigquery.uploaded import restriction
 
     connection = Connection(Address.parse(address))
     columns = ("planet", "spot", "photon", "wavelength", "flux")

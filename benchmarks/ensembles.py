@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ariel_tf.errors import ArielError, run_command
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.scores.bootstrap import difference
-from ariel_tf.scores.yardsticks import NAMES
-from ariel_tf.training.runs import is_finished
+from ariel_tf.core.errors import ArielError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.evaluation.baselines import NAMES
+from ariel_tf.evaluation.bootstrap import difference
+from ariel_tf.runs.folder import is_finished
 
 PLANETS = ["--planets", "400", "--spots", "4", "--photons", "2", "--seed", "0"]
 # Run folder: command. A name in braces stands for that run's folder.
@@ -79,7 +79,7 @@ def make(folder: Path, name: str, data: Path) -> None:
 def table(folder: Path, names: list[str], data: Path, real: str | None) -> list[str]:
     """All runs and references from the worst to the best score of planets."""
     import_tensorflow()
-    from ariel_tf.scores.contest import hold
+    from ariel_tf.evaluation.comparison import hold
 
     paths = [folder / name for name in names]
     contest = hold(paths, str(data), None, NAMES)

@@ -20,10 +20,10 @@ from unittest import mock
 
 import numpy as np
 
-from ariel_tf.errors import run_command
-from ariel_tf.models import registry
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.config import model_registry
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 
 # Smaller than by default, so that the whole registry is measured in minutes; a step of a small model shows more.
 SMALLER: dict[str, dict[str, int]] = {"lstm": {"units": 32}, "lstm_cnn": {"units": 32}, "image": {"size": 64}}
@@ -62,7 +62,7 @@ class Case:
 
     def __init__(self, config: Configuration, source):
         from ariel_tf.models.builder import build
-        from ariel_tf.rows import Rows
+        from ariel_tf.training.data import Rows
 
         self.config, self.rows = config, Rows(source, config)
         self.built = build(config, self.rows.statistics, self.rows.steps)
@@ -96,9 +96,9 @@ class Case:
 
     def ours(self, epochs: int, cost: Cost) -> None:
         """Add a run of our `fit` with all that it saves."""
-        from ariel_tf.training import callbacks, trainer
-        from ariel_tf.training.pace import Pace
-        from ariel_tf.training.runs import RunFolder
+        from ariel_tf.runs.folder import RunFolder
+        from ariel_tf.training import callbacks, fit
+        from ariel_tf.training.schedule import Pace
         from ariel_tf.training.tensorboard import TensorBoardLog
 
         began: list[float] = []
@@ -118,11 +118,11 @@ class Case:
 
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
-        work = trainer.Work(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
+        work = fit.Work(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
             with mock.patch.object(callbacks, "Pace", ClockedPace):
-                trainer.fit(run, self.built, work, log, "", lambda epoch: None)
+                fit.fit(run, self.built, work, log, "", lambda epoch: None)
             cost.add([*began, time.perf_counter()], saves)
             log.close()
 
@@ -139,8 +139,8 @@ def main() -> None:
 
     source = open_source(f"simulated:planets={options.planets},spots=4,photons=2", range(55))
     print("| model | rows, batch | bare fit, s an epoch | ours | of it saving | ratio |\n|---|---|---|---|---|---|")
-    for name in options.models or registry.entries():
-        entry = registry.entry(name)
+    for name in options.models or model_registry.entries():
+        entry = model_registry.entry(name)
         wavelength = "joint" if entry.scope == "joint" else 12
         config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
         case = Case(config, source)

@@ -1,7 +1,7 @@
 """Where the models stand between naive and the physical limit, on the same planets: `python -m benchmarks.ladder`.
 
 Trains each model at one wavelength on simulated planets and scores it on the test folds, beside every reference of
-`ariel_tf.scores.yardsticks`, taught by the same training planets.
+`ariel_tf.evaluation.baselines`, taught by the same training planets.
 """
 
 import argparse
@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 from ariel_tf import train
-from ariel_tf.errors import run_command
-from ariel_tf.files import read_json
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.scores.yardsticks import MEANING, NAMES
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.evaluation.baselines import MEANING, NAMES
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
     options = parser.parse_args()
     import_tensorflow()
-    from ariel_tf.scores.contest import hold
+    from ariel_tf.evaluation.comparison import hold
 
     print(f"| wavelength {options.wavelength}, {options.data} | one observation | a planet's together | seconds |")
     print("|---|---|---|---|")

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from ariel_tf import train
-from ariel_tf.errors import run_command
-from ariel_tf.files import read_json
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import run_command
 from tuning import outcomes, search
 
 SEARCHED = "first=16:1064,second=16:512,dropout,learning_rate,batch_size=16|32|64,head,loss=mse|mae|ariel"

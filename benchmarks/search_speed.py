@@ -13,10 +13,10 @@ import io
 import time
 from pathlib import Path
 
-from ariel_tf import train
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import run_command
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import run_command
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.training import job as training_job
 from tuning import outcomes, search
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     for index in range(3):
         started, cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            train.train_on(source, config, "", options.runs / f"bare-{index}")
+            training_job.train_on(source, config, "", options.runs / f"bare-{index}")
         bare.append((time.perf_counter() - started, time.process_time() - cpu))
     common = ["--model", options.model, "--data", options.data, "--epochs", str(options.epochs), "--patience", "0"]
     common += ["--search", "learning_rate", "--trials", str(options.trials), "--algorithm", "random"]

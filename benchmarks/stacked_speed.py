@@ -20,9 +20,9 @@ import numpy as np
 
 from ariel_tf import train
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.errors import run_command
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.training import wavelengths
+from ariel_tf.config import targets
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 
 TUNED = 26
 
@@ -36,12 +36,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     import_tensorflow()
-    from ariel_tf import train_all
     from ariel_tf.data.sources import open_source
+    from ariel_tf.training import per_wavelength
 
     source = open_source(options.data, range(N_WAVELENGTHS))
     arguments = ["--model", options.model, "--data", options.data, "--epochs", str(options.epochs), "--patience", "0"]
-    few = wavelengths.as_text(np.linspace(0, N_WAVELENGTHS - 1, options.alone).astype(int).tolist())
+    few = targets.as_text(np.linspace(0, N_WAVELENGTHS - 1, options.alone).astype(int).tolist())
     ways: dict[str, Callable[[], np.ndarray]] = {
         "stack": lambda: timed([*arguments, "--wavelength", "all", "--stack", "yes"], 1.0),
         "one by one": lambda: timed([*arguments, "--wavelength", few, "--stack", "no"], N_WAVELENGTHS / options.alone),
@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{options.model}, 55 wavelengths, {options.epochs} epochs, {options.data}\n")
     print("| turn | way | whole run, s | CPU, s | epochs alone, s | whole run / stack | CPU / stack | epochs / stack |")
     print("|---|---|---|---|---|---|---|---|")
-    with mock.patch.object(train_all, "open_source", return_value=source):
+    with mock.patch.object(per_wavelength, "open_source", return_value=source):
         for turn in range(1, options.repeats + 1):
             stack = row(turn, "stack", ways["stack"](), None)
             row(turn, "one by one", ways["one by one"](), stack)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.manifest import Manifest
-from ariel_tf.data.textfile import read_light_curve, write_light_curve
+from ariel_tf.data.text.format import read_light_curve, write_light_curve
 from ariel_tf.physics.simulator import simulate_planet
-from ariel_tf.quiet import import_tensorflow
 from pipelines import convert, simulate
 
 

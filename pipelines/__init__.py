@@ -18,11 +18,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
-from ariel_tf import machine
+from ariel_tf.core import resources
+from ariel_tf.core.errors import ArielError, Stopped
+from ariel_tf.core.progress import Progress as Progress
+from ariel_tf.core.progress import counted as counted
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
-from ariel_tf.errors import ArielError, Stopped
-from ariel_tf.progress import Progress as Progress
-from ariel_tf.progress import counted as counted
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -117,7 +117,7 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that writes a data set."""
     parser.add_argument(
-        "--jobs", type=at_least(1), default=machine.available_cpus(), metavar="N", help="worker processes"
+        "--jobs", type=at_least(1), default=resources.available_cpus(), metavar="N", help="worker processes"
     )
     parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
     parser.add_argument(

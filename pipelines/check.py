@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pipelines
-from ariel_tf.challenge import N_WAVELENGTHS, Planet, planet_faults
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.atomic_files import sha256
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_flags
 from ariel_tf.data.folds import N_FOLDS, assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATISTICS_NAME, Manifest, Shard, Sums
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.files import sha256
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.planet import Planet, planet_faults
 
 
 def manifest_faults(manifest: Manifest) -> list[str]:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pipelines
-from ariel_tf.data.text_files import FoundFiles, PlanetFiles, find_files, group
-from ariel_tf.data.text_planet import read_planet
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.data.text.discovery import FoundFiles, PlanetFiles, find_files, group
+from ariel_tf.data.text.planet import read_planet
 
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter

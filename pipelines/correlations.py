@@ -16,10 +16,10 @@ import numpy as np
 
 import pipelines
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
+from ariel_tf.config.train_config import Configuration, steps_text
+from ariel_tf.core.atomic_files import replacing, write_text
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import replacing, write_text
-from ariel_tf.training.configuration import Configuration, steps_text
 
 TOP = 100
 FOLDS = Configuration().train_folds

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.bigquery.connection import CALL_S, Connection
 from ariel_tf.data.bigquery.tables import MANIFEST, TABLES, Table, views
-from ariel_tf.errors import DataError, UsageError
 
 # Tables carry it, so that an unfinished upload of another data set is never continued.
 LABEL = "ariel_fingerprint"

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pipelines
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.atomic_files import replacing, sha256
+from ariel_tf.core.errors import ArielError, DataError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
-from ariel_tf.data.bigquery.price import add_price_flag, say_cost
-from ariel_tf.data.folder import claim, install, lock, remove
+from ariel_tf.data.bigquery.cost import add_price_flag, say_cost
+from ariel_tf.data.dataset_folder import claim, install, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
-from ariel_tf.errors import ArielError, DataError, run_command
-from ariel_tf.files import replacing, sha256
-from ariel_tf.quiet import import_tensorflow
 
 WAVELENGTHS = range(N_WAVELENGTHS)
 

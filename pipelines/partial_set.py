@@ -18,16 +18,16 @@ from typing import Any
 
 import pipelines
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.chunks import planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
-from ariel_tf.data.bigquery.price import add_price_flag, cost_line
+from ariel_tf.data.bigquery.cost import add_price_flag, cost_line
+from ariel_tf.data.bigquery.layout_planets import PlanetTables
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.bigquery.tables import FILLED, TABLES
-from ariel_tf.data.bigquery.uploaded import PlanetTables
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, STATISTICS_NAME, Manifest
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.quiet import import_tensorflow
 from pipelines.destination import Destination
 
 # Observations that are kept, in the order of their keys.

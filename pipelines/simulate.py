@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from ariel_tf.challenge import Key, Planet
+from ariel_tf.challenge import Key
+from ariel_tf.core.atomic_files import read_json, write_json
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
-from ariel_tf.data.textfile import write_light_curve, write_params
-from ariel_tf.errors import DataError, UsageError, run_command
-from ariel_tf.files import read_json, write_json
+from ariel_tf.data.text.format import write_light_curve, write_params
 from ariel_tf.physics import simulator
 from ariel_tf.physics.priors import Priors
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.planet import Planet
 
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pipelines
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.tables import FILLED, arrow_tables, expected_rows
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
-from ariel_tf.errors import DataError, run_command
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.planet import Planet
 from pipelines.destination import Destination
 
 # Light curves of a load job, as float32; a day allows 1,500 jobs a table, and the whole challenge takes 130.

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from bigquery_emulator import Emulator, running
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address
-from ariel_tf.quiet import import_tensorflow
+from ariel_tf.planet import Planet
 
 
 def pytest_configure() -> None:

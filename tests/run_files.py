@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from ariel_tf import train
-from ariel_tf.training import callbacks, pace
+from ariel_tf.training import callbacks, schedule
 
 
 def run(*arguments):
@@ -33,7 +33,7 @@ def send_in_epoch(patch, number, signal_number, share=ALWAYS):
 
     `patch` undoes it.
     """
-    patch.setattr(pace, "SHARE", share)
+    patch.setattr(schedule, "SHARE", share)
     reseed = callbacks.Reseed.on_epoch_begin
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -11,8 +11,8 @@ import pytest
 from nbclient import NotebookClient
 
 import ariel_tf
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.errors import UsageError
 from pipelines import simulate
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ def test_importing_the_package_imports_no_tensorflow():
     assert answer.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("name", ["ariel_tf", "ariel_tf.training.weights", "ariel_tf.ensemble_training"])
+@pytest.mark.parametrize("name", ["ariel_tf", "ariel_tf.ensembles.blend_weights", "ariel_tf.ensembles.members"])
 def test_the_examples_in_the_documentation_are_true(name):
     module = __import__(name, fromlist=["x"])
     result = doctest.testmod(module, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)

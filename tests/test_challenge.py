@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ariel_tf import challenge
-from ariel_tf.challenge import Key, Planet, parse_name, planet_faults, score
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import Key, parse_name, score
+from ariel_tf.core.errors import DataError
+from ariel_tf.planet import Planet, out_of_transit_scatter, planet_faults, white_light
 
 
 def make_planet(seed=0, n=3, **changes):
@@ -60,7 +61,7 @@ def test_scatter_is_the_noise_and_ignores_a_transit():
     rng = np.random.default_rng(1)
     noise = 0.003 * rng.standard_normal((2000, 300))
     transit = np.where(np.abs(np.arange(300) - 148) < 70, -0.01, 0.0)
-    measured = challenge.out_of_transit_scatter(noise + transit)
+    measured = out_of_transit_scatter(noise + transit)
     assert measured.dtype == np.float32
     assert np.mean(measured**2) ** 0.5 == pytest.approx(0.003, rel=0.01)
 
@@ -69,7 +70,7 @@ def test_white_light_weighs_by_inverse_variance():
     flux = np.zeros((2, 1, 300), np.float32)
     flux[1] = 1
     # variances 1 : 4 give weights .8 and .2
-    white = challenge.white_light(flux, np.array([[1.0, 2.0]], np.float32))
+    white = white_light(flux, np.array([[1.0, 2.0]], np.float32))
     np.testing.assert_allclose(white, 0.2, rtol=1e-6)
 
 

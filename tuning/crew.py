@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.errors import ArielError, DataError, UsageError
-from ariel_tf.jobs import CREW, close_pipe, end, told
+from ariel_tf.core.errors import ArielError, DataError, UsageError
+from ariel_tf.core.processes import CREW, close_pipe, end, told
 
 DEATHS = 5  # of workers in a row, without a trial that ended between them: something is wrong with all
 

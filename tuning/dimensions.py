@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 # Digits of a chosen number: readable, and the same after the single precision of keras-tuner's messages.
 DIGITS = 4

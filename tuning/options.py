@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf import train
-from ariel_tf.errors import UsageError
-from ariel_tf.training import distribute, hosts, wavelengths
-from ariel_tf.training import options as flags
-from ariel_tf.training.configuration import Configuration
-from tuning import track
+from ariel_tf.config import targets
+from ariel_tf.config import train_options as flags
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.devices import DEVICES_HELP, parse_devices
+from ariel_tf.core.errors import UsageError
+from ariel_tf.training import cluster
+from ariel_tf.training import job as training_job
+from tuning import wandb_log
 from tuning.space import Space, parse_search, read_space
 
 ALGORITHMS = ("random", "bayesian", "hyperband")
@@ -35,7 +37,7 @@ class Plan:
         jobs: processes on this machine.
         chief, worker: HOST:PORT, or None.
         worker_name: of a worker.
-        devices: each trial trains on, as of `distribute.parse`.
+        devices: each trial trains on, as of `devices.parse`.
         track: of `track.SERVICES`.
         brief: say little at the end; this is one search of many.
     """
@@ -71,10 +73,10 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
     space = space_from(options)
     if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
-    if hosts.task()[1] > 1:
+    if cluster.task()[1] > 1:
         raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
-    distribute.parse(options.devices)
-    track.check(options.track)
+    parse_devices(options.devices)
+    wandb_log.check(options.track)
     if (options.chief or options.worker) and not options.run:
         raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
     plan = Plan(
@@ -98,14 +100,14 @@ def take_list(options: argparse.Namespace) -> tuple[int, ...]:
     """The wavelengths of `--each`, whose first one then stands in their place; else nothing."""
     text = str(getattr(options, "wavelength", None))
     if not options.each:
-        if wavelengths.is_list(text):
+        if targets.is_list(text):
             raise UsageError(f"--wavelength {text}: a search is for one wavelength, or for each of a list with --each.")
         return ()
     if options.chief or options.worker:
         raise UsageError("--each: --jobs spreads it over this machine; --chief and --worker take one wavelength.")
-    if not wavelengths.is_list(text):
+    if not targets.is_list(text):
         raise UsageError("--each: expected a list of wavelengths with it, like --wavelength all or 0-54/8:3.")
-    several = wavelengths.parse_list(text)
+    several = targets.parse_list(text)
     options.wavelength = str(several[0])
     return several
 
@@ -132,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON, as docs/search.md tells")
     flags.add_options(made)
     where = made.add_argument_group("where it runs")
-    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{distribute.HELP} (default: auto)")
+    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{DEVICES_HELP} (default: auto)")
     many = made.add_argument_group("many processes")
     many.add_argument(
         "--jobs",
@@ -159,7 +161,10 @@ def parser() -> argparse.ArgumentParser:
         help="folder of the search (default: runs/search-MODEL-wNN-HASH of the options)",
     )
     folder.add_argument(
-        "--track", choices=track.SERVICES, default="none", help="also tell a tracking service; offline (default: none)"
+        "--track",
+        choices=wandb_log.SERVICES,
+        default="none",
+        help="also tell a tracking service; offline (default: none)",
     )
     folder.add_argument("--overwrite", action="store_true", help="move a search that is already there aside")
     folder.add_argument("--dry-run", action="store_true", help="show what would be searched; train nothing")
@@ -196,7 +201,7 @@ def space_from(options: argparse.Namespace) -> Space:
         else:
             options.set.append(f"{name}={value}")
         fixed[name.replace("-", "_")] = value
-    base = train.with_data(flags.from_arguments(options))
+    base = training_job.with_data(flags.from_arguments(options))
     for name in fixed:
         if name in given:
             raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")

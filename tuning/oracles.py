@@ -16,8 +16,8 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from ariel_tf.errors import DataError
-from ariel_tf.files import read_json, remove_leftovers, replacing, write_json
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, replacing, write_json
+from ariel_tf.core.errors import DataError
 from tuning import outcomes
 from tuning.dimensions import rounded
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.errors import DataError
-from ariel_tf.files import read_json, write_json, write_text
+from ariel_tf.core.atomic_files import read_json, write_json, write_text
+from ariel_tf.core.errors import DataError
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.config import targets
+from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import UsageError
-from ariel_tf.files import write_text
-from ariel_tf.training import wavelengths
-from ariel_tf.training.runs import RunFolder
-from ariel_tf.training.summary import folder_of
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.summary import folder_of
 from tuning import outcomes, search
+from tuning.options import Plan
 from tuning.outcomes import Outcome
-from tuning.plan import Plan
 from tuning.space import reveal
 
 SEEDS = 3  # bests of the nearest wavelengths that each one tries first
@@ -70,7 +70,7 @@ def search_each(plan: Plan, chosen: Sequence[int], dry: bool = False) -> None:
     spaces = {w: dataclasses.replace(plan.space, base=base) for w, base in bases.items()}
     hp = reveal(plan.space)
     source = open_source(plan.space.base.data, sorted({w for space in spaces.values() for w in search.seen(space)}))
-    about = search.describe(source, hp, plan) | {"wavelength": wavelengths.as_text(tuple(chosen))}
+    about = search.describe(source, hp, plan) | {"wavelength": targets.as_text(tuple(chosen))}
     path = plan.path or search.default_path(about, source.fingerprint)
     order = [(w, budget(plan.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
     if dry:

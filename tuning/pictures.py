@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.plot import MANY, ONE, TRUTH, plt, save_figure
+from ariel_tf.evaluation.figures import MANY, ONE, TRUTH, plt, save_figure
 from tuning.outcomes import Outcome
 
 # A scale that spans more than this is drawn by powers of ten.

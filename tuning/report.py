@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.files import read_json, replacing, write_text
+from ariel_tf.core.atomic_files import read_json, replacing, write_text
 from tuning import outcomes, pictures
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome
 

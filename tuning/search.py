@@ -19,15 +19,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf import jobs, train
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.errors import ArielError, UsageError, run_command
-from ariel_tf.files import read_json
-from ariel_tf.training import distribute, wavelengths
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.config import targets
+from ariel_tf.core import processes
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.devices import parse_devices
+from ariel_tf.core.errors import ArielError, UsageError, run_command
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.training import distribute
+from ariel_tf.training import job as training_job
 from tuning import outcomes
+from tuning.options import ALONE, Plan, plan_from, without_jobs
 from tuning.outcomes import COMPLETED, Outcome
-from tuning.plan import ALONE, Plan, plan_from, without_jobs
 from tuning.space import Space
 
 
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan, several, dry = plan_from(sys.argv[1:] if arguments is None else list(arguments))
     if several:
         distribute.strategy_of(plan.devices)
-        from tuning.each import search_each
+        from tuning.per_wavelength import search_each
 
         search_each(plan, several, dry)
     else:
@@ -70,13 +73,13 @@ def seen(space: Space) -> tuple[int, ...]:
 
 def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
     """Search on a source that is open; the trials."""
-    from ariel_tf.data.kept import there_are
-    from tuning import results
-    from tuning.track import tracker
-    from tuning.trials import Bench
+    from ariel_tf.data.sources.subset import there_are
+    from tuning import report
+    from tuning.trial import Bench
+    from tuning.wandb_log import tracker
 
     base = plan.space.base
-    train.check_folds(source, base)
+    training_job.check_folds(source, base)
     for one in plan.space.options():
         if one.name == "planets":
             there_are(source, base.train_folds, int(max((*one.choices, one.high))))
@@ -96,7 +99,7 @@ def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
         oracle = prepare_oracle(hp, plan, path)
         lead(bench, oracle, plan)
         train_best_to_its_end(bench, oracle)
-        told = results.finish(path, about, plan.command)
+        told = report.finish(path, about, plan.command)
         print("\n".join(told[:2] if plan.brief else told), flush=True)
         found = outcomes.read_all(path)
         if not outcomes.best(found):
@@ -107,17 +110,17 @@ def search_on(source, hp, plan: Plan, dry: bool = False) -> list[Outcome]:
 
 def lead(bench, oracle, plan: Plan) -> None:
     """Try what the oracle says, here or by workers, until it has no more."""
-    from tuning import results
+    from tuning import report
 
-    teller = results.Teller(bench.run, plan.trials)
+    teller = report.Teller(bench.run, plan.trials)
     if plan.jobs > 1:
         from tuning import crew, workers
 
         command = [sys.executable, "-m", "tuning.search", *without_jobs(plan.arguments), "--run", str(bench.run)]
-        if distribute.parse(plan.devices).kind != "cpu":
+        if parse_devices(plan.devices).kind != "cpu":
             command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
         command += ["--wavelength", str(bench.space.base.wavelength)]  # of --each, this one
-        hands = crew.Crew(plan.jobs, command, bench.run / "logs", jobs.shares(plan.jobs, plan.devices))
+        hands = crew.Crew(plan.jobs, command, bench.run / "logs", processes.shares(plan.jobs, plan.devices))
         workers.supervise(oracle, hands, teller.tell)
     elif plan.chief:
         from tuning import workers
@@ -139,7 +142,7 @@ def follow(bench, hp, plan: Plan, about: Mapping[str, Any]) -> None:
     from tuning.oracles import make_oracle
 
     assert plan.worker is not None
-    jobs.stop_with_parent()
+    processes.stop_with_parent()
     deadline = time.monotonic() + workers.CHIEF_SILENCE
     while not (bench.run / "config.json").is_file():
         if time.monotonic() > deadline:
@@ -175,7 +178,7 @@ def describe(source, hp, plan: Plan) -> dict[str, Any]:
 
 def default_path(about: Mapping[str, Any], fingerprint: str) -> Path:
     digest = hashlib.sha256(json.dumps([about, fingerprint], sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"search-{about['model']}-{wavelengths.folder_name(about['wavelength'])}-{digest[:8]}"
+    return Path("runs") / f"search-{about['model']}-{targets.folder_name(about['wavelength'])}-{digest[:8]}"
 
 
 def prepare_oracle(hp, plan: Plan, path: Path):

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.errors import UsageError, nearest
-from ariel_tf.files import read_json
-from ariel_tf.models.hyper import Settings
-from ariel_tf.training.configuration import (
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.config.train_config import (
     CHANNELS,
     FUNCTIONS,
     HEADS,
@@ -26,6 +24,8 @@ from ariel_tf.training.configuration import (
     TRANSFORMS,
     Configuration,
 )
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import UsageError, nearest
 from tuning.dimensions import Dimension, rounded
 
 # What is tried of an option when --search names it without values; its value outside the search joins.

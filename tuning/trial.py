@@ -18,17 +18,17 @@ from typing import Any
 
 import keras
 
-from ariel_tf import train
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.data import dataset
-from ariel_tf.data.kept import keep
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import ArielError, Stopped, UsageError
+from ariel_tf.data.sources.subset import keep
 from ariel_tf.models.builder import build
-from ariel_tf.rows import Rows
-from ariel_tf.training import distribute, trainer
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.metadata import collect
-from ariel_tf.training.runs import RunFolder, read_state
+from ariel_tf.runs.folder import RunFolder, read_state
+from ariel_tf.runs.metadata import collect
+from ariel_tf.training import distribute, fit
+from ariel_tf.training import job as training_job
+from ariel_tf.training.data import Rows
 from ariel_tf.training.tensorboard import TensorBoardLog
 from tuning import outcomes
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
@@ -82,7 +82,7 @@ class Bench:
         space: what is searched, over the base.
         run: folder of the search.
         command: what the user repeats to go on after a stop.
-        devices: of each trial, as of `distribute.parse`.
+        devices: of each trial, as of `devices.parse`.
         tables: rows in memory.
         cuts: the source with fewer training planets, by how many and what is seen of them.
         watch: called when a trial has begun.
@@ -175,9 +175,9 @@ class Bench:
         resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
         with self.open_folder(outcome, resolved) as run:
-            run.write_meta(train.data_facts(source, config) | {"command": self.command}, collect(strategy))
+            run.write_meta(training_job.data_facts(source, config) | {"command": self.command}, collect(strategy))
             searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
-            work = trainer.Work(
+            work = fit.Work(
                 batches=rows.training,
                 steps=rows.steps,
                 rows=rows.count,
@@ -193,7 +193,7 @@ class Bench:
                 log_path.open("a", encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
             ):
-                trainer.fit(run, built, work, log, self.command, lambda epoch: None)
+                fit.fit(run, built, work, log, self.command, lambda epoch: None)
             return run.state, searched
 
     def _cut(self, config: Configuration) -> Source:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 from tuning.outcomes import FAILED, Outcome, name_of
 
 SERVICES = ("none", "wandb")

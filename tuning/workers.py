@@ -21,7 +21,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from ariel_tf.errors import ArielError, Stopped
+from ariel_tf.core.errors import ArielError, Stopped
 from tuning.crew import Crew
 from tuning.oracles import SafeOracle
 

@@ -8,7 +8,7 @@ keras-tuner's own `HyperParameters`, whose methods have the same signatures.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ariel_tf.errors import UsageError, nearest
+from ariel_tf.core.errors import UsageError, nearest
 
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 

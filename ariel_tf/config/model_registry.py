@@ -1,4 +1,4 @@
-"""Which models exist: every function decorated with `@model` in this folder, by its name.
+"""Which models exist: every function decorated with `@model` in `ariel_tf/models`, by its name.
 
 The names, the first docstring lines and the recipes are read from the source text, so that `--help`,
 `--list-models` and a mistyped `--model` need no TensorFlow; `load` imports the one family it needs.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.errors import UsageError, nearest
+from ariel_tf.core.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Entry:
     joint: dict[str, Any] = field(default_factory=dict)
 
 
+# The folder whose files register models.
+MODELS = Path(__file__).resolve().parents[1] / "models"
 ABOUT = ("scope", "unit", "pretrained", "joint")
 
 
@@ -73,7 +75,7 @@ def model(
 def entries() -> dict[str, Entry]:
     """All models by name, in the order of the source files."""
     found: dict[str, Entry] = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(MODELS.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef):
                 continue
@@ -84,7 +86,7 @@ def entries() -> dict[str, Entry]:
                         name: recipe.pop(name) for name in ("scope", "unit", "pretrained", "joint") if name in recipe
                     }
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
-                    module = f"{__package__}.{path.stem}"
+                    module = f"ariel_tf.models.{path.stem}"
                     found[node.name] = Entry(node.name, module, summary, **about, recipe=recipe)
     return found
 

@@ -12,7 +12,7 @@ list hold each of its wavelengths exactly once.
 from collections.abc import Sequence
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 ALL = "all"
 HELP = (

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
+from ariel_tf.config import model_registry
+from ariel_tf.config import targets as wavelengths
+from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import UsageError, nearest
-from ariel_tf.models import registry
-from ariel_tf.training import wavelengths
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 LOSSES = ("mse", "mae", "huber", "ariel")
@@ -89,7 +89,7 @@ class Configuration:
     @property
     def unit(self) -> str:
         """What a row is: "observation", "spot" or "planet"."""
-        return registry.entry(self.model).unit
+        return model_registry.entry(self.model).unit
 
     @property
     def what(self) -> str:
@@ -125,7 +125,7 @@ class Configuration:
 
     def resolved(self) -> Self:
         """With the model's recipe filled in and every value checked."""
-        entry = registry.entry(str(self.model))
+        entry = model_registry.entry(str(self.model))
         if entry.scope == ("one" if self.joint else "joint"):
             raise UsageError(
                 f"--model {entry.name}: predicts {SCOPES[entry.scope]}. Received: --wavelength {self.wavelength}"

@@ -6,10 +6,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.config.train_config import FALLBACK, Configuration, flag_of, parse_wavelength
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.data.bigquery import address
-from ariel_tf.errors import UsageError, nearest
-from ariel_tf.files import read_json
-from ariel_tf.training.configuration import FALLBACK, Configuration, flag_of, parse_wavelength
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

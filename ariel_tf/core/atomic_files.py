@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.errors import DataError
+from ariel_tf.core.errors import DataError
 
 
 @contextmanager

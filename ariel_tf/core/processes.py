@@ -1,7 +1,7 @@
 """Several processes of one command on this machine, a GPU or a share of the cores each; no TensorFlow at the top.
 
 `python -m ariel_tf.train --wavelength 0-54 --jobs 2` starts two: each takes the next wavelength, or stack of them,
-that no other has (`training.claims`). One that dies is started again.
+that no other has (`runs.work_queue`). One that dies is started again.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, TextIO
 
-from ariel_tf import machine
-from ariel_tf.errors import ArielError, Stopped, UsageError
-from ariel_tf.training import distribute
+from ariel_tf.core import resources
+from ariel_tf.core.devices import describe_gpus, parse_devices
+from ariel_tf.core.errors import ArielError, Stopped, UsageError
 
 CREW, NUMBER = "ARIEL_TF_CREW", "ARIEL_TF_JOB"
 # Seconds that a job may take to save and end.
@@ -34,7 +34,7 @@ def number() -> int | None:
 
 def devices_of(devices: str) -> str:
     """What `--devices` means within a job, which sees its own GPU only."""
-    kind = distribute.parse(devices).kind
+    kind = parse_devices(devices).kind
     return devices if number() is None else kind
 
 
@@ -54,11 +54,11 @@ def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
 
     Args:
         count: of processes.
-        devices: as of `distribute.parse`; GPUs of this list are dealt out.
+        devices: as of `devices.parse`; GPUs of this list are dealt out.
     """
-    cores = max(1, machine.available_cpus() // count)
+    cores = max(1, resources.available_cpus() // count)
     threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
-    gpus = [] if distribute.parse(devices).kind == "cpu" else _gpus(devices)
+    gpus = [] if parse_devices(devices).kind == "cpu" else _gpus(devices)
 
     def environment(index: int) -> dict[str, str]:
         return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {})
@@ -67,14 +67,14 @@ def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
 
 
 def _gpus(devices: str) -> list[str]:
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     held = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(import_tensorflow(start_devices=False).config.list_physical_devices("GPU"))
     there = held.split(",") if held else [str(index) for index in range(count)]
-    chosen = distribute.parse(devices)
+    chosen = parse_devices(devices)
     if chosen.kind == "gpu" and (not there or max(chosen.numbers, default=0) >= len(there)):
-        raise UsageError(f"--devices {devices}: {distribute.there(len(there))} here.")
+        raise UsageError(f"--devices {devices}: {describe_gpus(len(there))} here.")
     return [there[index] for index in chosen.numbers or range(len(there))]
 
 
@@ -96,7 +96,7 @@ class Jobs:
     Args:
         command: of each.
         count: how many.
-        devices: as of `distribute.parse`.
+        devices: as of `devices.parse`.
     """
 
     def __init__(self, command: Sequence[str], count: int, devices: str):

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ariel_tf.errors import ArielError
+from ariel_tf.core.errors import ArielError
 
 # TensorFlow's level of errors only; a child process inherits it, and hides no less than its parent.
 HIDDEN = "3"

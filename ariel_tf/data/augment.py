@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, OUT_OF_TRANSIT
+from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS
 from ariel_tf.physics.detector import RAMP
+from ariel_tf.planet import OUT_OF_TRANSIT
 
 _BEFORE = OUT_OF_TRANSIT[:-1][np.diff(OUT_OF_TRANSIT) == 1]
 # Reversal lands on whole steps only about whole or half steps: those on both sides of mid-transit, in turns.

@@ -23,13 +23,13 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.core.errors import DataError
 from ariel_tf.data import arrays
-from ariel_tf.data.reading import UNREADABLE as UNREADABLE
-from ariel_tf.data.reading import damaged as damaged
-from ariel_tf.data.reading import expected_planets, read, refuse_others
+from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
+from ariel_tf.data.integrity import damaged as damaged
+from ariel_tf.data.integrity import expected_planets, read, refuse_others
 from ariel_tf.data.sources import Source
-from ariel_tf.data.sums import Moments, Statistics
-from ariel_tf.errors import DataError
+from ariel_tf.data.statistics import Moments, Statistics
 
 # Rows of more than this many bytes stream from the source again each epoch. `load` holds each once, and little more.
 MEMORY_BYTES = 2 << 30

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.core.atomic_files import flush, read_json, remove_leftovers, write_json
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATE_NAME, STATISTICS_NAME, Sums
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import flush, read_json, remove_leftovers, write_json
 
 REPLACING = ".replacing"
 

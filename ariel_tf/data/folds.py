@@ -7,7 +7,7 @@ in exactly one of ten folds, and hold-out test, validation and cross-validation 
 import hashlib
 from collections.abc import Iterable
 
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 N_FOLDS = 10
 

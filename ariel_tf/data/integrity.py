@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import DataError
 
 if TYPE_CHECKING:
     from ariel_tf.data.dataset import Choice

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.data.sums import Statistics, Sums
-from ariel_tf.errors import DataError
-from ariel_tf.files import parse_json, replacing, write_json
+from ariel_tf.core.atomic_files import parse_json, replacing, write_json
+from ariel_tf.core.errors import DataError
+from ariel_tf.data.statistics import Statistics, Sums
 
 __all__ = ["Manifest", "Shard", "Statistics", "Sums"]
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS, ORBIT_PARAMETERS, Planet, white_light
+from ariel_tf.challenge import N_WAVELENGTHS, ORBIT_PARAMETERS
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.manifest import MANIFEST_NAME
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
+from ariel_tf.planet import Planet, white_light
 
 
 class Data:
@@ -47,7 +48,7 @@ class Data:
         """
         import tensorflow as tf
 
-        from ariel_tf.data.reading import damaged
+        from ariel_tf.data.integrity import damaged
 
         records = self.source.records(folds, range(N_WAVELENGTHS))
         try:

@@ -22,8 +22,9 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Planet
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS
+from ariel_tf.core.errors import DataError
+from ariel_tf.planet import Planet
 
 WHITE = "flux/white"
 

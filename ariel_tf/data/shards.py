@@ -12,12 +12,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
+from ariel_tf.core.atomic_files import replacing, sha256
+from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import SHARD_BYTES, Shard, Sums
-from ariel_tf.errors import DataError
-from ariel_tf.files import replacing, sha256
+from ariel_tf.planet import Planet
 
 BYTES_A_ROW = 4 * (N_WAVELENGTHS * N_STEPS + N_STEPS + N_WAVELENGTHS + 2)
 _BYTES_A_PLANET = 3000  # names of the features, parameters, radii

@@ -10,9 +10,10 @@ from typing import Self
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS, Planet
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.errors import DataError
+from ariel_tf.planet import Planet
 
 # What is summed, by fold: over observations (flux, white) or over planets (the others).
 QUANTITIES: dict[str, tuple[int, ...]] = {

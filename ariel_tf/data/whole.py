@@ -5,10 +5,10 @@ from typing import Protocol, runtime_checkable
 
 import tensorflow as tf
 
-from ariel_tf.challenge import Planet
-from ariel_tf.data.reading import damaged
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data.integrity import damaged
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import DataError, UsageError
+from ariel_tf.planet import Planet
 
 
 @runtime_checkable

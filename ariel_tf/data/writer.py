@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf import machine
-from ariel_tf.challenge import Planet, planet_faults
-from ariel_tf.data.folder import claim, install, json_or_none, lock, remove
+from ariel_tf.core import resources
+from ariel_tf.core.atomic_files import replacing, sha256, write_json
+from ariel_tf.core.errors import ArielError, DataError
+from ariel_tf.data.dataset_folder import claim, install, json_or_none, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, SCHEMA, SHARD_BYTES, STATISTICS_NAME, Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
-from ariel_tf.errors import ArielError, DataError
-from ariel_tf.files import replacing, sha256, write_json
+from ariel_tf.planet import Planet, planet_faults
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class DatasetWriter:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise ArielError(
-                f"{self.folder}: {machine.spoken(needed)} are needed, only {machine.spoken(free)} are free"
+                f"{self.folder}: {resources.spoken(needed)} are needed, only {resources.spoken(free)} are free"
             )
 
     def _digest(self, planned: PlannedShard) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.errors import UsageError
-from ariel_tf.models.forest import Tree
+from ariel_tf.core.errors import UsageError
+from ariel_tf.models.tree_ensemble import Tree
 
 # Rounds without a better score on the validation planets before the boosting ends.
 PATIENCE = 50
@@ -29,7 +29,7 @@ def settings(hp: Any) -> dict[str, Any]:
     """XGBoost's parameters from a model's settings or from a search.
 
     Args:
-        hp: `models.hyper.Settings`, or keras-tuner's `HyperParameters`.
+        hp: `config.hyperparameters.Settings`, or keras-tuner's `HyperParameters`.
     """
     return {
         "objective": {"absolute": "reg:absoluteerror", "squared": "reg:squarederror"}[

@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf import train
+from ariel_tf.config import targets as wavelengths
+from ariel_tf.config import train_options as flags
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.atomic_files import write_json
+from ariel_tf.core.errors import Stopped, UsageError
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.ensemble import finish
-from ariel_tf.ensemble_run import configuration_of, report
-from ariel_tf.errors import Stopped, UsageError
-from ariel_tf.files import write_json
-from ariel_tf.quiet import import_tensorflow
-from ariel_tf.training import options as flags
-from ariel_tf.training import wavelengths
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.runs import RunFolder, is_finished, recorded_fingerprint
+from ariel_tf.ensembles.combine import finish
+from ariel_tf.ensembles.run import configuration_of, report
+from ariel_tf.runs.folder import RunFolder, is_finished, recorded_fingerprint
+from ariel_tf.training import job as training_job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,14 @@ class Plan:
         listed: the list of wavelengths, empty for one or for all jointly.
         rest: what `train` takes beside a configuration.
         command: what the user repeats to go on.
+        train: the module of the command that trains a member.
     """
 
     config: Configuration
     listed: tuple[int, ...]
     rest: list[str]
     command: str
+    train: Any
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -60,7 +62,7 @@ class Plan:
         file = path.parent / f"{path.name}.json"
         write_json(file, self.as_json() | changes)
         try:
-            train.main(["--config", str(file), "--run", str(path), *self.rest])
+            self.train.main(["--config", str(file), "--run", str(path), *self.rest])
         except Stopped as stop:
             number = stop.exit_code - 128
             raise Stopped(
@@ -68,7 +70,7 @@ class Plan:
             ) from stop
 
 
-def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -> None:
+def train_ensemble(options: argparse.Namespace, rest: list[str], command: str, train: Any) -> None:
     """Train the members of an ensemble, combine them and score the result.
 
     Args:
@@ -79,11 +81,11 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    plan = plan_of(options, rest, command)
+    plan = plan_of(options, rest, command, train)
     import_tensorflow(start_devices=False)  # before what is imported here brings it along, with its notices
     how = {"how": options.how, **_own(options, plan), "trained": plan.as_json()}
     if options.how == "stacking":
-        from ariel_tf.stacking import train_stacking
+        from ariel_tf.ensembles.stacking import train_stacking
 
         train_stacking(options, plan, how, command)
         return
@@ -97,16 +99,16 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str) -
         report(run)
 
 
-def plan_of(options: argparse.Namespace, rest: list[str], command: str) -> Plan:
+def plan_of(options: argparse.Namespace, rest: list[str], command: str, train: Any) -> Plan:
     """What the flags say of the members."""
     options.stack = None
     if getattr(options, "level_0", None):
-        from ariel_tf.stacking import configuration_file, refuse_training_options
+        from ariel_tf.ensembles.stacking import configuration_file, refuse_training_options
 
         refuse_training_options(options)
         options.config = configuration_file(options.level_0[0])  # wavelengths, data and folds are the first run's
     listed = train.take_list(options)
-    return Plan(train.with_data(flags.from_arguments(options)), listed, rest, command)
+    return Plan(training_job.with_data(flags.from_arguments(options)), listed, rest, command, train)
 
 
 def _own(options: argparse.Namespace, plan: Plan) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _own(options: argparse.Namespace, plan: Plan) -> dict[str, Any]:
 
 def describe(plan: Plan, how: dict[str, Any], validation: Sequence[int]) -> dict[str, Any]:
     """The ensemble's configuration, known before any member is trained."""
-    from ariel_tf.training.composed import Sight
+    from ariel_tf.models.composite import Sight
 
     config = plan.config
     seen = config.seen if config.channels == "all" else plan.targets
@@ -159,7 +161,7 @@ def train_members(folder: Path, plan: Plan, changes: Mapping[str, dict[str, Any]
         folder: of the members.
         changes: by the name of a member's folder: what its configuration has instead of the plan's.
     """
-    from ariel_tf.training.trained import Trained, refuse_other_data
+    from ariel_tf.runs.predictor import Trained, refuse_other_data
 
     for number, (name, change) in enumerate(changes.items(), 1):
         if not is_finished(folder / name):

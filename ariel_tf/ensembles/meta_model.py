@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ariel_tf.training.metrics import ArielScore, RadiusLoss
+from ariel_tf.models.losses import ArielScore, RadiusLoss
 
 # Below any planet that is seen: the square root stays finite where a sum of depths is not positive.
 SMALLEST_DEPTH = 1e-10

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.errors import DataError
-from ariel_tf.files import write_json, write_text
-from ariel_tf.training import card, wavelengths
-from ariel_tf.training.configuration import JOINT
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.config import targets
+from ariel_tf.config.train_config import JOINT
+from ariel_tf.core.atomic_files import write_json, write_text
+from ariel_tf.core.errors import DataError
+from ariel_tf.runs import model_card
+from ariel_tf.runs.folder import RunFolder
 
 
 def configuration_of(
@@ -30,7 +31,7 @@ def configuration_of(
     whole = len(sight.targets) == 55
     return {
         "model": f"{how['how']} of {names}",
-        "wavelength": "joint" if whole else wavelengths.as_text(sight.targets),
+        "wavelength": "joint" if whole else targets.as_text(sight.targets),
         "ensemble": how,
         "settings": {},
         "data": data,
@@ -59,8 +60,8 @@ def together(parts: Sequence[Any]) -> Any:
 
 def collect(trained: Any, source: Any, folds: Sequence[int]):
     """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
-    from ariel_tf.rows import rows_for
-    from ariel_tf.training.scoring import Predictions
+    from ariel_tf.runs.predictions import Predictions
+    from ariel_tf.runs.predictor import rows_for
 
     if not folds:
         return None
@@ -78,12 +79,11 @@ def save(
     """
     import tensorflow as tf
 
-    from ariel_tf.plot import picture_predictions
-    from ariel_tf.scores.pictures import draw_spectra
-    from ariel_tf.train import data_facts
-    from ariel_tf.training import metadata
+    from ariel_tf.evaluation.figures import draw_spectra, picture_predictions
+    from ariel_tf.runs import metadata
+    from ariel_tf.runs.predictor import Trained
     from ariel_tf.training.callbacks import save_model
-    from ariel_tf.training.trained import Trained
+    from ariel_tf.training.job import data_facts
 
     trained = Trained.of_ensemble(run.path, run.configuration, source.fingerprint, model)
     run.fingerprint = source.fingerprint
@@ -117,10 +117,10 @@ def save(
 
 def report(run: RunFolder) -> None:
     """What the command says at the end."""
-    scores = card.read_scores(run)
+    scores = model_card.read_scores(run)
     print("\n".join(member_lines(scores["members"])))
     print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
-    print("\n".join(card.score_lines(scores)))
+    print("\n".join(model_card.score_lines(scores)))
     print(f"model        {run.path / 'best.keras'}, one Keras model\nin words     {run.path / 'README.md'}")
 
 
@@ -148,8 +148,8 @@ def write_card(
 ) -> str:
     """The README.md of an ensemble; `pictures`: file names by what they show."""
     about = f"""One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of
-{card.what(configuration)} out."""
-    return card.page(
+{model_card.what(configuration)} out."""
+    return model_card.page(
         title=configuration["model"],
         about=about,
         pictures=pictures,

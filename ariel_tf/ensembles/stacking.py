@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS
-from ariel_tf.ensemble_run import collect, open_data, report, save, together
-from ariel_tf.ensemble_training import Plan, describe, parts, train_members
-from ariel_tf.errors import UsageError
-from ariel_tf.files import read_json
-from ariel_tf.training.configuration import Configuration, flag_of
-from ariel_tf.training.runs import RunFolder, is_finished, recorded_fingerprint
+from ariel_tf.config.train_config import Configuration, flag_of
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import UsageError
+from ariel_tf.ensembles.members import Plan, describe, parts, train_members
+from ariel_tf.ensembles.run import collect, open_data, report, save, together
+from ariel_tf.runs.folder import RunFolder, is_finished, recorded_fingerprint
 
 BLOCKS = 6
 LEVEL_1_EPOCHS = 50
@@ -142,8 +142,8 @@ def configuration_file(path: Path) -> Path:
 
 def sight_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What models of several configurations see together."""
-    from ariel_tf.training import wavelengths
-    from ariel_tf.training.composed import Member, Sight, union
+    from ariel_tf.config import targets as wavelengths
+    from ariel_tf.models.composite import Member, Sight, union
 
     members = []
     for values in level_0:
@@ -209,20 +209,20 @@ class Stacking:
 
     def fit_ridge(self, train: Sequence[Any]) -> Any:
         """A ridge of least absolute error in depth; cross-validation of the out-of-fold rows chooses its penalty."""
+        from ariel_tf.ensembles import meta_model
         from ariel_tf.physics.references import Ridge
-        from ariel_tf.training import level_one
 
-        features = level_one.ridge_features(np.stack([one.predicted for one in train], axis=1))
-        fitted = Ridge(rounds=level_one.ROUNDS).fit(features, train[0].true)
-        return level_one.ridge(*fitted.affine(), members=len(train))
+        features = meta_model.ridge_features(np.stack([one.predicted for one in train], axis=1))
+        fitted = Ridge(rounds=meta_model.ROUNDS).fit(features, train[0].true)
+        return meta_model.ridge(*fitted.affine(), members=len(train))
 
     def fit_dense(self, train: Sequence[Any], validation: Sequence[Any], sees_flux: bool) -> Any:
         """A dense network on level 0's radii, the star, and the light curves if asked for."""
         import keras
 
-        from ariel_tf.data.sums import Moments
-        from ariel_tf.training import level_one
-        from ariel_tf.training.composed import names_of
+        from ariel_tf.data.statistics import Moments
+        from ariel_tf.ensembles import meta_model
+        from ariel_tf.models.composite import names_of
 
         sees_star = any("star" in names_of(one.model) for one in self.each)
         radii = np.stack([one.predicted for one in train], axis=1).astype(np.float32)
@@ -231,11 +231,11 @@ class Stacking:
         statistics = {name: Moments.of(values).statistics() for name, values in inputs.items()}
         statistics["radius"] = Moments.of(train[0].true).statistics()
         keras.utils.set_random_seed(self.seed)
-        model = level_one.dense(statistics, len(train), sees_star, sees_flux)
+        model = meta_model.dense(statistics, len(train), sees_star, sees_flux)
         held = {"level_0": np.stack([one.predicted for one in validation], axis=1).astype(np.float32)}
         held |= self._beside(self.run.configuration["validation_folds"], sees_star, sees_flux)
         epochs = self.run.configuration["ensemble"]["level_1_epochs"]
-        level_one.fit_dense(model, (inputs, train[0].true), (held, validation[0].true), epochs, depth)
+        meta_model.fit_dense(model, (inputs, train[0].true), (held, validation[0].true), epochs, depth)
         return model
 
     def _beside(self, folds: Sequence[int], star: bool, flux: bool) -> dict[str, np.ndarray]:
@@ -255,7 +255,7 @@ class Stacking:
         """Level 0 and level 1 as one model of raw light curves."""
         from keras import layers, ops
 
-        from ariel_tf.training.composed import Member, compose
+        from ariel_tf.models.composite import Member, compose
 
         members = [Member(str(one.path), one.model, one.sight) for one in self.each]
         splits = len(self.folds)

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS, Planet
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import DataError
+from ariel_tf.evaluation.losses import PPM, Losses, depth_error
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.spectral_shape import SpectralShape
-from ariel_tf.scores.losses import PPM, Losses, depth_error
+from ariel_tf.planet import Planet
 
 NAMES = (
     "constant",

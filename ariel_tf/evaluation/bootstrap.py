@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ariel_tf.scores.losses import Losses
+from ariel_tf.evaluation.losses import Losses
 
 DRAWS = 2000
 LEVEL = 0.95

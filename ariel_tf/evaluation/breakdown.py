@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ariel_tf.scores.losses import Losses, Population
+from ariel_tf.evaluation.losses import Losses, Population
 
 MAGNITUDES = (8.0, 9.0, 10.0, 11.0, 12.0)  # K, bounds between groups
 DEPTHS = (500.0, 1000.0, 2000.0, 5000.0, 20000.0)  # ppm

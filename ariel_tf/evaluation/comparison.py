@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS, Planet
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.progress import Progress
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.whole import whole_planets
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.progress import Progress
-from ariel_tf.rows import rows_for
-from ariel_tf.scores import held_out, yardsticks
-from ariel_tf.scores.losses import Losses, Population
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.evaluation import baselines, held_out
+from ariel_tf.evaluation.losses import Losses, Population
+from ariel_tf.planet import Planet
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained, rows_for
 
 # Folds that references learn from, and are scored on, where no run says so.
 TRAIN_FOLDS, TEST_FOLDS = tuple(range(8)), (9,)
@@ -84,7 +84,7 @@ class Contest:
 
     def shown(self, most: int = 6) -> list[Entry]:
         """Entries for a table that has room for so many: the first runs, then references that tell most."""
-        order = [name for name in yardsticks.TELLING if name in {entry.name for entry in self.references}]
+        order = [name for name in baselines.TELLING if name in {entry.name for entry in self.references}]
         by_name = {entry.name: entry for entry in self.references}
         return [*self.runs, *(by_name[name] for name in order)][:most]
 
@@ -143,7 +143,7 @@ def hold(
     if against:
         lesson, learnt_from = _lesson(_teacher(each, source, planets, learn_from), against, wavelengths)
         scored = (planet for planet in notes.whole(source, read) if planet.number in planets)
-        entries += [Entry(losses) for losses in yardsticks.measure(against, lesson, scored)]
+        entries += [Entry(losses) for losses in baselines.measure(against, lesson, scored)]
     population = notes.population(wavelengths).at(planets, wavelengths)
     standing = {name: held_out.standing(trained, source, read) for name, trained in zip(names, each, strict=True)}
     return Contest(entries, source, read, population, standing, learnt_from)
@@ -208,9 +208,9 @@ def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_f
     return taught, folds
 
 
-def _lesson(teacher, against, wavelengths) -> tuple[yardsticks.Lesson, str]:
+def _lesson(teacher, against, wavelengths) -> tuple[baselines.Lesson, str]:
     taught, folds = teacher
-    lesson = yardsticks.Lesson(against, _told(taught, folds), wavelengths, taught.rows(folds))
+    lesson = baselines.Lesson(against, _told(taught, folds), wavelengths, taught.rows(folds))
     return lesson, f"folds {_listed(folds)} of {taught.description}"
 
 

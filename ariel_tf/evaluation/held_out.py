@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
 from ariel_tf.data.sources import SIMULATED, Source
 from ariel_tf.data.sources.simulated import Recipe
-from ariel_tf.errors import UsageError
-from ariel_tf.training.trained import Trained
+from ariel_tf.runs.predictor import Trained
 
 
 def is_own(trained: Trained, source: Source) -> bool:

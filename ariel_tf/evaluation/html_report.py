@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.files import read_json
-from ariel_tf.scores import breakdown
-from ariel_tf.scores.bootstrap import Interval, difference, score_interval
-from ariel_tf.scores.style import STYLE
-from ariel_tf.scores.tables import GROUPS
-from ariel_tf.scores.yardsticks import MEANING
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.evaluation import breakdown
+from ariel_tf.evaluation.baselines import MEANING
+from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
+from ariel_tf.evaluation.style import STYLE
+from ariel_tf.evaluation.tables import GROUPS
 
 if TYPE_CHECKING:
-    from ariel_tf.scores.contest import Contest, RunEntry
+    from ariel_tf.evaluation.comparison import Contest, RunEntry
 
 # Name of a picture's file to its heading and what it shows.
 PICTURES = {

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import read_json
-from ariel_tf.training import wavelengths
+from ariel_tf.config import targets
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import DataError, UsageError
 
 MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
 
@@ -109,5 +109,5 @@ def lines(standings: list[Standing], unfinished: list[Path]) -> list[str]:
 def _which(wavelength: str) -> str:
     if wavelength.isdecimal():
         return f"wavelength {wavelength}"
-    count = len(wavelengths.parse_list(wavelength)) if wavelengths.is_list(wavelength) else N_WAVELENGTHS
+    count = len(targets.parse_list(wavelength)) if targets.is_list(wavelength) else N_WAVELENGTHS
     return f"all {count} wavelengths" if count == N_WAVELENGTHS else f"{count} wavelengths"

@@ -38,7 +38,7 @@ class Losses:
 
     @classmethod
     def of(cls, name: str, predictions, wavelengths: Sequence[int]) -> Self:
-        """From `training.scoring.Predictions` whose columns are these wavelengths; the combination is the median."""
+        """From `runs.predictions.Predictions` whose columns are these wavelengths; the combination is the median."""
         combined = predictions.by_planet()
         planets, inverse, rows = np.unique(predictions.keys[:, 0], return_inverse=True, return_counts=True)
         total = np.zeros(combined.true.shape)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import STAR_NAMES, WAVELENGTHS_UM
-from ariel_tf.files import write_text
-from ariel_tf.scores import breakdown
-from ariel_tf.scores.bootstrap import difference, score_interval
-from ariel_tf.scores.losses import KINDS
-from ariel_tf.training.card import LABELS
+from ariel_tf.core.atomic_files import write_text
+from ariel_tf.evaluation import breakdown
+from ariel_tf.evaluation.bootstrap import difference, score_interval
+from ariel_tf.evaluation.losses import KINDS
+from ariel_tf.runs.model_card import LABELS
 
 if TYPE_CHECKING:
-    from ariel_tf.scores.contest import Contest
+    from ariel_tf.evaluation.comparison import Contest
 
 GROUPS = {"K magnitude": breakdown.by_magnitude, "depth (ppm)": breakdown.by_depth}
 

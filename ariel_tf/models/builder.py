@@ -18,11 +18,12 @@ import keras
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.models import registry, transforms
-from ariel_tf.models.hyper import Settings
+from ariel_tf.config import model_registry
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.models import transforms
+from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
 from ariel_tf.models.yeo_johnson import Power
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.metrics import ArielScore, RadiusLoss, predicted_radius
 
 
 class Inputs(NamedTuple):
@@ -121,7 +122,7 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settin
     Raises:
         UsageError: an unknown setting, or a value out of its range.
     """
-    function = registry.load(config.model)
+    function = model_registry.load(config.model)
     hp = hp or Settings(config.settings)
     keras.utils.set_random_seed(config.seed)  # the same for every wavelength
     raw = {"flux": keras.Input(statistics["flux"].mean.shape, name="flux")}
@@ -165,7 +166,7 @@ def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
         UsageError: as of `build`.
     """
     channels = len(config.seen) + config.sees_white
-    several = () if registry.entry(config.model).unit == "observation" else (1,)
+    several = () if model_registry.entry(config.model).unit == "observation" else (1,)
     shapes = {"flux": (*several, N_STEPS, channels), "star": (len(STAR_NAMES),)}
     shapes |= {name: (len(config.targets),) for name in ("radius", "depth")}
     made = {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}

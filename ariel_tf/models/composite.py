@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 
 class Sight(NamedTuple):

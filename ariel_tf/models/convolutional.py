@@ -2,9 +2,9 @@
 
 import keras
 
+from ariel_tf.config.model_registry import model
 from ariel_tf.models.builder import Inputs
 from ariel_tf.models.dense import with_star
-from ariel_tf.models.registry import model
 
 
 @model(scope="any", epochs=20, batch_size=50, optimizer="adam", loss="mse", joint={"channels": "all", "head": "depth"})

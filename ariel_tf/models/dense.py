@@ -2,8 +2,8 @@
 
 import keras
 
+from ariel_tf.config.model_registry import model
 from ariel_tf.models.builder import Inputs
-from ariel_tf.models.registry import model
 
 ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "gelu")
 

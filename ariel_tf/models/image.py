@@ -5,10 +5,10 @@ import warnings
 import keras
 from keras import ops
 
-from ariel_tf.errors import DataError
+from ariel_tf.config.model_registry import model
+from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Inputs, Pretrained
 from ariel_tf.models.dense import with_star
-from ariel_tf.models.registry import model
 
 # Of keras.applications, those without layers of their own that rescale photographs.
 BACKBONES: dict[str, dict] = {

@@ -5,9 +5,9 @@ The last step of a bidirectional layer's output holds a backward state that has 
 
 import keras
 
+from ariel_tf.config.model_registry import model
 from ariel_tf.models.builder import Inputs
 from ariel_tf.models.dense import with_star
-from ariel_tf.models.registry import model
 
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import keras
 from keras import ops
 
-from ariel_tf.errors import UsageError
+from ariel_tf.config.model_registry import model
+from ariel_tf.core.errors import UsageError
 from ariel_tf.models.builder import Inputs
 from ariel_tf.models.dense import with_star
-from ariel_tf.models.registry import model
 
 SMALLEST_STD = 1e-6
 

@@ -12,11 +12,11 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import STAR_NAMES
-from ariel_tf.errors import UsageError
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import UsageError
 from ariel_tf.models import yeo_johnson
 from ariel_tf.models.yeo_johnson import Power
 from ariel_tf.physics.detector import RAMP
-from ariel_tf.training.configuration import Configuration
 
 # The organisers' baseline: (x - 1) / 0.04.
 BASELINE_SCALE = 0.04

@@ -20,13 +20,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from ariel_tf.challenge import N_STEPS, OUT_OF_TRANSIT
-from ariel_tf.errors import UsageError
-from ariel_tf.models import orbit
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.config.model_registry import model
+from ariel_tf.core.errors import UsageError
+from ariel_tf.models import transit_chord
 from ariel_tf.models.builder import Depth, Inputs
-from ariel_tf.models.registry import model
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.references import fold_matrix
+from ariel_tf.planet import OUT_OF_TRANSIT
 
 SMALLEST_NOISE = 1e-6
 # How much a band's depth is expected to differ from white light's, relative to it, before it is measured.
@@ -111,8 +112,8 @@ def transit(hp, inputs: Inputs):
     if inputs.raw_star is None:  # the orbit is unknown: only the shape in time is
         features.append(ops.clip(white / depth, -2, 2)[:, 0])
     else:
-        along, steps = orbit.along_the_path(white_dip[:, 0], *orbit.orbit_of(inputs.raw_star))
-        path = orbit.path_of(along, steps, white_noise[:, 0], depth[:, 0])
+        along, steps = transit_chord.along_the_path(white_dip[:, 0], *transit_chord.orbit_of(inputs.raw_star))
+        path = transit_chord.path_of(along, steps, white_noise[:, 0], depth[:, 0])
         features += [
             ops.clip(along / depth[:, 0], -2, 2),
             ops.log(steps) - TYPICAL_LOG_STEPS,

@@ -4,7 +4,7 @@
     raw star [batch, 6] -------------------------------------------------------------------------> features [batch, f]
     features --every tree walked down to its leaf--> leaves [batch, wavelengths, trees] --sum--> depth --> radius
 
-`keras.ops` only; the trees themselves come from `ariel_tf.training.boosting`.
+`keras.ops` only; the trees themselves come from `ariel_tf.ensembles.boosted_trees`.
 """
 
 from typing import NamedTuple

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
 
-from ariel_tf.errors import UsageError, nearest
+from ariel_tf.core.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ NumPy only.
 
 import numpy as np
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, OUT_OF_TRANSIT
+from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS
 from ariel_tf.physics.detector import RAMP
+from ariel_tf.planet import OUT_OF_TRANSIT
 
 # Within 12 steps of mid-transit: the shortest common transits are still in full there.
 IN_TRANSIT = np.arange(round(MID_TRANSIT_STEP - 12), round(MID_TRANSIT_STEP + 12) + 1)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet
-from ariel_tf.errors import UsageError
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
+from ariel_tf.core.errors import UsageError
 from ariel_tf.physics import detector, planets, spectra, spots, stars, transit
 from ariel_tf.physics.priors import Priors
+from ariel_tf.planet import Planet
 
 __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simulate_planet"]
 
@@ -53,7 +54,7 @@ def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Pr
         priors: the population.
 
     Returns:
-        a `challenge.Planet`, labelled, instances (1, 1) to (spots, photons) ascending.
+        a `planet.Planet`, labelled, instances (1, 1) to (spots, photons) ascending.
 
     >>> simulate_planet(seed=1, number=7, spots=2, photons=3).flux.shape
     (55, 6, 300)

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, MINUTES_PER_STEP, Planet
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import MID_TRANSIT_STEP, MINUTES_PER_STEP
+from ariel_tf.core.errors import DataError
 from ariel_tf.physics import planets, transit
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.stars import SOLAR_RADIUS_M, limb_darkening
+from ariel_tf.planet import Planet
 
 # Radii of the templates: 0, then 5 % apart up to nearly the star's own. Below .01 the dip is proportional to the depth.
 NODES = np.r_[0.0, np.geomspace(0.01, 0.97, 94)]

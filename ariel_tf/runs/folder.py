@@ -27,8 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import read_json, remove_leftovers, sha256, write_json, write_text
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, write_json, write_text
+from ariel_tf.core.errors import DataError, UsageError
 
 NEW_STATE: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
 # Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from ariel_tf.files import read_json
-from ariel_tf.training.configuration import JOINT
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.config.train_config import JOINT
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.runs.folder import RunFolder
 
 LABELS = {
     "observation": "one observation",

@@ -18,8 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import replacing
+from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
 KEYS = ("planet", "spot", "photon")

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from ariel_tf.challenge import Key, score
-from ariel_tf.errors import DataError, NonFiniteError
+from ariel_tf.core.errors import DataError, NonFiniteError
 
 
 @dataclass(frozen=True, eq=False)

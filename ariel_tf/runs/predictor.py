@@ -10,7 +10,7 @@ sees, and the folds of planets that its training knew.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,14 +18,19 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, out_of_transit_scatter, white_light
-from ariel_tf.errors import DataError, NonFiniteError, UsageError
-from ariel_tf.files import read_json, sha256
-from ariel_tf.models import registry
-from ariel_tf.training import wavelengths
-from ariel_tf.training.composed import Member, Sight, names_of, row_shape, side_by_side
-from ariel_tf.training.configuration import JOINT, Configuration
-from ariel_tf.training.runs import read_state, recorded_fingerprint
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
+from ariel_tf.config import model_registry
+from ariel_tf.config import targets as wavelengths
+from ariel_tf.config.train_config import JOINT, Configuration
+from ariel_tf.core.atomic_files import read_json, sha256
+from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
+from ariel_tf.data import dataset
+from ariel_tf.data.dataset import Choice
+from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.sources import Source
+from ariel_tf.models.composite import Member, Sight, names_of, row_shape, side_by_side
+from ariel_tf.planet import out_of_transit_scatter, white_light
+from ariel_tf.runs.folder import read_state, recorded_fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +256,7 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple
     """Sight, data and folds of a run that is one model."""
     if "ensemble" not in configuration:
         config = Configuration.from_json(configuration)
-        sight = Sight(config.targets, config.seen, config.sees_white, registry.entry(config.model).unit)
+        sight = Sight(config.targets, config.seen, config.sees_white, model_registry.entry(config.model).unit)
         return sight, config.data, config.train_folds, config.validation_folds, config.test_folds
     try:
         listed = str(configuration["wavelength"])
@@ -261,3 +266,28 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple
         return sight, configuration["data"], *folds
     except (KeyError, TypeError) as error:
         raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error
+
+
+# Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
+PREDICTED_BYTES = 16 << 20
+
+
+def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int = 1) -> Choice:
+    """The rows of these folds as the model of a configuration, or of a run, sees them."""
+    return Choice(tuple(folds), config.targets, config.seen, config.sees_white, config.unit, every)
+
+
+def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
+    """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
+
+    Args:
+        source: open for `trained.seen`.
+        folds: all by default.
+    """
+    choice = choice_of(trained, folds)
+    return dataset.evaluation_batches(source, choice, predicted_batch(choice))
+
+
+def predicted_batch(choice: Choice) -> int:
+    """Rows of a batch that is only predicted."""
+    return max(1, min(1024, PREDICTED_BYTES // choice.observation_bytes))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS, WAVELENGTHS_UM
-from ariel_tf.files import read_json
-from ariel_tf.training import claims
-from ariel_tf.training.card import LABELS
-from ariel_tf.training.claims import folder_of
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.runs import work_queue
+from ariel_tf.runs.model_card import LABELS
+from ariel_tf.runs.work_queue import folder_of
 
 # Weighted scores of one wavelength are no part of a weighted score of all: the weights differ between them.
 NAMES = ("observation", "planet")
@@ -69,7 +69,7 @@ def report_lines(path: Path, scores: dict[str, Any]) -> list[str]:
 
 def write_progress(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int], configuration, command) -> str:
     """The README.md of a run of several wavelengths that are not all finished yet."""
-    states = dict(claims.states(path, groups, every))
+    states = dict(work_queue.states(path, groups, every))
     rows = []
     for wavelength, state in states.items():
         score = ""

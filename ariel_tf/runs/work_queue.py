@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ariel_tf.files import read_json
-from ariel_tf.training import wavelengths
-from ariel_tf.training.runs import Busy, is_finished, is_locked
+from ariel_tf.config import targets
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.runs.folder import Busy, is_finished, is_locked
 
 # Seconds between looks at what other jobs are at.
 LOOK = 2.0
@@ -58,7 +58,7 @@ def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Seq
                 left.append(group)
         if left:
             if not told:
-                names = wavelengths.as_text(sorted(wavelength for group in left for wavelength in group))
+                names = targets.as_text(sorted(wavelength for group in left for wavelength in group))
                 print(f"waiting for other jobs, which train wavelengths {names}", flush=True)
             told = True
             time.sleep(LOOK)

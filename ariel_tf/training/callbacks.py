@@ -13,12 +13,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.errors import NonFiniteError, Stopped
-from ariel_tf.files import replacing
+from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.errors import NonFiniteError, Stopped
 from ariel_tf.models.builder import copy_of
-from ariel_tf.training import heartbeat, hosts
-from ariel_tf.training.pace import Pace
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.training import cluster, heartbeat
+from ariel_tf.training.schedule import Pace
 
 TRAIN, VALIDATION = "score", "val_score"
 
@@ -232,7 +232,7 @@ class StopOnSignal(keras.callbacks.Callback):
     def __exit__(self, kind, error, traceback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if self.received and hosts.is_loss(error):  # a worker that was asked to stop, too, may have gone first
+        if self.received and cluster.is_loss(error):  # a worker that was asked to stop, too, may have gone first
             self._stop()
 
     def _note(self, number, frame):

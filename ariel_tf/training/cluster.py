@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ariel_tf.errors import ArielError, DataError, UsageError
+from ariel_tf.core.errors import ArielError, DataError, UsageError
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training.heartbeat import COMMAND
-from ariel_tf.training.runs import RunFolder
 
 
 class PeerLost(ArielError):

@@ -8,47 +8,22 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset, parts
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.dataset import Choice
-from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.sources import Source
-from ariel_tf.errors import UsageError
-from ariel_tf.passes import passed, passed_once
-from ariel_tf.training import hosts
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.table import Table
-from ariel_tf.training.trained import Trained
-
-# Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
-PREDICTED_BYTES = 16 << 20
-
-
-def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int = 1) -> Choice:
-    """The rows of these folds as the model of a configuration, or of a run, sees them."""
-    return Choice(tuple(folds), config.targets, config.seen, config.sees_white, config.unit, every)
+from ariel_tf.runs.predictor import choice_of, predicted_batch
+from ariel_tf.training import cluster
+from ariel_tf.training.flux_statistics import passed, passed_once
+from ariel_tf.training.stacked.data import Table
 
 
 def training_choice(config: Configuration) -> Choice:
     """The rows that a configuration's model is trained on."""
     choice = choice_of(config, config.train_folds, config.every)
     return dataclasses.replace(choice, bootstrap=config.seed if config.bootstrap == "yes" else None)
-
-
-def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
-    """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
-
-    Args:
-        source: open for `trained.seen`.
-        folds: all by default.
-    """
-    choice = choice_of(trained, folds)
-    return dataset.evaluation_batches(source, choice, predicted_batch(choice))
-
-
-def predicted_batch(choice: Choice) -> int:
-    """Rows of a batch that is only predicted."""
-    return max(1, min(1024, PREDICTED_BYTES // choice.observation_bytes))
 
 
 def _batches(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -102,7 +77,7 @@ class Rows:
     @functools.cached_property
     def part(self) -> Source | None:
         """What this host reads of rows that stream to several; None where every host reads all and uses its share."""
-        index, count = hosts.task()
+        index, count = cluster.task()
         if count == 1 or self._table is not None:
             return None
         found = parts.parts_of(self.source, self._choice.folds, count)

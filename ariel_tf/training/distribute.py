@@ -17,42 +17,12 @@ before it adds up. `--devices` and mistakes in it need no TensorFlow.
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from ariel_tf import quiet
-from ariel_tf.errors import UsageError
-from ariel_tf.training import hosts
-
-HELP = "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
-
-
-@dataclass(frozen=True)
-class Devices:
-    """What `--devices` asks for; no numbers means all of the kind, and of CPUs one."""
-
-    kind: str
-    numbers: tuple[int, ...]
-
-
-def parse(text: str) -> Devices:
-    """`auto`, `cpu`, `gpu`, `gpu:0,1`, `cpu:0,1`.
-
-    Raises:
-        UsageError: no such form, or a device twice.
-
-    >>> parse("gpu:0,2")
-    Devices(kind='gpu', numbers=(0, 2))
-    """
-    kind, colon, listed = text.partition(":")
-    parts = listed.split(",") if colon else []
-    sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
-    if not sound or any(not part.isascii() or not part.isdecimal() for part in parts):
-        raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
-    numbers = tuple(map(int, parts))
-    if len(set(numbers)) < len(numbers):
-        raise UsageError(f"--devices: expected each device once. Received: {text}")
-    return Devices(kind, numbers)
+from ariel_tf.core import tf_startup
+from ariel_tf.core.devices import Devices, describe_gpus, parse_devices
+from ariel_tf.core.errors import UsageError
+from ariel_tf.training import cluster
 
 
 @functools.cache
@@ -68,14 +38,14 @@ def strategy_of(devices: str) -> Any:
     Raises:
         UsageError: not of this form, or devices that are not there.
     """
-    chosen = parse(devices)
-    _, workers = hosts.task()
+    chosen = parse_devices(devices)
+    _, workers = cluster.task()
     if workers > 1 and chosen.kind == "cpu" and chosen.numbers:
         raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
     if workers > 1:
         print(f"waiting for the {workers} workers of this training", flush=True)
-    tf = quiet.import_tensorflow(start_devices=False)
-    with quiet.notices_hidden():
+    tf = tf_startup.import_tensorflow(start_devices=False)
+    with tf_startup.notices_hidden():
         try:
             found = _choose(tf, chosen, devices)
             if workers > 1:
@@ -97,7 +67,7 @@ def _choose(tf, chosen: Devices, devices: str):
     if chosen.kind == "gpu" or (chosen.kind == "auto" and gpus):
         wanted = chosen.numbers or tuple(range(len(gpus)))
         if not gpus or max(wanted) >= len(gpus):
-            raise UsageError(f"--devices {devices}: {there(len(gpus))} here.")
+            raise UsageError(f"--devices {devices}: {describe_gpus(len(gpus))} here.")
         tf.config.set_visible_devices([gpus[number] for number in wanted], "GPU")
         for number in wanted:
             tf.config.experimental.set_memory_growth(gpus[number], True)
@@ -109,11 +79,6 @@ def _choose(tf, chosen: Devices, devices: str):
     if parts > len(tf.config.get_logical_device_configuration(cpu) or [None]):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
     return lambda: [tf.config.list_logical_devices("CPU")[number] for number in wanted]
-
-
-def there(gpus: int) -> str:
-    """What TensorFlow finds, in words."""
-    return f"TensorFlow finds GPUs 0-{gpus - 1}" if gpus else "TensorFlow finds no GPU"
 
 
 def told(strategy: Any) -> str:

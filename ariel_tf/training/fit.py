@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 
-from ariel_tf.errors import DataError
+from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, distribute
-from ariel_tf.training.runs import RunFolder
 from ariel_tf.training.tensorboard import TensorBoardLog
 
 

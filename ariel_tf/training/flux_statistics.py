@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.atomic_files import replacing
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.sources import Source
-from ariel_tf.data.sums import Moments, Statistics
-from ariel_tf.files import replacing
+from ariel_tf.data.statistics import Moments, Statistics
 from ariel_tf.models import transforms, yeo_johnson
 from ariel_tf.models.yeo_johnson import Power
-from ariel_tf.training.configuration import Configuration
 
 # Flux that a power transform is fitted to: 27,000 rows of one light curve.
 FITTED_BYTES = 32 << 20

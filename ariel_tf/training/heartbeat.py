@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from ariel_tf.files import write_text
+from ariel_tf.core.atomic_files import write_text
 
 VARIABLE, COMMAND = "ARIEL_HEARTBEAT", "ARIEL_COMMAND"
 INTERVAL = 1.0

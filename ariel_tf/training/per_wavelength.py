@@ -4,11 +4,11 @@
         stack-w00-w54/    wavelengths trained together: checkpoint, metrics of each epoch, TensorBoard
         w00/ ... w54/     an ordinary run folder each
 
-Wavelengths are trained together as a stack (`training.stacked`) where the model is one that gains from it, in as
+Wavelengths are trained together as a stack (`training.stacked.stack`) where the model is one that gains from it, in as
 many groups as memory asks for; otherwise one after another. Both give the same models. A run that was stopped
 goes on where it was: the groups are recorded, and a finished wavelength is skipped.
 
-Several jobs may work in one RUN at once, with slices of one list (`0-54/8:3`) or with `--jobs`: `training.claims`
+Several jobs may work in one RUN at once, with slices of one list (`0-54/8:3`) or with `--jobs`: `runs.work_queue`
 sees to it that no two take the same wavelength.
 """
 
@@ -18,29 +18,26 @@ from pathlib import Path
 
 import keras
 
-from ariel_tf import jobs, machine, train
+from ariel_tf.config import targets
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core import processes, resources
+from ariel_tf.core.atomic_files import read_json, write_json, write_text
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
-from ariel_tf.data.kept import keep
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import UsageError
-from ariel_tf.files import read_json, write_json, write_text
+from ariel_tf.data.sources.subset import keep
 from ariel_tf.models.builder import Built, build
-from ariel_tf.rows import Rows, choice_of
-from ariel_tf.train_stack import Job, train_together
-from ariel_tf.training import (
-    claims,
-    distribute,
-    hosts,
-    memory,
-    stackable,
-    summary,
-    wavelengths,
-)
-from ariel_tf.training.claims import folder_of
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.metadata import collect
-from ariel_tf.training.runs import RunFolder
-from ariel_tf.training.stackable import NotStackable
+from ariel_tf.runs import summary, work_queue
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.metadata import collect
+from ariel_tf.runs.predictor import choice_of
+from ariel_tf.runs.work_queue import folder_of
+from ariel_tf.training import cluster, distribute
+from ariel_tf.training import job as training_job
+from ariel_tf.training.data import Rows
+from ariel_tf.training.stacked import layers, memory
+from ariel_tf.training.stacked.group import Job, train_together
+from ariel_tf.training.stacked.layers import NotStackable
 
 STACK = ("auto", "yes", "no")
 
@@ -62,19 +59,19 @@ def train_all(
         config: resolved, of any of them.
         listed: wavelengths as of `wavelengths.parse_slice`.
         stack: "auto", "yes" (together) or "no" (one after another).
-        command, path, overwrite, dry, devices: as of `train.train`.
+        command, path, overwrite, dry, devices: as of `job.train`.
         jobs: how many such processes share this machine.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    every, chosen = wavelengths.parse_slice(listed)
+    every, chosen = targets.parse_slice(listed)
     configs = {wavelength: dataclasses.replace(config, wavelength=wavelength) for wavelength in chosen}
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size)
     seen = config.seen if config.channels == "all" else chosen
     source = open_source(config.data, seen)
-    train.check_folds(source, config)
+    training_job.check_folds(source, config)
     source = keep(source, config.train_folds, config.planets, seen, config.sees_white)
     first = configs[chosen[0]]
     rows = Rows(source, first)
@@ -82,24 +79,24 @@ def train_all(
     with strategy.scope():
         built = build(first, rows.statistics, rows.steps * first.epochs)
     resolved = first.as_json() | {"data": source.description, "settings": built.settings}
-    resolved |= {"wavelength": wavelengths.as_text(every)}
-    path = path or train.default_path(resolved, source.fingerprint)
+    resolved |= {"wavelength": targets.as_text(every)}
+    path = path or training_job.default_path(resolved, source.fingerprint)
     job = Job(source, configs, every, resolved, stack, command, path, devices, jobs)
     if dry:
-        train.describe(source, first, resolved, built, job.path)
+        training_job.describe(source, first, resolved, built, job.path)
         print(told(plan(job, built, chosen)))
         return
-    with hosts.run_folder(strategy, job.path, resolved, source.fingerprint, overwrite, shared=True) as run:
+    with cluster.run_folder(strategy, job.path, resolved, source.fingerprint, overwrite, shared=True) as run:
         groups = planned(run, job, built)
-        left = claims.unfinished(job.path, chosen)
+        left = work_queue.unfinished(job.path, chosen)
         if left:
             with run.held():
-                run.write_meta(train.data_facts(source, first) | {"command": command}, collect(strategy))
+                run.write_meta(training_job.data_facts(source, first) | {"command": command}, collect(strategy))
             if run.leads:
                 print(f"training {config.model}, {told(groups)}, in {job.path}", flush=True)
             del rows, built
             train_groups(run, job, groups)
-        elif hosts.task()[1] == 1:
+        elif cluster.task()[1] == 1:
             mend(job, groups)
         if run.leads:
             finish(run, job, repeated=not left)
@@ -112,13 +109,13 @@ def planned(run: RunFolder, job: Job, built: Built) -> list[list[int]]:
         new = [wavelength for wavelength in job.configs if not any(wavelength in group for group in before)]
         if new and run.leads:
             run.commit(groups=[*before, *plan(job, built, new)])
-    hosts.meet(job.strategy)
+    cluster.meet(job.strategy)
     with run.held():
         groups = [group for group in run.state["groups"] if not job.configs.keys().isdisjoint(group)]
     for group in groups:
         if not job.configs.keys() >= set(group):
             raise UsageError(
-                f"--wavelength: {job.path} trains wavelengths {wavelengths.as_text(group)} together, and this list "
+                f"--wavelength: {job.path} trains wavelengths {targets.as_text(group)} together, and this list "
                 "holds some of them only. Take a list with all of them, or another --run."
             )
     return groups
@@ -128,7 +125,7 @@ def told(groups: Sequence[Sequence[int]]) -> str:
     """Who trains with whom, in words."""
     if all(len(group) == 1 for group in groups):
         return f"{len(groups)} wavelengths one by one" if len(groups) > 1 else f"wavelength {groups[0][0]}"
-    ways = [f"{wavelengths.as_text(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
+    ways = [f"{targets.as_text(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
     return "wavelengths " + ", then ".join(ways)
 
 
@@ -146,7 +143,7 @@ def plan(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
             raise NotStackable("--augment draws rows of its own for each model. Take --stack no.")
         if built.settings["schedule"] == "plateau":
             raise NotStackable("--set schedule=plateau gives each wavelength a rate of its own. Take --stack no.")
-        stackable.refuse_unstackable(built.training)
+        layers.refuse_unstackable(built.training)
         return by_memory(job, built, new)
     except UsageError as error:
         if job.stack == "yes":
@@ -167,13 +164,13 @@ def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
     groups = memory.groups(new, each, free, job.jobs)
     if not groups:
         raise NotStackable(
-            f"two wavelengths of {config.model} together need {machine.spoken(2 * each)} of memory, and of the "
-            f"{machine.spoken(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
+            f"two wavelengths of {config.model} together need {resources.spoken(2 * each)} of memory, and of the "
+            f"{resources.spoken(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > job.jobs:
         print(
-            f"{total} wavelengths together need {machine.spoken(total * each)} of memory, "
-            f"{machine.spoken(free)} are free: {len(groups)} groups, one after another",
+            f"{total} wavelengths together need {resources.spoken(total * each)} of memory, "
+            f"{resources.spoken(free)} are free: {len(groups)} groups, one after another",
             flush=True,
         )
     return groups
@@ -187,12 +184,12 @@ def train_groups(run: RunFolder, job: Job, groups: Sequence[Sequence[int]]) -> N
         if run.leads and groups[-1] != group:
             finish(run, job, last=False)
 
-    if hosts.task()[1] == 1:
-        claims.train_each(job.path, groups, train_group)
+    if cluster.task()[1] == 1:
+        work_queue.train_each(job.path, groups, train_group)
     else:  # processes that train as one, alone in RUN
         for group in groups:
-            left = claims.unfinished(job.path, group)
-            hosts.meet(job.strategy)  # all have looked before one writes
+            left = work_queue.unfinished(job.path, group)
+            cluster.meet(job.strategy)  # all have looked before one writes
             if left:
                 train_group(group)
 
@@ -205,14 +202,14 @@ def _train_group(job: Job, group: Sequence[int]) -> None:
             if job.stack == "yes":
                 raise
             print(f"one wavelength at a time: {error}", flush=True)
-    for wavelength in claims.unfinished(job.path, group):
+    for wavelength in work_queue.unfinished(job.path, group):
         train_alone(job, wavelength)
     return None
 
 
 def train_alone(job: Job, wavelength: int) -> None:
     path = folder_of(job.path, wavelength)
-    train.train_on(job.source, job.configs[wavelength], job.command, path, devices=job.devices)
+    training_job.train_on(job.source, job.configs[wavelength], job.command, path, devices=job.devices)
     keras.utils.clear_session()
 
 
@@ -225,7 +222,7 @@ def mend(job: Job, groups: Sequence[Sequence[int]]) -> None:
             with RunFolder(path, job.resolved_for([wavelength]), job.source.fingerprint) as run:
                 if not run.is_sound("best.keras"):
                     damaged.append(wavelength)
-        if damaged and len(group) > 1 and claims.stack_of(job.path, group).is_dir():
+        if damaged and len(group) > 1 and work_queue.stack_of(job.path, group).is_dir():
             train_together(job, group, damaged)
         else:
             for wavelength in damaged:
@@ -242,12 +239,12 @@ def finish(run: RunFolder, job: Job, last: bool = True, repeated: bool = False) 
         repeated: whether all was done before this job began.
     """
     with run.held():
-        left = claims.unfinished(job.path, job.every)
+        left = work_queue.unfinished(job.path, job.every)
         ends = not left and not run.state["finished"]
         if ends:
             _finish(run, job)
         # Of several jobs the one that ends the run tells, whichever group it was at; of a run that was over, the first.
-        tells = last if jobs.number() is None else ends or (repeated and jobs.number() == 1)
+        tells = last if processes.number() is None else ends or (repeated and processes.number() == 1)
         if left:
             text = summary.write_progress(job.path, run.state["groups"], job.every, job.resolved, job.command)
             write_text(job.path / "README.md", text)
@@ -261,6 +258,6 @@ def finish(run: RunFolder, job: Job, last: bool = True, repeated: bool = False) 
 def _finish(run: RunFolder, job: Job) -> None:
     scores = summary.gather(job.path, job.every)
     write_json(job.path / "scores.json", scores)
-    facts = train.data_facts(job.source, next(iter(job.configs.values())))
+    facts = training_job.data_facts(job.source, next(iter(job.configs.values())))
     write_text(job.path / "README.md", summary.write_card(scores, facts, job.resolved, job.command))
     run.commit(("scores.json", "README.md"), finished=True)

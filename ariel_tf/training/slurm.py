@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 # The first of the ports that tasks of a host listen on; jobs that share a host take others.
 FIRST_PORT, PORTS = 20000, 10000

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.runs.folder import RunFolder
 
 SCORE = "score"
 

@@ -8,14 +8,13 @@ import pytest
 from run_files import loaded
 
 from ariel_tf import ensemble, evaluate, predict, train
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
-from ariel_tf.ensemble_run import together
-from ariel_tf.errors import UsageError
-from ariel_tf.rows import rows_for
-from ariel_tf.training import weights
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.ensembles import blend_weights
+from ariel_tf.ensembles.run import together
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained, rows_for
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
@@ -100,9 +99,9 @@ def test_weights_come_from_the_validation_planets(runs, tmp_path, kind):
     one = combine("weighted", runs, "ab", tmp_path / "out", "--weights", kind)
     parts = [collected(Trained.load(runs / name), folds=(8,)) for name in "ab"]
     if kind == "nnls":
-        expected = weights.least_squares(parts[0].true, np.stack([part.predicted for part in parts]))
+        expected = blend_weights.least_squares(parts[0].true, np.stack([part.predicted for part in parts]))
     else:
-        expected = weights.softmax([part.scores()["observation"] for part in parts])
+        expected = blend_weights.softmax([part.scores()["observation"] for part in parts])
     members = loaded(tmp_path / "out/scores.json")["members"]
     np.testing.assert_allclose([row["weight"] for row in members], expected, atol=1e-6)
     np.testing.assert_allclose(collected(one).predicted[:, 0], expected @ radii(runs, "a", "b"), rtol=2e-6)
@@ -112,7 +111,7 @@ def test_weights_of_least_squares_are_the_best_of_all_that_sum_to_one():
     rng = np.random.default_rng(3)
     true = rng.uniform(0.02, 0.2, (200, 2))
     predicted = np.stack([true + rng.normal(0, spread, true.shape) for spread in (0.01, 0.02, 0.05)])
-    best = weights.least_squares(true, predicted)
+    best = blend_weights.least_squares(true, predicted)
 
     def loss(w):
         return np.square(2 * true * (np.tensordot(w, predicted, 1) - true)).sum()

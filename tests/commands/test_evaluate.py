@@ -14,14 +14,14 @@ import tensorflow as tf
 from run_files import table
 
 from ariel_tf import evaluate, predict, report, train
-from ariel_tf.challenge import out_of_transit_scatter
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.textfile import read_light_curve, read_params
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.scores import held_out
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.data.text.format import read_light_curve, read_params
+from ariel_tf.evaluation import held_out
+from ariel_tf.planet import out_of_transit_scatter
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained
 from pipelines import convert, simulate
 
 SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
@@ -235,7 +235,7 @@ def test_runs_of_different_data_or_wavelengths_need_something_in_common(tmp_path
 
 
 def test_order_of_rows_changes_no_score():
-    from ariel_tf.scores.losses import Losses
+    from ariel_tf.evaluation.losses import Losses
 
     rng = np.random.default_rng(0)
     keys = np.array([(planet, 1, photon) for planet in range(5) for photon in range(3)])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ariel_tf import ensemble, export, train
-from ariel_tf.errors import ArielError, UsageError
-from ariel_tf.training.trained import Trained
+from ariel_tf.core.errors import ArielError, UsageError
+from ariel_tf.runs.predictor import Trained
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 

@@ -10,14 +10,14 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf import predict, submission, train
-from ariel_tf.answers import Store
 from ariel_tf.challenge import score
+from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.errors import ArielError, DataError, NonFiniteError, UsageError
-from ariel_tf.training.trained import Trained
+from ariel_tf.runs.prediction_files import Store
+from ariel_tf.runs.predictor import Trained
 from pipelines import simulate
 
 JOINT = ["--model", "transit", "--wavelength", "joint", "--set", "units=16"]
@@ -72,7 +72,7 @@ def test_text_files_give_what_shards_give_in_any_batch(home, from_shards, tmp_pa
     out = tmp_path / "text.txt"
     predict.main([str(home / "joint"), "--light-curves", str(home / "data/noisy_train"), "--out", str(out)])
     np.testing.assert_allclose(np.loadtxt(out), np.loadtxt(from_shards), **ROUNDING)
-    monkeypatch.setattr("ariel_tf.rows.predicted_batch", lambda choice: 1)
+    monkeypatch.setattr("ariel_tf.runs.predictor.predicted_batch", lambda choice: 1)
     predict.main([str(home / "joint"), "--data", str(home / "data"), "--out", str(tmp_path / "one_by_one.txt")])
     np.testing.assert_allclose(np.loadtxt(tmp_path / "one_by_one.txt"), np.loadtxt(from_shards), **ROUNDING)
 

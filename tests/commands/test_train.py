@@ -15,16 +15,17 @@ import pytest
 import tensorflow as tf
 from run_files import ALWAYS, SELDOM, run, send_in_epoch, table
 
-from ariel_tf import evaluate, plot, predict, train
+from ariel_tf import evaluate, plot, predict
+from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
-from ariel_tf.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
-from ariel_tf.training import pace
+from ariel_tf.training import job as training_job
+from ariel_tf.training import schedule
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
 FOUR = [*SMALL, "--epochs", "4", "--star", "all", "--optimizer", "nadam"]
@@ -141,7 +142,7 @@ def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_
 def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
     arguments = [*SMALL, "--epochs", "12", "--patience", "0", "--set", "learning_rate=0.1"]
     for name, share in (("each", ALWAYS), ("seldom", SELDOM)):
-        monkeypatch.setattr(pace, "SHARE", share)
+        monkeypatch.setattr(schedule, "SHARE", share)
         run(*arguments, "--run", name)
     states = [json.loads(Path(name, "state.json").read_text()) for name in ("each", "seldom")]
     assert 1 < states[0]["best_epoch"] == states[1]["best_epoch"] < 12
@@ -209,7 +210,7 @@ def test_a_finished_run_is_only_told_again(capsys):
 
 
 def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
-    monkeypatch.setattr(pace, "SHARE", ALWAYS)
+    monkeypatch.setattr(schedule, "SHARE", ALWAYS)
     run(*SMALL, "--epochs", "2", "--run", "one")
     scores = Path("one/scores.json").read_text()
     state = json.loads(Path("one/state.json").read_text())
@@ -416,5 +417,5 @@ def test_help_lists_groups_and_models_list(capsys):
 
 def test_the_readme_gives_the_scores_that_train_says_it_gives():
     readme = (ROOT / "README.md").read_text()
-    for model, score in train.EXPECTED.items():
+    for model, score in training_job.EXPECTED.items():
         assert f"{score:,}" in readme or str(score) in readme, model

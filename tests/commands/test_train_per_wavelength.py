@@ -11,10 +11,14 @@ import pytest
 import tensorflow as tf
 from run_files import ALWAYS, SELDOM, loaded, run, table
 
-from ariel_tf import evaluate, predict, train, train_stack
-from ariel_tf.errors import NonFiniteError, Stopped, UsageError
-from ariel_tf.training import memory, pace, stack_trainer, stacked
-from ariel_tf.training.stackable import NotStackable
+from ariel_tf import evaluate, predict
+from ariel_tf.core.errors import NonFiniteError, Stopped, UsageError
+from ariel_tf.training import job as training_job
+from ariel_tf.training import schedule
+from ariel_tf.training.stacked import fit as stack_trainer
+from ariel_tf.training.stacked import group, memory
+from ariel_tf.training.stacked import stack as stacked
+from ariel_tf.training.stacked.layers import NotStackable
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -121,20 +125,20 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held,
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pace, "SHARE", share)
+        patch.setattr(schedule, "SHARE", share)
         patch.setattr(stacked.Stack, "reseed", stop_in_the_third_epoch)
         with pytest.raises(Stopped, match=rf"stopped: stopped/stack-w03-w12 holds {held} whole epochs") as told:
             run(*FOUR, "--run", "stopped")
     assert told.value.exit_code == 143
     assert not Path("stopped/w03").exists()
-    write = train_stack.write_alone
+    write = group.write_alone
 
     def stop_after_the_first(job, run, wavelength, *rest):
         write(job, run, wavelength, *rest)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:  # and once more, while the run folders are written
-        patch.setattr(train_stack, "write_alone", stop_after_the_first)
+        patch.setattr(group, "write_alone", stop_after_the_first)
         with pytest.raises(Stopped):
             run(*FOUR, "--run", "stopped")
     assert f"resuming stopped/stack-w03-w12 after epoch {held}" in capsys.readouterr().out
@@ -152,7 +156,7 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held,
 
 
 def test_one_by_one_a_finished_wavelength_is_skipped_and_the_next_goes_on(monkeypatch, capsys):
-    fit = train.fit_and_score
+    fit = training_job.fit_and_score
 
     def stop_at_the_second(run, *rest):
         if run.path.name == "w07":
@@ -161,7 +165,7 @@ def test_one_by_one_a_finished_wavelength_is_skipped_and_the_next_goes_on(monkey
 
     arguments = [*SMALL, "--wavelength", "3,7", "--stack", "no", "--epochs", "1", "--run", "one"]
     with monkeypatch.context() as patch:
-        patch.setattr(train, "fit_and_score", stop_at_the_second)
+        patch.setattr(training_job, "fit_and_score", stop_at_the_second)
         with pytest.raises(Stopped):
             run(*arguments)
     before = Path("one/w03/best.keras").stat().st_mtime_ns
@@ -226,7 +230,7 @@ def test_a_stack_that_its_own_check_refuses_goes_one_by_one_by_itself(monkeypatc
     def refuse(*_):
         raise NotStackable("models answer apart")
 
-    monkeypatch.setattr(train_stack, "Stack", refuse)
+    monkeypatch.setattr(group, "Stack", refuse)
     arguments = [*SMALL, "--wavelength", "3,7", "--epochs", "1", "--run", "one"]
     with pytest.raises(NotStackable):
         run(*arguments, "--stack", "yes")

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from ariel_tf import ensemble, evaluate, predict, train, trees
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import UsageError
-from ariel_tf.models import forest
-from ariel_tf.models.forest import Tree
-from ariel_tf.models.hyper import Settings
-from ariel_tf.rows import rows_for
-from ariel_tf.training import boosting
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.ensembles import boosted_trees
+from ariel_tf.models import tree_ensemble
+from ariel_tf.models.tree_ensemble import Tree
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained, rows_for
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--wavelength", "3,12", "--set", "rounds=12", "--set", "depth=3", "--set", "learning_rate=0.3"]
@@ -37,10 +36,10 @@ def test_a_tree_is_walked_as_by_hand():
         right=np.array([2, 4, 2, 3, 4]),
         value=np.array([0, 0, 0.04, 0.01, 0.09], np.float32),
     )
-    assert forest.depth_of(tree) == 2
+    assert tree_ensemble.depth_of(tree) == 2
     x = keras.Input((2,), name="flux")
     features = keras.Model({"flux": x}, x * 1.0)
-    model = forest.forest_model([[tree, tree], [tree]], features, [[0, 1], [1, 0]], np.ones(2), np.zeros(2))
+    model = tree_ensemble.forest_model([[tree, tree], [tree]], features, [[0, 1], [1, 0]], np.ones(2), np.zeros(2))
     rows = np.array([[1, 0.4], [2, 0.4], [1, 0.5]], np.float32)
     # wavelength 0: leaves .01, .09, .04, twice each; wavelength 1 sees the columns the other way round
     first = np.sqrt([0.02, 0.18, 0.08])
@@ -54,12 +53,12 @@ def test_a_forest_of_keras_operations_answers_as_xgboost(tmp_path, objective):
     x = rng.normal(size=(300, 5)).astype(np.float32)
     radii = 0.05 + 0.02 * np.tanh(x[:, 0]) * (x[:, 2] > 0) + 0.001 * rng.normal(size=300)
     hp = Settings({"rounds": 60, "objective": objective})
-    booster, scale, offset = boosting.fit(hp, (x[:200], radii[:200]), (x[200:], radii[200:]))
-    expected = boosting.radii(booster.predict(boosting.xgboost().DMatrix(x)), scale, offset)
+    booster, scale, offset = boosted_trees.fit(hp, (x[:200], radii[:200]), (x[200:], radii[200:]))
+    expected = boosted_trees.radii(booster.predict(boosted_trees.xgboost().DMatrix(x)), scale, offset)
     flux = keras.Input((5,), name="flux")
     features = keras.Model({"flux": flux}, flux * 1.0)
-    one = forest.forest_model(
-        [boosting.trees_of(booster)], features, [list(range(5))], np.array([scale]), np.array([offset])
+    one = tree_ensemble.forest_model(
+        [boosted_trees.trees_of(booster)], features, [list(range(5))], np.array([scale]), np.array([offset])
     )
     np.testing.assert_allclose(one({"flux": x}).numpy()[:, 0], expected, rtol=1e-5)
     one.save(tmp_path / "forest.keras")
@@ -93,9 +92,9 @@ def test_no_allowed_penalty_forbids_every_split_on_labels_of_a_twentieth(overrid
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, 3)).astype(np.float32)
     radii = 0.05 + 0.02 * np.tanh(x[:, 0])
-    booster, _, _ = boosting.fit(Settings({"rounds": 20, **overrides}), (x, radii), (x, radii))
-    assert max(len(tree.value) for tree in boosting.trees_of(booster)) > 1
-    assert booster.predict(boosting.xgboost().DMatrix(x)).std() > 0.01
+    booster, _, _ = boosted_trees.fit(Settings({"rounds": 20, **overrides}), (x, radii), (x, radii))
+    assert max(len(tree.value) for tree in boosted_trees.trees_of(booster)) > 1
+    assert booster.predict(boosted_trees.xgboost().DMatrix(x)).std() > 0.01
 
 
 def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
@@ -106,15 +105,15 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
     scores = json.loads((run / "scores.json").read_text())
     assert predictions.scores() == pytest.approx(scores["test"])
     # Independently: XGBoost reads what was saved and predicts from the features of the same rows.
-    library = boosting.xgboost()
+    library = boosted_trees.xgboost()
     options = trees.Options((3, 12))
-    features = forest.feature_model(3, True)
+    features = tree_ensemble.feature_model(3, True)
     train_table, table = (trees.read_table(source, options, features, its) for its in (options.train_folds, (9,)))
     for index, wavelength in enumerate((3, 12)):
         booster = library.Booster(model_file=run / f"trees/w{wavelength:02d}.ubj")
-        answers = booster.predict(library.DMatrix(table.features[:, forest.columns_of(index, 2, True, True)]))
+        answers = booster.predict(library.DMatrix(table.features[:, tree_ensemble.columns_of(index, 2, True, True)]))
         depth = np.square(train_table.radii[:, index])
-        expected = boosting.radii(answers, depth.std(), depth.mean())
+        expected = boosted_trees.radii(answers, depth.std(), depth.mean())
         np.testing.assert_allclose(predictions.predicted[:, index], np.maximum(expected, 1e-5), rtol=1e-4)
     evaluate.main([str(run)])
     predict.main([str(run), "--data", DATA, "--out", str(tmp_path / "radii.csv")])
@@ -130,7 +129,7 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
 
 def test_a_search_can_ask_how_good_settings_are():
     source, options = open_source(DATA, (12,)), trees.Options((12,))
-    features = forest.feature_model(2, True)
+    features = tree_ensemble.feature_model(2, True)
     trained, held = (trees.read_table(source, options, features, its) for its in ((0, 1, 2, 3, 4, 5, 6, 7), (8,)))
     few, more = (trees.validation_score(Settings({"rounds": n}), options, trained, held) for n in (10, 100))
     assert few < more < 10000

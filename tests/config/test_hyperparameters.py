@@ -2,8 +2,8 @@
 
 import pytest
 
-from ariel_tf.errors import UsageError
-from ariel_tf.models.hyper import Settings
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.core.errors import UsageError
 
 
 def ask(hp):

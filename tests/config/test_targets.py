@@ -2,8 +2,8 @@
 
 import pytest
 
-from ariel_tf.errors import UsageError
-from ariel_tf.training.wavelengths import as_text, folder_name, is_list, parse_list
+from ariel_tf.config.targets import as_text, folder_name, is_list, parse_list
+from ariel_tf.core.errors import UsageError
 
 
 @pytest.mark.parametrize(

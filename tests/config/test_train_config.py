@@ -6,15 +6,15 @@ import json
 import pytest
 
 from ariel_tf.challenge import STAR_NAMES
-from ariel_tf.errors import ArielError, UsageError
-from ariel_tf.training import options
-from ariel_tf.training.configuration import Configuration, parse_steps
+from ariel_tf.config import train_options
+from ariel_tf.config.train_config import Configuration, parse_steps
+from ariel_tf.core.errors import ArielError, UsageError
 
 
 def configured(*arguments):
     parser = argparse.ArgumentParser()
-    options.add_options(parser)
-    return options.from_arguments(parser.parse_args(arguments))
+    train_options.add_options(parser)
+    return train_options.from_arguments(parser.parse_args(arguments))
 
 
 def test_a_model_brings_its_recipe_and_flags_override_it():

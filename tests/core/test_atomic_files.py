@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from ariel_tf import files
-from ariel_tf.errors import DataError
+from ariel_tf.core import atomic_files
+from ariel_tf.core.errors import DataError
 
 
 def fail_after_writing_half(path):
@@ -16,30 +16,30 @@ def fail_after_writing_half(path):
 
 def test_a_failed_write_leaves_the_old_file_and_no_leftover(tmp_path):
     path = tmp_path / "state.json"
-    files.write_json(path, {"epoch": 1})
-    with pytest.raises(OSError, match="no space"), files.replacing(path) as temporary:
+    atomic_files.write_json(path, {"epoch": 1})
+    with pytest.raises(OSError, match="no space"), atomic_files.replacing(path) as temporary:
         fail_after_writing_half(temporary)
-    assert files.read_json(path) == {"epoch": 1}
+    assert atomic_files.read_json(path) == {"epoch": 1}
     assert os.listdir(tmp_path) == ["state.json"]
 
 
 def test_a_full_disk_at_the_flush_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "state.json"
-    files.write_json(path, 1)
+    atomic_files.write_json(path, 1)
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space") as error:
-        files.write_json(path, 2)
+        atomic_files.write_json(path, 2)
     assert error.value.filename == str(path)
-    assert files.read_json(path) == 1
+    assert atomic_files.read_json(path) == 1
     assert os.listdir(tmp_path) == ["state.json"]
 
 
 def test_suffixes_are_kept_since_writers_choose_their_format_by_them(tmp_path):
-    with files.replacing(tmp_path / "epoch-00001.weights.h5") as temporary:
+    with atomic_files.replacing(tmp_path / "epoch-00001.weights.h5") as temporary:
         assert temporary.name.endswith(".weights.h5")
 
 
@@ -47,23 +47,23 @@ def test_what_is_not_json_names_the_file(tmp_path):
     path = tmp_path / "config.json"
     path.write_bytes(b"\xff{")
     with pytest.raises(DataError, match=r"config\.json"):
-        files.read_json(path)
+        atomic_files.read_json(path)
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / ".writing-abc.keras").write_text("half")
     (tmp_path / "best.keras").write_text("whole")
-    files.remove_leftovers(tmp_path)
+    atomic_files.remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["best.keras"]
 
 
 def test_a_folder_that_does_not_exist_is_named_by_the_final_path(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
-        files.write_text(tmp_path / "nowhere" / "a.csv", "")
+        atomic_files.write_text(tmp_path / "nowhere" / "a.csv", "")
     assert error.value.filename == str(tmp_path / "nowhere" / "a.csv")
 
 
 def test_json_of_another_kind_names_the_file(tmp_path):
-    files.write_json(tmp_path / "state.json", [])
+    atomic_files.write_json(tmp_path / "state.json", [])
     with pytest.raises(DataError, match=r"state.json: expected a JSON dict, received a list"):
-        files.read_json(tmp_path / "state.json", dict)
+        atomic_files.read_json(tmp_path / "state.json", dict)

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from ariel_tf.errors import DataError, NonFiniteError, Stopped, UsageError, nearest, run_command
+from ariel_tf.core.errors import DataError, NonFiniteError, Stopped, UsageError, nearest, run_command
 
 
 @pytest.mark.parametrize(

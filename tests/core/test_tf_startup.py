@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ariel_tf.quiet import HIDDEN, import_tensorflow, notices_hidden
+from ariel_tf.core.tf_startup import HIDDEN, import_tensorflow, notices_hidden
 
 
 @pytest.mark.parametrize(("error", "shown"), [(KeyboardInterrupt, ""), (RuntimeError, "a notice")])

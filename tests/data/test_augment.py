@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, out_of_transit_scatter
+from ariel_tf.challenge import MID_TRANSIT_STEP
 from ariel_tf.data.augment import Augment, mirrored, noisier
 from ariel_tf.physics.detector import RAMP
+from ariel_tf.planet import out_of_transit_scatter
 
 KEY = tf.constant([1, 2])
 STEPS = np.arange(300)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.bigquery import chunks
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
@@ -14,7 +14,7 @@ from ariel_tf.data.bigquery.tables import TABLES
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.whole import whole_planets
-from ariel_tf.errors import DataError, UsageError
+from ariel_tf.planet import Planet
 from pipelines import upload
 from pipelines.destination import Destination
 

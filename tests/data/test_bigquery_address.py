@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_flags
-from ariel_tf.errors import UsageError
 
 
 def test_a_plain_address():

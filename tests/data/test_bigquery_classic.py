@@ -12,13 +12,13 @@ from google.cloud import bigquery
 
 from ariel_tf import evaluate, train
 from ariel_tf.challenge import STAR_NAMES
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import read_records
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import DataError, UsageError
 from pipelines import check, download
 
 pytestmark = pytest.mark.xdist_group("bigquery")

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf import train
+from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data.bigquery import streams
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import ArielError, DataError
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 SECONDS = 60  # on a machine that does other work; alone it is a quarter of that

@@ -7,8 +7,8 @@ import storage_v1beta1
 import tensorflow as tf
 
 from ariel_tf import train
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import UsageError
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.xdist_group("bigquery")
 @pytest.fixture
 def bridged(emulator, uploaded, monkeypatch):
     """The address, read by tensorflow-io from the bridge, and by others from the emulator as ever."""
-    from ariel_tf.data.bigquery import native
+    from ariel_tf.data.bigquery import tfio_reader
     from ariel_tf.data.bigquery.address import Address
 
     with storage_v1beta1.running(f"127.0.0.1:{emulator.grpc}") as port:
         elsewhere = Address.parse(f"{uploaded}?endpoint=127.0.0.1:{emulator.rest}&storage=127.0.0.1:{port}")
-        open_client = native.open_client
-        monkeypatch.setattr(native, "open_client", lambda _: open_client(elsewhere))
+        open_client = tfio_reader.open_client
+        monkeypatch.setattr(tfio_reader, "open_client", lambda _: open_client(elsewhere))
         yield f"{uploaded}?reader=tfio"
 
 

@@ -10,7 +10,9 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ariel_tf import machine
+from ariel_tf.core import resources
+from ariel_tf.core.atomic_files import sha256
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import arrays, dataset, records
 from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import assign_folds
@@ -18,9 +20,7 @@ from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.data.sums import Sums
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.files import sha256
+from ariel_tf.data.statistics import Sums
 from ariel_tf.physics.simulator import simulate_planet
 
 RECIPE = Recipe(planets=23, spots=1, photons=3, seed=5)
@@ -264,7 +264,7 @@ def test_simulated_planets_are_held_once():
 
 
 def test_more_simulated_planets_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(machine, "free_memory", lambda: 10 << 20)
+    monkeypatch.setattr(resources, "free_memory", lambda: 10 << 20)
     with pytest.raises(UsageError, match=r"take 10\.6 MB.*10\.5 MB are free.*pipelines\.simulate DATA --planets 80 "):
         SimulatedSource(Recipe(planets=80, spots=1, photons=2), range(54))
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.manifest import Manifest, Shard, Sums
-from ariel_tf.errors import DataError
 
 
 def shard(fold: int, planets: list[int], sha256: str = "0" * 64) -> Shard:

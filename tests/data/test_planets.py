@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.whole import whole_planets
-from ariel_tf.errors import DataError, UsageError
 from ariel_tf.physics.simulator import simulate_planet
+from ariel_tf.planet import Planet
 from pipelines import simulate
 
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
-from ariel_tf.errors import DataError
+from ariel_tf.planet import Planet
 
 
 def assert_same(a: Planet, b: Planet) -> None:

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from run_files import loaded, run, table
 
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.folds import assign_folds, first_planets
-from ariel_tf.data.kept import keep
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.sums import Moments
-from ariel_tf.errors import DataError, UsageError
+from ariel_tf.data.sources.subset import keep
+from ariel_tf.data.statistics import Moments
 from pipelines import simulate
 from tuning import search
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from ariel_tf.data import textfile
-from ariel_tf.data.textfile import read_light_curve, read_params, write_light_curve, write_params
-from ariel_tf.errors import DataError
+from ariel_tf.core.errors import DataError
+from ariel_tf.data.text import format
+from ariel_tf.data.text.format import read_light_curve, read_params, write_light_curve, write_params
 
 STAR = np.array([4997.0, 4.5, 0.76, 0.762933333, 12.186, 13.767102])
 ORBIT = np.array([15368159642.0, 88.44296979])
@@ -178,7 +178,7 @@ def test_a_radius_of_one_is_allowed(path):
 
 
 def test_a_huge_file_is_not_read_into_memory(path, monkeypatch):
-    monkeypatch.setattr(textfile, "MAX_BYTES", 1000)
+    monkeypatch.setattr(format, "MAX_BYTES", 1000)
     path.write_bytes(content())
     with pytest.raises(DataError, match="expected a challenge file of about"):
         read_light_curve(path)

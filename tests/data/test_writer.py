@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import STATE_NAME, Manifest
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import BYTES_A_ROW, plan_shards, read_records
 from ariel_tf.data.writer import DatasetWriter
-from ariel_tf.errors import ArielError, DataError, UsageError
 
 ROWS = dict.fromkeys(range(1, 24), 1)
 ONE_PLANET = BYTES_A_ROW  # a shard for each of these planets

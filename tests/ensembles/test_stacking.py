@@ -6,19 +6,20 @@ import zipfile
 import numpy as np
 import pytest
 
-from ariel_tf import ensemble, ensemble_training, train
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Planet, score
+from ariel_tf import ensemble, train
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, score
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.sums import Moments
+from ariel_tf.data.statistics import Moments
 from ariel_tf.data.writer import DatasetWriter
-from ariel_tf.ensemble_run import together
-from ariel_tf.errors import UsageError
+from ariel_tf.ensembles import members as ensemble_training
+from ariel_tf.ensembles import meta_model
+from ariel_tf.ensembles.run import together
 from ariel_tf.physics.references import Ridge, constant
-from ariel_tf.rows import rows_for
-from ariel_tf.training import level_one
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.planet import Planet
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained, rows_for
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
@@ -98,21 +99,21 @@ def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_
     # Independently: out-of-fold depths of each block, a ridge on them, applied to the mean of the splits.
     unseen = [together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
     radii = np.stack([predictions.predicted for predictions in unseen], axis=1)
-    ridge = Ridge(rounds=level_one.ROUNDS).fit(level_one.ridge_features(radii), unseen[0].true)
+    ridge = Ridge(rounds=meta_model.ROUNDS).fit(meta_model.ridge_features(radii), unseen[0].true)
     means = [np.mean([collected(split, (9,)).predicted for split in splits], axis=0) for splits in blocks]
-    expected = ridge.predict(level_one.ridge_features(np.stack(means, axis=1)))
+    expected = ridge.predict(meta_model.ridge_features(np.stack(means, axis=1)))
     np.testing.assert_allclose(collected(one, (9,)).predicted, np.maximum(expected, 1e-5), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(level_one, "UNITS", (8,))
+    monkeypatch.setattr(meta_model, "UNITS", (8,))
     arguments = ["--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--star", "all"]
     one = stack(tmp_path / "out", *arguments, "--level-1", "dense+flux", "--level-1-epochs", "3")
     assert np.isfinite(json.loads((tmp_path / "out/scores.json").read_text())["best_score"])
     assert collected(one, (9,)).predicted.shape == (4, 1)
     # With an untrained level 1 the ensemble is the mean of level 0, which need not be trained again.
-    monkeypatch.setattr(level_one, "fit_dense", lambda *arguments: None)
+    monkeypatch.setattr(meta_model, "fit_dense", lambda *arguments: None)
     same = ["--level-1", "dense", "--members-of", str(tmp_path / "out")]
     untrained = stack(tmp_path / "untrained", *arguments, *same)
     assert not (tmp_path / "untrained/members").exists()
@@ -145,7 +146,7 @@ def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_p
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     for more in ([], ["--wavelength", "joint"]):
         options, rest = ensemble._parser().parse_known_args([*arguments, *more])
-        config = ensemble_training.plan_of(options, rest, "").config
+        config = ensemble_training.plan_of(options, rest, "", train).config
         assert (config.model, config.wavelength, config.data, config.test_folds) == ("dense", "joint", DATA, (7,))
     (tmp_path / "config.json").write_text(json.dumps(values | {"ensemble": {}}))
     with pytest.raises(UsageError, match="expected a run of one model, received an ensemble"):
@@ -163,7 +164,7 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
     options, rest = ensemble._parser().parse_known_args([*arguments, "--seed", "7", "--test-folds", "1"])
-    config = ensemble_training.plan_of(options, rest, "").config
+    config = ensemble_training.plan_of(options, rest, "", train).config
     assert (config.seed, config.test_folds, config.epochs) == (7, (1,), 40)
 
 
@@ -186,22 +187,22 @@ def test_a_ridge_as_a_model_is_the_ridge():
     rng = np.random.default_rng(2)
     radii = rng.uniform(0.02, 0.2, (60, 3, 4))
     true = radii.mean(axis=1) + rng.normal(0, 0.002, (60, 4))
-    ridge = Ridge().fit(level_one.ridge_features(radii), true)
-    model = level_one.ridge(*ridge.affine(), members=3)
+    ridge = Ridge().fit(meta_model.ridge_features(radii), true)
+    model = meta_model.ridge(*ridge.affine(), members=3)
     answer = model({"level_0": radii.astype(np.float32)}).numpy()
-    np.testing.assert_allclose(answer, ridge.predict(level_one.ridge_features(radii)), rtol=1e-4)
+    np.testing.assert_allclose(answer, ridge.predict(meta_model.ridge_features(radii)), rtol=1e-4)
 
 
 def test_a_trained_dense_level_1_holds_nothing_of_ours_when_saved(tmp_path, monkeypatch):
     """The saved stack named our loss, of which a process that had not imported it by chance knew nothing."""
-    monkeypatch.setattr(level_one, "UNITS", (8,))
+    monkeypatch.setattr(meta_model, "UNITS", (8,))
     radii = np.random.default_rng(0).uniform(0.05, 0.2, (40, 2, 3)).astype(np.float32)
     true = radii[:, 0]
     statistics = {"level_0": Moments.of(radii).statistics(), "radius": Moments.of(true).statistics()}
-    model = level_one.dense(statistics, members=2, star=False, flux=False)
+    model = meta_model.dense(statistics, members=2, star=False, flux=False)
     before = np.abs(model({"level_0": radii}).numpy() - true).mean()
     rows = ({"level_0": radii}, true)
-    level_one.fit_dense(model, rows, rows, epochs=30, scale=0.01)
+    meta_model.fit_dense(model, rows, rows, epochs=30, scale=0.01)
     assert np.abs(model({"level_0": radii}).numpy() - true).mean() < before
     model.save(tmp_path / "level_1.keras")
     assert b"ariel_tf" not in zipfile.ZipFile(tmp_path / "level_1.keras").read("config.json")

@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import Planet, score
-from ariel_tf.data.textfile import read_light_curve, read_params
-from ariel_tf.errors import DataError, UsageError
+from ariel_tf.challenge import score
+from ariel_tf.config.train_config import parse_names
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data.text.format import read_light_curve, read_params
+from ariel_tf.evaluation import baselines
+from ariel_tf.evaluation.baselines import NAMES, Lesson, Seen, measure
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.simulator import simulate_planet
-from ariel_tf.scores import yardsticks
-from ariel_tf.scores.yardsticks import NAMES, Lesson, Seen, measure
-from ariel_tf.training.configuration import parse_names
+from ariel_tf.planet import Planet
 
 WAVELENGTHS = (2, 12, 40)
 PLANETS = [simulate_planet(4, number, 1, 3) for number in range(50)]
@@ -75,7 +76,7 @@ def test_no_reference_looks_at_the_radii_of_a_planet_that_is_scored(lesson):
 
 
 def test_a_ridge_of_many_rows_learns_from_a_spread_of_them(monkeypatch):
-    monkeypatch.setattr(yardsticks, "RIDGE_ROWS", 30)
+    monkeypatch.setattr(baselines, "RIDGE_ROWS", 30)
     few = Lesson(("ridge",), TRAIN, (12,), 3 * len(TRAIN))
     kept = few.ridges["ridge"]
     bins = [references.folded_bins(planet.flux[12]) for planet in TRAIN]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ariel_tf.challenge import score
-from ariel_tf.scores.bootstrap import difference, score_interval
-from ariel_tf.scores.breakdown import DEPTHS, by_magnitude, groups, score_of
-from ariel_tf.scores.losses import Losses, Population
-from ariel_tf.training.scoring import Predictions
+from ariel_tf.evaluation.bootstrap import difference, score_interval
+from ariel_tf.evaluation.breakdown import DEPTHS, by_magnitude, groups, score_of
+from ariel_tf.evaluation.losses import Losses, Population
+from ariel_tf.runs.predictions import Predictions
 
 
 def predictions(seed=0, planets=30, wavelengths=3, error=0.01):

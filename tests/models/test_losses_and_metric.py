@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf.challenge import score
-from ariel_tf.training import metrics
-from ariel_tf.training.metrics import ArielScore, RadiusLoss
+from ariel_tf.models import losses
+from ariel_tf.models.losses import ArielScore, RadiusLoss
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.uniform(0.01, 0.2, (1003, 55)).astype(np.float32)
@@ -20,7 +20,7 @@ WEIGHTS = RNG.uniform(3e8, 3e9, TRUE.shape).astype(np.float32)
 
 
 def test_docstring_examples():
-    assert doctest.testmod(metrics).failed == 0
+    assert doctest.testmod(losses).failed == 0
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 1003])

@@ -9,14 +9,9 @@ import pytest
 import scipy.stats
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.data.sums import Statistics
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.models import builder, registry, transforms, yeo_johnson
-from ariel_tf.models.builder import build
-from ariel_tf.models.hyper import Settings
-from ariel_tf.models.image import picture
-from ariel_tf.physics.detector import RAMP
-from ariel_tf.training.configuration import (
+from ariel_tf.config import model_registry
+from ariel_tf.config.hyperparameters import Settings
+from ariel_tf.config.train_config import (
     FUNCTIONS,
     HEADS,
     LOSSES,
@@ -26,11 +21,17 @@ from ariel_tf.training.configuration import (
     TRANSFORMS,
     Configuration,
 )
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data.statistics import Statistics
+from ariel_tf.models import builder, transforms, yeo_johnson
+from ariel_tf.models.builder import build
+from ariel_tf.models.image import picture
+from ariel_tf.physics.detector import RAMP
 
 # Every model in every scope that it has: one wavelength, or all 55 jointly.
 CASES = tuple(
     (name, wavelength)
-    for name, entry in registry.entries().items()
+    for name, entry in model_registry.entries().items()
     for wavelength in (12, "joint")
     if entry.scope in ("any", "joint" if wavelength == "joint" else "one")
 )
@@ -57,7 +58,7 @@ class Sample:
     def __init__(self, config):
         rng = np.random.default_rng(0)
         channels = len(config.seen) + config.sees_white
-        several = [INSTANCES] if registry.entry(config.model).unit != "observation" else []
+        several = [INSTANCES] if model_registry.entry(config.model).unit != "observation" else []
         flux = (1 + 0.01 * rng.standard_normal([ROWS, *several, N_STEPS, channels])).astype(np.float32)
         star = rng.uniform(0.5, 9, (ROWS, len(STAR_NAMES))).astype(np.float32)
         self.inputs = {"flux": flux, "star": star} if config.star_names else {"flux": flux}
@@ -87,8 +88,8 @@ def predict(name, wavelength=12, **options):
 
 
 def test_names_read_from_source_are_the_functions_that_import_gives():
-    for name, entry in registry.entries().items():
-        function = registry.load(name)
+    for name, entry in model_registry.entries().items():
+        function = model_registry.load(name)
         assert function.__name__ == name
         for about, value in function.registered.items():
             assert getattr(entry, about) == value

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.models import orbit
+from ariel_tf.models import transit_chord
 from ariel_tf.physics import planets, stars, transit
 
 PERIOD = 3.0
@@ -18,8 +18,8 @@ def star(**values):
 
 def white_dip(radius, impact, period=PERIOD):
     """Of a planet of the Sun in the white bands, with the dip's depth at mid-transit: [1, 300] and [1, 1]."""
-    axis, _ = (float(np.asarray(value)[0, 0]) for value in orbit.orbit_of(star(period=period)))
-    u1, u2 = (values[orbit.WHITE_BANDS].mean(keepdims=True) for values in stars.limb_darkening(5000.0))
+    axis, _ = (float(np.asarray(value)[0, 0]) for value in transit_chord.orbit_of(star(period=period)))
+    u1, u2 = (values[transit_chord.WHITE_BANDS].mean(keepdims=True) for values in stars.limb_darkening(5000.0))
     distance = np.hypot(*planets.sky_position(period, axis, impact))
     dip = transit.blocked_flux(distance, np.array([radius]), u1, u2) / transit.stellar_flux(u1, u2)
     assert dip.shape == (1, N_STEPS)
@@ -28,15 +28,15 @@ def white_dip(radius, impact, period=PERIOD):
 
 def found(radius, impact, noise=1e-5, period=PERIOD):
     dip, depth = white_dip(radius, impact, period)
-    along, steps = orbit.along_the_path(dip, *orbit.orbit_of(star(period=period)))
-    path = orbit.path_of(along, steps, np.full((1, 1), noise, np.float32), depth)
+    along, steps = transit_chord.along_the_path(dip, *transit_chord.orbit_of(star(period=period)))
+    path = transit_chord.path_of(along, steps, np.full((1, 1), noise, np.float32), depth)
     log_ratio, *others = (float(np.asarray(value)[0, 0]) for value in path)
     return float(np.sqrt(depth[0, 0] * np.exp(log_ratio))), *others
 
 
 def test_the_earths_orbit_is_two_hundred_and_fifteen_solar_radii_wide():
     def axis(**values):
-        return float(np.asarray(orbit.orbit_of(star(**values))[0])[0, 0])
+        return float(np.asarray(transit_chord.orbit_of(star(**values))[0])[0, 0])
 
     assert axis() == pytest.approx(215, rel=0.001)
     # a / R goes as P^(2/3), 1 / R, M^(1/3)
@@ -48,9 +48,11 @@ def test_the_earths_orbit_is_two_hundred_and_fifteen_solar_radii_wide():
 @pytest.mark.parametrize("period", [1.0, 3.0, 7.0])
 def test_a_dip_along_its_path_does_not_depend_on_the_orbit(period):
     dip, _ = white_dip(0.1, 0.3, period)
-    along, steps = orbit.along_the_path(dip, *orbit.orbit_of(star(period=period)))
-    shapes = orbit.templates().reshape(len(orbit.RADII), len(orbit.IMPACTS), orbit.N_PLACES)
-    nearest = shapes[np.abs(orbit.RADII - 0.1).argmin(), np.abs(orbit.IMPACTS - 0.3).argmin()]
+    along, steps = transit_chord.along_the_path(dip, *transit_chord.orbit_of(star(period=period)))
+    shapes = transit_chord.templates().reshape(
+        len(transit_chord.RADII), len(transit_chord.IMPACTS), transit_chord.N_PLACES
+    )
+    nearest = shapes[np.abs(transit_chord.RADII - 0.1).argmin(), np.abs(transit_chord.IMPACTS - 0.3).argmin()]
     np.testing.assert_allclose(np.asarray(along)[0] / 0.01, nearest, atol=0.06)
     axis = 215 * (period / 365.25) ** (2 / 3)
     assert float(np.asarray(steps)[0, 0]) == pytest.approx(0.06 * period * 1440 / (2 * np.pi * axis), rel=0.001)
@@ -77,7 +79,9 @@ def test_curves_of_noise_alone_give_finite_features():
     dip = np.random.default_rng(0).normal(0, 0.01, (4, N_STEPS)).astype(np.float32)
     for scale in (1e-9, 1.0):
         for parameters in (star(), star(star_rad=0, star_mass=0, period=0), star(star_rad=100, period=1e4)):
-            along, steps = orbit.along_the_path(scale * dip, *orbit.orbit_of(np.repeat(parameters, 4, 0)))
+            along, steps = transit_chord.along_the_path(
+                scale * dip, *transit_chord.orbit_of(np.repeat(parameters, 4, 0))
+            )
             noise, depth = np.full((4, 1), max(scale * 0.01, 1e-6)), np.full((4, 1), max(scale * 0.003, 1e-7))
-            path = orbit.path_of(along, steps, noise.astype(np.float32), depth.astype(np.float32))
+            path = transit_chord.path_of(along, steps, noise.astype(np.float32), depth.astype(np.float32))
             assert all(bool(ops.all(ops.isfinite(value))) for value in (along, ops.log(steps), *path))

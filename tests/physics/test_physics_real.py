@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import WAVELENGTHS_UM, out_of_transit_scatter
+from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.physics.detector import RAMP, noise_sigma
 from ariel_tf.physics.simulator import Priors
+from ariel_tf.planet import out_of_transit_scatter
 from benchmarks.simulator_against_real import compare, read_real, simulate
 
 

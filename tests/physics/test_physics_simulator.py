@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import OUT_OF_TRANSIT, STAR_NAMES, WAVELENGTHS_UM, planet_faults
-from ariel_tf.errors import UsageError
+from ariel_tf.challenge import STAR_NAMES, WAVELENGTHS_UM
+from ariel_tf.core.errors import UsageError
 from ariel_tf.physics import detector, spots, stars
 from ariel_tf.physics.simulator import VERSION, Priors, clean_curves, draw_system, simulate_planet
 from ariel_tf.physics.transit import stellar_flux
+from ariel_tf.planet import OUT_OF_TRANSIT, planet_faults
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRIORS = Priors()
 QUIET_STARS = Priors(spot_fill_median=1e-9)
 

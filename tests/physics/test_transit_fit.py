@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import N_WAVELENGTHS, Planet
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import DataError
 from ariel_tf.physics import transit_fit
 from ariel_tf.physics.simulator import Priors, draw_system, simulate_planet
+from ariel_tf.planet import Planet
 
 PPM = 1e-6
 

@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf import evaluate, train
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.dataset import Choice, load
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import DataError, UsageError
 from pipelines import check, download, partial_set, upload
 
 pytestmark = pytest.mark.xdist_group("bigquery")

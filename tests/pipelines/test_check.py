@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard
 from ariel_tf.data.writer import DatasetWriter
-from ariel_tf.errors import DataError
+from ariel_tf.planet import Planet
 from pipelines import check
 
 NUMBERS = range(1, 22)

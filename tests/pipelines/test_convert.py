@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 import pipelines
-from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES, Planet
-from ariel_tf.data import text_planet
+from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES
+from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import read_records
-from ariel_tf.data.textfile import write_light_curve, write_params
-from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.data.text import planet as text_planet
+from ariel_tf.data.text.format import write_light_curve, write_params
+from ariel_tf.planet import Planet
 from pipelines import check, convert, in_order
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NUMBERS = (1, 2, 40, 1234)
 
 
@@ -363,7 +364,7 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
-    monkeypatch.setattr("ariel_tf.progress._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("ariel_tf.core.progress._SECONDS_BETWEEN_LINES", 0.0)
     with pipelines.Progress(400, "observation", done=100) as progress:
         progress(100)
         progress(200)

@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 
+from ariel_tf.config.train_config import parse_steps
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.training.configuration import parse_steps
 from pipelines import check, convert, correlations, simulate
 
 

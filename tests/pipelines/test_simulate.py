@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import read_records
-from ariel_tf.data.textfile import read_light_curve, read_params
-from ariel_tf.errors import UsageError
+from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.physics import simulator
 from ariel_tf.physics.priors import Priors
 from pipelines import check, convert, simulate

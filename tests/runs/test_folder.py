@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs.folder import RunFolder
 
 CONFIGURATION = {"model": "baseline", "epochs": 3, "settings": {"first": 10}}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ariel_tf.challenge import score
-from ariel_tf.errors import DataError, NonFiniteError
-from ariel_tf.training.scoring import Predictions
+from ariel_tf.core.errors import DataError, NonFiniteError
+from ariel_tf.runs.predictions import Predictions
 
 
 class Answering:

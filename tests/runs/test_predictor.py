@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from ariel_tf import train
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.sources import open_source
-from ariel_tf.errors import DataError, UsageError
 from ariel_tf.physics.simulator import simulate_planet
-from ariel_tf.rows import rows_for
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.trained import Trained
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.predictor import Trained, rows_for
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from ariel_tf import supervise, train
-from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import heartbeat, slurm
-from ariel_tf.training.runs import RunFolder
 from pipelines import simulate
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
 JOINT = ["--data", DATA, "--model", "linear", "--wavelength", "joint", "--set", "units=8", "--channels", "all"]
 TRAINING = [*JOINT, "--batch-size", "8", "--epochs", "4", "--patience", "0"]
@@ -325,7 +325,7 @@ def test_two_processes_that_are_asked_to_stop_save_every_epoch_that_they_told(ca
 STREAMED = """
 from ariel_tf import train
 from ariel_tf.data import dataset
-from ariel_tf.errors import run_command
+from ariel_tf.core.errors import run_command
 dataset.fits_in_memory = lambda source, choice: False
 run_command(lambda: train.main({}))
 """

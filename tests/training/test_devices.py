@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from run_files import loaded, run, send_in_epoch, table
 
+from ariel_tf.config import model_registry
+from ariel_tf.core.errors import Stopped, UsageError
 from ariel_tf.data import dataset, parts
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.errors import Stopped, UsageError
-from ariel_tf.models import registry
-from ariel_tf.training import distribute, hosts
+from ariel_tf.training import cluster, distribute
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -103,10 +103,10 @@ FEW = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.entries())
+@pytest.mark.parametrize("name", model_registry.entries())
 def test_every_family_of_models_scores_alike_on_two_devices(name):
     """Twenty steps and more: three epochs of seven steps."""
-    scope = registry.entry(name).scope
+    scope = model_registry.entry(name).scope
     more = ["--wavelength", "joint"] if scope == "joint" else []
     small = ["--data", DATA, "--batch-size", "8", "--epochs", "3", "--patience", "0", *FEW.get(name, [])]
     check_one_and_two("--model", name, *more, *small)
@@ -184,7 +184,7 @@ def test_xla_with_several_devices_is_refused():
 def test_a_tf_config_that_is_none_is_one_sentence(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match="TF_CONFIG: expected"):
-        hosts.task()
+        cluster.task()
 
 
 def stack_rows(folder):

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from run_files import loaded, run
 
-from ariel_tf import evaluate, jobs, train_all
-from ariel_tf.errors import ArielError, DataError, Stopped, UsageError
-from ariel_tf.files import write_json
-from ariel_tf.training import claims, memory
-from ariel_tf.training.runs import Busy, RunFolder, is_locked
+from ariel_tf import evaluate
+from ariel_tf.core import processes
+from ariel_tf.core.atomic_files import write_json
+from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.runs import work_queue
+from ariel_tf.runs.folder import Busy, RunFolder, is_locked
+from ariel_tf.training import per_wavelength
+from ariel_tf.training.stacked import memory
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--epochs", "1"]
 
@@ -27,7 +30,7 @@ SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in (jobs.CREW, jobs.NUMBER, "TF_CONFIG"):
+    for name in (processes.CREW, processes.NUMBER, "TF_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -106,7 +109,7 @@ def test_jobs_say_what_they_expect(arguments, said):
 
 
 def finish(path, wavelength):
-    folder = claims.folder_of(path, wavelength)
+    folder = work_queue.folder_of(path, wavelength)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "state.json", {"epoch": 3, "best_epoch": 2, "finished": True, "files": {}})
 
@@ -114,7 +117,7 @@ def finish(path, wavelength):
 HOLD = """
 import sys, time
 from pathlib import Path
-from ariel_tf.training.runs import RunFolder
+from ariel_tf.runs.folder import RunFolder
 run = RunFolder(Path(sys.argv[1]), {}, "x")
 run.commit(epoch=2)
 print("held", flush=True)
@@ -123,7 +126,7 @@ time.sleep(600)
 
 
 def test_a_wavelength_that_another_job_holds_waits_and_a_dead_job_s_is_taken_over(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(claims, "LOOK", 0.1)
+    monkeypatch.setattr(work_queue, "LOOK", 0.1)
     held = [sys.executable, "-c", HOLD, str(tmp_path / "w03")]
     taken = []
 
@@ -132,7 +135,7 @@ def test_a_wavelength_that_another_job_holds_waits_and_a_dead_job_s_is_taken_ove
         for wavelength in group:
             finish(tmp_path, wavelength)
         if group == [7]:
-            assert dict(claims.states(tmp_path, [[3], [7], [9]], (3, 7, 9))) == {
+            assert dict(work_queue.states(tmp_path, [[3], [7], [9]], (3, 7, 9))) == {
                 3: "in training, 2 epochs saved",
                 7: "done",
                 9: "not begun",
@@ -144,18 +147,18 @@ def test_a_wavelength_that_another_job_holds_waits_and_a_dead_job_s_is_taken_ove
         assert is_locked(tmp_path / "w03")
         with pytest.raises(Busy):
             RunFolder(tmp_path / "w03", {}, "x")
-        claims.train_each(tmp_path, [[3], [7]], pretend)
+        work_queue.train_each(tmp_path, [[3], [7]], pretend)
     assert taken == [[7], [3]]
     assert "waiting for other jobs, which train wavelengths 3" in capsys.readouterr().out
 
 
 def test_what_another_job_finishes_is_not_trained_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "LOOK", 0.1)
+    monkeypatch.setattr(work_queue, "LOOK", 0.1)
     with RunFolder(tmp_path / "w03", {}, "x"):
         threading.Timer(0.5, finish, (tmp_path, 3)).start()
-        claims.train_each(tmp_path, [[3]], lambda group: pytest.fail("it was another job's"))
+        work_queue.train_each(tmp_path, [[3]], lambda group: pytest.fail("it was another job's"))
     finish(tmp_path, 7)
-    claims.train_each(tmp_path, [[7]], lambda group: pytest.fail("it was done"))
+    work_queue.train_each(tmp_path, [[7]], lambda group: pytest.fail("it was done"))
 
 
 def test_overwrite_never_moves_a_list_whose_jobs_are_at_work(tmp_path):
@@ -177,13 +180,13 @@ def test_a_shared_folder_commits_to_the_state_of_the_moment(tmp_path):
 
 def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monkeypatch, capsys):
     """The last to end was at the first group: its scores were written, and no job told them."""
-    monkeypatch.setattr(train_all.claims, "unfinished", lambda path, listed: [])
+    monkeypatch.setattr(per_wavelength.work_queue, "unfinished", lambda path, listed: [])
     monkeypatch.setattr(
-        train_all,
+        per_wavelength,
         "_finish",
         lambda run, job: (write_json(run.path / "scores.json", {}), run.commit(("scores.json",), finished=True)),
     )
-    monkeypatch.setattr(train_all.summary, "report_lines", lambda path, scores: ["mean score"])
+    monkeypatch.setattr(per_wavelength.summary, "report_lines", lambda path, scores: ["mean score"])
     job = types.SimpleNamespace(path=tmp_path, every=(3, 7))
     told = []
     for number, details in (
@@ -193,9 +196,9 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
         ("1", {"repeated": True}),
         ("2", {"repeated": True}),
     ):
-        monkeypatch.setenv(jobs.NUMBER, number)
+        monkeypatch.setenv(processes.NUMBER, number)
         with RunFolder(tmp_path, {}, "x", shared=True) as run_folder:
-            train_all.finish(run_folder, job, **details)
+            per_wavelength.finish(run_folder, job, **details)
         told.append(capsys.readouterr().out)
     assert told == ["mean score\n", "", "", "mean score\n", ""]
 
@@ -204,8 +207,8 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
 
 
 def pretending(what, count=2):
-    program = f"import os, sys, time\nfrom pathlib import Path\nme = os.environ['{jobs.NUMBER}']\n{what}"
-    return jobs.Jobs([sys.executable, "-c", program], count, "cpu")
+    program = f"import os, sys, time\nfrom pathlib import Path\nme = os.environ['{processes.NUMBER}']\n{what}"
+    return processes.Jobs([sys.executable, "-c", program], count, "cpu")
 
 
 def test_a_job_that_is_killed_is_started_again(capfd):
@@ -244,7 +247,7 @@ def test_jobs_that_are_asked_to_stop_ask_their_processes():
 
 def test_two_jobs_train_a_list_though_one_is_killed(monkeypatch, capfd):
     """Real processes; the second is killed once it holds a wavelength."""
-    start = jobs.Jobs._start
+    start = processes.Jobs._start
     killed = []
 
     def kill(process):
@@ -258,7 +261,7 @@ def test_two_jobs_train_a_list_though_one_is_killed(monkeypatch, capfd):
             killed.append(self.processes[1])
             threading.Thread(target=kill, args=(self.processes[1],), daemon=True).start()
 
-    monkeypatch.setattr(jobs.Jobs, "_start", start_and_kill)
+    monkeypatch.setattr(processes.Jobs, "_start", start_and_kill)
     arguments = [*SMALL, "--wavelength", "3,7", "--stack", "no", "--devices", "cpu"]
     run(*arguments, "--jobs", "2", "--run", "one")
     printed = capfd.readouterr().out

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf.errors import DataError
-from ariel_tf.training import callbacks, memory
-from ariel_tf.training.metrics import ArielScore, RadiusLoss
-from ariel_tf.training.stack_trainer import progress
-from ariel_tf.training.stackable import STAND_INS, NotStackable, refuse_unstackable
-from ariel_tf.training.stacked import Stack
-from ariel_tf.training.table import Table
+from ariel_tf.core.errors import DataError
+from ariel_tf.models.losses import ArielScore, RadiusLoss
+from ariel_tf.training import callbacks
+from ariel_tf.training.stacked import memory
+from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.fit import progress
+from ariel_tf.training.stacked.layers import STAND_INS, NotStackable, refuse_unstackable
+from ariel_tf.training.stacked.stack import Stack
 
 W, ROWS, BATCH, STEPS = 3, 23, 5, 30
 STEPS_AN_EPOCH = -(-ROWS // BATCH)

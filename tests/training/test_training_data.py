@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ariel_tf import passes
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
-from ariel_tf.passes import passed
-from ariel_tf.rows import Rows, StackedRows
-from ariel_tf.training.configuration import Configuration
+from ariel_tf.training import flux_statistics
+from ariel_tf.training.data import Rows, StackedRows
+from ariel_tf.training.flux_statistics import passed
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
 SHAPED = {"ramp": "divide", "function": "log", "transform": "yeo-johnson"}
@@ -33,7 +33,7 @@ def test_statistics_of_shaped_flux_equal_numpy_in_any_batches():
 def test_a_power_transform_is_the_same_in_any_batches(monkeypatch):
     config = configured()
     flux = np.random.default_rng(0).normal(1, 0.01, (50, 300, 1)).astype(np.float32)
-    monkeypatch.setattr("ariel_tf.passes.FITTED_BYTES", 20 * flux[0].nbytes)  # a third of the rows
+    monkeypatch.setattr("ariel_tf.training.flux_statistics.FITTED_BYTES", 20 * flux[0].nbytes)  # a third of the rows
     whole, parts = (passed(batches, 50, config)["power"] for batches in ([flux], np.split(flux, [7, 8, 30])))
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-3)
@@ -65,14 +65,14 @@ def streamed(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     made = []
-    monkeypatch.setattr(passes, "passed", lambda *what: made.append(1) or passed(*what))
+    monkeypatch.setattr(flux_statistics, "passed", lambda *what: made.append(1) or passed(*what))
     return lambda: sorted(tmp_path.rglob("*.npz")), made
 
 
 def check_same(one, other):
     assert one.keys() == other.keys() >= {"flux", "power"}
     for name in ("flux", "power"):
-        for part in passes._parts(name):
+        for part in flux_statistics._parts(name):
             np.testing.assert_array_equal(getattr(one[name], part), getattr(other[name], part))
 
 

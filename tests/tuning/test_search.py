@@ -11,9 +11,10 @@ import pytest
 from run_files import send_in_epoch
 
 from ariel_tf import train
+from ariel_tf.core.errors import DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.data import dataset
-from ariel_tf.errors import DataError, NonFiniteError, Stopped, UsageError
-from tuning import outcomes, pictures, results, search, trials
+from tuning import outcomes, pictures, report, search
+from tuning import trial as trials
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 FIXED = ["--data", DATA, "--epochs", "2", "--fix", "first=16", "--algorithm", "random"]
@@ -117,8 +118,8 @@ def test_more_trials_go_on_as_one_longer_search_would_have(found, monkeypatch):
     assert scores(found)[:3] == before
     broken = [outcome.values for outcome in outcomes.read_all(found)]
     monkeypatch.setattr(trials.Bench, "_train", lambda self, trial, outcome: ({"best_score": 1.0}, outcome.values))
-    monkeypatch.setattr(results, "finish", lambda *_: [])
-    monkeypatch.setattr(results, "keep_copy", lambda *_: None)
+    monkeypatch.setattr(report, "finish", lambda *_: [])
+    monkeypatch.setattr(report, "keep_copy", lambda *_: None)
     run(*SEARCH, "--trials", "4", "--run", "unbroken")
     for one, other in zip(broken, outcomes.read_all(Path("unbroken")), strict=True):
         assert one == pytest.approx(other.values, rel=1e-3)  # that one's are not rounded

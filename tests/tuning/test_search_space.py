@@ -11,10 +11,11 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from ariel_tf.errors import DataError, UsageError
-from ariel_tf.models import registry
-from ariel_tf.training.configuration import Configuration
-from tuning import each, oracles, outcomes, pictures, results, search, track, trials
+from ariel_tf.config import model_registry
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import DataError, UsageError
+from tuning import oracles, outcomes, per_wavelength, pictures, report, search, wandb_log
+from tuning import trial as trials
 from tuning.dimensions import Dimension, rounded
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 from tuning.pictures import Axis, colours, visible
@@ -36,7 +37,7 @@ def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_
 
 
 def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
-    monkeypatch.setattr(registry, "load", lambda name: lambda hp, inputs: keras.layers.Flatten()(inputs.flux))
+    monkeypatch.setattr(model_registry, "load", lambda name: lambda hp, inputs: keras.layers.Flatten()(inputs.flux))
     asked = Chosen(Space(Configuration().resolved()), keras_tuner.HyperParameters(), {})
     from ariel_tf.models.builder import rehearse
 
@@ -44,9 +45,9 @@ def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
     assert set(asked.seen) == set(BUILDER)
 
 
-@pytest.mark.parametrize("name", list(registry.entries()))
+@pytest.mark.parametrize("name", list(model_registry.entries()))
 def test_every_model_tells_what_can_be_searched(name):
-    entry = registry.entry(name)
+    entry = model_registry.entry(name)
     base = Configuration(model=name, wavelength="joint" if entry.scope == "joint" else 12).resolved()
     assert len(reveal(Space(base)).space) >= 1
 
@@ -58,7 +59,7 @@ def test_a_setting_that_appears_with_another_s_value_joins_the_search(monkeypatc
             x = keras.layers.Dense(hp.Int(f"units_{index}", 2, 8, default=4))(x)
         return x
 
-    monkeypatch.setattr(registry, "load", lambda name: grown)
+    monkeypatch.setattr(model_registry, "load", lambda name: grown)
     space = Space(Configuration().resolved())
     hp = reveal(space)
     assert list(space_of(hp)) == ["layers", "units_0", "learning_rate"]
@@ -147,10 +148,10 @@ def test_a_bayesian_search_stays_in_its_ranges_and_sees_through_hopeless_trials(
 
 
 def test_the_middle_comes_first_and_each_generation_gets_half_the_trials():
-    assert each.generations(range(7)) == [[3], [1, 5], [0, 2, 4, 6]]
-    assert sorted(w for some in each.generations(range(55)) for w in some) == list(range(55))
-    assert [each.budget(40, generation) for generation in range(5)] == [40, 20, 10, 5, 5]
-    assert each.budget(3, 4) == 3
+    assert per_wavelength.generations(range(7)) == [[3], [1, 5], [0, 2, 4, 6]]
+    assert sorted(w for some in per_wavelength.generations(range(55)) for w in some) == list(range(55))
+    assert [per_wavelength.budget(40, generation) for generation in range(5)] == [40, 20, 10, 5, 5]
+    assert per_wavelength.budget(3, 4) == 3
 
 
 def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monkeypatch):
@@ -166,7 +167,7 @@ def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monk
         return {"best_score": 1e4 * rates[-1]}, outcome.values
 
     monkeypatch.setattr(trials.Bench, "_train", train)
-    monkeypatch.setattr(results, "keep_copy", lambda *_: None)
+    monkeypatch.setattr(report, "keep_copy", lambda *_: None)
     monkeypatch.setattr(pictures, "draw", lambda *_: None)
     monkeypatch.setattr(keras.utils, "clear_session", lambda: None)
     arguments = ["--data", DATA, "--wavelength", "3,5,9", "--each", "--trials", "6", "--algorithm", "random",
@@ -219,7 +220,7 @@ def test_the_best_is_the_highest_then_the_longest_then_the_first():
 def test_wandb_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'ariel_tf\[wandb\]'"):
-        track.check("wandb")
+        wandb_log.check("wandb")
 
 
 def records_of(path):
@@ -237,7 +238,7 @@ def records_of(path):
 def test_wandb_gets_the_same(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason="the extra wandb is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    tell = track.tracker("wandb", tmp_path)
+    tell = wandb_log.tracker("wandb", tmp_path)
     rows = [{"epoch": 1.0, "val_score": 9000.0}, {"epoch": 2.0, "val_score": 9100.0}]
     tell(Outcome(7, COMPLETED, {"first": 16}, "0007", score=9100.0, best_epoch=2), rows)
     wandb.teardown()  # its own process has then written everything
@@ -258,6 +259,6 @@ def test_wandb_gets_the_same(tmp_path, monkeypatch):
 
 
 def test_a_tracker_that_fails_never_costs_a_trial(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(track, "to_wandb", lambda *_: 1 / 0)
-    track.tracker("wandb", tmp_path)(Outcome(7, COMPLETED, {}, "0007"), [])
+    monkeypatch.setattr(wandb_log, "to_wandb", lambda *_: 1 / 0)
+    wandb_log.tracker("wandb", tmp_path)(Outcome(7, COMPLETED, {}, "0007"), [])
     assert "not told of trial 7: ZeroDivisionError" in capsys.readouterr().out

@@ -14,11 +14,11 @@ import keras_tuner
 import pytest
 
 from ariel_tf import train
-from ariel_tf.errors import ArielError
+from ariel_tf.core.errors import ArielError
 from tuning import crew, oracles, outcomes, search, workers
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Plain gradient descent with a learning rate of 1 diverges in a network without bounds.
 FAULTY = ["--model", "linear", "--steps", "0:300:20", "--data", "simulated:planets=20,spots=1,photons=3,seed=1",
           "--loss", "mse", "--set", "learning_rate=1", "--epochs", "40", "--patience", "0", "--batch-size", "2",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from ariel_tf.errors import UsageError, nearest
+from ariel_tf.core.errors import UsageError, nearest
 
 SCHEME = "bigquery://"
 EMULATOR = "BIGQUERY_EMULATOR_HOST"  # Google's own clients read it too

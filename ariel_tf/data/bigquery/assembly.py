@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Planet
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.bigquery.tables import KEY
-from ariel_tf.errors import DataError
+from ariel_tf.planet import Planet
 
 
 class Unsound(Exception):

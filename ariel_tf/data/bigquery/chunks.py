@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from ariel_tf.challenge import N_STEPS, Planet
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.bigquery.assembly import Unsound
-from ariel_tf.errors import DataError
+from ariel_tf.planet import Planet
 
 # Of light curves as they come, float64. Emulators want at most 11 MB a stream.
 CHUNK_BYTES = 32 << 20

@@ -5,8 +5,8 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data.bigquery.address import Address
-from ariel_tf.errors import ArielError, DataError
 
 # Google's libraries repeat for ten minutes by default; nobody waits that long to be told of a mistyped host.
 PATIENCE_S = 8.0

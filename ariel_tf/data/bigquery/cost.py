@@ -67,7 +67,7 @@ def say_training_cost(config: Any, several: Sequence[int], price: float | None) 
         several: wavelengths of a training of several; none for one.
         price: of a TiB.
     """
-    from ariel_tf.quiet import import_tensorflow
+    from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.dataset import Choice, fits_in_memory

@@ -18,24 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import (
-    N_STEPS,
-    N_WAVELENGTHS,
-    ORBIT_PARAMETERS,
-    STAR_NAMES,
-    Planet,
-    out_of_transit_scatter,
-    white_light,
-)
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.bigquery.assembly import Unsound, numbers
 from ariel_tf.data.bigquery.chunks import planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
+from ariel_tf.data.bigquery.layout_planets import restriction
 from ariel_tf.data.bigquery.streams import Reader
-from ariel_tf.data.bigquery.uploaded import restriction
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.shards import plan_shards
-from ariel_tf.data.sums import Moments, Statistics, Sums
-from ariel_tf.errors import DataError
+from ariel_tf.data.statistics import Moments, Statistics, Sums
+from ariel_tf.planet import Planet, out_of_transit_scatter, white_light
 
 ALL = range(N_WAVELENGTHS)
 KEY = ("AAAA", "BB", "CC")

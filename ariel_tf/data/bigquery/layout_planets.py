@@ -5,14 +5,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.bigquery.assembly import bare_planets, fill_planets
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import Reader
 from ariel_tf.data.bigquery.tables import FILLED, KEY, MANIFEST, TABLES, expected_rows
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
-from ariel_tf.data.sums import Statistics
-from ariel_tf.errors import DataError
+from ariel_tf.data.statistics import Statistics
+from ariel_tf.planet import Planet
 
 # What is read for light curves: table, columns, whether a row has a wavelength.
 _CURVES = ("light_curves", (*KEY, "wavelength", "flux"))

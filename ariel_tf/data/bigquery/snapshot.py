@@ -9,9 +9,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.errors import DataError
 from ariel_tf.data.shards import read_records
-from ariel_tf.errors import DataError
-from ariel_tf.files import replacing
 
 
 class Snapshot:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Planet
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES
+from ariel_tf.planet import Planet
 
 MANIFEST = "manifest"
 KEY = ("planet", "spot", "photon")

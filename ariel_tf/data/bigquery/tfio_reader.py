@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.assembly import Unsound
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.bigquery.tables import MANIFEST, TABLES, as_lists
-from ariel_tf.errors import UsageError
 
 # Rows that leave tf.data together.
 PAGE = 1024

@@ -16,16 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.challenge import N_WAVELENGTHS, Planet
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data import records
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.chunks import CHUNK_BYTES, ROW_BYTES, Tables, planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
+from ariel_tf.data.bigquery.layout_planets import UploadedTables
 from ariel_tf.data.bigquery.snapshot import Snapshot
 from ariel_tf.data.bigquery.streams import ArrowReader, Reader
-from ariel_tf.data.bigquery.uploaded import UploadedTables
 from ariel_tf.data.sources.tfrecord import PARALLEL, SHARDS_AT_ONCE
-from ariel_tf.errors import ArielError, DataError
+from ariel_tf.planet import Planet
 
 
 class Part(Protocol):
@@ -231,13 +232,13 @@ def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
     """The tables at an address, as their layout says."""
     reader: Reader
     if connection.address.reader == "tfio":
-        from ariel_tf.data.bigquery.native import NativeReader
+        from ariel_tf.data.bigquery.tfio_reader import NativeReader
 
         reader = NativeReader(connection, connection.address.streams)
     else:
         reader = ArrowReader(connection, connection.address.streams)
     if connection.address.layout == "classic":
-        from ariel_tf.data.bigquery.classic import ClassicTables
+        from ariel_tf.data.bigquery.layout_classic import ClassicTables
 
         return ClassicTables(connection, reader, wavelengths)
     return UploadedTables(connection, reader)

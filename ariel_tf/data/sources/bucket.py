@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 import tensorflow as tf
 
+from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.errors import ArielError, DataError
 
 CHUNK_BYTES = 8 << 20
 

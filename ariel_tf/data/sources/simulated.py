@@ -10,14 +10,15 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from ariel_tf import machine
-from ariel_tf.challenge import N_STEPS, Planet
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.core import resources
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data import arrays
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.sources import SIMULATED
-from ariel_tf.data.sums import Sums
-from ariel_tf.errors import UsageError
+from ariel_tf.data.statistics import Sums
 from ariel_tf.physics import simulator
+from ariel_tf.planet import Planet
 
 PARALLEL = 4
 # What may be taken of the free memory: training needs some, too.
@@ -89,12 +90,12 @@ class SimulatedSource:
         return cls(Recipe.parse(description), wavelengths)
 
     def _refuse_too_many(self) -> None:
-        recipe, free = self._recipe, machine.free_memory()
+        recipe, free = self._recipe, resources.free_memory()
         needed = 4 * N_STEPS * self._instances * recipe.planets * (len(self._wavelengths) + 1)
         if needed > SHARE * free:
             raise UsageError(
-                f"--data {self.description}: its light curves take {machine.spoken(needed)} of memory, and "
-                f"{machine.spoken(free)} are free. Write them to a disk, and read them with --data DATA: "
+                f"--data {self.description}: its light curves take {resources.spoken(needed)} of memory, and "
+                f"{resources.spoken(free)} are free. Write them to a disk, and read them with --data DATA: "
                 "python -m pipelines.simulate DATA "
                 + " ".join(f"--{name} {value}" for name, value in asdict(recipe).items())
             )

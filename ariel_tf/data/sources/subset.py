@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import first_planets
-from ariel_tf.data.reading import UNREADABLE, damaged
+from ariel_tf.data.integrity import UNREADABLE, damaged
 from ariel_tf.data.sources import Source
-from ariel_tf.data.sums import Moments, Statistics, Sums
-from ariel_tf.errors import UsageError
+from ariel_tf.data.statistics import Moments, Statistics, Sums
 
 
 def keep(source: Source, folds: Sequence[int], count: int, wavelengths: Sequence[int], white: bool) -> Source:

@@ -10,11 +10,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS, Planet
+from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import assign_folds
-from ariel_tf.data.text_files import find_files, group
-from ariel_tf.data.text_planet import read_planet
-from ariel_tf.errors import DataError, UsageError
+from ariel_tf.data.text.discovery import find_files, group
+from ariel_tf.data.text.planet import read_planet
+from ariel_tf.planet import Planet
 
 # Planets read at the same time, each of up to 7 MB; parsing leaves Python's lock for most of its time.
 PARALLEL = 4

@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from ariel_tf.challenge import Planet
+from ariel_tf.core.atomic_files import sha256
+from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
 from ariel_tf.data.manifest import Manifest, Shard
-from ariel_tf.errors import DataError
-from ariel_tf.files import sha256
+from ariel_tf.planet import Planet
 
 SHARDS_AT_ONCE = 4
 # Planets parsed at once: left to tf.data they grow with the cores, at up to 7 MB each.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from ariel_tf.challenge import Key, parse_name
-from ariel_tf.errors import DataError
+from ariel_tf.core.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Parameter
-from ariel_tf.errors import DataError
+from ariel_tf.core.errors import DataError
 
 # Real files hold 311 kB at most; a file far beyond that is something else, and is not read into memory.
 MAX_BYTES = 16 * 2**20

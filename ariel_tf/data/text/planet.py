@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Key, Planet
-from ariel_tf.data.text_files import Fault, PlanetFiles
-from ariel_tf.data.textfile import read_light_curve, read_params
-from ariel_tf.errors import DataError
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_NAMES, Key
+from ariel_tf.core.errors import DataError
+from ariel_tf.data.text.discovery import Fault, PlanetFiles
+from ariel_tf.data.text.format import read_light_curve, read_params
+from ariel_tf.planet import Planet
 
 
 @dataclass

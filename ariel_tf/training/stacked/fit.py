@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.errors import NonFiniteError
-from ariel_tf.files import replacing
+from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.errors import NonFiniteError
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
-from ariel_tf.training.pace import Pace
-from ariel_tf.training.runs import RunFolder
-from ariel_tf.training.stacked import Stack, Sums
-from ariel_tf.training.table import Table
+from ariel_tf.training.schedule import Pace
+from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.stack import Stack, Sums
 from ariel_tf.training.tensorboard import TensorBoardLog
 
 MEASURED = ("loss", "score", "val_loss", "val_score")

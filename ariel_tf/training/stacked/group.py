@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf import train
+from ariel_tf.config import targets
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.data.sources import Source
+from ariel_tf.evaluation.figures import picture_predictions
 from ariel_tf.models.builder import build
-from ariel_tf.plot import picture_predictions
-from ariel_tf.rows import StackedRows
-from ariel_tf.training import callbacks, claims, distribute, hosts, stack_trainer, wavelengths
-from ariel_tf.training.claims import folder_of
-from ariel_tf.training.configuration import Configuration
-from ariel_tf.training.metadata import collect
-from ariel_tf.training.runs import RunFolder
-from ariel_tf.training.scoring import Predictions
-from ariel_tf.training.stacked import Stack
+from ariel_tf.runs import work_queue
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.metadata import collect
+from ariel_tf.runs.predictions import Predictions
+from ariel_tf.runs.work_queue import folder_of
+from ariel_tf.training import callbacks, cluster, distribute
+from ariel_tf.training import job as training_job
+from ariel_tf.training.data import StackedRows
+from ariel_tf.training.stacked import fit
+from ariel_tf.training.stacked.stack import Stack
 from ariel_tf.training.tensorboard import TensorBoardLog
 
 
@@ -35,7 +38,7 @@ class Job:
         stack: auto, yes or no.
         command: what the user repeats to go on after a stop.
         path: of the run.
-        devices: as of `distribute.parse`.
+        devices: as of `devices.parse`.
         jobs: how many share this machine.
     """
 
@@ -55,14 +58,14 @@ class Job:
 
     def resolved_for(self, members: Sequence[int]) -> dict[str, Any]:
         """The configuration of one wavelength, as its own training would write it, or of a group."""
-        return self.resolved | {"wavelength": members[0] if len(members) == 1 else wavelengths.as_text(members)}
+        return self.resolved | {"wavelength": members[0] if len(members) == 1 else targets.as_text(members)}
 
 
 def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
     """Train a group as a stack, then write each wavelength's run folder, and the models of damaged ones."""
     configs = [job.configs[wavelength] for wavelength in group]
     config, rows = configs[0], StackedRows(job.source, configs)
-    work = stack_trainer.StackWork(
+    work = fit.StackWork(
         table=rows.train,
         validation=rows.validation,
         order=rows.order,
@@ -75,14 +78,14 @@ def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) 
     with job.strategy.scope():
         built = [build(one, statistics, steps) for one, statistics in zip(configs, rows.statistics, strict=True)]
     stack = Stack([one.training for one in built], rows.validation.take(np.arange(min(4, rows.validation.rows))))
-    path = claims.stack_of(job.path, group)
-    with hosts.run_folder(job.strategy, path, job.resolved_for(group), job.source.fingerprint) as run:
-        facts = train.data_facts(job.source, config) | {"command": job.command}
+    path = work_queue.stack_of(job.path, group)
+    with cluster.run_folder(job.strategy, path, job.resolved_for(group), job.source.fingerprint) as run:
+        facts = training_job.data_facts(job.source, config) | {"command": job.command}
         run.write_meta(facts, collect(job.strategy))
         log = TensorBoardLog(run, run.configuration) if run.leads else None
         with contextlib.closing(log) if log else contextlib.nullcontext():
-            now = stack_trainer.fit(run, stack, group, work, log, job.command)
-        hosts.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
+            now = fit.fit(run, stack, group, work, log, job.command)
+        cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
         if not run.leads:
             return
         stack.take_out_best()
@@ -103,7 +106,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
             return
         run.write_meta(facts, collect(job.strategy))
         last = int(now.last_epoch[index])
-        run.rows = stack_trainer.rows_of(stack_run, wavelength, last)
+        run.rows = fit.rows_of(stack_run, wavelength, last)
         run.write_rows()
         callbacks.save_model(built.inference, run)
         best = {"best_epoch": int(now.best_epoch[index]), "best_score": float(now.best_score[index])}
@@ -111,7 +114,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
         predictions = Predictions.collect(built.inference, batches)
         picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
         constant = predictions.replaced(rows.statistics[index]["radius"].mean)
-        train.finish(run, predictions, constant, train.data_facts(job.source, config), job.command)
+        training_job.finish(run, predictions, constant, training_job.data_facts(job.source, config), job.command)
 
 
 def write_model(job: Job, wavelength: int, built) -> None:

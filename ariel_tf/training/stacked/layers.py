@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from ariel_tf.errors import UsageError
+from ariel_tf.core.errors import UsageError
 
 # Layers that vectorise well: dense, convolutional, and what stands between them.
 LAYERS = (

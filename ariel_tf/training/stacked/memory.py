@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ariel_tf import machine
-from ariel_tf.training import stackable
+from ariel_tf.core import resources
+from ariel_tf.training.stacked import layers
 
 # What may be taken of the free memory: estimates err, and others run beside us.
 SHARE = 0.7
@@ -38,7 +38,7 @@ def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> in
 def _numbers(layer: Any) -> int:
     """Numbers that a layer computes for a row; a convolution unfolds its windows first."""
     numbers = math.prod(layer.output.shape[1:])
-    if type(layer) in stackable.STAND_INS:
+    if type(layer) in layers.STAND_INS:
         numbers += layer.output.shape[1] * layer.kernel_size[0] * layer.input.shape[-1]
     return int(numbers)
 
@@ -53,7 +53,7 @@ def available() -> int:
         return int(limits[0]) - int(
             tf.config.experimental.get_memory_info(gpus[0].name.removeprefix("/device:"))["current"]
         )
-    return machine.free_memory()
+    return resources.free_memory()
 
 
 def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:

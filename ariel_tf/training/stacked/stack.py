@@ -24,12 +24,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.errors import DataError
-from ariel_tf.training import distribute, fused, stackable
+from ariel_tf.core.errors import DataError
+from ariel_tf.models.losses import ArielScore, RadiusLoss
+from ariel_tf.training import distribute
 from ariel_tf.training.callbacks import random_state
-from ariel_tf.training.metrics import ArielScore, RadiusLoss
-from ariel_tf.training.stackable import NotStackable
-from ariel_tf.training.table import Table
+from ariel_tf.training.stacked import fused_adam, layers
+from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.layers import NotStackable
 
 
 class Sums(NamedTuple):
@@ -55,7 +56,7 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[keras.Model], sample: Table):
-        stackable.refuse_unstackable(models[0])
+        layers.refuse_unstackable(models[0])
         self.models, self.strategy = models, models[0].distribute_strategy
         with self.strategy.scope():
             self._build()
@@ -65,7 +66,7 @@ class Stack:
 
     def _build(self) -> None:
         models = self.models
-        self.template = keras.models.clone_model(models[0], clone_function=stackable.stand_in)
+        self.template = keras.models.clone_model(models[0], clone_function=layers.stand_in)
         self._score = ArielScore(models[0].loss.head)
         self._originals = dict(self._pairs())
         seeds = [id(generator.state) for _, generator in random_layers(self.template)]
@@ -98,7 +99,7 @@ class Stack:
 
     def _stacked_constants(self) -> Iterator[tuple[keras.layers.Layer, str, tf.Tensor]]:
         for layer in self.template.layers:
-            for name in stackable.constants_of(layer):
+            for name in layers.constants_of(layer):
                 values = [getattr(model.get_layer(layer.name), name) for model in self.models]
                 # Cast as the layer itself does, so that both round alike.
                 yield layer, name, tf.stack([keras.ops.cast(value, layer.compute_dtype) for value in values])
@@ -198,7 +199,7 @@ class Stack:
 
         gradients, state, drawn, loss, error = self._map(one, batch)
         gradients, loss, error = distribute.added_up((gradients, loss, error))
-        fused.apply(self.optimizer, gradients, self.weights)
+        fused_adam.apply(self.optimizer, gradients, self.weights)
         for variable, value in zip(self.state, state, strict=True):
             variable.assign(value)
         for (_, generator), values in zip(random_layers(self.template), drawn, strict=True):
