@@ -44,7 +44,7 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
     from ariel_tf.data.sources import open_source
 
     source = open_source(data, wavelengths)
-    fold = source.planets.get(key.planet)
+    fold = source.folds.get(key.planet)
     choice = dataset.Choice((fold or 0,), tuple(wavelengths), tuple(wavelengths))
     batches = [] if fold is None else dataset.evaluation_batches(source, choice)
     for rows in batches:

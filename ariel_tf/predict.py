@@ -79,7 +79,7 @@ def predict(
             "out; name the runs of the others too, or write .csv or .parquet."
         )
     source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.seen)
-    rows = source.rows(folds)
+    rows = source.observations(folds)
     with Store(out.parent, rows, trained.targets) as store:
         with Progress(rows, "observation") as progress:
             for batch, radii in predicted_rows(trained, rows_for(trained, source, folds)):

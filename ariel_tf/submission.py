@@ -96,7 +96,7 @@ def read_truth(data: str | Path, params: Path | None = None) -> dict[str, Any]:
     source = TextSource(data, params) if isinstance(data, Path) else open_source(data, range(N_WAVELENGTHS))
     names = ("key", "radius", "scatter") if source.labelled else ("key",)
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    with Progress(source.rows(range(N_FOLDS)), "observation") as progress:
+    with Progress(source.observations(range(N_FOLDS)), "observation") as progress:
         for planet in planets_of(source):
             n = len(planet["instances"])
             rows = {

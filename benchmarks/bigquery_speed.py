@@ -88,7 +88,7 @@ def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
     from ariel_tf.data.dataset import Choice, for_model, shuffled_stream
 
     choice = Choice(FOLDS, tuple(wavelengths), tuple(wavelengths))
-    rows = source.rows(FOLDS)
+    rows = source.observations(FOLDS)
 
     def batches(epoch: int) -> Any:
         stream = shuffled_stream(source, choice, BATCH, 0, epoch, epoch + 1, WINDOW_BYTES)

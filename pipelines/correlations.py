@@ -74,7 +74,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
     Raises:
         DataError: radii are unknown, or no planet lies in these folds.
     """
-    rows = source.rows(folds)
+    rows = source.observations(folds)
     if not source.labelled or not rows:
         raise DataError(
             f"{source.description}: expected planets with known radii in folds {list(folds)}; there are none."

@@ -158,14 +158,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from ariel_tf.data.sources.bigquery import BigQuerySource
 
     source = BigQuerySource(large, [0])
-    partial = PartialSet(source, small, options.planets or len(source.planets), options.every)
+    partial = PartialSet(source, small, options.planets or len(source.folds), options.every)
     if options.dry_run:
         print(f"{large.description}: {cost_line(partial.scanned(), options.price)}; nothing was read")
         return
     with pipelines.stopping("stopped; the same command starts again"):
         manifest = partial.make(options.location, options.overwrite)
     planets, rows = pipelines.counted(len(manifest.planets), "planet"), pipelines.counted(manifest.rows, "observation")
-    print(f"{small.description}: {planets}, {rows} of {source.rows(range(10))}")
+    print(f"{small.description}: {planets}, {rows} of {source.observations(range(10))}")
     print(f"next: python -m ariel_tf.train --data {small.description} --wavelength 12")
 
 

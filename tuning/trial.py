@@ -59,7 +59,7 @@ class Tables:
         self._kept: dict[Any, Mapping[str, Any]] = {}
 
     def load(self, source: Source, choice: dataset.Choice) -> Mapping[str, Any]:
-        key = (source.fingerprint, frozenset(source.planets), choice)
+        key = (source.fingerprint, frozenset(source.folds), choice)
         table = self._kept.pop(key, None)
         if table is None:
             table = dataset.load(source, choice)

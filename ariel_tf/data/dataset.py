@@ -109,7 +109,7 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
     filled = 0
     for batch in read(source, observations(source, choice), choice):
         if not table:
-            rows = source.rows(choice.folds)
+            rows = source.observations(choice.folds)
             table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
         for name, values in batch.items():
             table[name][filled : filled + len(values)] = values
@@ -185,7 +185,7 @@ def fits_in_memory(source: Source, choice: Choice, memory: int = MEMORY_BYTES) -
         return True
     # Beside the flux a row holds its key, star, radii and scatter.
     held = choice.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(choice.targets))
-    return source.rows(choice.folds) * held <= memory
+    return source.observations(choice.folds) * held <= memory
 
 
 def shuffled_table(

@@ -24,7 +24,7 @@ UNREADABLE = (
 
 def expected_planets(source: Source, choice: "Choice") -> np.ndarray:
     """The planets of the folds asked for: int32 [planets], ascending."""
-    return np.array(sorted(planet for planet, fold in source.planets.items() if fold in choice.folds), np.int32)
+    return np.array(sorted(planet for planet, fold in source.folds.items() if fold in choice.folds), np.int32)
 
 
 def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dataset:
@@ -54,7 +54,7 @@ def read(source: Source, batches: tf.data.Dataset, choice: "Choice") -> Iterator
     Raises:
         DataError: a record is damaged, an observation or a planet comes twice or not at all, or is of another fold.
     """
-    announced = source.rows(choice.folds)
+    announced = source.observations(choice.folds)
     if announced == 0:
         raise DataError(f"{source.description}: folds {list(choice.folds)} hold no observation.")
     keys: list[np.ndarray] = []

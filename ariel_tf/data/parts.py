@@ -33,7 +33,7 @@ def parts_of(source: Source, folds: Sequence[int], count: int) -> list[TFRecordS
     for mine in dealt:
         part = copy.copy(source)
         part.manifest = dataclasses.replace(source.manifest, shards=sorted(mine, key=lambda shard: shard.name))
-        part.planets = part.manifest.planets
+        part.folds = part.manifest.planets
         parts.append(part)
     return parts
 
@@ -47,7 +47,7 @@ def stream(part: Source, choice: Choice, steps: int, seed: int, first_epoch: int
         steps: of an epoch, on all hosts together.
         seed, first_epoch, epochs: as of `dataset.shuffled_stream`.
     """
-    edges = np.arange(steps + 1) * part.rows(choice.folds) // steps
+    edges = np.arange(steps + 1) * part.observations(choice.folds) // steps
     own = max(1, int(np.diff(edges).max()))
     rows = dataset.shuffled_stream(part, choice, own, seed, first_epoch, epochs)
     return rows.rebatch(np.diff(edges).astype(np.int64))  # in turn, and again in the next epoch

@@ -31,7 +31,7 @@ class Data:
         is_text = params is not None or (folder.is_dir() and not (folder / MANIFEST_NAME).is_file())
         self.source = TextSource(folder, params) if is_text else open_source(str(data), range(N_WAVELENGTHS))
         self.labelled = self.source.labelled
-        self.folds = self.source.planets
+        self.folds = self.source.folds
 
     def __len__(self) -> int:
         return len(self.folds)

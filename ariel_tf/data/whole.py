@@ -29,7 +29,7 @@ def whole_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
         raise UsageError(
             f"--data {source.description}: expected a data folder, BigQuery or simulated planets for whole planets."
         )
-    expected = {planet for planet, fold in source.planets.items() if fold in folds}
+    expected = {planet for planet, fold in source.folds.items() if fold in folds}
     try:
         for planet in source.whole(folds):
             if planet.number not in expected:

@@ -129,7 +129,7 @@ def hold(
     if not each and learn_from is None:
         folds = folds or TEST_FOLDS
     planets = held_out.common(each, source, folds)
-    read = tuple(sorted({source.planets[planet] for planet in planets}))
+    read = tuple(sorted({source.folds[planet] for planet in planets}))
     names = held_out.display_names(paths) if paths else []
     notes = _Notes()
     entries: list[Entry] = []
@@ -199,8 +199,8 @@ def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_f
     else:
         taught, folds = source, each[0].train_folds if each else TRAIN_FOLDS
     scored = held_out.same_planets(taught, source) & planets
-    folds = tuple(fold for fold in folds if fold not in {taught.planets[planet] for planet in scored})
-    if not taught.rows(folds):
+    folds = tuple(fold for fold in folds if fold not in {taught.folds[planet] for planet in scored})
+    if not taught.observations(folds):
         raise DataError(
             f"{taught.description}: holds no planet in folds {_listed(folds)} to teach the references; "
             "name other data with --learn-from."
@@ -210,13 +210,13 @@ def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_f
 
 def _lesson(teacher, against, wavelengths) -> tuple[baselines.Lesson, str]:
     taught, folds = teacher
-    lesson = baselines.Lesson(against, _told(taught, folds), wavelengths, taught.rows(folds))
+    lesson = baselines.Lesson(against, _told(taught, folds), wavelengths, taught.observations(folds))
     return lesson, f"folds {_listed(folds)} of {taught.description}"
 
 
 def _told(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
     """Whole planets, telling how far their reading is."""
-    with Progress(sum(fold in folds for fold in source.planets.values()), "planet") as progress:
+    with Progress(sum(fold in folds for fold in source.folds.values()), "planet") as progress:
         for planet in whole_planets(source, folds):
             yield planet
             progress(1)

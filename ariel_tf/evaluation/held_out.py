@@ -24,11 +24,11 @@ def held_out(trained: Trained, source: Source) -> set[int]:
     the simulator with the same seed: planet 7 is then the same planet in both, however many there are.
     """
     if is_own(trained, source):
-        return {planet for planet, fold in source.planets.items() if fold in trained.test_folds}
+        return {planet for planet, fold in source.folds.items() if fold in trained.test_folds}
     before, now = simulation(trained.data), simulation(source.description)
     if before is None or now is None or before.seed != now.seed:
-        return set(source.planets)
-    return {planet for planet in source.planets if before.folds.get(planet) in (None, *trained.test_folds)}
+        return set(source.folds)
+    return {planet for planet in source.folds if before.folds.get(planet) in (None, *trained.test_folds)}
 
 
 class Simulation(NamedTuple):
@@ -55,7 +55,7 @@ def same_planets(one: Source, other: Source) -> set[int]:
     """Numbers of planets that are the same planet in both: of the same data, or simulated with the same seed."""
     a, b = simulation(one.description), simulation(other.description)
     if one.fingerprint == other.fingerprint or (a is not None and b is not None and a.seed == b.seed):
-        return set(one.planets) & set(other.planets)
+        return set(one.folds) & set(other.folds)
     return set()
 
 
@@ -68,7 +68,7 @@ def common(each: Sequence[Trained], source: Source, folds: tuple[int, ...] | Non
     Raises:
         UsageError: the folds hold planets that a run saw, or no planet is left.
     """
-    wanted = {planet for planet, fold in source.planets.items() if folds is None or fold in folds}
+    wanted = {planet for planet, fold in source.folds.items() if folds is None or fold in folds}
     held = {str(trained.path): held_out(trained, source) for trained in each}
     if folds is not None and len(each) > 1:
         for path, its in held.items():
@@ -94,7 +94,7 @@ def standing(trained: Trained, source: Source, folds: Sequence[int]) -> str:
     """What these folds were to a run's training, in words."""
     if not is_own(trained, source):
         unseen = len(held_out(trained, source))
-        left = len(source.planets) - unseen
+        left = len(source.folds) - unseen
         same = f"; {left} planets of it were, and are left out" if left else ""
         return f"none of it is the data set that the model was trained on{same}"
     roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}

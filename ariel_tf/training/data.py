@@ -67,7 +67,7 @@ class Rows:
     @property
     def count(self) -> int:
         """Training rows, those of an epoch."""
-        return self.source.rows(self._choice.folds) if self._table is None else len(self._table["key"])
+        return self.source.observations(self._choice.folds) if self._table is None else len(self._table["key"])
 
     @property
     def steps(self) -> int:
@@ -83,7 +83,7 @@ class Rows:
         found = parts.parts_of(self.source, self._choice.folds, count)
         # Half of an equal share at least, so that none of a host's devices is left without a row.
         enough = self.config.batch_size // count // 2 + 1
-        if found is None or min(part.rows(self._choice.folds) for part in found) < enough * self.steps:
+        if found is None or min(part.observations(self._choice.folds) for part in found) < enough * self.steps:
             return None
         return found[index]
 

@@ -84,7 +84,7 @@ def passed_once(
 
 
 def _place(source: Source, choice: Choice, config: Configuration) -> Path:
-    planets = sorted(planet for planet, fold in source.planets.items() if fold in choice.folds)
+    planets = sorted(planet for planet, fold in source.folds.items() if fold in choice.folds)
     what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(choice)]
     what += [config.ramp, config.function, config.transform == "yeo-johnson"]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

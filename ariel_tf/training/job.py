@@ -114,11 +114,11 @@ def check_folds(source, config: Any) -> None:
             f"--data {source.description}: expected planets with known radii, received a test set without; "
             "`python -m ariel_tf.predict` takes it."
         )
-    held = set(source.planets.values())
+    held = set(source.folds.values())
     for what in ("train_folds", "validation_folds", "test_folds"):
         if not held & set(getattr(config, what)):
             raise DataError(
-                f"--data {source.description}: its {len(source.planets)} planets leave no planet in "
+                f"--data {source.description}: its {len(source.folds)} planets leave no planet in "
                 f"{what.replace('_', ' ')} {list(getattr(config, what))}; with {N_FOLDS} planets or more every fold "
                 "holds one. Give more planets, or other folds."
             )
@@ -129,8 +129,8 @@ def data_facts(source, config: "Configuration | Trained") -> dict[str, Any]:
     parts = {}
     for name in ("train", "validation", "test"):
         folds = getattr(config, f"{name}_folds")
-        planets = sum(fold in folds for fold in source.planets.values())
-        parts[name] = {"folds": list(folds), "planets": planets, "observations": source.rows(folds)}
+        planets = sum(fold in folds for fold in source.folds.values())
+        parts[name] = {"folds": list(folds), "planets": planets, "observations": source.observations(folds)}
     return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
 
 

@@ -158,7 +158,7 @@ def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
     choice = choice_of(config, (*config.train_folds, *config.validation_folds), config.every)
     if not dataset.fits_in_memory(job.source, choice):
         raise NotStackable("rows that stream from the disk each epoch can't be shared by a stack. Take --stack no.")
-    rows = job.source.rows(choice.folds) // config.every
+    rows = job.source.observations(choice.folds) // config.every
     each = memory.needed(built.training, config.batch_size, rows, choice.observation_bytes)
     free, total = memory.available(), len(new)
     groups = memory.groups(new, each, free, job.jobs)

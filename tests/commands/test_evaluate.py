@@ -115,7 +115,7 @@ def test_only_planets_that_all_runs_hold_out_are_compared(trained):
     source = open_source("data", (12,))
     other = dataclasses.replace(trained, path=Path("other"), test_folds=(7, 9))
     third = dataclasses.replace(trained, path=Path("third"), test_folds=(7,))
-    in_nine = {planet for planet, fold in source.planets.items() if fold == 9}
+    in_nine = {planet for planet, fold in source.folds.items() if fold == 9}
     assert len(in_nine) == 4
     assert held_out.common([trained, other], source, None) == in_nine
     assert held_out.common([trained, other], source, (9,)) == in_nine
@@ -131,17 +131,17 @@ def test_simulated_planets_of_the_same_seed_are_the_same_planets(trained):
     disk = open_source("again", (12,))
     memory = open_source("simulated:planets=44,spots=1,photons=1,seed=3", (12,))
     for source, data, folds in (
-        (memory, "again", disk.planets),
+        (memory, "again", disk.folds),
         (memory, "simulated:planets=40,spots=4,seed=3", assign_folds(range(1, 41), 3)),
         (disk, "simulated:planets=32,spots=1,photons=1,seed=3", assign_folds(range(1, 33), 3)),
     ):
         run = dataclasses.replace(trained, data=data, fingerprint="")
-        expected = {planet for planet in source.planets if folds.get(planet, 9) == 9}
+        expected = {planet for planet in source.folds if folds.get(planet, 9) == 9}
         assert held_out.held_out(run, source) == expected
-        assert 0 < len(expected) < len(source.planets)
-        assert f"{len(source.planets) - len(expected)} planets of it were" in held_out.standing(run, source, (9,))
+        assert 0 < len(expected) < len(source.folds)
+        assert f"{len(source.folds) - len(expected)} planets of it were" in held_out.standing(run, source, (9,))
     elsewhere = dataclasses.replace(trained, data="simulated:planets=40,seed=4", fingerprint="")
-    assert held_out.held_out(elsewhere, memory) == set(memory.planets)
+    assert held_out.held_out(elsewhere, memory) == set(memory.folds)
 
 
 def test_references_stand_beside_a_run_on_the_same_planets(capsys):

@@ -232,7 +232,7 @@ def test_a_nan_in_the_data_stops_the_training_and_keeps_the_epochs_before(monkey
 
     def spoiled(self, recipe, number):
         planet = simulate(self, recipe, number)
-        planet["flux"][:] = np.nan if self.planets[number] == 0 else planet["flux"]
+        planet["flux"][:] = np.nan if self.folds[number] == 0 else planet["flux"]
         return planet
 
     monkeypatch.setattr(SimulatedSource, "_simulate", spoiled)

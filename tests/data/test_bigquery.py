@@ -34,8 +34,8 @@ def counts(place):
 def test_folds_rows_statistics_and_fingerprint_are_those_of_the_shards(uploaded, bigquery_shards):
     theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(uploaded, ALL)
     assert ours.description == uploaded
-    assert (ours.planets, ours.fingerprint, ours.labelled) == (theirs.planets, theirs.fingerprint, theirs.labelled)
-    assert [ours.rows([fold]) for fold in range(10)] == [theirs.rows([fold]) for fold in range(10)]
+    assert (ours.folds, ours.fingerprint, ours.labelled) == (theirs.folds, theirs.fingerprint, theirs.labelled)
+    assert [ours.observations([fold]) for fold in range(10)] == [theirs.observations([fold]) for fold in range(10)]
     one, other = ours.statistics([0, 3]), theirs.statistics([0, 3])
     for quantity in other:
         for part in ("count", "mean", "std", "min", "max"):

@@ -80,9 +80,9 @@ def classic(emulator, planets):
 @pytest.mark.parametrize("order", [None, (3, 4)])
 def test_planets_are_those_of_the_shards(classic, bigquery_shards, order):
     theirs, ours = open_source(str(bigquery_shards / "train"), [7, 3]), open_source(classic, [7, 3])
-    assert ours.planets == theirs.planets
+    assert ours.folds == theirs.folds
     assert ours.labelled
-    assert [ours.rows([fold]) for fold in range(10)] == [theirs.rows([fold]) for fold in range(10)]
+    assert [ours.observations([fold]) for fold in range(10)] == [theirs.observations([fold]) for fold in range(10)]
     seed = None if order is None else tf.constant(order)
     found, expected = (
         {int(planet["planet"]): planet for planet in source.records([1, 2, 3], [7, 3], seed).as_numpy_iterator()}
@@ -121,7 +121,7 @@ def test_it_becomes_the_data_set_that_it_was_made_from(classic, planets, bigquer
     download.main([classic, str(tmp_path / "out")])
     check.main([str(tmp_path / "out")])
     theirs, ours = (open_source(str(folder), ALL) for folder in (bigquery_shards / "train", tmp_path / "out"))
-    assert ours.planets == theirs.planets
+    assert ours.folds == theirs.folds
     found, expected = (
         {int(p["planet"]): p for p in source.records(range(10), ALL, white=True).as_numpy_iterator()}
         for source in (ours, theirs)

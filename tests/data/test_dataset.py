@@ -79,8 +79,8 @@ def collect(batches):
 
 
 def test_both_sources_yield_the_same(simulated, on_disk):
-    assert simulated.planets == on_disk.planets
-    assert simulated.rows((2, 3)) == on_disk.rows((2, 3))
+    assert simulated.folds == on_disk.folds
+    assert simulated.observations((2, 3)) == on_disk.observations((2, 3))
     for quantity, statistics in on_disk.statistics((0, 4)).items():
         np.testing.assert_allclose(simulated.statistics((0, 4))[quantity].std, statistics.std, rtol=1e-9)
     choice = chosen(0, 4, 7)
@@ -105,7 +105,7 @@ def test_rows_are_the_planets_observations(simulated):
 def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request):
     source = request.getfixturevalue(kind)
     choice = chosen(0, 1, 2, 3)
-    rows = source.rows(choice.folds)
+    rows = source.observations(choice.folds)
     steps = -(-rows // 8)
     batches = list(shuffled(source, choice, 8, 3, 0, 3, streamed).as_numpy_iterator())
     assert len(batches) == 3 * steps
@@ -123,7 +123,7 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request)
 def test_a_resumed_epoch_is_the_unbroken_one(kind, streamed, request):
     source = request.getfixturevalue(kind)
     choice = chosen(0, 1, 2, 3)
-    steps = -(-source.rows(choice.folds) // 8)
+    steps = -(-source.observations(choice.folds) // 8)
     unbroken = collect(shuffled(source, choice, 8, 3, 0, 3, streamed).skip(2 * steps))
     resumed = collect(shuffled(source, choice, 8, 3, 2, 3, streamed))
     for name, values in unbroken.items():
@@ -134,14 +134,14 @@ def test_a_resumed_epoch_is_the_unbroken_one(kind, streamed, request):
 
 def test_planets_of_other_folds_never_appear(on_disk):
     keys = collect(shuffled(on_disk, chosen(1, 2), 4, 0, 0, 1))["key"]
-    assert {on_disk.planets[planet] for planet in keys[:, 0]} == {1, 2}
+    assert {on_disk.folds[planet] for planet in keys[:, 0]} == {1, 2}
 
 
 def test_evaluation_gives_every_row_once_at_any_batch_size(on_disk):
     for batch_size in (1, 5, 1000):
         batches = list(dataset.evaluation_batches(on_disk, chosen(*ALL), batch_size))
         keys = np.concatenate([batch["key"] for batch in batches])
-        assert len({tuple(key) for key in keys}) == len(keys) == on_disk.rows(ALL)
+        assert len({tuple(key) for key in keys}) == len(keys) == on_disk.observations(ALL)
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ class Changed:
 
 
 def test_planets_that_come_twice_or_not_at_all_are_named(simulated):
-    first, second, *_ = sorted(number for number, fold in simulated.planets.items() if fold in (0, 4))
+    first, second, *_ = sorted(number for number, fold in simulated.folds.items() if fold in (0, 4))
     twice = Changed(simulated, lambda planets: planets.skip(1).concatenate(planets.skip(1).take(1)))
     with pytest.raises(DataError, match=f"planet {second:04d} comes twice"):
         dataset.load(twice, chosen(0, 4))

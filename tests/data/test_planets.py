@@ -14,7 +14,7 @@ from pipelines import simulate
 class Fake:
     """A source of planets in two folds that yields what it is told to."""
 
-    description, planets = "fake", {1: 0, 2: 0, 3: 1}
+    description, folds = "fake", {1: 0, 2: 0, 3: 1}
 
     def __init__(self, numbers):
         self.numbers = numbers
@@ -30,7 +30,7 @@ def test_planets_in_memory_and_on_disk_are_those_of_the_simulator(tmp_path):
     memory = open_source("simulated:planets=12,spots=1,photons=2,seed=5", ())
     for source in (disk, memory):
         planets = list(whole_planets(source, (2, 9)))
-        assert {planet.number for planet in planets} == {n for n, fold in source.planets.items() if fold in (2, 9)}
+        assert {planet.number for planet in planets} == {n for n, fold in source.folds.items() if fold in (2, 9)}
         for planet in planets:
             expected = simulate_planet(5, planet.number, 1, 2)
             for name in Planet.__dataclass_fields__:

@@ -43,20 +43,20 @@ def test_fewer_planets_are_among_more_and_no_seed_chooses_them():
 
 def check_kept(source, count):
     """Rows, records and statistics of a cut source are those of the planets that it keeps."""
-    there = [planet for planet, fold in source.planets.items() if fold in TRAIN]
+    there = [planet for planet, fold in source.folds.items() if fold in TRAIN]
     cut = keep(source, TRAIN, count, WAVELENGTHS, white=True)
     kept = first_planets(there, count)
-    assert {planet for planet, fold in cut.planets.items() if fold in TRAIN} == kept
+    assert {planet for planet, fold in cut.folds.items() if fold in TRAIN} == kept
     whole = list(source.records(TRAIN, WAVELENGTHS, white=True).as_numpy_iterator())
     expected = [planet for planet in whole if planet["planet"] in kept]
     for order in (None, tf.constant([1, 2])):
         found = cut.records(TRAIN, WAVELENGTHS, order=order, white=True).as_numpy_iterator()
         assert sorted(planet["planet"] for planet in found) == sorted(kept)
     for folds in (TRAIN, (0, 3)):
-        rows = [len(planet["instances"]) for planet in expected if source.planets[int(planet["planet"])] in folds]
-        assert cut.rows(folds) == sum(rows)
-    assert cut.rows((8, 9)) == source.rows((8, 9))
-    assert cut.rows(range(10)) == cut.rows(TRAIN) + source.rows((8, 9))
+        rows = [len(planet["instances"]) for planet in expected if source.folds[int(planet["planet"])] in folds]
+        assert cut.observations(folds) == sum(rows)
+    assert cut.observations((8, 9)) == source.observations((8, 9))
+    assert cut.observations(range(10)) == cut.observations(TRAIN) + source.observations((8, 9))
     choice = dataset.Choice(TRAIN, (12,), WAVELENGTHS)
     loaded_rows = dataset.load(cut, choice)
     assert sorted(set(loaded_rows["key"][:, 0].numpy())) == sorted(kept)
@@ -93,7 +93,7 @@ def test_so_does_bigquery(uploaded):
 
 def test_all_planets_are_the_source_itself_and_more_are_refused():
     source = open_source(DATA, WAVELENGTHS)
-    count = sum(fold in TRAIN for fold in source.planets.values())
+    count = sum(fold in TRAIN for fold in source.folds.values())
     assert keep(source, TRAIN, 0, WAVELENGTHS, white=False) is source
     assert keep(source, TRAIN, count, WAVELENGTHS, white=False) is source
     with pytest.raises(UsageError, match=rf"no more than the {count} planets in the training folds.* Received: 500"):

@@ -90,7 +90,7 @@ def test_every_fifth_observation(uploaded, capsys):
     assert "bigquery://proj/train_every5: 9 planets, 9 observations of 42" in capsys.readouterr().out
     whole, partial = open_source(uploaded, [0, 30]), open_source("bigquery://proj/train_every5", [0, 30])
     assert keys(partial) == keys(whole)[::5]
-    assert partial.planets.items() <= whole.planets.items()
+    assert partial.folds.items() <= whole.folds.items()
     check.main(["bigquery://proj/train_every5"])
     # The same rows as training takes of the whole set.
     expected = load(whole, Choice(tuple(range(10)), (30,), (30,), every=5))
@@ -107,9 +107,9 @@ def test_fewer_planets_keep_their_folds_and_observations(uploaded):
     for count in ("4", "8"):
         partial_set.main(["--project", "proj", "--dataset", "train", "--planets", count])
     four, eight = (open_source(f"bigquery://proj/train_planets{count}", [0]) for count in (4, 8))
-    assert [len(four.planets), len(eight.planets)] == [4, 8]
-    assert four.planets.items() <= eight.planets.items() <= assign_folds(range(1, 22), 0).items()
-    assert four.rows(range(10)) == 8
+    assert [len(four.folds), len(eight.folds)] == [4, 8]
+    assert four.folds.items() <= eight.folds.items() <= assign_folds(range(1, 22), 0).items()
+    assert four.observations(range(10)) == 8
     check.main(["bigquery://proj/train_planets4"])
 
 

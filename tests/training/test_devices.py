@@ -214,7 +214,7 @@ def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
     found = parts.parts_of(source, choice.folds, 3)
     names = [shard.name for part in found for shard in part.manifest.shards]
     assert sorted(names) == sorted(shard.name for shard in source.manifest.shards if shard.fold < 8)
-    whole = source.rows(choice.folds)
+    whole = source.observations(choice.folds)
     keys, sizes = [], []
     for part in found:
         batches = list(parts.stream(part, choice, steps, 3, 0, 2).as_numpy_iterator())

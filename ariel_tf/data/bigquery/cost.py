@@ -37,7 +37,7 @@ def bytes_scanned(source: Any, folds: Sequence[int], wavelengths: Sequence[int],
         source: an open `BigQuerySource`.
         folds, wavelengths, white: as of its `records`.
     """
-    planets = [planet for planet, fold in source.planets.items() if fold in set(folds)]
+    planets = [planet for planet, fold in source.folds.items() if fold in set(folds)]
     parts = source.layout.wanted(planets, sorted(wavelengths), white) if planets else ()
     return sum(source.scanned(*part) for part in parts)
 
@@ -83,7 +83,7 @@ def say_training_cost(config: Any, several: Sequence[int], price: float | None) 
         choice = Choice(folds, config.targets, wavelengths, config.sees_white, "observation", config.every)
         passes = config.epochs if name == "train" and not fits_in_memory(source, choice) else 1
         total += size * passes
-        print(f"{name:12s}{source.rows(folds):>10,} observations, {size_in_words(size)}, read {_times(passes)}")
+        print(f"{name:12s}{source.observations(folds):>10,} observations, {size_in_words(size)}, read {_times(passes)}")
     print(f"{source.description}: {cost_line(total, price)}; nothing was read")
 
 

@@ -26,18 +26,18 @@ class Source(Protocol):
     Attributes:
         description: one line for people.
         fingerprint: changes when any value, key or fold changes.
-        planets: planet number to fold.
+        folds: planet number to fold.
         labelled: whether radii are known.
         failure: what stopped the reading of records, where the source knows it; None before.
     """
 
     description: str
     fingerprint: str
-    planets: dict[int, int]
+    folds: dict[int, int]
     labelled: bool
     failure: Exception | None
 
-    def rows(self, folds: Sequence[int]) -> int:
+    def observations(self, folds: Sequence[int]) -> int:
         """Number of observations in these folds."""
         ...
 

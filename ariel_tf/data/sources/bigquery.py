@@ -77,7 +77,7 @@ class BigQuerySource:
         self.labelled = self._layout.labelled
         self.fingerprint = self._layout.fingerprint
         folds = {planet: part.fold for part in self._layout.parts for planet in part.planets}
-        self.planets = dict(sorted(folds.items()))
+        self.folds = dict(sorted(folds.items()))
         self.failure: Exception | None = None
         self._snapshots: dict[tuple[tuple[int, ...], bool], Snapshot] = {}
 
@@ -95,7 +95,7 @@ class BigQuerySource:
     def _parts(self, folds: Sequence[int]) -> list[Part]:
         return [part for part in self._layout.parts if part.fold in set(folds)]
 
-    def rows(self, folds: Sequence[int]) -> int:
+    def observations(self, folds: Sequence[int]) -> int:
         return sum(part.rows for part in self._parts(folds))
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:

@@ -68,14 +68,14 @@ class SimulatedSource:
 
     def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
         self.description, self._recipe = str(recipe), recipe
-        self.planets = assign_folds(range(1, recipe.planets + 1), recipe.seed)
+        self.folds = assign_folds(range(1, recipe.planets + 1), recipe.seed)
         self._wavelengths = list(wavelengths)
         self._instances = recipe.spots * recipe.photons
         facts = {"simulator": simulator.VERSION, "priors": asdict(simulator.Priors()), **asdict(recipe)}
         self.fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self._sums = Sums()
         self._refuse_too_many()
-        bar = tqdm(self.planets, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
+        bar = tqdm(self.folds, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
         table: dict[str, np.ndarray] = {}
         for index, number in enumerate(bar):
             planet = self._simulate(recipe, number)
@@ -102,7 +102,7 @@ class SimulatedSource:
 
     def _simulate(self, recipe: Recipe, number: int) -> dict[str, np.ndarray]:
         planet = simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)
-        self._sums.add(planet, self.planets[number])
+        self._sums.add(planet, self.folds[number])
         return {
             "planet": np.array(planet.number, np.int32),
             "instances": planet.instances,
@@ -113,11 +113,11 @@ class SimulatedSource:
             "white": planet.white,
         }
 
-    def rows(self, folds: Sequence[int]) -> int:
+    def observations(self, folds: Sequence[int]) -> int:
         return self._instances * len(self._of(folds))
 
     def _of(self, folds: Sequence[int]) -> np.ndarray:
-        return np.flatnonzero(np.isin(list(self.planets.values()), list(folds)))
+        return np.flatnonzero(np.isin(list(self.folds.values()), list(folds)))
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         return self._sums.choose(folds)
@@ -145,6 +145,6 @@ class SimulatedSource:
     def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
         """Each planet of these folds, simulated once more, since few wavelengths are kept; as of `data.whole`."""
         recipe = self._recipe
-        for number, fold in self.planets.items():
+        for number, fold in self.folds.items():
             if fold in folds:
                 yield simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)

@@ -39,7 +39,7 @@ def keep(source: Source, folds: Sequence[int], count: int, wavelengths: Sequence
 
 def there_are(source: Source, folds: Sequence[int], count: int) -> frozenset[int]:
     """The planets of these folds, at least `count`, or a `UsageError` with how many there are."""
-    there = frozenset(planet for planet, fold in source.planets.items() if fold in folds)
+    there = frozenset(planet for planet, fold in source.folds.items() if fold in folds)
     if count > len(there):
         raise UsageError(
             f"--planets: expected no more than the {len(there)} planets in the training folds {list(folds)} of "
@@ -63,7 +63,7 @@ class KeptSource:
     ):
         self._source, self._folds = source, tuple(folds)
         self._wavelengths, self._white = list(wavelengths), white
-        self.planets = {planet: fold for planet, fold in source.planets.items() if planet not in dropped}
+        self.folds = {planet: fold for planet, fold in source.folds.items() if planet not in dropped}
         self.description, self.labelled = source.description, source.labelled
         self.fingerprint = source.fingerprint  # each planet and its fold are the same as there
 
@@ -81,7 +81,7 @@ class KeptSource:
         sums, rows = Sums(), dict.fromkeys(self._folds, 0)
         try:
             for planet in self.records(self._folds, self._wavelengths, white=self._white).as_numpy_iterator():
-                fold = self.planets[int(planet["planet"])]
+                fold = self.folds[int(planet["planet"])]
                 rows[fold] += len(planet["instances"])
                 own = {"flux": Moments.of(planet["flux"], axis=1), "star": Moments.of(planet["star"][None])}
                 own |= {"white": Moments.of(planet["white"])} if self._white else {}
@@ -93,10 +93,10 @@ class KeptSource:
             raise damaged(self, error) from error
         return sums, rows
 
-    def rows(self, folds: Sequence[int]) -> int:
+    def observations(self, folds: Sequence[int]) -> int:
         cut = [fold for fold in self._folds if fold in folds]
         whole = [fold for fold in folds if fold not in cut]
-        return (sum(self._counted[1][fold] for fold in cut) if cut else 0) + self._source.rows(whole)
+        return (sum(self._counted[1][fold] for fold in cut) if cut else 0) + self._source.observations(whole)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         """As of `Source.statistics`; NaN at wavelengths that are not known.
@@ -127,8 +127,8 @@ class KeptSource:
     ) -> tf.data.Dataset:
         """As of `Source.records`; the source reads all planets, and those that are dropped go no further."""
         planets = self._source.records(folds, wavelengths, order=order, white=white)
-        there = {planet for planet, fold in self._source.planets.items() if fold in folds}
-        if not there - self.planets.keys():
+        there = {planet for planet, fold in self._source.folds.items() if fold in folds}
+        if not there - self.folds.keys():
             return planets
-        dropped = tf.constant(sorted(there - self.planets.keys()), tf.int32)
+        dropped = tf.constant(sorted(there - self.folds.keys()), tf.int32)
         return planets.filter(lambda planet: tf.reduce_all(planet["planet"] != dropped))

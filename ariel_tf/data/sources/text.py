@@ -48,13 +48,13 @@ class TextSource:
             raise DataError(f"{folder}: expected light curves AAAA_BB_CC.txt, {found}.", list(map(str, faults)))
         self.description = f"text files in {folder}"
         self.labelled = params is not None
-        self.planets = assign_folds((task.number for task in tasks), seed=0)
+        self.folds = assign_folds((task.number for task in tasks), seed=0)
         self._tasks = tasks
         stamps = repr(sorted(light_curves.stamps.items()))
         self.fingerprint = hashlib.sha256(stamps.encode()).hexdigest()
 
-    def rows(self, folds: Sequence[int]) -> int:
-        return sum(len(task.light_curves) for task in self._tasks if self.planets[task.number] in folds)
+    def observations(self, folds: Sequence[int]) -> int:
+        return sum(len(task.light_curves) for task in self._tasks if self.folds[task.number] in folds)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
         raise UsageError(f"{self.description}: training takes a data set; make one with `python -m pipelines.convert`.")
@@ -64,7 +64,7 @@ class TextSource:
 
     def _read(self, folds: Sequence[int]) -> Iterator[Planet]:
         """Planets in ascending order, a few of them read ahead."""
-        tasks = [task for task in self._tasks if self.planets[task.number] in folds]
+        tasks = [task for task in self._tasks if self.folds[task.number] in folds]
         with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
             ahead: deque[Any] = deque()
             try:

@@ -36,7 +36,7 @@ class TFRecordSource:
         self.folder, self.manifest = folder, manifest
         self.description = str(folder)
         self.fingerprint = self.manifest.fingerprint
-        self.planets = self.manifest.planets
+        self.folds = self.manifest.planets
         self.labelled = self.manifest.labelled
         faults = [fault for shard in self.manifest.shards if (fault := self._fault(shard))]
         if faults:
@@ -60,7 +60,7 @@ class TFRecordSource:
     def _shards(self, folds: Sequence[int]) -> list[Shard]:
         return [shard for shard in self.manifest.shards if shard.fold in set(folds)]
 
-    def rows(self, folds: Sequence[int]) -> int:
+    def observations(self, folds: Sequence[int]) -> int:
         return sum(shard.rows for shard in self._shards(folds))
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
