@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pipelines
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError, run_command
@@ -20,6 +19,7 @@ from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_
 from ariel_tf.data.folds import N_FOLDS, assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATISTICS_NAME, Manifest, Shard, Sums
 from ariel_tf.planet import Planet, planet_faults
+from pipelines import common
 
 
 def manifest_faults(manifest: Manifest) -> list[str]:
@@ -48,7 +48,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
 
     path = folder / shard.name
     if not path.is_file():
-        return [f"{path}: expected {pipelines.counted(len(shard.planets), 'planet')}, found no file"]
+        return [f"{path}: expected {common.counted(len(shard.planets), 'planet')}, found no file"]
     faults = []
     size = path.stat().st_size
     if size != shard.bytes:
@@ -69,7 +69,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
     if planets != shard.planets:
         faults.append(f"{path}: expected {_listed(shard.planets)}, found {_listed(planets)}")
     if rows != shard.rows:
-        faults.append(f"{path}: expected {pipelines.counted(shard.rows, 'observation')}, found {rows}")
+        faults.append(f"{path}: expected {common.counted(shard.rows, 'observation')}, found {rows}")
     return faults
 
 
@@ -91,7 +91,7 @@ def _planet_faults(planet: Planet, labelled: bool) -> list[str]:
 
 
 def _listed(planets: list[int]) -> str:
-    count = pipelines.counted(len(planets), "planet")
+    count = common.counted(len(planets), "planet")
     shown = ", ".join(f"{planet:04d}" for planet in planets[:8]) + ", ..." * (len(planets) > 8)
     return f"{count} ({shown})" if planets else count
 
@@ -111,7 +111,7 @@ def check(folder: Path) -> Manifest:
     manifest = Manifest.read(folder)
     faults, summary = _look(manifest, folder, str(folder))
     if faults:
-        count = pipelines.counted(len(faults), "fault")
+        count = common.counted(len(faults), "fault")
         raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
     print(table(manifest))
     listed = {shard.name for shard in manifest.shards}
@@ -138,7 +138,7 @@ def _look(
     import_tensorflow()
     sums = Sums()
     damaged = 0
-    with pipelines.Progress(manifest.rows, "observation") as progress:
+    with common.Progress(manifest.rows, "observation") as progress:
         for shard in manifest.shards:
             try:
                 if fetch is not None:
@@ -175,7 +175,7 @@ def check_uploaded(address: Address) -> None:
         folder = Path(name)
         faults, summary = _look(manifest, folder, source.description, lambda shard: write_shard(source, shard, folder))
     if faults:
-        count = pipelines.counted(len(faults), "fault")
+        count = common.counted(len(faults), "fault")
         raise DataError(f"{source.description}: {count}; upload the data set anew, with --overwrite", faults)
     print(table(manifest))
     print(f"sound: {summary}")
@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         correlations.refuse_written(arguments.correlations, arguments.overwrite)
     elif arguments.overwrite:
         raise UsageError("--overwrite: goes with --correlations; nothing else is written.")
-    with pipelines.stopping("stopped; nothing was found out: start again"):
+    with common.stopping("stopped; nothing was found out: start again"):
         if is_address(arguments.data):
             check_uploaded(Address.parse(arguments.data).with_options(arguments))
         else:

@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pipelines
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.text.discovery import FoundFiles, PlanetFiles, find_files, group
 from ariel_tf.data.text.planet import read_planet
+from pipelines import common
 
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
@@ -65,7 +65,7 @@ def convert(arguments: argparse.Namespace) -> None:
         source = {"kind": "challenge text files", "light_curves": str(arguments.light_curves)}
         source["params"] = str(arguments.params) if params else "none"
         manifest = writer.finish(source, [fault.entry() for fault in faults])
-    pipelines.report_dataset(arguments.out, manifest, summary)
+    common.report_dataset(arguments.out, manifest, summary)
 
 
 def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
@@ -84,8 +84,8 @@ def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", arguments: argp
     pending = [by_number[number] for number in writer.pending]
     done = total - sum(len(task.light_curves) for task in pending)
     read = partial(read_planet, skip_bad=arguments.skip_bad)
-    results = pipelines.in_order(read, pending, arguments.jobs)
-    with pipelines.Progress(total, "observation", done) as progress, contextlib.closing(results):
+    results = common.in_order(read, pending, arguments.jobs)
+    with common.Progress(total, "observation", done) as progress, contextlib.closing(results):
         for result in results:
             skipped = [fault.entry() for fault in result.faults] if arguments.skip_bad else []
             refused = [] if arguments.skip_bad else list(map(str, result.faults))
@@ -112,13 +112,13 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=Path, metavar="DIR", help="params_train; leave out for a test set")
     parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder for the data set")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad files out, on record in the manifest")
-    pipelines.add_dataset_options(parser)
+    common.add_dataset_options(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = arguments_parser().parse_args(argv)
-    with pipelines.stopping("stopped; the same command goes on after the shards that are complete"):
+    with common.stopping("stopped; the same command goes on after the shards that are complete"):
         convert(arguments)
 
 

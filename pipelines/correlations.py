@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-import pipelines
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.config.train_config import Configuration, steps_text
 from ariel_tf.core.atomic_files import replacing, write_text
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.sources import Source
+from pipelines import common
 
 TOP = 100
 FOLDS = Configuration().train_folds
@@ -80,7 +80,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
             f"{source.description}: expected planets with known radii in folds {list(folds)}; there are none."
         )
     records = source.records(folds, range(N_WAVELENGTHS))
-    with pipelines.Progress(rows, "observation") as progress:
+    with common.Progress(rows, "observation") as progress:
 
         def counted():
             for planet in records.as_numpy_iterator():

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pipelines
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.atomic_files import replacing, sha256
 from ariel_tf.core.errors import ArielError, DataError, run_command
@@ -21,6 +20,7 @@ from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.cost import add_price_flag, say_cost
 from ariel_tf.data.dataset_folder import claim, install, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
+from pipelines import common
 
 WAVELENGTHS = range(N_WAVELENGTHS)
 
@@ -60,7 +60,7 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
         work = claim(out, state | {"fingerprint": manifest.fingerprint}, overwrite)
         done = [shard for shard in manifest.shards if _is_there(work, shard)]
         _check_space(work, [shard for shard in manifest.shards if shard not in done])
-        with pipelines.Progress(manifest.rows, "observation", sum(shard.rows for shard in done)) as progress:
+        with common.Progress(manifest.rows, "observation", sum(shard.rows for shard in done)) as progress:
             for shard in manifest.shards:
                 if shard not in done and write_shard(source, shard, work, progress) != shard:
                     raise DataError(
@@ -101,7 +101,7 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
         left = {*writer.pending}
         parts = [part for part in layout.parts if left & {*part.planets}]
         done = sum(layout.observations.values()) - sum(part.rows for part in parts)
-        with pipelines.Progress(done + sum(part.rows for part in parts), "observation", done) as progress:
+        with common.Progress(done + sum(part.rows for part in parts), "observation", done) as progress:
             for planet in source.planets_of(parts, WAVELENGTHS, white=True):
                 writer.add(planet.number, planet)
                 progress(len(planet.instances))
@@ -127,9 +127,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     download = convert_classic if address.layout == "classic" else download_shards
-    with pipelines.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; the same command goes on with what is missing"):
         manifest, summary = download(source, options.out, options.overwrite)
-    pipelines.report_dataset(options.out, manifest, summary)
+    common.report_dataset(options.out, manifest, summary)
 
 
 if __name__ == "__main__":

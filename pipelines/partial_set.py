@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pipelines
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
@@ -28,6 +27,7 @@ from ariel_tf.data.bigquery.layout_planets import PlanetTables
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.bigquery.tables import FILLED, TABLES
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, STATISTICS_NAME, Manifest
+from pipelines import common
 from pipelines.destination import Destination
 
 # Observations that are kept, in the order of their keys.
@@ -123,7 +123,7 @@ class PartialSet:
             kept = {planet: observations[planet] for planet in pending if planet in observations}
             place, total = self.connection.address.description, sum(kept.values())
             read = planets_in_chunks(tables, place, kept, total, range(N_WAVELENGTHS), white=True)
-            with pipelines.Progress(total, "observation") as progress:
+            with common.Progress(total, "observation") as progress:
                 for number in pending:
                     planet = next(read) if number in observations else None
                     writer.add(number, planet)
@@ -134,7 +134,7 @@ class PartialSet:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.partial_set", description=(__doc__ or "").split("\n")[0])
-    count = pipelines.at_least(1)
+    count = common.at_least(1)
     parser.add_argument("--project", required=True, help="of Google Cloud")
     parser.add_argument("--dataset", required=True, help="of the large data set, as `pipelines.upload` made it")
     parser.add_argument("--every", type=count, default=1, metavar="N", help="keep every N-th observation (default: 1)")
@@ -162,9 +162,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.dry_run:
         print(f"{large.description}: {cost_line(partial.scanned(), options.price)}; nothing was read")
         return
-    with pipelines.stopping("stopped; the same command starts again"):
+    with common.stopping("stopped; the same command starts again"):
         manifest = partial.make(options.location, options.overwrite)
-    planets, rows = pipelines.counted(len(manifest.planets), "planet"), pipelines.counted(manifest.rows, "observation")
+    planets, rows = common.counted(len(manifest.planets), "planet"), common.counted(manifest.rows, "observation")
     print(f"{small.description}: {planets}, {rows} of {source.observations(range(10))}")
     print(f"next: python -m ariel_tf.train --data {small.description} --wavelength 12")
 

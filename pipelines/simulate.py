@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import pipelines
 from ariel_tf.challenge import Key
 from ariel_tf.core.atomic_files import read_json, write_json
 from ariel_tf.core.errors import DataError, UsageError, run_command
@@ -33,6 +32,7 @@ from ariel_tf.data.text.format import write_light_curve, write_params
 from ariel_tf.physics import simulator
 from ariel_tf.physics.priors import Priors
 from ariel_tf.planet import Planet
+from pipelines import common
 
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
@@ -103,15 +103,15 @@ def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Nam
     """One part as a data set of TFRecord shards, in the folder that its writer holds."""
     rows = arguments.spots * arguments.photons
     pending = writer.pending
-    planets = pipelines.in_order(_maker(part, arguments), pending, arguments.jobs)
+    planets = common.in_order(_maker(part, arguments), pending, arguments.jobs)
     done = (len(part.numbers) - len(pending)) * rows
     total = len(part.numbers) * rows
-    with pipelines.Progress(total, "observation", done) as progress, contextlib.closing(planets):
+    with common.Progress(total, "observation", done) as progress, contextlib.closing(planets):
         for planet in planets:
             writer.add(planet.number, planet)
             progress(rows)
     manifest = writer.finish(_source(arguments))
-    pipelines.report_dataset(part.shards, manifest, progress.summary)
+    common.report_dataset(part.shards, manifest, progress.summary)
 
 
 def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
@@ -125,11 +125,11 @@ def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
         for number in part.numbers
     ]
     write = partial(write_planet, make=_maker(part, arguments), light_curves=part.light_curves, params=part.params)
-    written = pipelines.in_order(write, keys, arguments.jobs)
-    with pipelines.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
+    written = common.in_order(write, keys, arguments.jobs)
+    with common.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
         for _ in written:
             progress(rows)
-    made = f"{pipelines.counted(len(keys), 'planet')}, {pipelines.counted(len(keys) * rows, 'observation')}"
+    made = f"{common.counted(len(keys), 'planet')}, {common.counted(len(keys) * rows, 'observation')}"
     print(f"{part.light_curves}: {made}, as text; {progress.summary}")
     convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
     convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""
@@ -232,16 +232,16 @@ def simulate(arguments: argparse.Namespace) -> None:
 
 def arguments_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines.simulate", description=(__doc__ or "").split("\n")[0])
-    count, instances = pipelines.at_least(1), pipelines.at_least(1, 99)
+    count, instances = common.at_least(1), common.at_least(1, 99)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
     parser.add_argument("--planets", type=count, default=40, metavar="N", help="training planets (default: 40)")
     parser.add_argument(
-        "--test-planets", type=pipelines.at_least(0), default=0, metavar="N", help="without targets (default: 0)"
+        "--test-planets", type=common.at_least(0), default=0, metavar="N", help="without targets (default: 0)"
     )
     parser.add_argument("--spots", type=instances, default=2, metavar="N", help="spot instances (default: 2)")
     parser.add_argument("--photons", type=instances, default=2, metavar="N", help="noise instances (default: 2)")
     parser.add_argument(
-        "--seed", type=pipelines.at_least(0), default=0, metavar="N", help="of all that is random (default: 0)"
+        "--seed", type=common.at_least(0), default=0, metavar="N", help="of all that is random (default: 0)"
     )
     parser.add_argument(
         "--prior",
@@ -253,14 +253,14 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", choices=("tfrecord", "text", "both"), default="tfrecord", help="(default: tfrecord)"
     )
-    pipelines.add_dataset_options(parser)
+    common.add_dataset_options(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = arguments_parser().parse_args(argv)
     arguments.priors = priors_of(arguments)
-    with pipelines.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; the same command goes on with what is missing"):
         simulate(arguments)
 
 

@@ -12,7 +12,6 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import pipelines
 from ariel_tf.core.errors import DataError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
@@ -20,6 +19,7 @@ from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.tables import FILLED, arrow_tables, expected_rows
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from ariel_tf.planet import Planet
+from pipelines import common
 from pipelines.destination import Destination
 
 # Light curves of a load job, as float32; a day allows 1,500 jobs a table, and the whole challenge takes 130.
@@ -54,7 +54,7 @@ class Upload:
         """
         self.destination.prepare(self.location, self.overwrite)
         missing = {name: self._missing(name) for name in FILLED}
-        with pipelines.Progress(self.manifest.rows, "observation", self._done(missing)) as progress:
+        with common.Progress(self.manifest.rows, "observation", self._done(missing)) as progress:
             for planets in self._jobs(missing):
                 self._send(planets, missing)
                 progress(sum(len(planet.instances) for planet in planets))
@@ -130,7 +130,7 @@ class Upload:
     def _verify(self) -> None:
         """Compare every planet's rows in every table with the data set's."""
         place = self.connection.address.description
-        left = {name: pipelines.counted(len(planets), "planet") for name in FILLED if (planets := self._missing(name))}
+        left = {name: common.counted(len(planets), "planet") for name in FILLED if (planets := self._missing(name))}
         faults = [f"{name}: {count} not there after the upload" for name, count in left.items()]
         if faults:
             raise DataError(f"{place}: the upload is not complete; run it again", faults)
@@ -156,14 +156,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     upload = Upload(options.data, address, options.location, options.overwrite)
     manifest = upload.manifest
     counts = (manifest.rows, len(manifest.planets), manifest.labelled)
-    what = f"{pipelines.counted(len(manifest.planets), 'planet')}, {pipelines.counted(manifest.rows, 'observation')}"
+    what = f"{common.counted(len(manifest.planets), 'planet')}, {common.counted(manifest.rows, 'observation')}"
     if options.dry_run:
         for name in FILLED:
             print(f"  {name:16s}{expected_rows(name, *counts):>14,} rows")
         size = expected_rows("light_curves", *counts) * (8 * 304)
         print(f"{what}: about {size / 1e9:.2f} GB in {address.description}; nothing was sent")
         return
-    with pipelines.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; the same command goes on with what is missing"):
         summary = upload.run()
     print(f"{address.description}: {what}; {summary}")
     print(f"next: python -m pipelines.check {address.description}")

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pipelines
 from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data.folds import assign_folds
@@ -23,7 +22,7 @@ from ariel_tf.data.shards import read_records
 from ariel_tf.data.text import planet as text_planet
 from ariel_tf.data.text.format import write_light_curve, write_params
 from ariel_tf.planet import Planet
-from pipelines import check, convert, in_order
+from pipelines import check, common, convert
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = (1, 2, 40, 1234)
@@ -351,13 +350,13 @@ def test_links_that_lead_nowhere_are_faults(text, tmp_path):
 
 def test_a_killed_worker_is_one_sentence():
     with pytest.raises(ArielError, match="use fewer --jobs"):
-        list(in_order(os._exit, [1, 1], jobs=2))
+        list(common.in_order(os._exit, [1, 1], jobs=2))
 
 
 def test_results_come_in_order_and_few_items_are_taken_ahead():
     taken = []
     items = (taken.append(number) or -number for number in range(40))
-    for position, result in enumerate(in_order(abs, items, jobs=2)):
+    for position, result in enumerate(common.in_order(abs, items, jobs=2)):
         assert result == position
         assert len(taken) <= position + 1 + 2 * 2
     assert len(taken) == 40
@@ -365,7 +364,7 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
     monkeypatch.setattr("ariel_tf.core.progress._SECONDS_BETWEEN_LINES", 0.0)
-    with pipelines.Progress(400, "observation", done=100) as progress:
+    with common.Progress(400, "observation", done=100) as progress:
         progress(100)
         progress(200)
     lines = capsys.readouterr().err.splitlines()
@@ -377,7 +376,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys)
 
 def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
     program = (
-        "import os, time\nfrom pipelines import in_order\nif __name__ == '__main__':\n"
+        "import os, time\nfrom pipelines.common import in_order\nif __name__ == '__main__':\n"
         "    results = in_order(abs, range(100), 2)\n    next(results)\n    os.kill(os.getpid(), 9)\n"
     )
     (tmp_path / "program.py").write_text(program)

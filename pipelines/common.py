@@ -1,0 +1,160 @@
+"""What the pipelines share.
+
+Work is spread over processes and comes back in order, progress is shown on a terminal and in a log alike, and a
+signal stops a command with a message that says how to resume it. No TensorFlow, so workers and --help start fast.
+"""
+
+import argparse
+import collections
+import contextlib
+import multiprocessing
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TypeVar
+
+from ariel_tf.core import resources
+from ariel_tf.core.errors import ArielError, Stopped
+from ariel_tf.core.progress import Progress as Progress
+from ariel_tf.core.progress import counted as counted
+from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+# Finished results that may wait for their turn, for each process: enough to keep all busy, few enough for memory.
+_LOOK_AHEAD = 2
+
+
+def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Generator[_Result, None, None]:
+    """`map(function, items)` over `jobs` processes: results in the order of the items, few in memory at a time.
+
+    Args:
+        function: importable by name; it and the items are pickled to the workers, results back.
+        items: any number; taken as they are needed.
+        jobs: 1 runs all in this process.
+
+    Raises:
+        ArielError: a worker process was killed.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow's threads may hang
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_the_parent) as pool:
+        waiting: collections.deque[Future[_Result]] = collections.deque()
+        try:
+            for item in items:
+                with _without_ctrl_c():
+                    waiting.append(pool.submit(function, item))
+                if len(waiting) > _LOOK_AHEAD * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ArielError("a worker process was killed, perhaps for want of memory: use fewer --jobs") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_parent() -> None:
+    """Let no worker outlive a parent that was killed outright; left alone, it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back, here for a moment, in processes started meanwhile for good: the parent tells them to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Signal(KeyboardInterrupt):
+    """A signal that came in: like Ctrl-C no `Exception`, which some library might swallow on the way."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+@contextlib.contextmanager
+def stopping(how_to_go_on: str) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into `Stopped` with this sentence; a second one stops at once."""
+
+    def stop(number: int, _) -> None:
+        restore()
+        raise _Signal(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    except _Signal as received:
+        raise Stopped(how_to_go_on, received.number) from None
+    finally:
+        restore()
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that writes a data set."""
+    parser.add_argument(
+        "--jobs", type=at_least(1), default=resources.available_cpus(), metavar="N", help="worker processes"
+    )
+    parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
+    parser.add_argument(
+        "--shard-bytes", type=at_least(1), default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
+
+
+def at_least(low: int, high: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number from `low` on, up to `high` if that is given."""
+
+    def number(text: str) -> int:
+        bounds = f"{low} or more" if high is None else f"{low} to {high}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {bounds}, received {text!r}") from None
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"expected {bounds}, received {value}")
+        return value
+
+    return number
+
+
+def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
+    """Print what was written where, in how long, and the next command."""
+    size = sum(shard.bytes for shard in manifest.shards)
+    print(
+        f"{folder}: {counted(len(manifest.planets), 'planet')}, {counted(manifest.rows, 'observation')}, "
+        f"{'with' if manifest.labelled else 'without'} targets, {counted(len(manifest.shards), 'shard')}, "
+        f"{size / 1e6:.1f} MB"
+    )
+    print(summary)
+    if manifest.skipped:
+        left_out = "1 file or planet" if len(manifest.skipped) == 1 else f"{len(manifest.skipped)} files or planets"
+        print(f"left out: {left_out}, listed in {folder / MANIFEST_NAME}")
+    place = shlex.quote(str(folder))
+    print(f"next: python -m pipelines.check {place}")
+    if manifest.labelled:
+        print(f"      python -m ariel_tf.train --data {place} --wavelength 12")
