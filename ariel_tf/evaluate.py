@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import parse_names
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.data.bigquery import address
@@ -84,7 +83,7 @@ def parsed(options: argparse.Namespace):
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError("expected each RUN once.")
     folds = parse_folds(options.folds, "--folds") if options.folds else None
-    chosen = targets.parse_list(options.wavelength) if options.wavelength else None
+    chosen = Targets.parse(options.wavelength).chosen if options.wavelength else None
     return folds, parse_names("--against", options.against, NAMES), chosen, options.learn_from
 
 
@@ -124,9 +123,7 @@ def report_lines(contest: "Contest") -> list[str]:
 
 def _which(chosen: Sequence[int]) -> str:
     """Wavelengths in words."""
-    if len(chosen) == N_WAVELENGTHS:
-        return "all wavelengths"
-    return f"wavelength{'s' * (len(chosen) > 1)} {targets.as_text(chosen)}"
+    return Targets.each(chosen).describe()
 
 
 def planet_lines(contest: "Contest") -> list[str]:

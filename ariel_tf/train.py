@@ -17,10 +17,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ariel_tf.config import model_registry, targets
+from ariel_tf.config import model_registry
 from ariel_tf.config import train_options as flags
+from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes
 from ariel_tf.core.devices import DEVICES_HELP, parse_devices
 from ariel_tf.core.errors import UsageError, run_command
@@ -29,9 +29,6 @@ from ariel_tf.data.bigquery.cost import add_price_flag, say_training_cost
 from ariel_tf.runs.folder import move_aside
 from ariel_tf.training import cluster, distribute, heartbeat
 from ariel_tf.training.job import train, with_data
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,16 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     parse_devices(options.devices)
     processes.stop_with_parent()
-    listed, several = list_of(options), take_list(options)
-    config = with_data(flags.from_arguments(options))
+    config = flags.from_arguments(options)
+    check_list_options(options, config.wavelength)
+    config = with_data(config)
     if options.dry_run and is_address(config.data):
-        say_training_cost(config, several, options.price)
+        say_training_cost(config, options.price)
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = os.environ.get(heartbeat.COMMAND) or shlex.join(["python", "-m", "ariel_tf.train", *kept])
     rest = (command, options.run, options.overwrite, options.dry_run, processes.devices_of(options.devices))
-    if not listed:
+    if not config.wavelength.is_list:
         train(config, *rest)
     elif options.jobs > 1 and processes.number() is None and not options.dry_run:
         if options.overwrite:
@@ -85,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         distribute.strategy_of(rest[-1])
         from ariel_tf.training.per_wavelength import train_all
 
-        train_all(config, listed, options.stack or "auto", *rest, options.jobs)
+        train_all(config, options.stack or "auto", *rest, options.jobs)
 
 
 def overwrite(path: Path | None) -> None:
@@ -96,29 +94,17 @@ def overwrite(path: Path | None) -> None:
         move_aside(path)
 
 
-def list_of(options: argparse.Namespace) -> str:
-    """The list of wavelengths that `--wavelength`, or else `--config`, names; nothing where it names one or joint."""
-    text = getattr(options, "wavelength", None)
-    if text is None and options.config is not None:
-        text = flags.wavelength_of(options.config)
-    return str(text) if targets.is_list(str(text)) else ""
-
-
-def take_list(options: argparse.Namespace) -> tuple[int, ...]:
-    """The wavelengths of a list in `--wavelength`, whose first one then stands in its place; else nothing."""
-    count = getattr(options, "jobs", 1)
-    if listed := list_of(options):
-        if count < 1:
-            raise UsageError(f"--jobs: expected 1 or more. Received: {count}")
-        if count > 1 and cluster.task()[1] > 1:
+def check_list_options(options: argparse.Namespace, targets: Targets) -> None:
+    """Refuse options that only a list of wavelengths takes, or that this list does not take."""
+    if targets.is_list:
+        if options.jobs < 1:
+            raise UsageError(f"--jobs: expected 1 or more. Received: {options.jobs}")
+        if options.jobs > 1 and cluster.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
-        several = targets.parse_list(listed)
-        options.wavelength = str(several[0])
-        return several
-    for name, value in (("--stack", options.stack), ("--jobs", count if count != 1 else None)):
+        return
+    for name, value in (("--stack", options.stack), ("--jobs", options.jobs if options.jobs != 1 else None)):
         if value:
             raise UsageError(f"{name} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
-    return ()
 
 
 if __name__ == "__main__":

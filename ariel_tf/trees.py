@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.config import targets as wavelengths
 from ariel_tf.config.hyperparameters import Settings
-from ariel_tf.config.train_config import JOINT, Configuration
+from ariel_tf.config.targets import Targets
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.config.train_options import parse_settings
 from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import replacing
@@ -84,12 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, metavar="RUN", help="run folder (default: runs/trees-...)")
     parser.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
     given = parser.parse_args(arguments)
-    listed = "all" if given.wavelength == JOINT else given.wavelength
     folds = (parse_folds(given.validation_folds, "--validation-folds"), parse_folds(given.test_folds, "--test-folds"))
     if set(folds[0]) & set(folds[1]):
         raise UsageError("--validation-folds and --test-folds share a fold.")
     white, star = given.channels == "own+white", given.star == "all"
-    options = Options(wavelengths.parse_list(listed), white, star, *folds, given.seed)
+    options = Options(Targets.parse(given.wavelength).chosen, white, star, *folds, given.seed)
     data = training_job.with_data(Configuration(data=given.data)).data
     kept = [argument for argument in arguments if argument != "--overwrite"]
     command = shlex.join(["python", "-m", "ariel_tf.trees", *kept])

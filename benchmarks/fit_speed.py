@@ -21,6 +21,7 @@ from unittest import mock
 import numpy as np
 
 from ariel_tf.config import model_registry
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
@@ -141,7 +142,7 @@ def main() -> None:
     print("| model | rows, batch | bare fit, s an epoch | ours | of it saving | ratio |\n|---|---|---|---|---|---|")
     for name in options.models or model_registry.entries():
         entry = model_registry.entry(name)
-        wavelength = "joint" if entry.scope == "joint" else 12
+        wavelength = Targets.parse("joint" if entry.scope == "joint" else 12)
         config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
         case = Case(config, source)
         bare, ours, first = Cost(), Cost(), Cost()

@@ -20,7 +20,7 @@ import numpy as np
 
 from ariel_tf import train
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -41,7 +41,7 @@ def main() -> None:
 
     source = open_source(options.data, range(N_WAVELENGTHS))
     arguments = ["--model", options.model, "--data", options.data, "--epochs", str(options.epochs), "--patience", "0"]
-    few = targets.as_text(np.linspace(0, N_WAVELENGTHS - 1, options.alone).astype(int).tolist())
+    few = str(Targets.each(np.linspace(0, N_WAVELENGTHS - 1, options.alone).astype(int).tolist()))
     ways: dict[str, Callable[[], np.ndarray]] = {
         "stack": lambda: timed([*arguments, "--wavelength", "all", "--stack", "yes"], 1.0),
         "one by one": lambda: timed([*arguments, "--wavelength", few, "--stack", "no"], N_WAVELENGTHS / options.alone),

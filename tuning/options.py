@@ -1,6 +1,7 @@
 """What a search was asked to do: flags to a `Plan`; no TensorFlow, so `--help` and mistakes answer at once."""
 
 import argparse
+import dataclasses
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config import targets
 from ariel_tf.config import train_options as flags
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.devices import DEVICES_HELP, parse_devices
 from ariel_tf.core.errors import UsageError
@@ -69,8 +70,13 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
         UsageError: options that do not fit, or not together.
     """
     options = parser().parse_args(arguments)
-    several = take_list(options)
     space = space_from(options)
+    targets = space.base.wavelength
+    check_list(options, targets)
+    several = targets.chosen if targets.is_list else ()
+    if several:
+        first = space.base.for_each_wavelength()[several[0]]
+        space = dataclasses.replace(space, base=first)
     if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
     if cluster.task()[1] > 1:
@@ -96,20 +102,18 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
     return plan, several, options.dry_run
 
 
-def take_list(options: argparse.Namespace) -> tuple[int, ...]:
-    """The wavelengths of `--each`, whose first one then stands in their place; else nothing."""
-    text = str(getattr(options, "wavelength", None))
+def check_list(options: argparse.Namespace, targets: Targets) -> None:
+    """Refuse a list of wavelengths without `--each`, and `--each` without one."""
     if not options.each:
-        if targets.is_list(text):
-            raise UsageError(f"--wavelength {text}: a search is for one wavelength, or for each of a list with --each.")
-        return ()
+        if targets.is_list:
+            raise UsageError(
+                f"--wavelength {targets}: a search is for one wavelength, or for each of a list with --each."
+            )
+        return
     if options.chief or options.worker:
         raise UsageError("--each: --jobs spreads it over this machine; --chief and --worker take one wavelength.")
-    if not targets.is_list(text):
+    if not targets.is_list:
         raise UsageError("--each: expected a list of wavelengths with it, like --wavelength all or 0-54/8:3.")
-    several = targets.parse_list(text)
-    options.wavelength = str(several[0])
-    return several
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import WAVELENGTHS_UM
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
@@ -66,11 +66,11 @@ def search_each(plan: Plan, chosen: Sequence[int], dry: bool = False) -> None:
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    bases = {w: dataclasses.replace(plan.space.base, wavelength=w) for w in chosen}
+    bases = {w: dataclasses.replace(plan.space.base, wavelength=Targets.one(w)) for w in chosen}
     spaces = {w: dataclasses.replace(plan.space, base=base) for w, base in bases.items()}
     hp = reveal(plan.space)
     source = open_source(plan.space.base.data, sorted({w for space in spaces.values() for w in search.seen(space)}))
-    about = search.describe(source, hp, plan) | {"wavelength": targets.as_text(tuple(chosen))}
+    about = search.describe(source, hp, plan) | {"wavelength": str(Targets.each(chosen))}
     path = plan.path or search.default_path(about, source.fingerprint)
     order = [(w, budget(plan.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
     if dry:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.devices import parse_devices
@@ -178,7 +178,7 @@ def describe(source, hp, plan: Plan) -> dict[str, Any]:
 
 def default_path(about: Mapping[str, Any], fingerprint: str) -> Path:
     digest = hashlib.sha256(json.dumps([about, fingerprint], sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"search-{about['model']}-{targets.folder_name(about['wavelength'])}-{digest[:8]}"
+    return Path("runs") / f"search-{about['model']}-{Targets.of_run(about['wavelength']).folder_name}-{digest[:8]}"
 
 
 def prepare_oracle(hp, plan: Plan, path: Path):

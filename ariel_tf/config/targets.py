@@ -1,49 +1,133 @@
-"""Lists of wavelengths, as `--wavelength` takes them for training one model each; no TensorFlow.
+"""`--wavelength`: which wavelengths, predicted by one model or by one model each. The only parser of that option.
 
-    all            all 55
-    0-54           from 0 to 54
+    12             one model of wavelength 12
+    joint          one model of all 55
+    all            one model for each of the 55
+    0-54           for each from 0 to 54
     3,7,12-20      numbers and ranges with commas, each wavelength once
     0-54/8:3       the third of eight slices of a list, for eight jobs side by side
 
-Slices are contiguous, in the list's order, and differ in length by one at most; the slices 1 ... N of a
-list hold each of its wavelengths exactly once.
+Slices are contiguous, in the order of the list, and their lengths differ by one at most; the slices 1 ... N of a list
+hold each of its wavelengths exactly once. No TensorFlow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Self
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
 
-ALL = "all"
+ALL, JOINT = "all", "joint"
 HELP = (
-    "which of the 55: one, 0-54; joint: all in one model; or a list for one model each, like all, 3,7,12-20, or "
-    "0-54/8:3, the third of eight slices"
+    "wavelength index 0-54; joint: all 55 in one model; or a list for one model each, like all, 3,7,12-20, or "
+    "0-54/8:3 for the third of eight slices"
 )
 
 
-def is_list(text: str) -> bool:
-    """Whether `--wavelength` names a list, rather than one number or `joint`."""
-    return text == ALL or any(mark in text for mark in ",-/:")
+class Targets(NamedTuple):
+    """The wavelengths of a training.
 
+    Attributes:
+        every: wavelength indices of the whole run, ascending.
+        chosen: those to train here, a slice of them or all.
+        kind: "one" model of one wavelength, "joint" for one model of all 55, or "list" for one model each.
 
-def parse_list(text: str) -> tuple[int, ...]:
-    """The wavelengths of a list in ascending order.
-
-    Raises:
-        UsageError: no such form, outside 0-54, a wavelength twice, or a slice that holds nothing.
-
-    >>> parse_list("3,7,10-12"), parse_list("0-54/8:3")
-    ((3, 7, 10, 11, 12), (13, 14, 15, 16, 17, 18, 19))
+    >>> Targets.parse("0-54/8:3").chosen, str(Targets.parse("12,3,11")), str(Targets.parse("joint"))
+    ((13, 14, 15, 16, 17, 18, 19), '3,11-12', 'joint')
     """
-    return parse_slice(text)[1]
+
+    every: tuple[int, ...]
+    chosen: tuple[int, ...]
+    kind: Literal["one", "joint", "list"]
+
+    @classmethod
+    def one(cls, wavelength: int) -> Self:
+        """One wavelength, one model."""
+        return cls((wavelength,), (wavelength,), "one")
+
+    @classmethod
+    def joint(cls) -> Self:
+        """All 55, one model."""
+        return cls(tuple(range(N_WAVELENGTHS)), tuple(range(N_WAVELENGTHS)), "joint")
+
+    @classmethod
+    def each(cls, wavelengths: Iterable[int]) -> Self:
+        """A model for each of these wavelengths."""
+        ordered = tuple(sorted(wavelengths))
+        return cls(ordered, ordered, "list")
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """From the text of `--wavelength`, or the value of "wavelength" in a configuration file.
+
+        Raises:
+            UsageError: no such form, outside 0-54, a wavelength twice, or a slice that holds nothing.
+        """
+        if isinstance(value, cls):
+            return value
+        text = str(value)
+        if text == JOINT:
+            return cls.joint()
+        if text == ALL or any(mark in text for mark in ",-/:"):
+            whole, chosen = _parse_slice(text)
+            return cls(whole, chosen, "list")
+        if not text.isascii() or not text.isdecimal() or int(text) >= N_WAVELENGTHS:
+            raise UsageError(
+                f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, {JOINT}, or a list like 0-54 or 3,7. "
+                f"Received: {text}"
+            )
+        return cls.one(int(text))
+
+    @classmethod
+    def of_run(cls, value: Any) -> Self:
+        """From "wavelength" in the configuration of a run, where a list of one wavelength is text and not a number."""
+        if isinstance(value, str) and value.isdecimal():
+            return cls.each([cls.parse(value).chosen[0]])
+        return cls.parse(value)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether each wavelength has a model of its own in a run of several."""
+        return self.kind == "list"
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one model predicts all 55 wavelengths."""
+        return self.kind == "joint"
+
+    def __str__(self) -> str:
+        """The shortest text that `parse` reads back as the same wavelengths, without the slice."""
+        return JOINT if self.is_joint else _ranges(self.every)
+
+    def as_json(self) -> int | str:
+        """The value in configuration files: a number, "joint" or the list as text."""
+        return self.every[0] if self.kind == "one" else str(self)
+
+    def for_each(self) -> list[Self]:
+        """One model's targets for each wavelength to train here."""
+        return [type(self).one(wavelength) for wavelength in self.chosen]
+
+    @property
+    def folder_name(self) -> str:
+        """The part of a run folder's name: w12, joint, w00-w54.
+
+        >>> Targets.one(3).folder_name, Targets.parse("3,7,10-12").folder_name
+        ('w03', 'w03-w12')
+        """
+        if self.is_joint:
+            return JOINT
+        first = f"w{self.every[0]:02d}"
+        return f"{first}-w{self.every[-1]:02d}" if self.is_list else first
+
+    def describe(self) -> str:
+        """In words: `all wavelengths`, `wavelength 12`, `wavelengths 3,7`."""
+        if len(self.every) == N_WAVELENGTHS:
+            return "all wavelengths"
+        return f"wavelength{'s' * (len(self.every) > 1)} {_ranges(self.every)}"
 
 
-def parse_slice(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A list, and what of it is to be trained here: the slice that the text names, else all; as of `parse_list`.
-
-    >>> parse_slice("0-3/2:2")
-    ((0, 1, 2, 3), (2, 3))
-    """
+def _parse_slice(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A list, and the slice of it that the text names, or all of it."""
     items, slash, part = text.partition("/")
     found = [wavelength for item in items.split(",") for wavelength in _parse_range(item, text)]
     for wavelength in found:
@@ -83,12 +167,8 @@ def _slice(wavelengths: Sequence[int], part: str, text: str) -> tuple[int, ...]:
     return tuple(wavelengths[total * (which - 1) // slices : total * which // slices])
 
 
-def as_text(wavelengths: Sequence[int]) -> str:
-    """The shortest list that `parse_list` reads back, so that one list has one name.
-
-    >>> as_text([3, 7, 10, 11, 12])
-    '3,7,10-12'
-    """
+def _ranges(wavelengths: Sequence[int]) -> str:
+    """Wavelength indices as numbers and ranges, so that one list has one name."""
     runs: list[list[int]] = []
     for wavelength in wavelengths:
         if runs and wavelength == runs[-1][1] + 1:
@@ -96,17 +176,3 @@ def as_text(wavelengths: Sequence[int]) -> str:
         else:
             runs.append([wavelength, wavelength])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-def folder_name(wavelength: int | str) -> str:
-    """What a run folder's name calls a configuration's wavelength: w12, joint, w00-w54.
-
-    >>> folder_name(3), folder_name("joint"), folder_name("3,7,10-12")
-    ('w03', 'joint', 'w03-w12')
-    """
-    if isinstance(wavelength, int):
-        return f"w{wavelength:02d}"
-    if wavelength.isalpha():
-        return wavelength
-    several = parse_list(wavelength)
-    return f"w{several[0]:02d}-w{several[-1]:02d}"

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
-from ariel_tf.config import targets as wavelengths
+from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.data.folds import N_FOLDS
 
@@ -36,7 +36,7 @@ class Configuration:
     """
 
     model: str = option("baseline", "what to train", "which model; --list-models describes them")
-    wavelength: int | str = option(12, "what to train", wavelengths.HELP)
+    wavelength: Targets = option("12", "what to train", HELP)  # noqa: RUF009  (parsed in __post_init__)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
@@ -72,14 +72,13 @@ class Configuration:
     jit: str = option(None, "how it learns", "compile the training step with XLA", choices=("no", "yes"))
     seed: int = option(0, "how it learns", "of initial weights, order and dropout", low=0)
 
-    @property
-    def joint(self) -> bool:
-        return self.wavelength == JOINT
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wavelength", Targets.parse(self.wavelength))
 
     @property
     def targets(self) -> tuple[int, ...]:
         """Wavelengths that the model predicts."""
-        return tuple(range(N_WAVELENGTHS)) if self.joint else (int(self.wavelength),)
+        return self.wavelength.chosen
 
     @property
     def seen(self) -> tuple[int, ...]:
@@ -91,10 +90,14 @@ class Configuration:
         """What a row is: "observation", "spot" or "planet"."""
         return model_registry.entry(self.model).unit
 
+    def for_each_wavelength(self) -> dict[int, Self]:
+        """The configuration of one model of each wavelength to train here."""
+        return {one.chosen[0]: dataclasses.replace(self, wavelength=one) for one in self.wavelength.for_each()}
+
     @property
     def what(self) -> str:
         """What it predicts, in words."""
-        return "all wavelengths" if self.joint else f"wavelength {self.wavelength}"
+        return self.wavelength.describe()
 
     @property
     def sees_white(self) -> bool:
@@ -126,11 +129,11 @@ class Configuration:
     def resolved(self) -> Self:
         """With the model's recipe filled in and every value checked."""
         entry = model_registry.entry(str(self.model))
-        if entry.scope == ("one" if self.joint else "joint"):
+        if entry.scope == ("one" if self.wavelength.is_joint else "joint"):
             raise UsageError(
                 f"--model {entry.name}: predicts {SCOPES[entry.scope]}. Received: --wavelength {self.wavelength}"
             )
-        recipe = FALLBACK | entry.recipe | (entry.joint if self.joint else {})
+        recipe = FALLBACK | entry.recipe | (entry.joint if self.wavelength.is_joint else {})
         filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
         settings = {**recipe.get("settings", {}), **self.settings}
         complete = dataclasses.replace(self, **filled, settings=settings)
@@ -149,7 +152,6 @@ class Configuration:
         for item in fields(self):
             if item.type in ("str", str) and not isinstance(getattr(self, item.name), str):
                 raise UsageError(f"{flag_of(item.name)}: expected text. Received: {getattr(self, item.name)!r}")
-        parse_wavelength(str(self.wavelength))
         parse_steps(str(self.steps), 0)
         parse_star(str(self.star))
         parse_augment(str(self.augment))
@@ -180,17 +182,15 @@ class Configuration:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Back from `as_json`."""
         fitting: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        if "wavelength" in fitting:
-            fitting["wavelength"] = parse_wavelength(str(fitting["wavelength"]))
         return cls(**fitting)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `config.json` holds them and `--config` takes them."""
-        values = dataclasses.asdict(self)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-JOINT = "joint"
 SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
 
 # What a recipe need not say.
@@ -220,17 +220,6 @@ FALLBACK: dict[str, Any] = {
 
 def flag_of(name: str) -> str:
     return "--set" if name == "settings" else "--" + name.replace("_", "-")
-
-
-def parse_wavelength(text: str) -> int | str:
-    if text == JOINT:
-        return text
-    if not text.isdecimal() or int(text) >= N_WAVELENGTHS:
-        raise UsageError(
-            f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, {JOINT}, or a list like 0-54 or 3,7. "
-            f"Received: {text}"
-        )
-    return int(text)
 
 
 def parse_steps(text: str, seed: int = 0) -> Sequence[int]:

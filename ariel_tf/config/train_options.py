@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config.train_config import FALLBACK, Configuration, flag_of, parse_wavelength
+from ariel_tf.config.train_config import FALLBACK, Configuration, flag_of
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.data.bigquery import address
@@ -77,8 +77,6 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_text(item: dataclasses.Field, text: str) -> Any:
-    if item.name == "wavelength":
-        return parse_wavelength(text)
     if item.metadata.get("list"):
         parts = text.split(",")
         return tuple(int(part) if part.isdecimal() else part for part in parts)
@@ -96,8 +94,3 @@ def parse_settings(pairs: list[str]) -> dict[str, str]:
             raise UsageError(f"--set: expected NAME=VALUE, like --set first=10. Received: {pair}")
         settings[name] = value
     return settings
-
-
-def wavelength_of(path: Path | None) -> str:
-    """What a configuration file says of `--wavelength`; nothing without a file."""
-    return str(_from_file(path).get("wavelength", "")) if path else ""

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config import targets as wavelengths
 from ariel_tf.config import train_options as flags
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import write_json
@@ -30,22 +29,20 @@ class Plan:
     """What an ensemble trains.
 
     Attributes:
-        config: resolved; of every member, but for what a member's changes say. Of a list of wavelengths the first's.
-        listed: the list of wavelengths, empty for one or for all jointly.
+        config: resolved; of every member, but for what a member's changes say.
         rest: what `train` takes beside a configuration.
         command: what the user repeats to go on.
         train: the module of the command that trains a member.
     """
 
     config: Configuration
-    listed: tuple[int, ...]
     rest: list[str]
     command: str
     train: Any
 
     @property
     def targets(self) -> tuple[int, ...]:
-        return self.listed or self.config.targets
+        return self.config.targets
 
     @property
     def known(self) -> tuple[int, ...]:
@@ -53,8 +50,7 @@ class Plan:
         return tuple(fold for fold in range(N_FOLDS) if fold not in self.config.test_folds)
 
     def as_json(self) -> dict[str, Any]:
-        text = {"wavelength": wavelengths.as_text(self.listed)} if self.listed else {}
-        return self.config.as_json() | text
+        return self.config.as_json()
 
     def member(self, path: Path, **changes: Any) -> None:
         """Train a member in a folder of its own, or go on with it."""
@@ -101,14 +97,12 @@ def train_ensemble(options: argparse.Namespace, rest: list[str], command: str, t
 
 def plan_of(options: argparse.Namespace, rest: list[str], command: str, train: Any) -> Plan:
     """What the flags say of the members."""
-    options.stack = None
     if getattr(options, "level_0", None):
         from ariel_tf.ensembles.stacking import configuration_file, refuse_training_options
 
         refuse_training_options(options)
         options.config = configuration_file(options.level_0[0])  # wavelengths, data and folds are the first run's
-    listed = train.take_list(options)
-    return Plan(training_job.with_data(flags.from_arguments(options)), listed, rest, command, train)
+    return Plan(training_job.with_data(flags.from_arguments(options)), rest, command, train)
 
 
 def _own(options: argparse.Namespace, plan: Plan) -> dict[str, Any]:
@@ -129,7 +123,7 @@ def describe(plan: Plan, how: dict[str, Any], validation: Sequence[int]) -> dict
     from ariel_tf.models.composite import Sight
 
     config = plan.config
-    seen = config.seen if config.channels == "all" else plan.targets
+    seen = config.seen
     sight = Sight(plan.targets, tuple(seen), config.sees_white, config.unit)
     train_folds = [fold for fold in plan.known if fold not in validation]
     return configuration_of(how, config.model, sight, config.data, (train_folds, validation, config.test_folds))

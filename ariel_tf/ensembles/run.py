@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.config import targets
-from ariel_tf.config.train_config import JOINT
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.config.targets import JOINT, Targets
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError
 from ariel_tf.runs import model_card
@@ -28,10 +28,9 @@ def configuration_of(
         data: what `--data` says.
         folds: trained on, chosen by, never seen.
     """
-    whole = len(sight.targets) == 55
     return {
         "model": f"{how['how']} of {names}",
-        "wavelength": "joint" if whole else targets.as_text(sight.targets),
+        "wavelength": JOINT if len(sight.targets) == N_WAVELENGTHS else str(Targets.each(sight.targets)),
         "ensemble": how,
         "settings": {},
         "data": data,

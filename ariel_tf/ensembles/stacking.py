@@ -142,17 +142,12 @@ def configuration_file(path: Path) -> Path:
 
 def sight_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What models of several configurations see together."""
-    from ariel_tf.config import targets as wavelengths
     from ariel_tf.models.composite import Member, Sight, union
 
     members = []
     for values in level_0:
-        text = str(values["wavelength"])
-        listed = wavelengths.parse_list(text) if wavelengths.is_list(text) else ()
-        config = Configuration.from_json(values | ({"wavelength": listed[0]} if listed else {}))
-        targets = listed or config.targets
-        seen = config.seen if config.channels == "all" else targets
-        members.append(Member(config.model, None, Sight(targets, tuple(seen), config.sees_white, config.unit)))
+        config = Configuration.from_json(values)
+        members.append(Member(config.model, None, Sight(config.targets, config.seen, config.sees_white, config.unit)))
     sight = union(members)
     names = ", ".join(sorted({member.name for member in members}))
     return {"model": f"stacking of {names}", "seen": list(sight.seen), "white": sight.white, "unit": sight.unit}

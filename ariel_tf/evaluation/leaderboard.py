@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
 
@@ -107,7 +107,8 @@ def lines(standings: list[Standing], unfinished: list[Path]) -> list[str]:
 
 
 def _which(wavelength: str) -> str:
-    if wavelength.isdecimal():
-        return f"wavelength {wavelength}"
-    count = len(targets.parse_list(wavelength)) if targets.is_list(wavelength) else N_WAVELENGTHS
+    targets = Targets.of_run(wavelength)
+    count = len(targets.every)
+    if count == 1:
+        return f"wavelength {targets.every[0]}"
     return f"all {count} wavelengths" if count == N_WAVELENGTHS else f"{count} wavelengths"

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from ariel_tf.config.train_config import JOINT
+from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.runs.folder import RunFolder
 
@@ -18,10 +18,7 @@ LABELS = {
 
 def what(configuration: dict[str, Any]) -> str:
     """What a run predicts, in words."""
-    wavelength = str(configuration["wavelength"])
-    if wavelength == JOINT:
-        return "all wavelengths"
-    return f"wavelength {wavelength}" if wavelength.isdecimal() else f"wavelengths {wavelength}"
+    return Targets.of_run(configuration["wavelength"]).describe()
 
 
 def score_lines(scores: dict[str, Any]) -> list[str]:

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
-from ariel_tf.config import targets as wavelengths
-from ariel_tf.config.train_config import JOINT, Configuration
+from ariel_tf.config.targets import Targets
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
@@ -71,9 +71,8 @@ class Trained:
         """
         path = Path(path)
         configuration = _configuration(path)
-        listed = configuration.get("wavelength")
-        if "ensemble" not in configuration and isinstance(listed, str) and wavelengths.is_list(listed):
-            return cls._load_list(path, configuration, wavelengths.parse_list(listed))
+        if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
+            return cls._load_list(path, configuration, targets.every)
         _verify(path)
         import keras
 
@@ -83,7 +82,7 @@ class Trained:
     @classmethod
     def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
         """The models of a list run, one a wavelength."""
-        folders = [path / wavelengths.folder_name(wavelength) for wavelength in chosen]
+        folders = [path / Targets.one(wavelength).folder_name for wavelength in chosen]
         if absent := [folder.name for folder in folders if not (folder / "best.keras").is_file()]:
             raise UsageError(
                 f"{path}: {len(absent)} of its {len(folders)} wavelengths hold no model yet ({', '.join(absent[:10])}"
@@ -103,7 +102,7 @@ class Trained:
         if len(each) == 1:
             return each[0]
         targets = sorted(wavelength for one in each for wavelength in one.sight.targets)
-        configuration = each[0].configuration | {"wavelength": wavelengths.as_text(targets)}
+        configuration = each[0].configuration | {"wavelength": str(Targets.each(targets))}
         return each[0]._together(each, each[0].path, configuration)
 
     def _together(self, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
@@ -123,7 +122,7 @@ class Trained:
         """SHA-256 over the model's file, or over those of a list run."""
         files = [self.path / "best.keras"]
         if not files[0].is_file():
-            files = [self.path / wavelengths.folder_name(wavelength) / "best.keras" for wavelength in self.targets]
+            files = [self.path / Targets.one(wavelength).folder_name / "best.keras" for wavelength in self.targets]
         return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
     @property
@@ -259,8 +258,7 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple
         sight = Sight(config.targets, config.seen, config.sees_white, model_registry.entry(config.model).unit)
         return sight, config.data, config.train_folds, config.validation_folds, config.test_folds
     try:
-        listed = str(configuration["wavelength"])
-        targets = tuple(range(N_WAVELENGTHS)) if listed == JOINT else wavelengths.parse_list(listed)
+        targets = Targets.of_run(configuration["wavelength"]).every
         sight = Sight(targets, tuple(configuration["seen"]), configuration["white"], configuration["unit"])
         folds = (tuple(configuration[f"{part}_folds"]) for part in ("train", "validation", "test"))
         return sight, configuration["data"], *folds

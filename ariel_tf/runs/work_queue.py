@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.runs.folder import Busy, is_finished, is_locked
 
@@ -58,7 +58,7 @@ def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Seq
                 left.append(group)
         if left:
             if not told:
-                names = targets.as_text(sorted(wavelength for group in left for wavelength in group))
+                names = Targets.each(wavelength for group in left for wavelength in group)
                 print(f"waiting for other jobs, which train wavelengths {names}", flush=True)
             told = True
             time.sleep(LOOK)

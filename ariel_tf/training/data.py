@@ -147,7 +147,7 @@ class StackedRows:
 
     def _load(self, choice: Choice) -> dict[str, tf.Tensor]:
         """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
-        targets = tuple(int(config.wavelength) for config in self.configs)
+        targets = tuple(config.wavelength.chosen[0] for config in self.configs)
         seen = self.config.seen if self.config.channels == "all" else targets
         return dataset.load(self.source, dataclasses.replace(choice, targets=targets, channels=seen))
 

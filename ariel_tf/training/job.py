@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError, UsageError
@@ -138,7 +138,7 @@ def default_path(resolved: dict[str, Any], fingerprint: str) -> Path:
     """runs/MODEL-wNN-HASH: the same options and data meet the same folder again, others another."""
     identity = resolved | {"data": fingerprint}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"{resolved['model']}-{targets.folder_name(resolved['wavelength'])}-{digest[:8]}"
+    return Path("runs") / f"{resolved['model']}-{Targets.of_run(resolved['wavelength']).folder_name}-{digest[:8]}"
 
 
 def describe(source, config: Configuration, resolved: dict[str, Any], built, path: Path) -> None:
@@ -165,7 +165,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
         picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
         if log:
             log.picture("validation", path, epoch)
-        if log and config.joint:
+        if log and config.wavelength.is_joint:
             path = draw_spectra(predictions, config.targets, f"epoch {epoch}", run.path / "validation_spectra.png")
             log.picture("validation spectra", path, epoch)
 
@@ -189,7 +189,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     predictions = Predictions.collect(fit.best_model(run, built), rows.test())
     picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
     log.picture("test", run.path / "prediction.png", run.state["epoch"])
-    if config.joint:
+    if config.wavelength.is_joint:
         path = draw_spectra(predictions, config.targets, f"{config.model}, test planets", run.path / "spectra.png")
         log.picture("test spectra", path, run.state["epoch"])
     log.close()

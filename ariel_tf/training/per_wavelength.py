@@ -12,13 +12,12 @@ Several jobs may work in one RUN at once, with slices of one list (`0-54/8:3`) o
 sees to it that no two take the same wavelength.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core import processes, resources
 from ariel_tf.core.atomic_files import read_json, write_json, write_text
@@ -44,7 +43,6 @@ STACK = ("auto", "yes", "no")
 
 def train_all(
     config: Configuration,
-    listed: str,
     stack: str,
     command: str,
     path: Path | None,
@@ -56,8 +54,7 @@ def train_all(
     """Train, or resume, one model for each wavelength.
 
     Args:
-        config: resolved, of any of them.
-        listed: wavelengths as of `wavelengths.parse_slice`.
+        config: resolved; its wavelengths are a list.
         stack: "auto", "yes" (together) or "no" (one after another).
         command, path, overwrite, dry, devices: as of `job.train`.
         jobs: how many such processes share this machine.
@@ -65,11 +62,11 @@ def train_all(
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    every, chosen = targets.parse_slice(listed)
-    configs = {wavelength: dataclasses.replace(config, wavelength=wavelength) for wavelength in chosen}
+    every, chosen = config.wavelength.every, config.wavelength.chosen
+    configs = config.for_each_wavelength()
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size)
-    seen = config.seen if config.channels == "all" else chosen
+    seen = config.seen
     source = open_source(config.data, seen)
     training_job.check_folds(source, config)
     source = keep(source, config.train_folds, config.planets, seen, config.sees_white)
@@ -79,7 +76,7 @@ def train_all(
     with strategy.scope():
         built = build(first, rows.statistics, rows.steps * first.epochs)
     resolved = first.as_json() | {"data": source.description, "settings": built.settings}
-    resolved |= {"wavelength": targets.as_text(every)}
+    resolved |= {"wavelength": config.wavelength.as_json()}
     path = path or training_job.default_path(resolved, source.fingerprint)
     job = Job(source, configs, every, resolved, stack, command, path, devices, jobs)
     if dry:
@@ -115,7 +112,7 @@ def planned(run: RunFolder, job: Job, built: Built) -> list[list[int]]:
     for group in groups:
         if not job.configs.keys() >= set(group):
             raise UsageError(
-                f"--wavelength: {job.path} trains wavelengths {targets.as_text(group)} together, and this list "
+                f"--wavelength: {job.path} trains wavelengths {Targets.each(group)} together, and this list "
                 "holds some of them only. Take a list with all of them, or another --run."
             )
     return groups
@@ -125,7 +122,7 @@ def told(groups: Sequence[Sequence[int]]) -> str:
     """Who trains with whom, in words."""
     if all(len(group) == 1 for group in groups):
         return f"{len(groups)} wavelengths one by one" if len(groups) > 1 else f"wavelength {groups[0][0]}"
-    ways = [f"{targets.as_text(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
+    ways = [f"{Targets.each(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
     return "wavelengths " + ", then ".join(ways)
 
 

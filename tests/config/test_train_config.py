@@ -7,6 +7,7 @@ import pytest
 
 from ariel_tf.challenge import STAR_NAMES
 from ariel_tf.config import train_options
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration, parse_steps
 from ariel_tf.core.errors import ArielError, UsageError
 
@@ -146,4 +147,4 @@ def test_settings_of_another_model_are_left_behind(tmp_path):
     path.write_text(json.dumps(configured("--model", "squid", "--set", "width=2").as_json()))
     assert configured("--config", str(path), "--model", "baseline").settings == {}
     path.write_text('{"wavelength": "7"}')
-    assert configured("--config", str(path)).wavelength == 7
+    assert configured("--config", str(path)).wavelength == Targets.one(7)

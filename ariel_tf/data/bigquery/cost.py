@@ -59,12 +59,11 @@ def say_cost(source: Any, wavelengths: Sequence[int], white: bool, price: float 
     print(f"{source.description}: {line}; nothing was read")
 
 
-def say_training_cost(config: Any, several: Sequence[int], price: float | None) -> None:
+def say_training_cost(config: Any, price: float | None) -> None:
     """Print what a training would scan and cost.
 
     Args:
         config: `Configuration`, resolved, whose data is an address.
-        several: wavelengths of a training of several; none for one.
         price: of a TiB.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
@@ -73,7 +72,7 @@ def say_training_cost(config: Any, several: Sequence[int], price: float | None) 
     from ariel_tf.data.dataset import Choice, fits_in_memory
     from ariel_tf.data.sources import open_source
 
-    wavelengths = config.seen if config.channels == "all" or not several else tuple(several)
+    wavelengths = config.seen
     source = open_source(config.data, wavelengths)
     print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
     total = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.config import targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.data.sources import Source
 from ariel_tf.evaluation.figures import picture_predictions
@@ -58,7 +58,8 @@ class Job:
 
     def resolved_for(self, members: Sequence[int]) -> dict[str, Any]:
         """The configuration of one wavelength, as its own training would write it, or of a group."""
-        return self.resolved | {"wavelength": members[0] if len(members) == 1 else targets.as_text(members)}
+        targets = Targets.one(members[0]) if len(members) == 1 else Targets.each(members)
+        return self.resolved | {"wavelength": targets.as_json()}
 
 
 def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
