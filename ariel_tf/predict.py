@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError, run_command
-from ariel_tf.core.progress import Progress, counted
+from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.runs.prediction_files import SMALLEST, Store, refuse_path
@@ -91,10 +91,11 @@ def predict(
         if clip:
             store.clip()
         written = store.write(out, combine)
-    print(f"{counted(written, 'row')} of {counted(len(trained.targets), 'wavelength')} in {out}: {progress.summary}")
+    wavelengths = format_count(len(trained.targets), "wavelength")
+    print(f"{format_count(written, 'row')} of {wavelengths} in {out}: {progress.summary}")
     if outside:
         done = f"brought into [{SMALLEST:g}, 1]" if clip else "left as they are; --clip brings them in"
-        print(f"{counted(outside, 'value')} outside (0, 1], {done}")
+        print(f"{format_count(outside, 'value')} outside (0, 1], {done}")
 
 
 if __name__ == "__main__":

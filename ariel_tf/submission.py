@@ -16,7 +16,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, Key
 from ariel_tf.core.errors import DataError, UsageError, run_command
-from ariel_tf.core.progress import Progress, counted
+from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.runs.prediction_files import SUFFIXES, read_answers
 
@@ -65,8 +65,8 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     faults += _range_faults(radii)
     if faults:
         raise DataError(f"{path}: is no submission for {data}.", faults)
-    planets = counted(len(np.unique(truth["key"][:, 0])), "planet")
-    size = f"{counted(len(radii), 'row')} of {N_WAVELENGTHS} radii for {planets}"
+    planets = format_count(len(np.unique(truth["key"][:, 0])), "planet")
+    size = f"{format_count(len(radii), 'row')} of {N_WAVELENGTHS} radii for {planets}"
     print(f"{path}: {size}; shape, order and range are sound")
     if "radius" not in truth:
         print("the radii of these planets are unknown, so it has no score here")
@@ -179,7 +179,7 @@ def _range_faults(radii: np.ndarray) -> list[str]:
         if count := int(wrong.sum()):
             row, wavelength = map(int, np.argwhere(wrong)[0])
             first = f"the first is {radii[row, wavelength]} in row {row + 1}, wavelength {wavelength}"
-            faults.append(f"{counted(count, 'value')} {what}; {first}")
+            faults.append(f"{format_count(count, 'value')} {what}; {first}")
     return faults
 
 

@@ -27,8 +27,7 @@ from pathlib import Path
 
 from ariel_tf.core.errors import ArielError, Stopped, UsageError, run_command
 from ariel_tf.core.processes import pass_on
-from ariel_tf.training import cluster as hosts
-from ariel_tf.training import heartbeat, slurm
+from ariel_tf.training import cluster, heartbeat, slurm
 
 # Exit codes of a training that another start would only repeat.
 FINAL = (0, 2, 3, 4, 130, 143)
@@ -155,7 +154,7 @@ class Supervisor:
     def _start(self, folder: Path) -> list[Worker]:
         workers, found = [], configurations(self.count, os.environ)
         for config in found:
-            number, _ = hosts.task(config)
+            number, _ = cluster.task(config)
             path = folder / f"worker-{number}"
             path.touch()
             Path(f"{path}.steps").write_text("0")
@@ -232,8 +231,11 @@ def configurations(workers: int | None, environment: Mapping[str, str]) -> list[
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(workers)]
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    return [
+        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        for index in range(workers)
+    ]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from ariel_tf.config.train_options import parse_settings
 from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import UsageError, run_command
-from ariel_tf.core.progress import Progress, counted
+from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.data.folds import N_FOLDS, parse_folds
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import job as training_job
@@ -135,7 +135,7 @@ def grow(
             scales = [boosted_trees.unit(trained.radii[:, index]) for index in targets]
             model = forest_model(trees, features, columns, *np.array(scales).T)
             rows = [
-                {"name": f"wavelength {wavelength}: {counted(len(its), 'tree')}"}
+                {"name": f"wavelength {wavelength}: {format_count(len(its), 'tree')}"}
                 for wavelength, its in zip(options.targets, trees, strict=True)
             ]
             ensemble_run.save(run, model, source, rows, command)

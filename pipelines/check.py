@@ -48,7 +48,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
 
     path = folder / shard.name
     if not path.is_file():
-        return [f"{path}: expected {common.counted(len(shard.planets), 'planet')}, found no file"]
+        return [f"{path}: expected {common.format_count(len(shard.planets), 'planet')}, found no file"]
     faults = []
     size = path.stat().st_size
     if size != shard.bytes:
@@ -69,7 +69,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
     if planets != shard.planets:
         faults.append(f"{path}: expected {_listed(shard.planets)}, found {_listed(planets)}")
     if rows != shard.rows:
-        faults.append(f"{path}: expected {common.counted(shard.rows, 'observation')}, found {rows}")
+        faults.append(f"{path}: expected {common.format_count(shard.rows, 'observation')}, found {rows}")
     return faults
 
 
@@ -91,7 +91,7 @@ def _planet_faults(planet: Planet, labelled: bool) -> list[str]:
 
 
 def _listed(planets: list[int]) -> str:
-    count = common.counted(len(planets), "planet")
+    count = common.format_count(len(planets), "planet")
     shown = ", ".join(f"{planet:04d}" for planet in planets[:8]) + ", ..." * (len(planets) > 8)
     return f"{count} ({shown})" if planets else count
 
@@ -111,7 +111,7 @@ def check(folder: Path) -> Manifest:
     manifest = Manifest.read(folder)
     faults, summary = _look(manifest, folder, str(folder))
     if faults:
-        count = common.counted(len(faults), "fault")
+        count = common.format_count(len(faults), "fault")
         raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
     print(table(manifest))
     listed = {shard.name for shard in manifest.shards}
@@ -175,7 +175,7 @@ def check_uploaded(address: Address) -> None:
         folder = Path(name)
         faults, summary = _look(manifest, folder, source.description, lambda shard: write_shard(source, shard, folder))
     if faults:
-        count = common.counted(len(faults), "fault")
+        count = common.format_count(len(faults), "fault")
         raise DataError(f"{source.description}: {count}; upload the data set anew, with --overwrite", faults)
     print(table(manifest))
     print(f"sound: {summary}")

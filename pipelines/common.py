@@ -20,8 +20,8 @@ from typing import TypeVar
 
 from ariel_tf.core import resources
 from ariel_tf.core.errors import ArielError, Stopped
-from ariel_tf.core.progress import Progress as Progress
-from ariel_tf.core.progress import counted as counted
+from ariel_tf.core.resources import Progress as Progress
+from ariel_tf.core.resources import format_count as format_count
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
 
 _Item = TypeVar("_Item")
@@ -146,8 +146,8 @@ def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     """Print what was written where, in how long, and the next command."""
     size = sum(shard.bytes for shard in manifest.shards)
     print(
-        f"{folder}: {counted(len(manifest.planets), 'planet')}, {counted(manifest.rows, 'observation')}, "
-        f"{'with' if manifest.labelled else 'without'} targets, {counted(len(manifest.shards), 'shard')}, "
+        f"{folder}: {format_count(len(manifest.planets), 'planet')}, {format_count(manifest.rows, 'observation')}, "
+        f"{'with' if manifest.labelled else 'without'} targets, {format_count(len(manifest.shards), 'shard')}, "
         f"{size / 1e6:.1f} MB"
     )
     print(summary)

@@ -164,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     with common.stopping("stopped; the same command starts again"):
         manifest = partial.make(options.location, options.overwrite)
-    planets, rows = common.counted(len(manifest.planets), "planet"), common.counted(manifest.rows, "observation")
+    planets = common.format_count(len(manifest.planets), "planet")
+    rows = common.format_count(manifest.rows, "observation")
     print(f"{small.description}: {planets}, {rows} of {source.observations(range(10))}")
     print(f"next: python -m ariel_tf.train --data {small.description} --wavelength 12")
 

@@ -129,7 +129,7 @@ def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
     with common.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
         for _ in written:
             progress(rows)
-    made = f"{common.counted(len(keys), 'planet')}, {common.counted(len(keys) * rows, 'observation')}"
+    made = f"{common.format_count(len(keys), 'planet')}, {common.format_count(len(keys) * rows, 'observation')}"
     print(f"{part.light_curves}: {made}, as text; {progress.summary}")
     convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
     convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""

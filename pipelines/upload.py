@@ -130,8 +130,11 @@ class Upload:
     def _verify(self) -> None:
         """Compare every planet's rows in every table with the data set's."""
         place = self.connection.address.description
-        left = {name: common.counted(len(planets), "planet") for name in FILLED if (planets := self._missing(name))}
-        faults = [f"{name}: {count} not there after the upload" for name, count in left.items()]
+        missing = {name: planets for name in FILLED if (planets := self._missing(name))}
+        faults = [
+            f"{name}: {common.format_count(len(planets), 'planet')} not there after the upload"
+            for name, planets in missing.items()
+        ]
         if faults:
             raise DataError(f"{place}: the upload is not complete; run it again", faults)
 
@@ -156,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     upload = Upload(options.data, address, options.location, options.overwrite)
     manifest = upload.manifest
     counts = (manifest.rows, len(manifest.planets), manifest.labelled)
-    what = f"{common.counted(len(manifest.planets), 'planet')}, {common.counted(manifest.rows, 'observation')}"
+    planets = common.format_count(len(manifest.planets), "planet")
+    what = f"{planets}, {common.format_count(manifest.rows, 'observation')}"
     if options.dry_run:
         for name in FILLED:
             print(f"  {name:16s}{expected_rows(name, *counts):>14,} rows")

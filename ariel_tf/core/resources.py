@@ -1,7 +1,14 @@
-"""What the machine has to offer: memory that is free, cores that this process may use."""
+"""CPUs and free memory of this machine; how sizes, counts and progress are shown; no TensorFlow."""
 
 import os
+import sys
+import time
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def available_cpus() -> int:
@@ -32,10 +39,61 @@ def _free_of_group(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
     return [] if limit == "max" else [max(0, int(limit) - int(used))]
 
 
-def spoken(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Bytes in words.
 
-    >>> spoken(12_340_000_000), spoken(3_000_000)
+    >>> format_bytes(12_340_000_000), format_bytes(3_000_000)
     ('12.3 GB', '3.0 MB')
     """
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def format_count(count: int, what: str) -> str:
+    """`1 planet`, `2 planets`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+class Progress:
+    """How far, how fast and how much longer: a bar on a terminal, else a line every ten seconds, on stderr.
+
+    Args:
+        total: all there is to do.
+        done: what an earlier run has done; it does not count for the rate.
+        unit: what is counted, such as "observation".
+    """
+
+    def __init__(self, total: int, unit: str, done: int = 0):
+        self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}s", "initial": done}
+        self._bar = tqdm(**self._settings, file=sys.stderr, disable=not sys.stderr.isatty())
+        self._unit = unit
+        self._n = self._first = done
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        """Count `count` more as done."""
+        self._n += count
+        self._bar.update(count)
+        now = time.monotonic()
+        if self._bar.disable and now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            line = tqdm.format_meter(self._n, elapsed=now - self._start, ncols=100, **self._settings)
+            print(line, file=sys.stderr, flush=True)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start
+
+    @property
+    def summary(self) -> str:
+        """What was done in this run, in how long, at which rate."""
+        count = self._n - self._first
+        return (
+            f"{format_count(count, self._unit)} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()

@@ -212,7 +212,8 @@ class DatasetWriter:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise ArielError(
-                f"{self.folder}: {resources.spoken(needed)} are needed, only {resources.spoken(free)} are free"
+                f"{self.folder}: {resources.format_bytes(needed)} are needed, only "
+                f"{resources.format_bytes(free)} are free"
             )
 
     def _digest(self, planned: PlannedShard) -> str:

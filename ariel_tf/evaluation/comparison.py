@@ -13,7 +13,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.core.progress import Progress
+from ariel_tf.core.resources import Progress
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.whole import whole_planets
 from ariel_tf.evaluation import baselines, held_out

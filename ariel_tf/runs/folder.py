@@ -48,8 +48,8 @@ class RunFolder:
             data lie.
         fingerprint: of the data; must equal too.
         overwrite: move a run that is already there aside instead.
-        leads: whether this process writes there. Others of a training on several hosts follow: they read what the
-            leading one, the chief, has made, keep the same state in memory, and write nothing.
+        is_chief: whether this process writes the folder. The other workers of a training on several hosts read what
+            the chief wrote, keep the same state in memory, and write nothing.
         shared: between jobs: the lock is held only while the folder is opened and in `held` blocks.
 
     Attributes:
@@ -68,11 +68,11 @@ class RunFolder:
         configuration: dict[str, Any],
         fingerprint: str,
         overwrite: bool = False,
-        leads: bool = True,
+        is_chief: bool = True,
         shared: bool = False,
     ):
-        self.path, self.configuration, self.fingerprint, self.leads = path, configuration, fingerprint, leads
-        if leads:
+        self.path, self.configuration, self.fingerprint, self.is_chief = path, configuration, fingerprint, is_chief
+        if is_chief:
             self._open(overwrite, shared)
             if shared:
                 self.close()
@@ -116,7 +116,7 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[Self]:
         """A shared folder, with the state of this moment, to commit to."""
-        if self.leads:
+        if self.is_chief:
             self._lock = _take_lock(self.path, wait=True)
         try:
             self.state = self._read_state()
@@ -125,7 +125,7 @@ class RunFolder:
             self.close()
 
     def close(self) -> None:
-        if self.leads:
+        if self.is_chief:
             self._lock.close()
 
     def __enter__(self) -> Self:
@@ -186,7 +186,7 @@ class RunFolder:
             facts: data, folds, command; those of the first start stay.
             session: commit, versions and hardware of this start.
         """
-        if not self.leads:
+        if not self.is_chief:
             return
         path = self.path / "meta.json"
         before = read_json(path, dict) if path.is_file() else facts | {"sessions": []}
@@ -229,7 +229,7 @@ class RunFolder:
 
     def write_rows(self) -> None:
         """`metrics.csv`, whole each time: a row an epoch."""
-        if not self.leads:
+        if not self.is_chief:
             return
         text = io.StringIO()
         names = list(self.rows[0])
@@ -244,7 +244,7 @@ class RunFolder:
         Checkpoints that are neither the last nor the best epoch's are removed afterwards.
         """
         state = {**self.state, **changes, "files": dict(self.state["files"])}
-        if not self.leads:
+        if not self.is_chief:
             self.state = state
             return
         for name in {"config.json", *files}:

@@ -154,7 +154,7 @@ class SaveEpoch(keras.callbacks.Callback):
         if enough or epoch == self.params["epochs"] or self.stop.received or self.pace.due():
             with self.pace.saving():
                 self._save(epoch, best)
-        elif best == epoch and self.run.leads:
+        elif best == epoch and self.run.is_chief:
             self.held = [weight.numpy() for weight in self.inference.weights]  # copies
         if enough:
             self.model.stop_training = True
@@ -162,12 +162,12 @@ class SaveEpoch(keras.callbacks.Callback):
     def _save(self, epoch: int, best: int) -> None:
         run = self.run
         files = [run.checkpoint_name(epoch), "metrics.csv"]
-        if run.leads:
+        if run.is_chief:
             with replacing(run.path / files[0]) as path:
                 self.model.save_weights(path)
         run.write_rows()
         if best > run.state["best_epoch"]:
-            if run.leads:
+            if run.is_chief:
                 save_model(self.inference if best == epoch else self._of_held(), run)
             files.append("best.keras")
         self.held = []
@@ -244,11 +244,11 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def check(self, epoch_ended: bool = False) -> None:
         """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief at work."""
-        if self.received and (self.again or (not self.run.behind and (self.run.leads or epoch_ended))):
+        if self.received and (self.again or (not self.run.behind and (self.run.is_chief or epoch_ended))):
             self._stop()
         if self.received and not self.said:
             self.said = True
-            if self.run.leads:
+            if self.run.is_chief:
                 print("stopping after the epoch at hand, to save it and those before; Ctrl-C again: now", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):

@@ -76,15 +76,15 @@ def run_folder(
             opened = _sum(strategy, chief is not None)
         if not opened:
             raise UsageError(f"--run {path}: the first worker of this training refused it, and says why.")
-        with chief or RunFolder(path, configuration, fingerprint, leads=False) as run:
+        with chief or RunFolder(path, configuration, fingerprint, is_chief=False) as run:
             if not _agree(strategy, run.state["epoch"]):
                 raise DataError(f"{path}: workers see different states of this run folder; do all hosts share it?")
             yield run
-            meet(strategy)  # the others wait for what the chief does last
+            barrier(strategy)  # the others wait for what the chief does last
 
 
-def meet(strategy: Any) -> None:
-    """Return once all processes have come here; at once where there is one."""
+def barrier(strategy: Any) -> None:
+    """Wait until every worker reaches this point; returns immediately with one worker."""
     if task()[1] > 1:
         _sum(strategy, 1)
 

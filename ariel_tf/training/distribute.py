@@ -1,7 +1,7 @@
 """From `--devices` to a strategy, and Keras's `fit` under it: one device, several of a host, or several hosts.
 
     one batch of an epoch, as a single device would see it
-        deal      each device gets its share of the rows; shares may differ by one row
+        share     each device gets its share of the rows; shares may differ by one row
         step      forward, sum of losses / rows of the whole batch, gradient   on each device
                   gradients added up over the devices, one step of the optimiser
 
@@ -81,8 +81,8 @@ def _choose(tf, chosen: Devices, devices: str):
     return lambda: [tf.config.list_logical_devices("CPU")[number] for number in wanted]
 
 
-def told(strategy: Any) -> str:
-    """How many devices, in words with a comma; nothing for one."""
+def describe_devices(strategy: Any) -> str:
+    """`on 2 devices, `, or an empty string for one device."""
     devices = strategy.num_replicas_in_sync
     return f"on {devices} devices, " if devices > 1 else ""
 
@@ -119,7 +119,7 @@ def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
     raise UsageError(f"--batch-size {batch_size}: {why}; {do}.")
 
 
-def deal(strategy: Any, batches: Any, shared: bool = False) -> Any:
+def distribute_dataset(strategy: Any, batches: Any, shared: bool = False) -> Any:
     """Each device's share of each batch, in the order of the batches.
 
     Args:
@@ -180,7 +180,7 @@ def prepare(model: Any, batches: Any) -> None:
     with strategy.scope():
         model._symbolic_build(data_batch=sample)
         model.optimizer.build(model.trainable_variables)
-    sums_beforehand(model.optimizer)
+    expect_summed_gradients(model.optimizer)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
     model.make_train_function = functools.partial(_make, model, "train_function", _train_step)
     model.make_test_function = functools.partial(_make, model, "test_function", _test_step)
@@ -203,13 +203,16 @@ def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
     return getattr(model, name)
 
 
-def sums_beforehand(optimizer: Any) -> None:
-    """Let an optimiser take gradients that are added up over the devices already, and so clip what one device would."""
+def expect_summed_gradients(optimizer: Any) -> None:
+    """Let an optimiser take gradients that are already summed over the devices, so that it clips the sum."""
     optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
 
 
-def share_of(rows: Any) -> tuple[Any, Any]:
-    """On a device: its share of a whole batch's rows (the first axis), as `deal` does it, and how much of all it is."""
+def replica_slice(rows: Any) -> tuple[Any, Any]:
+    """In a replica: its rows of a whole batch (along the first axis), and the fraction of the batch that they are.
+
+    The split is that of `distribute_dataset`.
+    """
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -221,8 +224,8 @@ def share_of(rows: Any) -> tuple[Any, Any]:
     return rows[start:stop], (stop - start) / count
 
 
-def added_up(values: Any) -> Any:
-    """On a device: nested tensors, each summed over all devices."""
+def all_reduce_sum(values: Any) -> Any:
+    """In a replica: nested tensors, each summed over all replicas."""
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -245,7 +248,7 @@ def _train_step(model: Any, data: Any) -> dict[str, Any]:
         output = model(x, training=True)
         loss = model.compute_loss(x, y, output, _weights(own, total), training=True)
         _track_loss(model, loss, own, total)
-    gradients = added_up(tape.gradient(loss, model.trainable_variables))
+    gradients = all_reduce_sum(tape.gradient(loss, model.trainable_variables))
     model.optimizer.apply(gradients, model.trainable_variables)
     return model.compute_metrics(x, y, output)
 

@@ -94,12 +94,12 @@ def _fit_stage(run: RunFolder, built: Built, work: Work, first: int, watching: l
         fraction = built.thaw.fine_rate if built.thaw and built.thaw.thawed else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
     built.training.fit(
-        distribute.deal(strategy, work.batches(first), work.shared),
+        distribute.distribute_dataset(strategy, work.batches(first), work.shared),
         initial_epoch=first,
         epochs=work.epochs,
         steps_per_epoch=work.steps,
         # One iterator serves all epochs' validation, so it must not end.
-        validation_data=distribute.deal(strategy, work.validation.repeat()),
+        validation_data=distribute.distribute_dataset(strategy, work.validation.repeat()),
         validation_steps=int(work.validation.cardinality()),
         shuffle=False,  # the batches already are
         verbose=0,

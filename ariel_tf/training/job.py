@@ -99,10 +99,13 @@ def train_on(
     with cluster.run_folder(strategy, path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
             run.write_meta(data_facts(source, config) | {"command": command}, collect(strategy))
-            if run.leads:
-                print(f"training {config.model}, {config.what}, {distribute.told(strategy)}in {path}", flush=True)
+            if run.is_chief:
+                print(
+                    f"training {config.model}, {config.what}, {distribute.describe_devices(strategy)}in {path}",
+                    flush=True,
+                )
             fit_and_score(run, rows, built, config, command)
-        if run.leads:
+        if run.is_chief:
             best_model(run, built)  # made anew if a finished run's was damaged
             report(run, config)
 
@@ -157,7 +160,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     from ariel_tf.training.tensorboard import TensorBoardLog
 
     validation = rows.validation()
-    log = TensorBoardLog(run, run.configuration) if run.leads else None
+    log = TensorBoardLog(run, run.configuration) if run.is_chief else None
 
     def look(epoch):
         path = run.path / "validation.png"

@@ -89,13 +89,13 @@ def train_all(
         if left:
             with run.held():
                 run.write_meta(training_job.data_facts(source, first) | {"command": command}, collect(strategy))
-            if run.leads:
+            if run.is_chief:
                 print(f"training {config.model}, {told(groups)}, in {job.path}", flush=True)
             del rows, built
             train_groups(run, job, groups)
         elif cluster.task()[1] == 1:
             mend(job, groups)
-        if run.leads:
+        if run.is_chief:
             finish(run, job, repeated=not left)
 
 
@@ -104,9 +104,9 @@ def planned(run: RunFolder, job: Job, built: Built) -> list[list[int]]:
     with run.held():
         before = run.state.get("groups", [])
         new = [wavelength for wavelength in job.configs if not any(wavelength in group for group in before)]
-        if new and run.leads:
+        if new and run.is_chief:
             run.commit(groups=[*before, *plan(job, built, new)])
-    cluster.meet(job.strategy)
+    cluster.barrier(job.strategy)
     with run.held():
         groups = [group for group in run.state["groups"] if not job.configs.keys().isdisjoint(group)]
     for group in groups:
@@ -161,13 +161,13 @@ def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
     groups = memory.groups(new, each, free, job.jobs)
     if not groups:
         raise NotStackable(
-            f"two wavelengths of {config.model} together need {resources.spoken(2 * each)} of memory, and of the "
-            f"{resources.spoken(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
+            f"two wavelengths of {config.model} together need {resources.format_bytes(2 * each)} of memory, and of the "
+            f"{resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > job.jobs:
         print(
-            f"{total} wavelengths together need {resources.spoken(total * each)} of memory, "
-            f"{resources.spoken(free)} are free: {len(groups)} groups, one after another",
+            f"{total} wavelengths together need {resources.format_bytes(total * each)} of memory, "
+            f"{resources.format_bytes(free)} are free: {len(groups)} groups, one after another",
             flush=True,
         )
     return groups
@@ -178,7 +178,7 @@ def train_groups(run: RunFolder, job: Job, groups: Sequence[Sequence[int]]) -> N
 
     def train_group(group: Sequence[int]) -> None:
         _train_group(job, group)
-        if run.leads and groups[-1] != group:
+        if run.is_chief and groups[-1] != group:
             finish(run, job, last=False)
 
     if cluster.task()[1] == 1:
@@ -186,7 +186,7 @@ def train_groups(run: RunFolder, job: Job, groups: Sequence[Sequence[int]]) -> N
     else:  # processes that train as one, alone in RUN
         for group in groups:
             left = work_queue.unfinished(job.path, group)
-            cluster.meet(job.strategy)  # all have looked before one writes
+            cluster.barrier(job.strategy)  # all have looked before one writes
             if left:
                 train_group(group)
 

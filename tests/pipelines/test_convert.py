@@ -363,7 +363,7 @@ def test_results_come_in_order_and_few_items_are_taken_ahead():
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
-    monkeypatch.setattr("ariel_tf.core.progress._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("ariel_tf.core.resources._SECONDS_BETWEEN_LINES", 0.0)
     with common.Progress(400, "observation", done=100) as progress:
         progress(100)
         progress(200)

@@ -275,10 +275,10 @@ def test_slurm_s_variables_give_each_task_the_same_cluster_and_its_own_index():
 
 def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
     with pytest.raises(UsageError, match="a file system that all hosts share"):
-        RunFolder(tmp_path / "run", {"epochs": 3}, "abc", leads=False)
+        RunFolder(tmp_path / "run", {"epochs": 3}, "abc", is_chief=False)
     with RunFolder(tmp_path / "run", {"epochs": 3}, "abc") as run:
         before = sorted(path.name for path in run.path.rglob("*"))
-        with RunFolder(run.path, {"epochs": 3}, "abc", leads=False) as other:
+        with RunFolder(run.path, {"epochs": 3}, "abc", is_chief=False) as other:
             other.rows.append({"epoch": 1})
             other.write_rows()
             other.write_meta({}, {})
@@ -286,10 +286,10 @@ def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
             assert other.state["epoch"] == 1
         assert sorted(path.name for path in run.path.rglob("*")) == before
         with pytest.raises(UsageError, match="epochs: 3 there, 4 now"):
-            RunFolder(run.path, {"epochs": 4}, "abc", leads=False)
+            RunFolder(run.path, {"epochs": 4}, "abc", is_chief=False)
     (tmp_path / "run" / "metrics.csv").write_text("epoch\n1\n")
     with pytest.raises(DataError, match=r"its state.json is gone"):
-        RunFolder(tmp_path / "run", {"epochs": 3}, "abc", leads=False)
+        RunFolder(tmp_path / "run", {"epochs": 3}, "abc", is_chief=False)
 
 
 @pytest.mark.slow

@@ -117,14 +117,14 @@ def test_each_row_goes_to_exactly_one_device():
     rows = np.arange(23, dtype=np.float32)
     batches = tf.data.Dataset.from_tensor_slices(({"flux": rows}, rows)).batch(5)
     shares = []
-    for inputs, radius in distribute.deal(strategy, batches):
+    for inputs, radius in distribute.distribute_dataset(strategy, batches):
         local = strategy.experimental_local_results(radius)
         assert [len(share) for share in local] in ([2, 3], [1, 2])
         np.testing.assert_array_equal(strategy.experimental_local_results(inputs["flux"])[1], local[1])
         shares.append(np.concatenate(local))
     np.testing.assert_array_equal(np.concatenate(shares), rows)
     one = tf.distribute.get_strategy()
-    assert distribute.deal(one, batches) is batches
+    assert distribute.distribute_dataset(one, batches) is batches
 
 
 @pytest.mark.parametrize("text", ["gpu:", "cpu:0,x", "tpu", "auto:1", "gpu:0,0", "", "cpu:-1", "cpu:0;1"])

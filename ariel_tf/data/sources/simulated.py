@@ -94,8 +94,8 @@ class SimulatedSource:
         needed = 4 * N_STEPS * self._instances * recipe.planets * (len(self._wavelengths) + 1)
         if needed > SHARE * free:
             raise UsageError(
-                f"--data {self.description}: its light curves take {resources.spoken(needed)} of memory, and "
-                f"{resources.spoken(free)} are free. Write them to a disk, and read them with --data DATA: "
+                f"--data {self.description}: its light curves take {resources.format_bytes(needed)} of memory, and "
+                f"{resources.format_bytes(free)} are free. Write them to a disk, and read them with --data DATA: "
                 "python -m pipelines.simulate DATA "
                 + " ".join(f"--{name} {value}" for name, value in asdict(recipe).items())
             )

@@ -203,7 +203,7 @@ def _row(epoch: int, wavelengths, training: Sums, validation: Sums, rate: float,
 
 def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     name = run.checkpoint_name(epoch)
-    if run.leads:
+    if run.is_chief:
         with replacing(run.path / name) as path:
             stack.save(path)
     run.write_rows()

@@ -83,11 +83,11 @@ def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) 
     with cluster.run_folder(job.strategy, path, job.resolved_for(group), job.source.fingerprint) as run:
         facts = training_job.data_facts(job.source, config) | {"command": job.command}
         run.write_meta(facts, collect(job.strategy))
-        log = TensorBoardLog(run, run.configuration) if run.leads else None
+        log = TensorBoardLog(run, run.configuration) if run.is_chief else None
         with contextlib.closing(log) if log else contextlib.nullcontext():
             now = fit.fit(run, stack, group, work, log, job.command)
         cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
-        if not run.leads:
+        if not run.is_chief:
             return
         stack.take_out_best()
         with callbacks.StopOnSignal(run, job.command) as stop:

@@ -81,7 +81,7 @@ class Stack:
         self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
         self.optimizer.build(self.weights)
-        distribute.sums_beforehand(self.optimizer)
+        distribute.expect_summed_gradients(self.optimizer)
 
     @property
     def learning_rate(self) -> float:
@@ -198,7 +198,7 @@ class Stack:
             return tape.gradient(loss, part["weights"]), state, drawn, loss, error
 
         gradients, state, drawn, loss, error = self._map(one, batch)
-        gradients, loss, error = distribute.added_up((gradients, loss, error))
+        gradients, loss, error = distribute.all_reduce_sum((gradients, loss, error))
         fused_adam.apply(self.optimizer, gradients, self.weights)
         for variable, value in zip(self.state, state, strict=True):
             variable.assign(value)
@@ -212,13 +212,13 @@ class Stack:
             loss, error = self._measure(part, output)
             return share * tf.add_n([loss, *extra]), error
 
-        return distribute.added_up(self._map(one, batch))
+        return distribute.all_reduce_sum(self._map(one, batch))
 
     def _on_devices(self, step: Callable, table: Table, index):
         """A step on each device's share of the rows."""
 
         def own(index):
-            mine, share = distribute.share_of(index)
+            mine, share = distribute.replica_slice(index)
             return step(table.take(mine), tf.cast(share, table.radius.dtype))
 
         found = self.strategy.run(own, (index,))
