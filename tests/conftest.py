@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bigquery_emulator import Emulator, running
+from support.bigquery_emulator import Emulator, running
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
 from ariel_tf.core.tf_startup import import_tensorflow

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from run_files import loaded
+from support.run_folders import loaded
 
 from ariel_tf import ensemble, evaluate, predict, train
 from ariel_tf.core.errors import UsageError

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import table
+from support.run_folders import table
 
 from ariel_tf import evaluate, predict, report, train
 from ariel_tf.core.errors import DataError, UsageError

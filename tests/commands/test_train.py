@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import ALWAYS, SELDOM, run, send_in_epoch, table
+from support.run_folders import ALWAYS, SELDOM, run, send_in_epoch, table
 
 from ariel_tf import evaluate, plot, predict
 from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError

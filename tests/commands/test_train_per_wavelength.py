@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import ALWAYS, SELDOM, loaded, run, table
+from support.run_folders import ALWAYS, SELDOM, loaded, run, table
 
 from ariel_tf import evaluate, predict
 from ariel_tf.core.errors import NonFiniteError, Stopped, UsageError

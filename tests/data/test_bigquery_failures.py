@@ -2,10 +2,10 @@
 
 import time
 
-import flaky_storage
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import flaky_storage
 
 from ariel_tf import train
 from ariel_tf.core.errors import ArielError, DataError

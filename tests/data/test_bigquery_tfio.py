@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-import storage_v1beta1
 import tensorflow as tf
+from support import storage_v1beta1
 
 from ariel_tf import train
 from ariel_tf.core.errors import UsageError

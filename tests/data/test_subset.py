@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import loaded, run, table
+from support.run_folders import loaded, run, table
 
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import dataset

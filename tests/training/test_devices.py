@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_files import loaded, run, send_in_epoch, table
+from support.run_folders import loaded, run, send_in_epoch, table
 
 from ariel_tf.config import model_registry
 from ariel_tf.core.errors import Stopped, UsageError

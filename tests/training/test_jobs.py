@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 
 import pytest
-from run_files import loaded, run
+from support.run_folders import loaded, run
 
 from ariel_tf import evaluate
 from ariel_tf.core import processes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_files import send_in_epoch
+from support.run_folders import send_in_epoch
 
 from ariel_tf import train
 from ariel_tf.core.errors import DataError, NonFiniteError, Stopped, UsageError
