@@ -1,119 +1,231 @@
-"""One value that a search may choose: its kind, range and default; no TensorFlow."""
+"""A search space as keras-tuner's `HyperParameters`: ranges that a user narrows, settings that a model asks for.
+
+The model function states its ranges where it uses them (`hp.Int("units", 4, 2048)`), so building the model once
+reveals them. keras-tuner's own classes (`Int`, `Float`, `Choice`, `Boolean`) hold a range and its default; narrowing
+one to the part that `--search` names, and the sentence where that fails, are ours.
+
+Settings that are not searched never enter keras-tuner's space, which is what its `tune_new_entries=False` is for; that
+switch itself would also keep out a searched setting that a model asks for only when another has some value.
+"""
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ariel_tf.core.errors import UsageError
+from keras_tuner import HyperParameters
+from keras_tuner.engine.hyperparameters import Boolean, Choice, Float, HyperParameter, Int
 
-# Digits of a chosen number: readable, and the same after the single precision of keras-tuner's messages.
-DIGITS = 4
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.config.hyperparameters import FALSE, TRUE, Settings
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.models.builder import rehearse
+from tuning.space import OPTIONS, SENSIBLE, Space, flag, rounded
+
+HIGHEST = 1 << 20  # upper end of an option that is a whole number
 
 
-@dataclass(frozen=True)
-class Dimension:
-    """A range or a list of values.
+class SearchSettings(Settings):
+    """A model's settings with the values that a search chose; the searched ones among them join the search.
+
+    Args:
+        space: which settings are searched.
+        hp: keras-tuner's hyperparameters of a trial; a searched setting that they lack is added.
+        overrides: settings that the configuration holds.
 
     Attributes:
-        name: of an option of the configuration or of a setting of the model.
-        kind: int, float, choice or boolean.
-        default: what a training without a search would take.
-        low, high: of an int or a float.
-        sampling: "linear" or "log".
-        choices: of a choice; all of one type.
+        asked: name to range of every setting that the model asked for.
     """
 
-    name: str
-    kind: str
-    default: Any
-    low: float = 0
-    high: float = 0
-    sampling: str = "linear"
-    choices: tuple[Any, ...] = ()
+    def __init__(self, space: Space, hp: HyperParameters, overrides: Mapping[str, Any]):
+        super().__init__(overrides)
+        self.space, self.hp = space, hp
+        self.asked: dict[str, HyperParameter] = {}
 
-    @classmethod
-    def of_choices(cls, name: str, choices: tuple[Any, ...], default: Any) -> Self:
-        return cls(name, "choice", default if default in choices else choices[0], choices=choices)
+    def Int(self, name, min_value, max_value, step=None, sampling=None, default=None):
+        value = super().Int(name, min_value, max_value, default=default)  # checked, and of the right type
+        self._search(Int(name, min_value, max_value, sampling=sampling or "linear", default=value))
+        return super().Int(name, min_value, max_value, default=default)
 
-    def declare(self, hp) -> Any:
-        """Tell keras-tuner's `HyperParameters` of it; the value that it chose."""
-        if self.kind == "choice":
-            return hp.Choice(self.name, list(self.choices), default=self.default)
-        if self.kind == "boolean":
-            return hp.Boolean(self.name, default=self.default)
-        method = hp.Int if self.kind == "int" else hp.Float
-        return method(self.name, self.low, self.high, sampling=self.sampling, default=self.default)
+    def Float(self, name, min_value, max_value, step=None, sampling=None, default=None):
+        value = super().Float(name, min_value, max_value, default=default)
+        self._search(Float(name, min_value, max_value, sampling=sampling or "linear", default=value))
+        return super().Float(name, min_value, max_value, default=default)
 
-    def narrowed(self, given: Any) -> Self:
-        """The part of it that somebody gave.
+    def Choice(self, name, values, ordered=None, default=None):
+        value = super().Choice(name, values, default=default)
+        self._search(Choice(name, list(values), default=value))
+        return super().Choice(name, values, default=default)
 
-        Args:
-            given: None for all of it; "LOW:HIGH"; "A|B|C"; a list; or {"low": ..., "high": ..., "sampling": ...}.
+    def Boolean(self, name, default=False):
+        value = super().Boolean(name, default=default)
+        self._search(Boolean(name, default=value))
+        return super().Boolean(name, default=default)
 
-        Raises:
-            UsageError: no such form, or outside the range.
-        """
-        if given is None:
-            return self
-        if isinstance(given, str):
-            given = self._parsed(given)
-        if isinstance(given, list):
-            return self._listed(given)
-        unknown = set(given) - {"low", "high", "sampling"} if isinstance(given, dict) else {"-"}
-        if unknown or self.kind not in ("int", "float"):
-            raise self._refusal(given)
-        low, high = self._number(given.get("low", self.low)), self._number(given.get("high", self.high))
-        sampling = given.get("sampling", self.sampling)
-        if sampling not in ("linear", "log") or low >= high or (sampling == "log" and low <= 0):
-            raise self._refusal(given)
-        default = min(max(self.default, low), high)
-        return dataclasses.replace(self, low=low, high=high, sampling=sampling, default=default)
-
-    def _parsed(self, text: str) -> Any:
-        if "|" in text or self.kind not in ("int", "float"):
-            return text.split("|")
-        low, colon, high = text.partition(":")
-        return {"low": low, "high": high} if colon else [text]
-
-    def _listed(self, given: list[Any]) -> Self:
-        if self.kind in ("int", "float"):
-            values = tuple(self._number(value) for value in given)
-        else:
-            known = ("true", "false") if self.kind == "boolean" else tuple(map(str, self.choices))
-            values = tuple(str(value).lower() if self.kind == "boolean" else str(value) for value in given)
-            if self.choices or self.kind == "boolean":
-                if any(value not in known for value in values):
-                    raise self._refusal(given)
-                if self.kind == "boolean":
-                    return self
-                values = tuple(self.choices[known.index(value)] for value in values)
-        if not values or len(set(values)) < len(values):
-            raise self._refusal(given)
-        return type(self).of_choices(self.name, values, self.default)
-
-    def _number(self, value: Any) -> Any:
-        """A number within the range, of this kind."""
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise self._refusal(value) from None
-        if not self.low <= number <= self.high or (self.kind == "int" and number != int(number)):
-            raise self._refusal(value)
-        return int(number) if self.kind == "int" else number
-
-    def _refusal(self, received: Any) -> UsageError:
-        return UsageError(f"search of {self.name}: expected {self.told}, or a part of it. Received: {received}")
-
-    @property
-    def told(self) -> str:
-        """The range in words, in the form that `--search` takes."""
-        if self.kind == "choice":
-            return "|".join(map(str, self.choices))
-        if self.kind == "boolean":
-            return "true|false"
-        return f"{self.low:g}:{self.high:g}"
+    def _search(self, whole: HyperParameter) -> None:
+        self.asked[whole.name] = whole
+        if self.space.searches(whole.name):
+            part = setting_range(self.space, whole)
+            self.hp.merge([part], overwrite=False)
+            self.overrides[whole.name] = rounded(self.hp.values.setdefault(whole.name, part.default))
 
 
-def rounded(value: Any) -> Any:
-    """A chosen value as trainings take it."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def reveal(space: Space) -> HyperParameters:
+    """The search space with everything that building the model once reveals.
+
+    Raises:
+        UsageError: a name to search that is neither an option nor a setting of the model; nothing to search.
+    """
+    hp = HyperParameters()
+    hp.merge(option_ranges(space), overwrite=False)
+    settings = SearchSettings(space, hp, space.base.settings)
+    rehearse(space.base, settings)
+    known = {*settings.asked, *OPTIONS}
+    for name in space.given:
+        if name not in known:
+            hint = nearest(name, known)
+            raise UsageError(f"--search: expected names among {', '.join(sorted(known))}. Received: {name}{hint}")
+    for name in space.fixed:
+        if name not in settings.asked:
+            raise UsageError(f"--fix: expected settings among {', '.join(sorted(settings.asked))}. Received: {name}")
+    if not hp.space:
+        raise UsageError(
+            f"--search: the model {space.base.model} leaves nothing to search; name options, as --search "
+            "batch_size,learning_rate."
+        )
+    return hp
+
+
+def option_ranges(space: Space) -> list[HyperParameter]:
+    """Ranges of the searched options of the configuration, in its order."""
+    return [_option_range(space, item) for item in dataclasses.fields(Configuration) if item.name in space.given]
+
+
+def _option_range(space: Space, item: dataclasses.Field) -> HyperParameter:
+    name, given, value = item.name, space.given[item.name], getattr(space.base, item.name)
+    if name not in OPTIONS:
+        raise UsageError(
+            f"--search: {flag(name)} is not searched; expected {', '.join(OPTIONS)}, or settings of the model."
+        )
+    if given is None and not OPTIONS[name]:
+        raise UsageError(f"--search {name}: expected values with it, like {name}=100|200|400.")
+    values: Sequence[Any]
+    if given is None:
+        values = OPTIONS[name] if value in OPTIONS[name] else (value, *OPTIONS[name])
+    elif "low" in item.metadata:
+        return narrow(Int(name, item.metadata["low"], HIGHEST, default=value), given, sampling="log")
+    else:
+        values = given.split("|") if isinstance(given, str) else given
+        if not isinstance(values, Sequence) or not values or len({*map(str, values)}) < len(values):
+            raise UsageError(f"search of {name}: expected different values, like {name}=A|B|C. Received: {given}")
+        values = [str(one) for one in values]
+    for one in values:
+        space.configuration({name: one})  # refuses a value that no training takes
+    return _choice(name, values, value)
+
+
+def setting_range(space: Space, whole: HyperParameter) -> HyperParameter:
+    """The part of a setting's range that is searched: the user's, or the sensible part of the model's."""
+    given = space.given.get(whole.name)
+    if given is not None:
+        return narrow(whole, given)
+    part = SENSIBLE.get(whole.name)
+    if part is None or not isinstance(whole, Float):
+        return whole
+    return narrow(whole, {"low": min(part["low"], whole.default), "high": max(part["high"], whole.default)})
+
+
+def narrow(whole: HyperParameter, given: Any, sampling: str | None = None) -> HyperParameter:
+    """The part of a range that a user asks for.
+
+    Args:
+        whole: the range that the part must lie within.
+        given: None for all of it; "LOW:HIGH"; "A|B|C"; a list; or {"low": ..., "high": ..., "sampling": ...}.
+        sampling: of a part that names none; None for that of the whole range.
+
+    Raises:
+        UsageError: another form, or outside the range.
+    """
+    if given is None:
+        return whole
+    numeric = isinstance(whole, Int | Float)
+    if isinstance(given, str):
+        low, colon, high = given.partition(":")
+        given = {"low": low, "high": high} if numeric and colon and "|" not in given else given.split("|")
+    if isinstance(given, list):
+        return _narrow_to_list(whole, given)
+    if not numeric or not isinstance(given, dict) or set(given) - {"low", "high", "sampling"}:
+        raise _refusal(whole, given)
+    low, high = _number(whole, given.get("low", whole.min_value)), _number(whole, given.get("high", whole.max_value))
+    sampling = given.get("sampling", sampling or whole.sampling)
+    if sampling not in ("linear", "log") or low >= high or (sampling == "log" and low <= 0):
+        raise _refusal(whole, given)
+    return type(whole)(whole.name, low, high, sampling=sampling, default=min(max(whole.default, low), high))
+
+
+def _narrow_to_list(whole: HyperParameter, given: list[Any]) -> HyperParameter:
+    if isinstance(whole, Int | Float):
+        values = [_number(whole, value) for value in given]
+    elif isinstance(whole, Boolean):
+        values = [str(value).lower() for value in given]
+        if {value in TRUE for value in values if value in TRUE + FALSE} != {True, False} or len(values) != 2:
+            raise UsageError(
+                f"search of {whole.name}: expected true|false; --fix {whole.name}=true keeps one. Received: {given}"
+            )
+        return whole
+    else:
+        known = {str(value): value for value in whole.values}
+        if any(str(value) not in known for value in given):
+            raise _refusal(whole, given)
+        values = [known[str(value)] for value in given]
+    if not values or len(set(values)) < len(values):
+        raise _refusal(whole, given)
+    return _choice(whole.name, values, whole.default)
+
+
+def _choice(name: str, values: Sequence[Any], default: Any) -> Choice:
+    return Choice(name, list(values), default=default if default in values else values[0])
+
+
+def _number(whole: HyperParameter, value: Any) -> Any:
+    """A number within the range, of its type."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise _refusal(whole, value) from None
+    if not whole.min_value <= number <= whole.max_value or (isinstance(whole, Int) and number != int(number)):
+        raise _refusal(whole, value)
+    return int(number) if isinstance(whole, Int) else number
+
+
+def _refusal(whole: HyperParameter, received: Any) -> UsageError:
+    return UsageError(
+        f"search of {whole.name}: expected {format_range(whole, ends_only=True)}, or a part of it. Received: {received}"
+    )
+
+
+def format_range(hp: HyperParameter, ends_only: bool = False) -> str:
+    """A range in the form that `--search` takes; a numeric one with how it is sampled unless `ends_only`."""
+    if isinstance(hp, Boolean):
+        return "true|false"
+    if isinstance(hp, Choice):
+        return "|".join(map(str, hp.values))
+    return f"{hp.min_value:g}:{hp.max_value:g}" + ("" if ends_only else f" ({hp.sampling})")
+
+
+def fits(hp: HyperParameter, value: Any) -> bool:
+    """Whether a value is within a range."""
+    if isinstance(hp, Int | Float):
+        return isinstance(value, int | float) and hp.min_value <= value <= hp.max_value
+    return value in hp.values
+
+
+def highest(hp: HyperParameters, name: str) -> Any:
+    """The highest value of a searched number; None where it is not searched."""
+    return next((getattr(one, "max_value", None) or max(one.values) for one in hp.space if one.name == name), None)
+
+
+def wavelengths_read(base: Configuration, hp: HyperParameters) -> tuple[int, ...]:
+    """Wavelengths whose light curves some trial may read."""
+    channels = next((one.values for one in hp.space if one.name == "channels"), (base.channels,))
+    return tuple(range(N_WAVELENGTHS)) if "all" in channels else base.targets

@@ -1,4 +1,4 @@
-"""What a search was asked to do: flags to a `Plan`; no TensorFlow, so `--help` and mistakes answer at once."""
+"""From the command line to `SearchOptions`; no TensorFlow, so that `--help` and mistakes take no time."""
 
 import argparse
 import dataclasses
@@ -24,23 +24,25 @@ ALONE = "worker0"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a search was asked to do.
+class SearchOptions:
+    """What is searched and how.
 
     Attributes:
         space: what is searched.
-        algorithm: of `ALGORITHMS`.
+        algorithm: one of `ALGORITHMS`.
         trials: at most.
-        arguments: of the command, which the user repeats to go on.
-        path: of the search; None for one named after it.
+        arguments: of the command, which the user repeats to resume.
+        path: run folder; None for one named after the search.
         overwrite: move an earlier search aside.
-        first: chosen values to try first, of searches before this one.
-        jobs: processes on this machine.
+        first: chosen values to try first, from searches before this one.
+        jobs: number of worker processes on this machine.
         chief, worker: HOST:PORT, or None.
-        worker_name: of a worker.
-        devices: each trial trains on, as of `devices.parse`.
-        track: of `track.SERVICES`.
-        brief: say little at the end; this is one search of many.
+        worker_name: name of this worker.
+        devices: devices of each trial, as `devices.parse_devices` reads them.
+        track: one of `wandb_log.SERVICES`.
+        each: wavelengths to search for one after another; empty for that of the space alone.
+        brief: print two lines at the end; for one search of many.
+        dry_run: print what would be searched.
     """
 
     space: Space
@@ -55,16 +57,18 @@ class Plan:
     worker: str | None = None
     worker_name: str = ALONE
     devices: str = "auto"
-    brief: bool = False
     track: str = "none"
+    each: tuple[int, ...] = ()
+    brief: bool = False
+    dry_run: bool = False
 
     @property
     def command(self) -> str:
         return shlex.join(["python", "-m", "tuning.search", *self.arguments])
 
 
-def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
-    """The plan, the wavelengths of `--each` or nothing, and whether it is only to be shown.
+def parse_options(arguments: Sequence[str]) -> SearchOptions:
+    """Parse a command line.
 
     Raises:
         UsageError: options that do not fit, or not together.
@@ -73,10 +77,9 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
     space = space_from(options)
     targets = space.base.wavelength
     check_list(options, targets)
-    several = targets.chosen if targets.is_list else ()
-    if several:
-        first = space.base.for_each_wavelength()[several[0]]
-        space = dataclasses.replace(space, base=first)
+    each = targets.chosen if targets.is_list else ()
+    if each:
+        space = dataclasses.replace(space, base=space.base.for_each_wavelength()[each[0]])
     if sum(map(bool, (options.jobs > 1, options.chief, options.worker))) > 1:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
     if cluster.task()[1] > 1:
@@ -85,7 +88,7 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
     wandb_log.check(options.track)
     if (options.chief or options.worker) and not options.run:
         raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
-    plan = Plan(
+    return SearchOptions(
         space=space,
         algorithm=options.algorithm,
         trials=options.trials,
@@ -98,8 +101,9 @@ def plan_from(arguments: Sequence[str]) -> tuple[Plan, tuple[int, ...], bool]:
         worker_name=options.worker_name or platform.node() or ALONE,
         devices="cpu" if options.chief else options.devices,
         track=options.track,
+        each=each,
+        dry_run=options.dry_run,
     )
-    return plan, several, options.dry_run
 
 
 def check_list(options: argparse.Namespace, targets: Targets) -> None:
@@ -119,23 +123,25 @@ def check_list(options: argparse.Namespace, targets: Targets) -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m tuning.search",
-        description="Search for a model's best settings. All options of a training stand for every trial.",
+        description="Search for a model's best settings. All options of a training apply to every trial.",
     )
-    group = made.add_argument_group("how it searches")
+    group = made.add_argument_group("search")
     group.add_argument(
         "--algorithm", choices=ALGORITHMS, default="bayesian", help="who decides what to try (default: bayesian)"
     )
-    group.add_argument("--trials", type=whole_number, default=50, metavar="N", help="at most (default: 50)")
+    group.add_argument(
+        "--trials", type=whole_number, default=50, metavar="N", help="number of trials, at most (default: 50)"
+    )
     group.add_argument(
         "--search",
         metavar="NAMES",
-        help="what to choose, with commas: NAME, NAME=LOW:HIGH or NAME=A|B|C; an option of the training or a setting "
-        "of the model (default: the model's own settings and learning_rate)",
+        help="what to search, separated by commas: NAME, NAME=LOW:HIGH or 'NAME=A|B|C' (with quotes); an option of the "
+        "training or a setting of the model (default: the model's own settings and learning_rate)",
     )
     group.add_argument(
-        "--fix", action="append", default=[], metavar="NAME=VALUE", help="keep a setting or an option out of the search"
+        "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold a setting or an option at one value"
     )
-    group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON, as docs/search.md tells")
+    group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON; see docs/search.md")
     flags.add_options(made)
     where = made.add_argument_group("where it runs")
     where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{DEVICES_HELP} (default: auto)")
@@ -152,10 +158,16 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="search for each wavelength of a list, like --wavelength all; what the first ones find seeds the others",
     )
-    many.add_argument("--chief", type=address, metavar="HOST:PORT", help="decide, and wait for workers there")
-    many.add_argument("--worker", type=address, metavar="HOST:PORT", help="train what the chief there decides")
     many.add_argument(
-        "--worker-name", metavar="NAME", help="of a worker; started again under it, it goes on (default: the machine's)"
+        "--chief", type=address, metavar="HOST:PORT", help="decide what to try, and serve workers at this address"
+    )
+    many.add_argument(
+        "--worker", type=address, metavar="HOST:PORT", help="train what the chief at this address decides"
+    )
+    many.add_argument(
+        "--worker-name",
+        metavar="NAME",
+        help="name of a worker; started again under it, it resumes its trial (default: the machine's)",
     )
     folder = made.add_argument_group("where it goes")
     folder.add_argument(
@@ -168,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
         "--track",
         choices=wandb_log.SERVICES,
         default="none",
-        help="also tell a tracking service; offline (default: none)",
+        help="also log trials to a tracking service; offline (default: none)",
     )
     folder.add_argument("--overwrite", action="store_true", help="move a search that is already there aside")
     folder.add_argument("--dry-run", action="store_true", help="show what would be searched; train nothing")

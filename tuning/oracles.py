@@ -19,7 +19,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from ariel_tf.core.atomic_files import read_json, remove_leftovers, replacing, write_json
 from ariel_tf.core.errors import DataError
 from tuning import outcomes
-from tuning.dimensions import rounded
+from tuning.hyperparameters import fits
+from tuning.space import rounded
 
 OBJECTIVE = "val_score"
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
@@ -173,13 +174,6 @@ class SafeOracle(keras_tuner.Oracle):
         if trial is not None and trial.trial_id not in self._retry_queue:
             self._retry_queue.append(trial.trial_id)
             self.save()
-
-
-def fits(hp, value: Any) -> bool:
-    """Whether a value lies in the range of one of keras-tuner's hyper-parameters."""
-    if hasattr(hp, "min_value"):
-        return isinstance(value, int | float) and hp.min_value <= value <= hp.max_value
-    return value in hp.values
 
 
 class RandomOracle(SafeOracle, keras_tuner.oracles.RandomSearchOracle):

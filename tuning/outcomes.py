@@ -89,7 +89,7 @@ def best(outcomes: Iterable[Outcome]) -> Outcome | None:
     return max(scored, key=lambda outcome: (outcome.score, outcome.epochs, -outcome.trial), default=None)
 
 
-def shown(values: dict[str, Any]) -> str:
+def format_values(values: dict[str, Any]) -> str:
     """Chosen values on one line."""
     return " ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()

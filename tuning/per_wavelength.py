@@ -1,8 +1,8 @@
-"""A search for each of many wavelengths, which share what they learn: `--wavelength all --each`.
+"""A search for each of several wavelengths, which share their results: `--wavelength all --each`.
 
-    RUN/w00 ... w54      a search of its own each
-        wavelengths.csv  what each one chose
-        README.md        the same in words
+    RUN/w00 ... w54      an ordinary search each
+        wavelengths.csv  the best values of each wavelength
+        README.md        the same as a page
 
 The middle wavelength is searched first, with all `--trials`; then the middles of the two halves, with half as many
 each, then those of the quarters, and so on. Each tries first what the nearest wavelengths before it found best, so
@@ -23,10 +23,11 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.summary import folder_of
-from tuning import outcomes, search
-from tuning.options import Plan
+from tuning import outcomes
+from tuning.hyperparameters import reveal, wavelengths_read
+from tuning.options import SearchOptions
 from tuning.outcomes import Outcome
-from tuning.space import reveal
+from tuning.study import NothingCompleted, Study, default_path
 
 SEEDS = 3  # bests of the nearest wavelengths that each one tries first
 FEWEST = 2 + SEEDS  # trials: the defaults, the seeds, and one of its own
@@ -55,51 +56,50 @@ def budget(trials: int, generation: int) -> int:
     return max(trials >> generation, min(FEWEST, trials))
 
 
-def search_each(plan: Plan, chosen: Sequence[int], dry: bool = False) -> None:
-    """Search, or go on, for each of these wavelengths.
-
-    Args:
-        plan: of the first.
-        chosen: wavelengths, ascending.
-        dry: only show.
+def search_each(options: SearchOptions) -> None:
+    """Search, or resume, for each wavelength of `options.each`.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    bases = {w: dataclasses.replace(plan.space.base, wavelength=Targets.one(w)) for w in chosen}
-    spaces = {w: dataclasses.replace(plan.space, base=base) for w, base in bases.items()}
-    hp = reveal(plan.space)
-    source = open_source(plan.space.base.data, sorted({w for space in spaces.values() for w in search.seen(space)}))
-    about = search.describe(source, hp, plan) | {"wavelength": str(Targets.each(chosen))}
-    path = plan.path or search.default_path(about, source.fingerprint)
-    order = [(w, budget(plan.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
-    if dry:
+    chosen = options.each
+    bases = {w: dataclasses.replace(options.space.base, wavelength=Targets.one(w)) for w in chosen}
+    spaces = {w: dataclasses.replace(options.space, base=base) for w, base in bases.items()}
+    hyperparameters = reveal(options.space)
+    read = sorted({w for base in bases.values() for w in wavelengths_read(base, hyperparameters)})
+    source = open_source(options.space.base.data, read)
+    configuration = Study(options, source, hyperparameters).configuration | {
+        "wavelength": str(Targets.each(chosen))
+    }
+    path = options.path or default_path(configuration, source.fingerprint)
+    order = [(w, budget(options.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
+    if options.dry_run:
         print("\n".join(f"wavelength {w:2d}: {trials} trials" for w, trials in order))
         print(f"would search in {path}, {sum(trials for _, trials in order)} trials at most; nothing was written")
         return
     found: dict[int, Outcome] = {}
-    with RunFolder(path, about, source.fingerprint, plan.overwrite) as run:
-        run.commit(trials=plan.trials)
+    with RunFolder(path, configuration, source.fingerprint, options.overwrite) as run:
+        run.commit(trials=options.trials)
         for w, trials in order:
             near = sorted(found, key=lambda other: (abs(other - w), other))[:SEEDS]
             one = dataclasses.replace(
-                plan,
+                options,
                 space=spaces[w],
                 trials=trials,
                 path=folder_of(path, w),
                 overwrite=False,
                 first=tuple(found[other].values for other in near),
+                each=(),
                 brief=True,
             )
             try:
-                tried = search.search_on(source, reveal(spaces[w]), one)
-            except search.NothingCompleted as error:  # one wavelength does not cost the others
+                best = outcomes.best(Study(one, source, reveal(spaces[w])).run())
+            except NothingCompleted as error:  # one wavelength does not cost the others
                 print(error, flush=True)
                 continue
-            best = outcomes.best(tried)
             assert best is not None
             found[w] = best
-            write_summary(path, found, plan.command)
+            write_summary(path, found, options.command)
         if not found:
             raise UsageError(f"{path}: no trial of any wavelength was completed; see {path}/w*/trials.csv.")
         run.commit(finished=True)
@@ -122,7 +122,7 @@ def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> Non
     head = "| " + " | ".join(["wavelength", "um", "validation score", *names]) + " |"
     card = ["# Searches, one for each wavelength", "", head, "|" + "---|" * (3 + len(names)), *rows, ""]
     card += ["To train each one's best again:", "", f"    {retrain_loop(path)}", ""]
-    card += ["To go on:", "", f"    {command}", ""]
+    card += ["To resume:", "", f"    {command}", ""]
     write_text(path / "README.md", "\n".join(card))
 
 
@@ -131,10 +131,12 @@ def retrain_loop(path: Path) -> str:
 
 
 def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:
-    """What the command says at the end."""
+    """What the command prints at the end."""
     lines = ["wavelength      um   validation   chosen"]
     for w, best in sorted(found.items()):
-        lines.append(f"        {w:02d}  {WAVELENGTHS_UM[w]:6.3f}   {best.score:10.1f}   {outcomes.shown(best.values)}")
+        lines.append(
+            f"        {w:02d}  {WAVELENGTHS_UM[w]:6.3f}   {best.score:10.1f}   {outcomes.format_values(best.values)}"
+        )
     mean = sum(best.score or 0.0 for best in found.values()) / len(found)
     return [
         *lines,

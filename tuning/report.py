@@ -1,4 +1,4 @@
-"""What a search leaves behind: the table, the best trial's configuration and model, pictures, the story in words."""
+"""The results of a search: its table, the best trial's configuration and model, pictures and README."""
 
 import shlex
 import shutil
@@ -21,8 +21,8 @@ def update(run: Path) -> list[Outcome]:
     return all_
 
 
-class Teller:
-    """Says once of each trial what became of it, and keeps the files up to date.
+class ProgressReporter:
+    """Prints a line for each trial that ended, and keeps the search's files up to date.
 
     Args:
         run: folder of the search.
@@ -31,13 +31,13 @@ class Teller:
 
     def __init__(self, run: Path, trials: int):
         self.run, self.trials = run, trials
-        self.told = {outcome.trial for outcome in outcomes.read_all(run) if outcome.status != RUNNING}
+        self.reported = {outcome.trial for outcome in outcomes.read_all(run) if outcome.status != RUNNING}
 
-    def tell(self) -> None:
+    def update(self) -> None:
         all_ = update(self.run)
         for outcome in all_:
-            if outcome.status != RUNNING and outcome.trial not in self.told:
-                self.told.add(outcome.trial)
+            if outcome.status != RUNNING and outcome.trial not in self.reported:
+                self.reported.add(outcome.trial)
                 print(trial_line(outcome, all_, self.trials), flush=True)
 
 
@@ -49,9 +49,9 @@ def keep_copy(source: Path, target: Path) -> None:
 
 
 def trial_line(outcome: Outcome, all_: list[Outcome], trials: int) -> str:
-    """What the command says of a trial that ended."""
+    """The line that is printed when a trial has ended."""
     head = f"trial {outcome.trial:4d} of {trials}  "
-    tail = f"{outcome.seconds:6.1f} s  {outcomes.shown(outcome.values)}"
+    tail = f"{outcome.seconds:6.1f} s  {outcomes.format_values(outcome.values)}"
     if outcome.status == FAILED:
         return f"{head}failed: {outcome.reason}  {tail}"
     best = outcomes.best(all_)
@@ -70,7 +70,7 @@ def score_command(run: Path, best: Outcome) -> str:
 
 
 def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
-    """Draw the pictures, write RUN/README.md; the lines that the command says at the end.
+    """Draw the pictures and write RUN/README.md; return the lines to print at the end of the command.
 
     Args:
         about: the search's configuration.
@@ -88,7 +88,7 @@ def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
     return [
         f"{len(all_)} trials{f', {failed} of them failed' if failed else ''}; best: trial {best.trial}, validation "
         f"score {best.score:.1f}",
-        f"  {outcomes.shown(best.values)}",
+        f"  {outcomes.format_values(best.values)}",
         f"table        {run / 'trials.csv'}",
         f"pictures     {run / 'history.png'}, {run / 'parallel.png'}, {run / 'values.png'}",
         f"model        {run / 'best.keras'}",

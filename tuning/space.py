@@ -1,19 +1,15 @@
-"""What a search may choose: options of the configuration, and the settings that the model function asks for.
+"""What a user asks to be searched: options of the configuration and settings of the model; no TensorFlow.
 
-The model function states its ranges where it uses them (`hp.Int("units", 4, 2048)`), so one pass over it
-reveals them; settings that appear only once another has some value join the search when they do. Without
-`--search` a search takes the model function's own settings and the learning rate.
-
-No TensorFlow but inside `reveal`.
+Without `--search` a search takes the model function's own settings and the learning rate. The ranges are keras-tuner's
+(`tuning/hyperparameters.py`).
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.train_config import (
     CHANNELS,
     FUNCTIONS,
@@ -25,10 +21,9 @@ from ariel_tf.config.train_config import (
     Configuration,
 )
 from ariel_tf.core.atomic_files import read_json
-from ariel_tf.core.errors import UsageError, nearest
-from tuning.dimensions import Dimension, rounded
+from ariel_tf.core.errors import UsageError
 
-# What is tried of an option when --search names it without values; its value outside the search joins.
+# Values of an option when --search names it without any; its value outside the search is added.
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "batch_size": (16, 32, 64, 128, 256),
     "optimizer": OPTIMIZERS,
@@ -57,6 +52,9 @@ SENSIBLE: dict[str, Mapping[str, Any]] = {
     "dropout": {"low": 0.0, "high": 0.5},
 }
 
+# Digits of a chosen number: readable, and the same after the single precision of keras-tuner's messages.
+DIGITS = 4
+
 
 @dataclass(frozen=True)
 class Space:
@@ -72,51 +70,14 @@ class Space:
     given: Mapping[str, Any] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
 
-    def wants(self, name: str) -> bool:
+    def searches(self, name: str) -> bool:
         """Whether a setting of the model is searched."""
         if self.given:
             return name in self.given
         return name not in self.fixed and (name == LEARNING_RATE or name not in BUILDER)
 
-    def options(self) -> list[Dimension]:
-        """Options of the configuration that are searched, in its order."""
-        known = [item for item in fields(Configuration) if item.name in self.given]
-        return [self._option(item) for item in known]
-
-    def _option(self, item: dataclasses.Field) -> Dimension:
-        name, given, value = item.name, self.given[item.name], getattr(self.base, item.name)
-        if name not in OPTIONS:
-            raise UsageError(
-                f"--search: {flag(name)} is not searched; expected {', '.join(OPTIONS)}, or settings of the model."
-            )
-        if "low" in item.metadata and given is not None:
-            whole = Dimension(name, "int", value, low=item.metadata["low"], high=1 << 20, sampling="log")
-            return whole.narrowed(given)
-        if given is None and not OPTIONS[name]:
-            raise UsageError(f"--search {name}: expected values with it, like {name}=100|200|400.")
-        if given is None:
-            values = OPTIONS[name] if value in OPTIONS[name] else (value, *OPTIONS[name])
-            return self._sound(Dimension.of_choices(name, values, value))
-        return self._sound(Dimension(name, "choice", value).narrowed(given))
-
-    def _sound(self, dimension: Dimension) -> Dimension:
-        for value in dimension.choices:
-            self.configuration({dimension.name: value})  # a value that no training takes is told now
-        return dimension
-
-    def setting(self, whole: Dimension) -> Dimension:
-        """The part of a setting's range that is searched."""
-        given = self.given.get(whole.name)
-        if given is not None:
-            return whole.narrowed(given)
-        part = SENSIBLE.get(whole.name)
-        if part is None or whole.kind != "float":
-            return whole
-        low, high = (min(part["low"], whole.default), max(part["high"], whole.default))
-        return whole.narrowed({"low": low, "high": high})
-
     def configuration(self, values: Mapping[str, Any], seed: int | None = None) -> Configuration:
-        """The base with the options among these values; the settings among them are `Chosen`'s affair."""
+        """The base with the options among these values; `SearchSettings` takes the settings."""
         names = {item.name for item in fields(Configuration)}
         options = {name: rounded(value) for name, value in values.items() if name in names}
         if seed is not None:
@@ -124,83 +85,9 @@ class Space:
         return dataclasses.replace(self.base, **options).resolved()
 
 
-class Chosen(Settings):
-    """Answers a model's questions with what the search chose, and tells the search of each that it may choose.
-
-    Args:
-        space: which settings are searched.
-        hp: keras-tuner's `HyperParameters` of a trial; settings it does not know yet join it.
-        overrides: of the configuration.
-    """
-
-    def __init__(self, space: Space, hp, overrides: Mapping[str, Any]):
-        super().__init__(overrides)
-        self.space, self.hp = space, hp
-        self.seen: dict[str, Dimension] = {}
-
-    def Int(self, name, min_value, max_value, step=None, sampling=None, default=None):
-        self._choose(name, "int", default, low=min_value, high=max_value, sampling=sampling or "linear")
-        return super().Int(name, min_value, max_value, default=default)
-
-    def Float(self, name, min_value, max_value, step=None, sampling=None, default=None):
-        self._choose(name, "float", default, low=min_value, high=max_value, sampling=sampling or "linear")
-        return super().Float(name, min_value, max_value, default=default)
-
-    def Choice(self, name, values, ordered=None, default=None):
-        self._choose(name, "choice", default, choices=tuple(values))
-        return super().Choice(name, values, default=default)
-
-    def Boolean(self, name, default=False):
-        self._choose(name, "boolean", default)
-        return super().Boolean(name, default=default)
-
-    def _choose(self, name: str, kind: str, default: Any, **known: Any) -> None:
-        value = Settings(self.overrides)  # the value without a search: checked, and of the right type
-        methods: dict[str, Callable[..., Any]] = {
-            "int": value.Int,
-            "float": value.Float,
-            "choice": value.Choice,
-            "boolean": value.Boolean,
-        }
-        rest = {"min_value": known.get("low"), "max_value": known.get("high"), "values": known.get("choices")}
-        rest = {key: value for key, value in rest.items() if value is not None}
-        now = methods[kind](name, **rest, default=default)
-        whole = Dimension(name, kind, now, **known)
-        self.seen[name] = whole
-        if self.space.wants(name):
-            self.overrides[name] = rounded(self.space.setting(whole).declare(self.hp))
-
-
-def reveal(space: Space):
-    """keras-tuner's `HyperParameters` with all that the first pass over the model function reveals.
-
-    Raises:
-        UsageError: a name to search that is neither an option nor a setting of the model; nothing to search.
-    """
-    import keras_tuner
-
-    from ariel_tf.models.builder import rehearse
-
-    hp = keras_tuner.HyperParameters()
-    options = space.options()
-    for dimension in options:
-        dimension.declare(hp)
-    asked = Chosen(space, hp, space.base.settings)
-    rehearse(space.base, asked)
-    known = {*asked.seen, *OPTIONS}
-    for name in space.given:
-        if name not in known:
-            hint = nearest(name, known)
-            raise UsageError(f"--search: expected names among {', '.join(sorted(known))}. Received: {name}{hint}")
-    for name in space.fixed:
-        if name not in asked.seen:
-            raise UsageError(f"--fix: expected settings among {', '.join(sorted(asked.seen))}. Received: {name}")
-    if not hp.space:
-        raise UsageError(
-            f"--search: the model {space.base.model} leaves nothing to search; name options, as --search "
-            "batch_size,learning_rate."
-        )
-    return hp
+def rounded(value: Any) -> Any:
+    """A chosen value as trainings take it: floats to `DIGITS` digits."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def flag(name: str) -> str:

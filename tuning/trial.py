@@ -1,10 +1,10 @@
-"""One trial: one of our own trainings, in a run folder of its own, but for the test folds, which no trial reads.
+"""One trial: an ordinary training in a run folder of its own; no trial reads the test folds.
 
-    RUN/trials/0007/     a run folder: checkpoints, best.keras, metrics of each epoch, TensorBoard
+    RUN/trials/0007/     run folder: checkpoints, best.keras, metrics of each epoch, TensorBoard
         logs/0007.txt    what the training printed
 
-A trial that was interrupted goes on from its last epoch. Whatever goes wrong in one, short of a stop that was
-asked for, is a failed trial with its reason, and the search goes on.
+An interrupted trial resumes after its last epoch. Any error except a requested stop makes the trial a failed one, with
+its reason, and the search continues.
 """
 
 import contextlib
@@ -31,27 +31,28 @@ from ariel_tf.training import job as training_job
 from ariel_tf.training.data import Rows
 from ariel_tf.training.tensorboard import TensorBoardLog
 from tuning import outcomes
+from tuning.hyperparameters import SearchSettings
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
-from tuning.space import Chosen, Space
+from tuning.space import Space
 
-# A trial whose process died so often without finishing another epoch is what kills it.
+# A trial is given up once its process has died so often without finishing another epoch.
 DEATHS = 3
 # How long a trial waits for the process that had it before, in seconds: it may only have been slow to answer.
 BUSY_WAIT = 600.0
 
 
 def read_rows(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run folder's metrics, one an epoch; none where there are none."""
+    """Read the rows of a run folder's metrics, one an epoch; empty where there is no such file."""
     path = folder / "metrics.csv"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
 
 
-class Tables:
-    """`dataset.load` that remembers: trials that see the same rows share them.
+class RowCache:
+    """`dataset.load` with a cache: trials that read the same rows share them.
 
     Args:
-        capacity: bytes that are kept; the longest unused go first.
+        capacity: bytes to keep; the least recently used rows are dropped first.
     """
 
     def __init__(self, capacity: int = dataset.MEMORY_BYTES):
@@ -74,42 +75,42 @@ def _bytes(table: Mapping[str, Any]) -> int:
 
 
 @dataclasses.dataclass
-class Bench:
-    """What the trials of a search share.
+class TrialRunner:
+    """Runs the trials of a search; holds what they share.
 
     Attributes:
         source: open for every wavelength that a trial may see.
         space: what is searched, over the base.
-        run: folder of the search.
-        command: what the user repeats to go on after a stop.
-        devices: of each trial, as of `devices.parse`.
-        tables: rows in memory.
-        cuts: the source with fewer training planets, by how many and what is seen of them.
-        watch: called when a trial has begun.
-        track: called with the outcome of a trial and the rows of its epochs.
+        path: folder of the search.
+        command: what the user repeats to resume after a stop.
+        devices: of each trial, as `devices.parse_devices` reads them.
+        cache: rows in memory.
+        subsets: the source with fewer training planets, by their number and what is read of them.
+        on_start: called when a trial has begun.
+        on_end: called with the outcome of a trial and the rows of its epochs.
     """
 
     source: Source
     space: Space
-    run: Path
+    path: Path
     command: str
     devices: str = "auto"
-    tables: Tables = dataclasses.field(default_factory=Tables)
-    cuts: dict[Any, Source] = dataclasses.field(default_factory=dict)
-    watch: Callable[[], Any] = lambda: None
-    track: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
+    cache: RowCache = dataclasses.field(default_factory=RowCache)
+    subsets: dict[Any, Source] = dataclasses.field(default_factory=dict)
+    on_start: Callable[[], Any] = lambda: None
+    on_end: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
 
-    def try_out(self, trial) -> Outcome:
-        """Train a trial as far as it goes, or is wanted to; its outcome, which is written too.
+    def run(self, trial) -> Outcome:
+        """Train a trial to its end and write its outcome.
 
         Args:
-            trial: keras-tuner's; values of new settings join its hyper-parameters.
+            trial: keras-tuner's; values of new settings are added to its hyperparameters.
 
         Raises:
-            Stopped, KeyboardInterrupt: somebody asked; the trial goes on next time.
+            Stopped, KeyboardInterrupt: a signal was received; the trial is resumed next time.
         """
         outcome = self._begin(trial)
-        self.watch()
+        self.on_start()
         started = time.perf_counter()
         try:
             if len(outcome.starts) > DEATHS and len(set(outcome.starts[-DEATHS:])) == 1:
@@ -130,8 +131,8 @@ class Bench:
         progress = self._progress(outcome)
         seconds = outcome.seconds + time.perf_counter() - started
         outcome = dataclasses.replace(outcome, **progress, **ended, seconds=seconds)
-        outcomes.write(self.run, outcome)
-        self.track(outcome, read_rows(self.folder(outcome)))
+        outcomes.write(self.path, outcome)
+        self.on_end(outcome, read_rows(self.folder(outcome)))
         return outcome
 
     def _begin(self, trial) -> Outcome:
@@ -139,13 +140,13 @@ class Bench:
         plan = {n: v for n, v in trial.hyperparameters.values.items() if n.startswith("tuner/")}
         number = int(trial.trial_id)
         past = plan.get("tuner/trial_id")
-        before = outcomes.find(self.run, int(past)) if past is not None else None
+        before = outcomes.find(self.path, int(past)) if past is not None else None
         fresh = Outcome(number, RUNNING, values, before.run if before else name_of(number), plan=plan)
-        outcome = outcomes.find(self.run, number) or fresh
+        outcome = outcomes.find(self.path, number) or fresh
         if outcome.status != COMPLETED:
             epochs = self._progress(outcome).get("epochs", 0)
             outcome = dataclasses.replace(outcome, status=RUNNING, starts=(*outcome.starts, epochs), reason="")
-            outcomes.write(self.run, outcome)
+            outcomes.write(self.path, outcome)
         return outcome
 
     def _progress(self, outcome: Outcome) -> dict[str, Any]:
@@ -157,21 +158,21 @@ class Bench:
         return {"epochs": state["epoch"], "best_epoch": state["best_epoch"]}
 
     def folder(self, outcome: Outcome) -> Path:
-        return self.run / "trials" / outcome.run
+        return self.path / "trials" / outcome.run
 
     def log(self, outcome: Outcome) -> Path:
-        return self.run / "logs" / f"{name_of(outcome.trial)}.txt"
+        return self.path / "logs" / f"{name_of(outcome.trial)}.txt"
 
     def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
         """The state of the run folder after the training, and all values that were chosen."""
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
-        source = self._cut(config)
-        rows = Rows(source, config, self.tables.load)
-        chosen = Chosen(self.space, trial.hyperparameters, config.settings)
+        source = self._subset(config)
+        rows = Rows(source, config, self.cache.load)
+        settings = SearchSettings(self.space, trial.hyperparameters, config.settings)
         strategy = distribute.strategy_of(self.devices)
         distribute.check_batch(strategy, config.batch_size, rows.count)
         with strategy.scope():
-            built = build(config, rows.statistics, rows.steps * config.epochs, chosen)
+            built = build(config, rows.statistics, rows.steps * config.epochs, settings)
         resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
         with self.open_folder(outcome, resolved) as run:
@@ -196,12 +197,12 @@ class Bench:
                 fit.fit(run, built, work, log, self.command, lambda epoch: None)
             return run.state, searched
 
-    def _cut(self, config: Configuration) -> Source:
+    def _subset(self, config: Configuration) -> Source:
         """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
         what = (config.train_folds, config.planets, config.seen, config.sees_white)
-        if what not in self.cuts:
-            self.cuts[what] = keep(self.source, *what)
-        return self.cuts[what]
+        if what not in self.subsets:
+            self.subsets[what] = keep(self.source, *what)
+        return self.subsets[what]
 
     def open_folder(self, outcome: Outcome, resolved: dict[str, Any]) -> RunFolder:
         """The trial's run folder, once a process that had it before lets go of it."""

@@ -28,13 +28,13 @@ def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str,
     if service == "none":
         return lambda outcome, rows: None
 
-    def tell(outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
+    def log_trial(outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
         try:
             to_wandb(run, outcome, rows)
         except Exception as error:  # noqa: BLE001  (said, and no reason to lose the search)
             print(f"wandb was not told of trial {outcome.trial}: {type(error).__name__}: {error}", flush=True)
 
-    return tell
+    return log_trial
 
 
 def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:

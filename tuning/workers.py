@@ -93,7 +93,7 @@ def serve(
     oracle: SafeOracle,
     address: str,
     on_change: Callable[[], object],
-    mind: Callable[[Servicer], None] = lambda servicer: None,
+    on_tick: Callable[[Servicer], None] = lambda servicer: None,
     started: Callable[[int], None] = lambda port: None,
     silence: float = SILENCE,
 ) -> None:
@@ -103,12 +103,12 @@ def serve(
         oracle: that decides.
         address: HOST:PORT to listen at; port 0 takes a free one.
         on_change: called when a trial began or ended.
-        mind: called every half second, to look after workers.
+        on_tick: called every half second, to look after workers.
         started: called with the port.
         silence: seconds after which a worker counts as dead.
 
     Raises:
-        ArielError: the port is taken; or what `mind` raises.
+        ArielError: the port is taken; or what `on_tick` raises.
     """
     servicer = Servicer(oracle, silence, on_change)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
@@ -123,7 +123,7 @@ def serve(
         while not servicer.done:
             if servicer.error:
                 raise servicer.error
-            mind(servicer)
+            on_tick(servicer)
             time.sleep(0.5)
         last = time.monotonic() + FAREWELL
         while oracle.tuner_ids and time.monotonic() < last:

@@ -105,7 +105,7 @@ def test_the_best_trial_is_scored_on_the_test_folds_without_training(found, caps
 
 
 def test_the_same_command_again_only_tells(found, capsys, monkeypatch):
-    monkeypatch.setattr(trials.Bench, "try_out", lambda *_: pytest.fail("no trial is left"))
+    monkeypatch.setattr(trials.TrialRunner, "run", lambda *_: pytest.fail("no trial is left"))
     before = scores(found)
     run(*SEARCH, "--trials", "3", "--run", "found")
     assert "3 trials; best: trial" in capsys.readouterr().out
@@ -117,7 +117,9 @@ def test_more_trials_go_on_as_one_longer_search_would_have(found, monkeypatch):
     run(*SEARCH, "--trials", "4", "--run", "found")
     assert scores(found)[:3] == before
     broken = [outcome.values for outcome in outcomes.read_all(found)]
-    monkeypatch.setattr(trials.Bench, "_train", lambda self, trial, outcome: ({"best_score": 1.0}, outcome.values))
+    monkeypatch.setattr(
+        trials.TrialRunner, "_train", lambda self, trial, outcome: ({"best_score": 1.0}, outcome.values)
+    )
     monkeypatch.setattr(report, "finish", lambda *_: [])
     monkeypatch.setattr(report, "keep_copy", lambda *_: None)
     run(*SEARCH, "--trials", "4", "--run", "unbroken")
@@ -136,7 +138,9 @@ def test_torn_files_of_the_oracle_cost_nothing(found, torn, monkeypatch):
         text = (found / "oracle" / name).read_text()
         (found / "oracle" / name).write_text(text[: len(text) // 2])
     tried = []
-    monkeypatch.setattr(trials.Bench, "_train", lambda self, trial, outcome: tried.append(outcome.values) or stop())
+    monkeypatch.setattr(
+        trials.TrialRunner, "_train", lambda self, trial, outcome: tried.append(outcome.values) or stop()
+    )
     before = rows(found)
     with pytest.raises(Stopped):
         run(*SEARCH, "--trials", "4", "--run", "found")
@@ -188,7 +192,7 @@ def test_crashes_and_nans_are_rows_and_the_search_goes_on(found, monkeypatch, ca
 
 
 def test_a_trial_that_kills_its_process_again_and_again_is_given_up(found, monkeypatch):
-    monkeypatch.setattr(trials.Bench, "_train", lambda *_: stop())  # a death, as far as the files tell
+    monkeypatch.setattr(trials.TrialRunner, "_train", lambda *_: stop())  # a death, as far as the files tell
     for _ in range(trials.DEATHS):
         with pytest.raises(Stopped):
             run(*SEARCH, "--trials", "4", "--run", "found")

@@ -10,16 +10,17 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from keras_tuner.engine.hyperparameters import Boolean, Choice, Int
 
 from ariel_tf.config import model_registry
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import DataError, UsageError
 from tuning import oracles, outcomes, per_wavelength, pictures, report, search, wandb_log
 from tuning import trial as trials
-from tuning.dimensions import Dimension, rounded
+from tuning.hyperparameters import SearchSettings, narrow, option_ranges, reveal
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 from tuning.pictures import Axis, colours, visible
-from tuning.space import BUILDER, Chosen, Space, parse_search, read_space, reveal
+from tuning.space import BUILDER, Space, parse_search, read_space, rounded
 
 DATA = "simulated:planets=10,spots=1,photons=1,seed=1"
 
@@ -38,11 +39,11 @@ def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_
 
 def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
     monkeypatch.setattr(model_registry, "load", lambda name: lambda hp, inputs: keras.layers.Flatten()(inputs.flux))
-    asked = Chosen(Space(Configuration().resolved()), keras_tuner.HyperParameters(), {})
+    asked = SearchSettings(Space(Configuration().resolved()), keras_tuner.HyperParameters(), {})
     from ariel_tf.models.builder import rehearse
 
     rehearse(Configuration().resolved(), asked)
-    assert set(asked.seen) == set(BUILDER)
+    assert set(asked.asked) == set(BUILDER)
 
 
 @pytest.mark.parametrize("name", list(model_registry.entries()))
@@ -66,26 +67,29 @@ def test_a_setting_that_appears_with_another_s_value_joins_the_search(monkeypatc
     hp.values["layers"] = 2
     from ariel_tf.models.builder import rehearse
 
-    settings = rehearse(space.base, Chosen(space, hp, {})).settings
+    settings = rehearse(space.base, SearchSettings(space, hp, {})).settings
     assert (settings["layers"], settings["units_1"]) == (2, 4)
     assert "units_1" in space_of(hp)
+
+
+UNITS = Int("units", 4, 64, sampling="log", default=10)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (None, (4, 64, "log", ())),
-        ("8:16", (8, 16, "log", ())),
-        ({"low": 8, "sampling": "linear"}, (8, 64, "linear", ())),
-        ("8|16", (0, 0, "linear", (8, 16))),
-        ([8, 16], (0, 0, "linear", (8, 16))),
-        ("12", (0, 0, "linear", (12,))),
+        (None, (4, 64, "log")),
+        ("8:16", (8, 16, "log")),
+        ({"low": 8, "sampling": "linear"}, (8, 64, "linear")),
+        ("8|16", [8, 16]),
+        ([8, 16], [8, 16]),
+        ("12", [12]),
     ],
 )
 def test_a_range_is_narrowed(given, expected):
-    whole = Dimension("units", "int", 10, low=4, high=64, sampling="log")
-    part = whole.narrowed(given)
-    assert (part.low, part.high, part.sampling, part.choices) == expected
+    part = narrow(UNITS, given)
+    assert (part.values if isinstance(part, Choice) else (part.min_value, part.max_value, part.sampling)) == expected
+    assert part.name == "units"
 
 
 @pytest.mark.parametrize(
@@ -93,20 +97,27 @@ def test_a_range_is_narrowed(given, expected):
 )
 def test_a_range_beyond_the_model_s_own_is_refused(given):
     with pytest.raises(UsageError, match=r"search of units: expected 4:64, or a part of it"):
-        Dimension("units", "int", 10, low=4, high=64, sampling="log").narrowed(given)
+        narrow(UNITS, given)
 
 
 def test_a_default_outside_the_range_moves_to_its_edge_or_the_first_choice():
-    whole = Dimension("units", "int", 10, low=4, high=64)
-    assert whole.narrowed("16:32").default == 16
-    assert whole.narrowed("16|32").default == 16
-    assert whole.narrowed("16|10").default == 10
+    assert narrow(UNITS, "16:32").default == 16
+    assert narrow(UNITS, "16|32").default == 16
+    assert narrow(UNITS, "16|10").default == 10
+
+
+def test_one_value_of_a_boolean_is_no_range():
+    """It used to be searched over both."""
+    whole = Boolean("bidirectional")
+    assert narrow(whole, "true|false") is whole
+    with pytest.raises(UsageError, match="--fix bidirectional=true keeps one"):
+        narrow(whole, "true")
 
 
 def test_an_option_s_own_value_is_among_those_tried():
     base = Configuration(model="nadam").resolved()
-    (batch,) = Space(base, {"batch_size": None}).options()
-    assert batch.choices[0] == base.batch_size == 5
+    (batch,) = option_ranges(Space(base, {"batch_size": None}))
+    assert batch.values[0] == base.batch_size == 5
     assert batch.default == 5
 
 
@@ -166,7 +177,7 @@ def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monk
             raise UsageError("it fails.")
         return {"best_score": 1e4 * rates[-1]}, outcome.values
 
-    monkeypatch.setattr(trials.Bench, "_train", train)
+    monkeypatch.setattr(trials.TrialRunner, "_train", train)
     monkeypatch.setattr(report, "keep_copy", lambda *_: None)
     monkeypatch.setattr(pictures, "draw", lambda *_: None)
     monkeypatch.setattr(keras.utils, "clear_session", lambda: None)

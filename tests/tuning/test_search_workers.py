@@ -15,7 +15,7 @@ import pytest
 
 from ariel_tf import train
 from ariel_tf.core.errors import ArielError
-from tuning import crew, oracles, outcomes, search, workers
+from tuning import crew, oracles, outcomes, study, workers
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -132,8 +132,8 @@ def test_searches_of_two_wavelengths_by_two_workers_outlive_a_kill(tmp_path, mon
     assert json.loads(Path("again/scores.json").read_text())["best_score"] == float(table[0]["score"])
 
 
-class Bench:
-    """Trials that only take their time.
+class FakeRunner:
+    """Runs trials without training.
 
     Args:
         outcome: of each.
@@ -143,7 +143,7 @@ class Bench:
     def __init__(self, dies=False):
         self.dies, self.done = dies, []
 
-    def try_out(self, trial):
+    def run(self, trial):
         if self.dies:
             raise SystemExit
         self.done.append(trial.trial_id)
@@ -184,9 +184,9 @@ def test_the_trial_of_a_worker_that_vanished_is_handed_on_and_the_search_ends(or
     monkeypatch.setattr(workers, "FAREWELL", 0.5)
     address = f"127.0.0.1:{chief}"
     with pytest.raises(SystemExit):
-        search.work(Bench(dies=True), workers.connect(address, "gone", oracle), "gone", print)
-    bench = Bench()
-    search.work(bench, workers.connect(address, "there", oracle), "there", lambda outcome: None)
+        study.run_trials(FakeRunner(dies=True), workers.connect(address, "gone", oracle), "gone", print)
+    bench = FakeRunner()
+    study.run_trials(bench, workers.connect(address, "there", oracle), "there", lambda outcome: None)
     assert sorted(bench.done) == ["0", "1", "2"]
     assert {trial.status for trial in oracle.trials.values()} == {"COMPLETED"}
 
@@ -196,7 +196,7 @@ def test_a_worker_under_the_same_name_gets_the_same_trial_again(oracle, chief):
     first = workers.connect(address, "one", oracle).create_trial("one")
     again = workers.connect(address, "one", oracle)
     assert again.create_trial("one").trial_id == first.trial_id
-    search.work(Bench(), again, "one", lambda outcome: None)
+    study.run_trials(FakeRunner(), again, "one", lambda outcome: None)
 
 
 def test_a_worker_that_waits_for_another_s_trial_is_told_the_end(oracle, chief):
@@ -207,7 +207,7 @@ def test_a_worker_that_waits_for_another_s_trial_is_told_the_end(oracle, chief):
     ended = []
 
     def wait():
-        search.work(Bench(), idle, "idle", lambda outcome: None)
+        study.run_trials(FakeRunner(), idle, "idle", lambda outcome: None)
         ended.append("idle")
 
     thread = threading.Thread(target=wait)
@@ -233,7 +233,7 @@ def test_a_worker_says_that_its_chief_is_gone(oracle, monkeypatch):
 def test_a_port_that_is_taken_is_said(oracle, chief):
     with pytest.raises(ArielError, match="is the port taken"):
         workers.serve(oracle, f"127.0.0.1:{chief}", lambda: None)
-    search.work(Bench(), workers.connect(f"127.0.0.1:{chief}", "one", oracle), "one", lambda outcome: None)
+    study.run_trials(FakeRunner(), workers.connect(f"127.0.0.1:{chief}", "one", oracle), "one", lambda outcome: None)
 
 
 @pytest.mark.parametrize(
