@@ -68,9 +68,7 @@ def search_each(options: SearchOptions) -> None:
     hyperparameters = reveal(options.space)
     read = sorted({w for base in bases.values() for w in wavelengths_read(base, hyperparameters)})
     source = open_source(options.space.base.data, read)
-    configuration = Study(options, source, hyperparameters).configuration | {
-        "wavelength": str(Targets.each(chosen))
-    }
+    configuration = Study(options, source, hyperparameters).configuration | {"wavelength": str(Targets.each(chosen))}
     path = options.path or default_path(configuration, source.fingerprint)
     order = [(w, budget(options.trials, number)) for number, some in enumerate(generations(chosen)) for w in some]
     if options.dry_run:

@@ -171,9 +171,10 @@ def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monk
 
     def train(self, trial, outcome):
         """The higher the learning rate the better; wavelength 5, the first, fails."""
-        rates = trained.setdefault(self.space.base.wavelength, [])
+        (wavelength,) = self.space.base.targets
+        rates = trained.setdefault(wavelength, [])
         rates.append(outcome.values["learning_rate"])
-        if self.space.base.wavelength == 5:
+        if wavelength == 5:
             raise UsageError("it fails.")
         return {"best_score": 1e4 * rates[-1]}, outcome.values
 
