@@ -18,7 +18,7 @@ from ariel_tf.data.folds import parse_folds
 from ariel_tf.evaluation import leaderboard
 
 if TYPE_CHECKING:
-    from ariel_tf.evaluation.comparison import Contest
+    from ariel_tf.evaluation.comparison import Comparison
 
 PLANETS_SHOWN = 20
 
@@ -37,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.evaluation.comparison import hold
+    from ariel_tf.evaluation.comparison import compare
 
-    contest = hold(options.runs, options.data, *chosen)
-    print("\n".join(report_lines(contest)))
+    comparison = compare(options.runs, options.data, *chosen)
+    print("\n".join(report_lines(comparison)))
     if options.out is not None:
         from ariel_tf.evaluation.figures import draw_all
         from ariel_tf.evaluation.tables import write_tables
 
         options.out.mkdir(parents=True, exist_ok=True)
-        for path in [*write_tables(contest, options.out), *draw_all(contest, options.out)]:
+        for path in [*write_tables(comparison, options.out), *draw_all(comparison, options.out)]:
             print(path)
 
 
@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser, against: str = "none") -> None:
 
 
 def parsed(options: argparse.Namespace):
-    """Folds, references, wavelengths and what teaches the references, as `contest.hold` takes them.
+    """Folds, baselines, wavelengths and `--learn-from`, as `comparison.compare` takes them.
 
     Raises:
         UsageError: one of them does not fit.
@@ -102,23 +102,25 @@ def show_leaderboard(options: argparse.Namespace) -> None:
     print("\n".join(leaderboard.lines(standings, unfinished)))
 
 
-def report_lines(contest: "Contest") -> list[str]:
+def report_lines(comparison: "Comparison") -> list[str]:
     """All that the command prints."""
     from ariel_tf.evaluation import tables
 
-    planets = len(contest.population.planets)
-    lines = [f"{planets} planets, {contest.entries[0].losses.rows.sum()} observations of {contest.source.description}"]
-    lines[0] += f", {_which(contest.wavelengths)}"
-    lines += tables.score_lines(contest)
-    if contest.references:
-        lines.append(f"references learnt from {contest.learnt_from}")
-    if len(contest.entries) > 1:
-        lines += ["", *tables.ladder_lines(contest)]
-    if contest.runs and len(contest.entries) > 1:
-        lines += ["", *tables.difference_lines(contest)]
+    planets = len(comparison.population.planets)
+    lines = [
+        f"{planets} planets, {comparison.entries[0].losses.rows.sum()} observations of {comparison.source.description}"
+    ]
+    lines[0] += f", {_which(comparison.wavelengths)}"
+    lines += tables.score_lines(comparison)
+    if comparison.references:
+        lines.append(f"references learnt from {comparison.learnt_from}")
+    if len(comparison.entries) > 1:
+        lines += ["", *tables.ladder_lines(comparison)]
+    if comparison.runs and len(comparison.entries) > 1:
+        lines += ["", *tables.difference_lines(comparison)]
     if planets >= PLANETS_SHOWN:
-        lines += ["", *tables.group_lines(contest)]
-    return [*lines, "", *planet_lines(contest)]
+        lines += ["", *tables.group_lines(comparison)]
+    return [*lines, "", *planet_lines(comparison)]
 
 
 def _which(chosen: Sequence[int]) -> str:
@@ -126,10 +128,10 @@ def _which(chosen: Sequence[int]) -> str:
     return Targets.each(chosen).describe()
 
 
-def planet_lines(contest: "Contest") -> list[str]:
+def planet_lines(comparison: "Comparison") -> list[str]:
     """A line a planet: what it is, and each entry's loss in depth, the quantity that the score averages."""
-    population, shown = contest.population, contest.shown()
-    mean = "" if len(contest.wavelengths) == 1 else ", means over wavelengths"
+    population, shown = comparison.population, comparison.for_table()
+    mean = "" if len(comparison.wavelengths) == 1 else ", means over wavelengths"
     lines = [f"loss of each planet's combined prediction, ppm in depth{mean}"]
     lines.append("  planet  K mag    true Rp/Rs  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))
     for row, planet in list(enumerate(population.planets))[:PLANETS_SHOWN]:

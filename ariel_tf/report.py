@@ -49,14 +49,14 @@ def report(options: argparse.Namespace, command: str) -> None:
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.evaluation.comparison import hold
+    from ariel_tf.evaluation.comparison import compare
     from ariel_tf.evaluation.figures import draw_all
     from ariel_tf.evaluation.html_report import page
 
-    contest = hold(options.runs, options.data, *chosen)
+    comparison = compare(options.runs, options.data, *chosen)
     today = f"{datetime.date.today():%d %B %Y}".lstrip("0")
     with tempfile.TemporaryDirectory() as folder:
-        write_text(options.out, page(contest, draw_all(contest, Path(folder)), command, today))
+        write_text(options.out, page(comparison, draw_all(comparison, Path(folder)), command, today))
 
 
 if __name__ == "__main__":

@@ -79,18 +79,18 @@ def make(folder: Path, name: str, data: Path) -> None:
 def table(folder: Path, names: list[str], data: Path, real: str | None) -> list[str]:
     """All runs and references from the worst to the best score of planets."""
     import_tensorflow()
-    from ariel_tf.evaluation.comparison import hold
+    from ariel_tf.evaluation.comparison import compare
 
     paths = [folder / name for name in names]
-    contest = hold(paths, str(data), None, NAMES)
-    known = hold(paths, real, None, NAMES, None, str(data)) if real else None
+    comparison = compare(paths, str(data), None, NAMES)
+    known = compare(paths, real, None, NAMES, None, str(data)) if real else None
     planets = [f"planet {planet:04d}" for planet in known.population.planets] if known else []
     errors = {entry.name: entry.losses.planet.mean(axis=1) for entry in known.entries} if known else {}
-    beside = next(entry for entry in contest.entries if entry.name == BESIDE)
+    beside = next(entry for entry in comparison.entries if entry.name == BESIDE)
     columns = ["one observation", "a planet's together", f"beside `{BESIDE}`", *planets]
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for entry in contest.ladder:
-        is_run = entry in contest.runs
+    for entry in comparison.ladder:
+        is_run = entry in comparison.runs
         gain, _ = difference(entry.losses, beside.losses, "planet")
         compared = f"{gain.value:+.0f} [{gain.low:+.0f}, {gain.high:+.0f}]" if is_run and entry is not beside else ""
         cells = [f"{entry.losses.score(kind):.0f}" for kind in ("observation", "planet")]

@@ -13,7 +13,7 @@ from ariel_tf import train
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
-from ariel_tf.evaluation.baselines import MEANING, NAMES
+from ariel_tf.evaluation.baselines import DESCRIPTIONS, NAMES
 
 
 def main() -> None:
@@ -24,13 +24,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
     options = parser.parse_args()
     import_tensorflow()
-    from ariel_tf.evaluation.comparison import hold
+    from ariel_tf.evaluation.comparison import compare
 
     print(f"| wavelength {options.wavelength}, {options.data} | one observation | a planet's together | seconds |")
     print("|---|---|---|---|")
-    for entry in hold([], options.data, None, NAMES, (options.wavelength,)).references:
+    for entry in compare([], options.data, None, NAMES, (options.wavelength,)).references:
         single, planet = (entry.losses.score(kind) for kind in ("observation", "planet"))
-        print(f"| {entry.name}: {MEANING[entry.name]} | {single:.0f} | {planet:.0f} | |", flush=True)
+        print(f"| {entry.name}: {DESCRIPTIONS[entry.name]} | {single:.0f} | {planet:.0f} | |", flush=True)
     for model in options.models:
         name, *extra = shlex.split(model)
         run = options.runs / "_".join([name, *extra])

@@ -1,4 +1,4 @@
-"""Estimators from naive to the physical limit, on the planets that a model is scored on.
+"""Reference estimators, from naive to the physical limit, on the planets that a model is scored on.
 
 | name | what it is | what it learns from the training planets |
 |---|---|---|
@@ -10,7 +10,7 @@
 | photon-limit | the loss that photon noise leaves to an unbiased fit | nothing |
 | photon-limit+shape | the same with that prior | the prior |
 
-Fits and limits know the orbit (sma and incl, which the challenge gives for training planets only); models don't.
+Fits and limits use the orbit (sma and incl, which the challenge gives for training planets only); models do not.
 Fits combine a planet's observations by fitting all at once, the others by the median.
 """
 
@@ -37,8 +37,8 @@ NAMES = (
     "photon-limit",
     "photon-limit+shape",
 )
-# Each in a few words, for tables and pages.
-MEANING = {
+# One line each, for tables and pages.
+DESCRIPTIONS = {
     "constant": "the best constant of the training planets",
     "median-depth": "square root of the median dip",
     "ridge": "ridge regression on the band's folded light curve",
@@ -48,9 +48,11 @@ MEANING = {
     "photon-limit": "what photon noise leaves, band by band",
     "photon-limit+shape": "what photon noise leaves beside a prior over spectra",
 }
-# Those that tell most, where there is no room for all.
-TELLING = ("photon-limit+shape", "transit-fit+shape", "constant", "ridge+white", "transit-fit", "photon-limit", "ridge",
-           "median-depth")  # fmt: skip
+# Order of importance, for tables that have no room for all.
+MOST_INFORMATIVE = (
+    "photon-limit+shape", "transit-fit+shape", "constant", "ridge+white", "transit-fit", "photon-limit", "ridge",
+    "median-depth",
+)  # fmt: skip
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
 # Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
 RIDGE_ROWS = 20000
@@ -63,14 +65,14 @@ class Radii(NamedTuple):
     together: np.ndarray
 
 
-class Lesson:
-    """What the references learn from training planets.
+class BaselineTrainer:
+    """Fits what the baselines need from the training planets, each when it is first used.
 
     Args:
-        names: which references.
-        planets: labelled; taken one at a time.
-        wavelengths: those that are scored.
-        rows: how many observations `planets` have in all.
+        names: of the baselines.
+        planets: labelled planets; iterated once.
+        wavelengths: indices of the wavelengths that are scored.
+        rows: number of observations of all `planets` together.
     """
 
     def __init__(self, names: Sequence[str], planets: Iterable[Planet], wavelengths: Sequence[int], rows: int):
@@ -80,12 +82,12 @@ class Lesson:
         radii: list[np.ndarray] = []
         self._own: list[np.ndarray] = []  # [w, n, bins] of each planet
         self._white: list[np.ndarray] = []  # [n, bins]
-        seen = 0
+        rows_before = 0
         for planet in planets if self._names - {"median-depth", "transit-fit", "photon-limit"} else ():
             radii.append(planet.radii)
             if {"ridge", "ridge+white"} & self._names:
-                rows_taken = slice(-seen % self._every, None, self._every)
-                seen += len(planet.instances)
+                rows_taken = slice(-rows_before % self._every, None, self._every)
+                rows_before += len(planet.instances)
                 self._own.append(
                     references.folded_bins(planet.flux[self.wavelengths][:, rows_taken]).astype(np.float32)
                 )
@@ -103,9 +105,8 @@ class Lesson:
         return SpectralShape.learnt(self._radii)
 
     def ridge_features(self, own: np.ndarray, white: np.ndarray, with_white: bool) -> np.ndarray:
-        """[w, n, bins] and [n, bins] to [w, n, features]."""
-        beside = np.broadcast_to(white, own.shape)
-        return np.concatenate([own, beside], axis=-1) if with_white else own
+        """Features [w, n, features] from the bands' bins [w, n, bins] and, if asked for, white light's [n, bins]."""
+        return np.concatenate([own, np.broadcast_to(white, own.shape)], axis=-1) if with_white else own
 
     @cached_property
     def ridges(self) -> dict[str, references.Ridge]:
@@ -119,39 +120,39 @@ class Lesson:
         }
 
 
-class Seen:
-    """One planet to be scored, and each reference's losses on it."""
+class PlanetBaselines:
+    """Predictions and losses of every baseline on one planet."""
 
-    def __init__(self, planet: Planet, lesson: Lesson):
-        self.planet, self.lesson = planet, lesson
+    def __init__(self, planet: Planet, trainer: BaselineTrainer):
+        self.planet, self.trainer = planet, trainer
 
     def losses(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Depth errors in ppm: float64 [w] of single observations in the mean, and of all together."""
+        """Depth errors in ppm: float64 [w], the mean over single observations, and of the combined observations."""
         if name.startswith("photon-limit"):
             single, together = self._limit(name.endswith("+shape"))
             return PPM * EXPECTED_ERROR * single.mean(axis=0), PPM * EXPECTED_ERROR * together
-        true = self.planet.radii[self.lesson.wavelengths]
+        true = self.planet.radii[self.trainer.wavelengths]
         radii = self.radii(name)
         return depth_error(true, radii.single).mean(axis=0), depth_error(true, radii.together)
 
     def radii(self, name: str) -> Radii:
-        """The answer of a reference that has one: all but the limits."""
-        planet, lesson = self.planet, self.lesson
+        """Predicted radii of a baseline; the photon limits have none."""
+        planet, trainer = self.planet, self.trainer
         if name == "constant":
-            single = np.broadcast_to(lesson.constant, (len(planet.instances), len(lesson.wavelengths)))
+            single = np.broadcast_to(trainer.constant, (len(planet.instances), len(trainer.wavelengths)))
         elif name == "median-depth":
-            single = references.median_depth(planet.flux[lesson.wavelengths]).T
+            single = references.median_depth(planet.flux[trainer.wavelengths]).T
         elif name.startswith("ridge"):
-            own, white = references.folded_bins(planet.flux[lesson.wavelengths]), references.folded_bins(planet.white)
-            single = lesson.ridges[name].predict(lesson.ridge_features(own, white, name == "ridge+white"))
+            own, white = references.folded_bins(planet.flux[trainer.wavelengths]), references.folded_bins(planet.white)
+            single = trainer.ridges[name].predict(trainer.ridge_features(own, white, name == "ridge+white"))
         else:
             alone, together = (self._fitted(depths, name.endswith("+shape")) for depths in self._fit)
             return Radii(alone, together[0])
         return Radii(single, np.median(single, axis=0))
 
     def _fitted(self, depths: transit_fit.Depths, with_shape: bool) -> np.ndarray:
-        radii = self.lesson.shape.most_probable(*depths) if with_shape else depths.radii
-        return radii[:, self.lesson.wavelengths]
+        radii = self.trainer.shape.most_probable(*depths) if with_shape else depths.radii
+        return radii[:, self.trainer.wavelengths]
 
     @cached_property
     def _fit(self) -> tuple[transit_fit.Depths, transit_fit.Depths]:
@@ -162,38 +163,38 @@ class Seen:
         return transit_fit.standard_errors(self.planet)
 
     def _limit(self, with_shape: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Standard errors of the depth, float64 [n, w] of each observation and [w] of all together.
+        """Standard errors of the depth: float64 [n, w] of each observation, and [w] of all together.
 
-        A band that says nothing of a radius is taken to be as wrong as the radius is large: answering 0 is not worse.
+        They are bounded by the loss of the prediction 0, so a band without information costs no more than that.
         """
         radii, single = self.planet.radii, self._errors
         with np.errstate(divide="ignore"):
             together = 1 / np.sqrt(np.sum(1 / single**2, axis=0, keepdims=True))
         if with_shape:
-            single, together = (self.lesson.shape.standard_errors(radii, error) for error in (single, together))
+            single, together = (self.trainer.shape.standard_errors(radii, error) for error in (single, together))
         largest = 2 * radii**2 / EXPECTED_ERROR
-        columns = self.lesson.wavelengths
+        columns = self.trainer.wavelengths
         return np.minimum(single, largest)[:, columns], np.minimum(together, largest)[0, columns]
 
 
-def measure(names: Sequence[str], lesson: Lesson, planets: Iterable[Planet]) -> list[Losses]:
-    """The losses of each reference on these planets."""
+def measure(names: Sequence[str], trainer: BaselineTrainer, planets: Iterable[Planet]) -> list[Losses]:
+    """Losses of each baseline on these planets."""
     each: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     numbers, rows, weights = [], [], []
     for planet in planets:
-        seen = Seen(planet, lesson)
+        baselines = PlanetBaselines(planet, trainer)
         for name in names:
-            each[name].append(seen.losses(name))
+            each[name].append(baselines.losses(name))
         numbers.append(planet.number)
         rows.append(len(planet.instances))
-        scatter = planet.scatter[:, lesson.wavelengths].astype(np.float64).mean(axis=0)
+        scatter = planet.scatter[:, trainer.wavelengths].astype(np.float64).mean(axis=0)
         weights.append(1 / np.maximum(scatter, 1e-9) ** 2)
     order = np.argsort(numbers)
     return [
         Losses(
             name,
             np.array(numbers)[order],
-            tuple(lesson.wavelengths),
+            tuple(trainer.wavelengths),
             np.array(rows)[order],
             np.stack([single for single, _ in each[name]])[order],
             np.stack([together for _, together in each[name]])[order],

@@ -1,7 +1,7 @@
-"""Trained runs and references on the same planets: what `evaluate` prints and `report` shows.
+"""Trained runs and baselines on the same planets: what `evaluate` prints and `report` draws.
 
-runs ─▶ planets that all of them hold out ─▶ predictions ─▶ losses ─┐
-data ─▶ training planets ─▶ references ───────────────────▶ losses ─┴─▶ Contest: scores, intervals, differences
+runs ─▶ planets that all of them held out ─▶ predictions ─▶ losses ─┐
+data ─▶ training planets ─▶ references ───────────────────▶ losses ─┴─▶ Comparison: scores, intervals, differences
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,17 +22,13 @@ from ariel_tf.planet import Planet
 from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.predictor import Trained, rows_for
 
-# Folds that references learn from, and are scored on, where no run says so.
+# Folds that baselines learn from and are scored on where no run defines them.
 TRAIN_FOLDS, TEST_FOLDS = tuple(range(8)), (9,)
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A reference, or a run, on the contest's planets.
-
-    Attributes:
-        losses: of the contest's planets and wavelengths; its name is the entry's.
-    """
+    """A baseline or a run, with its losses on the comparison's planets and wavelengths."""
 
     losses: Losses
 
@@ -46,8 +42,8 @@ class RunEntry(Entry):
     """A run.
 
     Attributes:
-        trained: what it is.
-        predictions: rows of the contest's planets, columns of its wavelengths.
+        trained: the loaded model.
+        predictions: rows of the comparison's planets, columns of its wavelengths.
     """
 
     trained: Trained
@@ -55,23 +51,23 @@ class RunEntry(Entry):
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class Comparison:
     """Entries on the same planets and wavelengths.
 
     Attributes:
-        entries: runs in the order given, then references.
-        source: of the planets.
-        folds: that hold them.
+        entries: runs in the order given, then baselines.
+        source: the data set of the planets.
+        folds: the folds that contain them.
         population: the planets.
-        standing: what they were to each run's training, in words, by name.
-        learnt_from: what the references learnt from, in words.
+        roles: by the name of a run, what the planets were to its training, in words.
+        learnt_from: folds and data that the baselines learned from, in words; empty without baselines.
     """
 
     entries: Sequence[Entry]
     source: Source
     folds: tuple[int, ...]
     population: Population
-    standing: dict[str, str]
+    roles: dict[str, str]
     learnt_from: str
 
     @property
@@ -82,9 +78,9 @@ class Contest:
     def references(self) -> list[Entry]:
         return [entry for entry in self.entries if not isinstance(entry, RunEntry)]
 
-    def shown(self, most: int = 6) -> list[Entry]:
-        """Entries for a table that has room for so many: the first runs, then references that tell most."""
-        order = [name for name in baselines.TELLING if name in {entry.name for entry in self.references}]
+    def for_table(self, most: int = 6) -> list[Entry]:
+        """The `most` entries for a table: runs first, then the most informative baselines."""
+        order = [name for name in baselines.MOST_INFORMATIVE if name in {entry.name for entry in self.references}]
         by_name = {entry.name: entry for entry in self.references}
         return [*self.runs, *(by_name[name] for name in order)][:most]
 
@@ -98,32 +94,32 @@ class Contest:
         return sorted(self.entries, key=lambda entry: entry.losses.score("planet"))
 
 
-def hold(
+def compare(
     paths: Sequence[Path],
     data: str | None = None,
     folds: tuple[int, ...] | None = None,
     against: Sequence[str] = (),
     wavelengths: tuple[int, ...] | None = None,
     learn_from: str | None = None,
-) -> Contest:
-    """Score runs and references on planets that no run saw.
+) -> Comparison:
+    """Score runs and baselines on planets that no run was trained on.
 
     Args:
         paths: run folders of any kind; may be empty if `data` and `against` are given.
-        data: what `--data` says; None for the runs' own.
-        folds: to score; None for all planets that all runs hold out.
-        against: names of `yardsticks.NAMES`.
-        wavelengths: to score; None for all that every run predicts.
-        learn_from: data whose folds 0-7 teach the references; None for the first run's training planets or, without
+        data: description of the data set, as for `--data`; None for the runs' own.
+        folds: folds to score; None for all planets that all runs held out.
+        against: names from `baselines.NAMES`.
+        wavelengths: wavelengths to score; None for all that every run predicts.
+        learn_from: data whose folds 0-7 train the baselines; None for the first run's training planets or, without
             a run, those of `data`.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: anything that the user can correct, in one sentence.
     """
     each = [Trained.load(path) for path in paths]
     description = data if data is not None else held_out.same_data(each)
-    seen = sorted({wavelength for trained in each for wavelength in trained.seen})
-    source = open_source(description, seen)
+    inputs = sorted({wavelength for trained in each for wavelength in trained.seen})
+    source = open_source(description, inputs)
     _refuse(source, each, data)
     wavelengths = _common_wavelengths(each, wavelengths)
     if not each and learn_from is None:
@@ -131,22 +127,22 @@ def hold(
     planets = held_out.common(each, source, folds)
     read = tuple(sorted({source.folds[planet] for planet in planets}))
     names = held_out.display_names(paths) if paths else []
-    notes = _Notes()
+    recorder = _PopulationRecorder()
     entries: list[Entry] = []
     for name, trained in zip(names, each, strict=True):
         predictions = _of_planets(
-            Predictions.collect(trained, notes.taken(trained, rows_for(trained, source, read))), planets
+            Predictions.collect(trained, recorder.rows(trained, rows_for(trained, source, read))), planets
         )
         columns = [trained.targets.index(wavelength) for wavelength in wavelengths]
         entries.append(_entry(name, trained, predictions, columns, wavelengths))
     learnt_from = ""
     if against:
-        lesson, learnt_from = _lesson(_teacher(each, source, planets, learn_from), against, wavelengths)
-        scored = (planet for planet in notes.whole(source, read) if planet.number in planets)
-        entries += [Entry(losses) for losses in baselines.measure(against, lesson, scored)]
-    population = notes.population(wavelengths).at(planets, wavelengths)
-    standing = {name: held_out.standing(trained, source, read) for name, trained in zip(names, each, strict=True)}
-    return Contest(entries, source, read, population, standing, learnt_from)
+        trainer, learnt_from = _train_baselines(_teacher(each, source, planets, learn_from), against, wavelengths)
+        scored = (planet for planet in recorder.planets(source, read) if planet.number in planets)
+        entries += [Entry(losses) for losses in baselines.measure(against, trainer, scored)]
+    population = recorder.population(wavelengths).at(planets, wavelengths)
+    roles = {name: held_out.evaluation_role(trained, source, read) for name, trained in zip(names, each, strict=True)}
+    return Comparison(entries, source, read, population, roles, learnt_from)
 
 
 def _refuse(source: Source, each: Sequence[Trained], data: str | None) -> None:
@@ -160,7 +156,7 @@ def _refuse(source: Source, each: Sequence[Trained], data: str | None) -> None:
 
 
 def _common_wavelengths(each: Sequence[Trained], asked: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Wavelengths that all runs predict and that are asked for."""
+    """The requested wavelengths, all of which every run must predict; by default those that every run predicts."""
     wanted = set(range(N_WAVELENGTHS) if asked is None else asked)
     for trained in each:
         if asked is not None and (absent := wanted - set(trained.targets)):
@@ -184,7 +180,7 @@ def _entry(name: str, trained: Trained, predictions: Predictions, columns: list[
 
 
 def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_from: str | None):
-    """The source and the folds whose planets teach the references; folds that hold a scored planet are left out."""
+    """The source and the folds that train the baselines, without folds that contain a scored planet."""
     if learn_from is not None:
         taught, folds = open_source(learn_from, ()), TRAIN_FOLDS
         if not taught.labelled:
@@ -208,14 +204,16 @@ def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_f
     return taught, folds
 
 
-def _lesson(teacher, against, wavelengths) -> tuple[baselines.Lesson, str]:
+def _train_baselines(teacher, against, wavelengths) -> tuple[baselines.BaselineTrainer, str]:
     taught, folds = teacher
-    lesson = baselines.Lesson(against, _told(taught, folds), wavelengths, taught.observations(folds))
-    return lesson, f"folds {_listed(folds)} of {taught.description}"
+    trainer = baselines.BaselineTrainer(
+        against, _planets_with_progress(taught, folds), wavelengths, taught.observations(folds)
+    )
+    return trainer, f"folds {_listed(folds)} of {taught.description}"
 
 
-def _told(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
-    """Whole planets, telling how far their reading is."""
+def _planets_with_progress(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
+    """Whole planets, with a progress bar."""
     with Progress(sum(fold in folds for fold in source.folds.values()), "planet") as progress:
         for planet in whole_planets(source, folds):
             yield planet
@@ -229,8 +227,8 @@ def _listed(folds: Sequence[int]) -> str:
     return ", ".join(map(str, folds)) or "none"
 
 
-class _Notes:
-    """Stars and radii of the planets that pass by on their way to a model or a reference."""
+class _PopulationRecorder:
+    """Records stars and radii of the planets that pass through on their way to a model or a baseline."""
 
     def __init__(self) -> None:
         self._planets: dict[int, tuple[np.ndarray, dict[int, float]]] = {}
@@ -239,15 +237,15 @@ class _Notes:
         known = self._planets.setdefault(number, (star, {}))[1]
         known.update(zip(wavelengths, map(float, radii), strict=True))
 
-    def taken(self, trained: Trained, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def rows(self, trained: Trained, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for rows in batches:
             numbers, first = np.unique(rows["key"][:, 0], return_index=True)
             for number, row in zip(numbers, first, strict=True):
                 self._note(int(number), rows["star"][row], trained.targets, rows["radius"][row])
             yield rows
 
-    def whole(self, source: Source, folds: Sequence[int]) -> Iterator[Any]:
-        for planet in _told(source, folds):
+    def planets(self, source: Source, folds: Sequence[int]) -> Iterator[Any]:
+        for planet in _planets_with_progress(source, folds):
             self._note(planet.number, planet.star, range(N_WAVELENGTHS), planet.radii)
             yield planet
 

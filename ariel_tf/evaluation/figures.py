@@ -1,4 +1,4 @@
-"""Pictures of a contest and of runs, as PNG files.
+"""Pictures of a comparison and of runs, as PNG files.
 
 | file | what |
 |---|---|
@@ -32,7 +32,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 if TYPE_CHECKING:
-    from ariel_tf.evaluation.comparison import Contest, RunEntry
+    from ariel_tf.evaluation.comparison import Comparison, RunEntry
 
 # Distinct for the colour-blind too (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
@@ -51,32 +51,32 @@ SHOWN_WAVELENGTHS = (2, 12, 40)
 STEPS_PER_POINT = 6  # light curves are drawn in means of so many steps
 
 
-def draw_all(contest: "Contest", folder: Path) -> list[Path]:
-    """Draw every picture that a contest allows."""
+def draw_all(comparison: "Comparison", folder: Path) -> list[Path]:
+    """Draw every picture that a comparison allows."""
     drawn = [
-        draw_ladder(contest, folder / "ladder.png"),
-        draw_by_magnitude(contest, folder / "by_magnitude.png"),
+        draw_ladder(comparison, folder / "ladder.png"),
+        draw_by_magnitude(comparison, folder / "by_magnitude.png"),
     ]
-    if len(contest.wavelengths) > 1:
-        drawn.append(draw_by_wavelength(contest, folder / "by_wavelength.png"))
-    if contest.runs:
-        best = contest.runs[0]
-        if len(contest.wavelengths) > 1:
-            drawn.append(draw_spectra(best.predictions, contest.wavelengths, best.name, folder / "spectra.png"))
-        drawn += draw_light_curves(contest, best, folder / "light_curves.png")
-        drawn += draw_learning_curves(contest, folder / "learning_curves.png")
+    if len(comparison.wavelengths) > 1:
+        drawn.append(draw_by_wavelength(comparison, folder / "by_wavelength.png"))
+    if comparison.runs:
+        best = comparison.runs[0]
+        if len(comparison.wavelengths) > 1:
+            drawn.append(draw_spectra(best.predictions, comparison.wavelengths, best.name, folder / "spectra.png"))
+        drawn += draw_light_curves(comparison, best, folder / "light_curves.png")
+        drawn += draw_learning_curves(comparison, folder / "learning_curves.png")
     return drawn
 
 
-def colours_of(contest: "Contest") -> dict[str, str]:
+def colours_of(comparison: "Comparison") -> dict[str, str]:
     """A colour for each entry."""
-    runs = {entry.name: COLOURS[index % len(COLOURS)] for index, entry in enumerate(contest.runs)}
+    runs = {entry.name: COLOURS[index % len(COLOURS)] for index, entry in enumerate(comparison.runs)}
     return REFERENCES | runs
 
 
-def draw_ladder(contest: "Contest", path: Path) -> Path:
+def draw_ladder(comparison: "Comparison", path: Path) -> Path:
     """Scores of planets from the worst to the best, on a scale of the loss."""
-    entries, colours = contest.ladder, colours_of(contest)
+    entries, colours = comparison.ladder, colours_of(comparison)
     figure, axes = plt.subplots(figsize=(7.2, 1.1 + 0.36 * len(entries)), layout="constrained")
     for row, entry in enumerate(entries):
         interval = score_interval(entry.losses, "planet")
@@ -96,15 +96,15 @@ def draw_ladder(contest: "Contest", path: Path) -> Path:
     return path
 
 
-def draw_by_wavelength(contest: "Contest", path: Path) -> Path:
+def draw_by_wavelength(comparison: "Comparison", path: Path) -> Path:
     """Loss at each wavelength, of combined predictions."""
-    colours = colours_of(contest)
+    colours = colours_of(comparison)
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    um = WAVELENGTHS_UM[list(contest.wavelengths)]
-    for entry in contest.runs:
+    um = WAVELENGTHS_UM[list(comparison.wavelengths)]
+    for entry in comparison.runs:
         loss = 1e4 - entry.losses.by_wavelength("planet")
         axes.plot(um, loss, color=colours[entry.name], marker=".", label=entry.name)
-    for reference in contest.references:
+    for reference in comparison.references:
         loss = 1e4 - reference.losses.by_wavelength("planet")
         style = ":" if reference.name.startswith("photon-limit") else "-"
         axes.plot(
@@ -137,15 +137,15 @@ def _micrometres(axes) -> None:
     axes.set_xticks([], minor=True)
 
 
-def draw_by_magnitude(contest: "Contest", path: Path) -> Path:
+def draw_by_magnitude(comparison: "Comparison", path: Path) -> Path:
     """Each planet's loss against its star's K magnitude: runs as dots, photon limits as dashes and crosses."""
-    colours = colours_of(contest)
+    colours = colours_of(comparison)
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    magnitude = contest.population.k_magnitude
-    for entry in contest.runs or contest.references:
+    magnitude = comparison.population.k_magnitude
+    for entry in comparison.runs or comparison.references:
         loss = np.maximum(entry.losses.planet.mean(axis=1), 0.1)
         axes.plot(magnitude, loss, ".", color=colours[entry.name], label=entry.name, markersize=6, alpha=0.8)
-    for entry in contest.references if contest.runs else ():
+    for entry in comparison.references if comparison.runs else ():
         if entry.name.startswith("photon-limit"):
             loss = entry.losses.planet.mean(axis=1)
             marker = "_" if entry.name == "photon-limit" else "+"
@@ -194,23 +194,23 @@ def draw_spectra(predictions: Predictions, wavelengths: Sequence[int], title: st
     return path
 
 
-def draw_light_curves(contest: "Contest", entry: "RunEntry", path: Path) -> list[Path]:
+def draw_light_curves(comparison: "Comparison", entry: "RunEntry", path: Path) -> list[Path]:
     """The median planet's first observation and its predicted radii's transit; nothing if no orbit is known."""
     from ariel_tf.data.whole import HoldsWhole
 
-    if not isinstance(contest.source, HoldsWhole):
+    if not isinstance(comparison.source, HoldsWhole):
         return []
     losses = entry.losses.planet.mean(axis=1)
     number = int(entry.losses.planets[np.argsort(losses)[len(losses) // 2]])
-    planet = next(planet for planet in contest.source.whole(contest.folds) if planet.number == number)
+    planet = next(planet for planet in comparison.source.whole(comparison.folds) if planet.number == number)
     if not np.isfinite(planet.orbit).all():
         return []
     predictions = entry.predictions
     row = int(np.flatnonzero(predictions.keys[:, 0] == number)[0])
     radii = np.full(N_WAVELENGTHS, np.nan)
-    radii[list(contest.wavelengths)] = predictions.predicted[row]
-    shown = [wavelength for wavelength in SHOWN_WAVELENGTHS if wavelength in contest.wavelengths]
-    picture_reconstruction(planet, 0, radii, shown or list(contest.wavelengths[:3]), entry.name, path)
+    radii[list(comparison.wavelengths)] = predictions.predicted[row]
+    shown = [wavelength for wavelength in SHOWN_WAVELENGTHS if wavelength in comparison.wavelengths]
+    picture_reconstruction(planet, 0, radii, shown or list(comparison.wavelengths[:3]), entry.name, path)
     return [path]
 
 
@@ -251,11 +251,11 @@ def picture_reconstruction(
     save_figure(figure, path)
 
 
-def draw_learning_curves(contest: "Contest", path: Path) -> list[Path]:
+def draw_learning_curves(comparison: "Comparison", path: Path) -> list[Path]:
     """Loss = 10,000 - score by epoch, validation solid and training thin; nothing if no run kept a history."""
-    curves = [(entry.name, learning_curve(entry.trained.path)) for entry in contest.runs]
+    curves = [(entry.name, learning_curve(entry.trained.path)) for entry in comparison.runs]
     histories = {name: history for name, history in curves if history}
-    colours = colours_of(contest)
+    colours = colours_of(comparison)
     if not histories:
         return []
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""Which planets of a data set a trained run never saw, so that its score on them means something."""
+"""Which planets of a data set were held out of the training of a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from ariel_tf.runs.predictor import Trained
 
 
 def is_own(trained: Trained, source: Source) -> bool:
-    """Whether a source is the data set that a run was trained on, wherever it lies now."""
+    """Whether a source is the data set that a run was trained on, wherever it is stored now."""
     return source.fingerprint == trained.fingerprint
 
 
 def held_out(trained: Trained, source: Source) -> set[int]:
-    """Planets of the source that were neither trained on nor chose the best epoch.
+    """Planets of the source that neither trained the model nor chose its best epoch.
 
     Of the run's own data these are its test folds. Other data are taken to hold other planets, unless both come from
     the simulator with the same seed: planet 7 is then the same planet in both, however many there are.
@@ -90,20 +90,20 @@ def _named(planets: Iterable[int]) -> str:
     return ", ".join(f"{planet:04d}" for planet in names[:5]) + " ..." * (len(names) > 5)
 
 
-def standing(trained: Trained, source: Source, folds: Sequence[int]) -> str:
-    """What these folds were to a run's training, in words."""
+def evaluation_role(trained: Trained, source: Source, folds: Sequence[int]) -> str:
+    """What these folds were to a run's training, in words: test folds, or folds that it used."""
     if not is_own(trained, source):
         unseen = len(held_out(trained, source))
         left = len(source.folds) - unseen
         same = f"; {left} planets of it were, and are left out" if left else ""
         return f"none of it is the data set that the model was trained on{same}"
     roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}
-    seen = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
-    return f"folds {list(folds)}; {', '.join(seen)}: no test score" if seen else f"test folds {list(folds)}"
+    used = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
+    return f"folds {list(folds)}; {', '.join(used)}: no test score" if used else f"test folds {list(folds)}"
 
 
 def display_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart.
+    """The shortest ends of paths that are all different.
 
     >>> display_names([Path("runs/a/w12"), Path("runs/b/w12")])
     ['a/w12', 'b/w12']
@@ -116,7 +116,7 @@ def display_names(paths: Sequence[Path]) -> list[str]:
 
 
 def same_data(each: Sequence[Trained]) -> str:
-    """What `--data` says of the runs' own data.
+    """The description of the data set that all runs were trained on.
 
     Raises:
         UsageError: they were trained on different data.

@@ -1,4 +1,4 @@
-"""A contest as one HTML page: everything inside, no script and no asset from elsewhere."""
+"""A comparison as one HTML page: everything inside, no script and no asset from elsewhere."""
 
 import base64
 import html
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.evaluation import breakdown
-from ariel_tf.evaluation.baselines import MEANING
+from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
 from ariel_tf.evaluation.style import STYLE
 from ariel_tf.evaluation.tables import GROUPS
 
 if TYPE_CHECKING:
-    from ariel_tf.evaluation.comparison import Contest, RunEntry
+    from ariel_tf.evaluation.comparison import Comparison, RunEntry
 
 # Name of a picture's file to its heading and what it shows.
 PICTURES = {
@@ -43,31 +43,31 @@ PICTURES = {
 }
 
 
-def page(contest: "Contest", pictures: Iterable[Path], command: str, date: str) -> str:
+def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date: str) -> str:
     """The whole page.
 
     Args:
-        contest: what is shown; holds one run or more.
+        comparison: what is shown; holds one run or more.
         pictures: PNG files as of `pictures.draw_all`.
         command: that makes this page again.
         date: of today, in words.
     """
-    title = ", ".join(entry.name for entry in contest.runs)
+    title = ", ".join(entry.name for entry in comparison.runs)
     drawn = {path.stem: path for path in pictures}
     first, rest = "ladder", [name for name in PICTURES if name != "ladder" and name in drawn]
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="soft">Radii of exoplanets from Ariel light curves; scores of {_text(date)}</p>',
-        _lead(contest),
+        _lead(comparison),
         _figure(first, drawn[first], heading=False),
-        _ladder_table(contest),
-        *([_differences(contest)] if len(contest.entries) > 1 else []),
+        _ladder_table(comparison),
+        *([_differences(comparison)] if len(comparison.entries) > 1 else []),
         *(_figure(name, drawn[name]) for name in rest),
         "<h2>By magnitude and depth</h2>",
-        *(_groups(contest, title) for title in GROUPS),
+        *(_groups(comparison, title) for title in GROUPS),
         "<h2>What was trained, and on what</h2>",
-        *(_run_card(contest, entry) for entry in contest.runs),
-        _how_to_read(contest, command),
+        *(_run_card(comparison, entry) for entry in comparison.runs),
+        _how_to_read(comparison, command),
     ]
     body = "\n".join(parts)
     return (
@@ -104,19 +104,19 @@ def _table(header: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], wo
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def _lead(contest: "Contest") -> str:
+def _lead(comparison: "Comparison") -> str:
     """The result in a sentence or two."""
-    best = max(contest.runs, key=lambda entry: entry.losses.score("planet"))
+    best = max(comparison.runs, key=lambda entry: entry.losses.score("planet"))
     interval = score_interval(best.losses, "planet")
-    planets = len(contest.population.planets)
-    count = len(contest.wavelengths)
-    which = f"wavelength {contest.wavelengths[0]}" if count == 1 else f"{count} wavelengths"
+    planets = len(comparison.population.planets)
+    count = len(comparison.wavelengths)
+    which = f"wavelength {comparison.wavelengths[0]}" if count == 1 else f"{count} wavelengths"
     said = (
         f"<strong>{_text(best.name)}</strong> scores <strong>{_number(interval.value)}</strong> "
         f"({_bounds(interval)}; 10,000 is perfect) on {planets} planets, {which}: it errs by "
         f"{_number(1e4 - interval.value)} ppm of the star's light."
     )
-    beside = {entry.name: entry.losses.score("planet") for entry in contest.references}
+    beside = {entry.name: entry.losses.score("planet") for entry in comparison.references}
     known = [
         f"{word} {_number(beside[name])}"
         for name, word in (
@@ -127,15 +127,15 @@ def _lead(contest: "Contest") -> str:
         if name in beside
     ]
     more = f" On the same planets {', '.join(known)}." if known else ""
-    seen = {standing for standing in contest.standing.values() if "no test score" in standing}
-    warning = f"<p><strong>Not a test score: {_text('; '.join(sorted(seen)))}.</strong></p>" if seen else ""
+    used = {role for role in comparison.roles.values() if "no test score" in role}
+    warning = f"<p><strong>Not a test score: {_text('; '.join(sorted(used)))}.</strong></p>" if used else ""
     return f'<p class="lead">{said}{more}</p>{warning}'
 
 
-def _ladder_table(contest: "Contest") -> str:
-    runs = set(map(id, contest.runs))
+def _ladder_table(comparison: "Comparison") -> str:
+    runs = set(map(id, comparison.runs))
     rows = []
-    for entry in reversed(contest.ladder):
+    for entry in reversed(comparison.ladder):
         interval = score_interval(entry.losses, "planet")
         rows.append(
             (
@@ -146,7 +146,7 @@ def _ladder_table(contest: "Contest") -> str:
                     _bounds(interval),
                     _number(entry.losses.score("observation")),
                     _number(entry.losses.score("planet", weighted=True)),
-                    _text(MEANING.get(entry.name, "")),
+                    _text(DESCRIPTIONS.get(entry.name, "")),
                 ),
             )
         )
@@ -154,9 +154,9 @@ def _ladder_table(contest: "Contest") -> str:
     return _table(header, rows, words=(5,))
 
 
-def _differences(contest: "Contest") -> str:
-    first, *others = contest.entries
-    runs = set(map(id, contest.runs))
+def _differences(comparison: "Comparison") -> str:
+    first, *others = comparison.entries
+    runs = set(map(id, comparison.runs))
     rows = []
     for entry in others:
         change, better = difference(first.losses, entry.losses, "planet")
@@ -169,10 +169,10 @@ def _differences(contest: "Contest") -> str:
     )
 
 
-def _groups(contest: "Contest", title: str) -> str:
-    shown = contest.shown()
+def _groups(comparison: "Comparison", title: str) -> str:
+    shown = comparison.for_table()
     rows = []
-    for group in GROUPS[title](contest.population):
+    for group in GROUPS[title](comparison.population):
         scores = [_number(breakdown.score_of(entry.losses, group, "planet")) for entry in shown]
         rows.append((False, (_text(group.label), str(len(group.rows)), *scores)))
     return _table((_text(title), "planets", *(_text(entry.name) for entry in shown)), rows)
@@ -190,7 +190,7 @@ def _figure(name: str, path: Path, heading: bool = True) -> str:
     )
 
 
-def _run_card(contest: "Contest", entry: "RunEntry") -> str:
+def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
     """One run: model, data, folds, best epoch, machine, command, all options."""
     trained, path = entry.trained, entry.trained.path
     configuration = trained.configuration
@@ -201,7 +201,7 @@ def _run_card(contest: "Contest", entry: "RunEntry") -> str:
         "data": f"{trained.data} ({trained.fingerprint[:12]})",
         **{f"{part} planets": _part(its) for part, its in meta.get("folds", {}).items()},
         "best epoch": f"{scores['best_epoch']} of {scores['epochs']}" if scores.get("epochs") else None,
-        "scored on": contest.standing[entry.name],
+        "scored on": comparison.roles[entry.name],
         "folder": path,
         **_session(meta),
     }
@@ -244,8 +244,8 @@ def _session(meta: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _how_to_read(contest: "Contest", command: str) -> str:
-    learnt = f" They learnt from {_text(contest.learnt_from)}." if contest.learnt_from else ""
+def _how_to_read(comparison: "Comparison", command: str) -> str:
+    learnt = f" They learnt from {_text(comparison.learnt_from)}." if comparison.learnt_from else ""
     return f"""<h2>How to read this</h2>
 <p>Score = 10,000 - 1,000,000 times the mean of 2 y |y' - y| over observations and wavelengths, with y the true and
 y' the predicted relative radius Rp/Rs: the loss is the mean error in transit depth, in parts per million. "Weighted" is

@@ -1,4 +1,4 @@
-"""A contest in text and in CSV files; NumPy and the standard library only."""
+"""A comparison in text and in CSV files; NumPy and the standard library only."""
 
 import csv
 import io
@@ -14,16 +14,16 @@ from ariel_tf.evaluation.losses import KINDS
 from ariel_tf.runs.model_card import LABELS
 
 if TYPE_CHECKING:
-    from ariel_tf.evaluation.comparison import Contest
+    from ariel_tf.evaluation.comparison import Comparison
 
 GROUPS = {"K magnitude": breakdown.by_magnitude, "depth (ppm)": breakdown.by_depth}
 
 
-def score_lines(contest: "Contest") -> list[str]:
+def score_lines(comparison: "Comparison") -> list[str]:
     """Each run's four scores, with intervals over planets."""
     lines = []
-    for entry in contest.runs:
-        lines += [entry.name, f"  {contest.standing[entry.name]}"]
+    for entry in comparison.runs:
+        lines += [entry.name, f"  {comparison.roles[entry.name]}"]
         for name, label in LABELS.items():
             kind, weighted = name.removesuffix("_weighted"), name.endswith("_weighted")
             interval = score_interval(entry.losses, kind, weighted)
@@ -31,13 +31,13 @@ def score_lines(contest: "Contest") -> list[str]:
     return lines
 
 
-def ladder_lines(contest: "Contest") -> list[str]:
+def ladder_lines(comparison: "Comparison") -> list[str]:
     """All entries from the worst to the best, unweighted."""
-    width = max(len(entry.name) for entry in contest.entries) + 2
+    width = max(len(entry.name) for entry in comparison.entries) + 2
     lines = [f"{'from naive to the limit':{width}s}  one observation      a planet's   [95 % of resampled planets]"]
-    for entry in contest.ladder:
+    for entry in comparison.ladder:
         planet = score_interval(entry.losses, "planet")
-        mark = "*" if entry in contest.runs else " "
+        mark = "*" if entry in comparison.runs else " "
         lines.append(
             f"{mark} {entry.name:{width}s}{entry.losses.score('observation'):15.1f} {planet.value:15.1f}   "
             f"[{planet.low:.1f}, {planet.high:.1f}]"
@@ -45,9 +45,9 @@ def ladder_lines(contest: "Contest") -> list[str]:
     return lines
 
 
-def difference_lines(contest: "Contest") -> list[str]:
+def difference_lines(comparison: "Comparison") -> list[str]:
     """The first run against every other entry, planet by planet."""
-    first, *others = contest.entries
+    first, *others = comparison.entries
     width = max(len(entry.name) for entry in others) + 2
     lines = [f"{first.name} against others on the same planets: difference in score, planets on which it is better"]
     for entry in others:
@@ -58,26 +58,26 @@ def difference_lines(contest: "Contest") -> list[str]:
     return lines
 
 
-def group_lines(contest: "Contest") -> list[str]:
+def group_lines(comparison: "Comparison") -> list[str]:
     """Scores of planets by magnitude and by depth, a column an entry."""
     lines = []
-    shown = contest.shown()
+    shown = comparison.for_table()
     for title, grouped in GROUPS.items():
         lines.append(f"{title:20s}planets  " + "".join(f"{entry.name[-18:]:>20s}" for entry in shown))
-        for group in grouped(contest.population):
+        for group in grouped(comparison.population):
             scores = "".join(f"{breakdown.score_of(entry.losses, group, 'planet'):20.1f}" for entry in shown)
             lines.append(f"  {group.label:18s}{len(group.rows):7d}  {scores}")
     return lines
 
 
-def write_tables(contest: "Contest", folder: Path) -> list[Path]:
+def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
     """`scores.csv`, `differences.csv`, `by_wavelength.csv`, `by_group.csv`, `planets.csv` in a folder."""
     tables = {
-        "scores.csv": _scores(contest),
-        "differences.csv": _differences(contest),
-        "by_wavelength.csv": _by_wavelength(contest),
-        "by_group.csv": _by_group(contest),
-        "planets.csv": _planets(contest),
+        "scores.csv": _scores(comparison),
+        "differences.csv": _differences(comparison),
+        "by_wavelength.csv": _by_wavelength(comparison),
+        "by_group.csv": _by_group(comparison),
+        "planets.csv": _planets(comparison),
     }
     for name, (header, rows) in tables.items():
         text = io.StringIO()
@@ -91,10 +91,10 @@ def write_tables(contest: "Contest", folder: Path) -> list[Path]:
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
 
-def _scores(contest: "Contest") -> Table:
+def _scores(comparison: "Comparison") -> Table:
     rows = [
-        (entry.name, "run" if entry in contest.runs else "reference", kind, int(weighted), *map(_digits, interval))
-        for entry in contest.entries
+        (entry.name, "run" if entry in comparison.runs else "reference", kind, int(weighted), *map(_digits, interval))
+        for entry in comparison.entries
         for kind in KINDS
         for weighted in (False, True)
         for interval in [score_interval(entry.losses, kind, weighted)]
@@ -102,41 +102,41 @@ def _scores(contest: "Contest") -> Table:
     return ("name", "what", "of", "weighted", "score", "low", "high"), rows
 
 
-def _differences(contest: "Contest") -> Table:
+def _differences(comparison: "Comparison") -> Table:
     rows = []
-    for index, one in enumerate(contest.entries):
-        for other in contest.entries[index + 1 :]:
+    for index, one in enumerate(comparison.entries):
+        for other in comparison.entries[index + 1 :]:
             interval, better = difference(one.losses, other.losses, "planet")
             rows.append((one.name, other.name, *map(_digits, interval), _digits(better)))
     return ("name", "other", "difference", "low", "high", "better_on"), rows
 
 
-def _by_wavelength(contest: "Contest") -> Table:
+def _by_wavelength(comparison: "Comparison") -> Table:
     rows = [
         (entry.name, kind, wavelength, WAVELENGTHS_UM[wavelength], _digits(score))
-        for entry in contest.entries
+        for entry in comparison.entries
         for kind in KINDS
-        for wavelength, score in zip(contest.wavelengths, entry.losses.by_wavelength(kind), strict=True)
+        for wavelength, score in zip(comparison.wavelengths, entry.losses.by_wavelength(kind), strict=True)
     ]
     return ("name", "of", "wavelength", "um", "score"), rows
 
 
-def _by_group(contest: "Contest") -> Table:
+def _by_group(comparison: "Comparison") -> Table:
     rows = [
         (entry.name, kind, title, group.label, len(group.rows), _digits(breakdown.score_of(entry.losses, group, kind)))
-        for entry in contest.entries
+        for entry in comparison.entries
         for kind in KINDS
         for title, grouped in GROUPS.items()
-        for group in grouped(contest.population)
+        for group in grouped(comparison.population)
     ]
     return ("name", "of", "by", "group", "planets", "score"), rows
 
 
-def _planets(contest: "Contest") -> Table:
+def _planets(comparison: "Comparison") -> Table:
     """A row a planet: what it is, and each entry's mean depth error over the wavelengths."""
-    population = contest.population
-    columns = [getattr(entry.losses, kind).mean(axis=1) for entry in contest.entries for kind in KINDS]
-    names = [f"{entry.name} ({kind}, ppm)" for entry in contest.entries for kind in KINDS]
+    population = comparison.population
+    columns = [getattr(entry.losses, kind).mean(axis=1) for entry in comparison.entries for kind in KINDS]
+    names = [f"{entry.name} ({kind}, ppm)" for entry in comparison.entries for kind in KINDS]
     rows = [
         (int(planet), *map(_digits, star), _digits(depth), *map(_digits, losses))
         for planet, star, depth, *losses in zip(

@@ -139,7 +139,7 @@ def test_simulated_planets_of_the_same_seed_are_the_same_planets(trained):
         expected = {planet for planet in source.folds if folds.get(planet, 9) == 9}
         assert held_out.held_out(run, source) == expected
         assert 0 < len(expected) < len(source.folds)
-        assert f"{len(source.folds) - len(expected)} planets of it were" in held_out.standing(run, source, (9,))
+        assert f"{len(source.folds) - len(expected)} planets of it were" in held_out.evaluation_role(run, source, (9,))
     elsewhere = dataclasses.replace(trained, data="simulated:planets=40,seed=4", fingerprint="")
     assert held_out.held_out(elsewhere, memory) == set(memory.folds)
 

@@ -10,7 +10,7 @@ from ariel_tf.config.train_config import parse_names
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import baselines
-from ariel_tf.evaluation.baselines import NAMES, Lesson, Seen, measure
+from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
@@ -21,20 +21,20 @@ TRAIN, TEST = PLANETS[:40], PLANETS[40:]
 
 
 @pytest.fixture(scope="module")
-def lesson():
-    return Lesson(NAMES, TRAIN, WAVELENGTHS, 3 * len(TRAIN))
+def trainer():
+    return BaselineTrainer(NAMES, TRAIN, WAVELENGTHS, 3 * len(TRAIN))
 
 
 @pytest.fixture(scope="module")
-def losses(lesson):
-    return {one.name: one for one in measure(NAMES, lesson, reversed(TEST))}
+def losses(trainer):
+    return {one.name: one for one in measure(NAMES, trainer, reversed(TEST))}
 
 
-def test_each_one_is_a_score_of_its_radii(lesson, losses):
+def test_each_one_is_a_score_of_its_radii(trainer, losses):
     """Straight from the answers, planet by planet, by the challenge's formula."""
     true = np.stack([planet.radii[list(WAVELENGTHS)] for planet in TEST])
     for name in NAMES[:6]:
-        answers = [Seen(planet, lesson).radii(name) for planet in TEST]
+        answers = [PlanetBaselines(planet, trainer).radii(name) for planet in TEST]
         single, together = np.stack([one.single for one in answers]), np.stack([one.together for one in answers])
         assert losses[name].score("planet") == pytest.approx(score(true, together)), name
         rows = np.broadcast_to(true[:, None], single.shape)
@@ -50,7 +50,7 @@ def test_they_stand_in_the_order_of_what_they_know(losses):
         assert limits == sorted(limits)
 
 
-def test_an_ideal_fit_meets_the_photon_limit(lesson):
+def test_an_ideal_fit_meets_the_photon_limit(trainer):
     """No spots, limb darkening as the fit believes it, bright star: the mean loss of 300 noises is the limit's."""
     planet = TEST[0]
     rng = np.random.default_rng(2)
@@ -58,26 +58,26 @@ def test_an_ideal_fit_meets_the_photon_limit(lesson):
     scatter = np.full((300, 55), 2e-4, np.float32)
     flux = (clean[:, None] + 2e-4 * rng.standard_normal((55, 300, 300))).astype(np.float32)
     many = dataclasses.replace(planet, flux=flux, scatter=scatter, instances=np.ones((300, 2), np.int32))
-    seen = Seen(many, lesson)
-    fit, limit = seen.losses("transit-fit")[0], seen.losses("photon-limit")[0]
+    baselines_of = PlanetBaselines(many, trainer)
+    fit, limit = baselines_of.losses("transit-fit")[0], baselines_of.losses("photon-limit")[0]
     np.testing.assert_allclose(fit, limit, rtol=0.15)
-    together = seen.losses("photon-limit")[1]
+    together = baselines_of.losses("photon-limit")[1]
     np.testing.assert_allclose(together, limit / np.sqrt(300), rtol=1e-6)
 
 
-def test_no_reference_looks_at_the_radii_of_a_planet_that_is_scored(lesson):
+def test_no_reference_looks_at_the_radii_of_a_planet_that_is_scored(trainer):
     """The limits alone may: they are told the truth, and answer no radius."""
     planet = TEST[1]
     other = dataclasses.replace(planet, radii=planet.radii[::-1] * 2)
     for name in NAMES[:6]:
-        one, same = (Seen(seen, lesson).radii(name) for seen in (planet, other))
+        one, same = (PlanetBaselines(each, trainer).radii(name) for each in (planet, other))
         np.testing.assert_array_equal(one.single, same.single)
         np.testing.assert_array_equal(one.together, same.together)
 
 
 def test_a_ridge_of_many_rows_learns_from_a_spread_of_them(monkeypatch):
     monkeypatch.setattr(baselines, "RIDGE_ROWS", 30)
-    few = Lesson(("ridge",), TRAIN, (12,), 3 * len(TRAIN))
+    few = BaselineTrainer(("ridge",), TRAIN, (12,), 3 * len(TRAIN))
     kept = few.ridges["ridge"]
     bins = [references.folded_bins(planet.flux[12]) for planet in TRAIN]
     rows = np.concatenate(bins).astype(np.float32)[::4]  # 120 rows, every 4th of them in one count over planets
@@ -86,12 +86,12 @@ def test_a_ridge_of_many_rows_learns_from_a_spread_of_them(monkeypatch):
     np.testing.assert_allclose(kept.predict(rows[None]), plain.predict(rows[None]))
 
 
-def test_a_band_in_which_a_planet_cannot_be_seen_loses_its_whole_depth(lesson):
+def test_a_band_in_which_a_planet_cannot_be_seen_loses_its_whole_depth(trainer):
     """The limit does not claim that answering 0 is impossible: 2 y |0 - y|."""
     planet = TEST[2]
     blind = dataclasses.replace(planet, scatter=np.full_like(planet.scatter, 10.0))
     expected = 2e6 * planet.radii[list(WAVELENGTHS)] ** 2
-    np.testing.assert_allclose(Seen(blind, lesson).losses("photon-limit")[0], expected)
+    np.testing.assert_allclose(PlanetBaselines(blind, trainer).losses("photon-limit")[0], expected)
 
 
 def test_names_are_checked_and_ordered():
@@ -102,10 +102,10 @@ def test_names_are_checked_and_ordered():
         parse_names("--against", "constant,transit", NAMES)
 
 
-def test_an_unknown_orbit_is_named(lesson):
+def test_an_unknown_orbit_is_named(trainer):
     planet = dataclasses.replace(TEST[0], orbit=np.full(2, np.nan))
     with pytest.raises(DataError, match=r"planet 0040: its orbit"):
-        measure(("transit-fit",), lesson, [planet])
+        measure(("transit-fit",), trainer, [planet])
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,8 @@ def real_losses(real_data):
         orbit, radii = read_params(file)
         planets.append(Planet.from_observations(int(file.name[:4]), [[1, 1]], star, flux[:, None], orbit, radii))
     taught = [simulate_planet(0, number, 1, 1) for number in range(1, 201)]
-    lesson = Lesson(NAMES, taught, range(55), len(taught))
-    return {one.name: one.planet.mean(axis=1) for one in measure(NAMES, lesson, planets)}
+    trainer = BaselineTrainer(NAMES, taught, range(55), len(taught))
+    return {one.name: one.planet.mean(axis=1) for one in measure(NAMES, trainer, planets)}
 
 
 def test_real_planets_are_fitted_as_well_as_simulated_ones(real_losses):
@@ -130,6 +130,6 @@ def test_real_planets_are_fitted_as_well_as_simulated_ones(real_losses):
 
 
 def test_a_prior_over_spectra_of_one_planet_is_refused_in_a_sentence():
-    lesson = Lesson(("transit-fit+shape",), TRAIN[:1], WAVELENGTHS, 3)
+    trainer = BaselineTrainer(("transit-fit+shape",), TRAIN[:1], WAVELENGTHS, 3)
     with pytest.raises(DataError, match=r"two training planets or more\. Received: 1"):
-        measure(("transit-fit+shape",), lesson, TEST[:1])
+        measure(("transit-fit+shape",), trainer, TEST[:1])
