@@ -11,7 +11,7 @@ the star's spots and by the photon noise; the planet, and so the target, is the 
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,6 +89,31 @@ def parse_name(name: str) -> Key:
     return Key(*map(int, match.groups()))
 
 
+PERFECT_SCORE = 1e4
+PPM = 1e6
+
+
+def depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
+    """2 y |yhat - y|, the error in transit depth whose mean the score counts.
+
+    Operators and `abs` only, so NumPy arrays, Keras tensors and plain numbers are all accepted.
+
+    Args:
+        true: Rp/Rs.
+        predicted: Rp/Rs, of the same shape and dtype.
+        unit: 1 for a fraction of the star's light, `PPM` for parts per million.
+
+    >>> round(depth_error(0.2, 0.21), 6)
+    0.004
+    """
+    return 2 * unit * true * abs(predicted - true)
+
+
+def signed_depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
+    """2 y (yhat - y): as `depth_error`, positive where the predicted radius is too large."""
+    return 2 * unit * true * (predicted - true)
+
+
 def score(radii_true: np.ndarray, radii_predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The challenge's score: 10,000 is perfect, higher is better, there is no lower bound.
 
@@ -111,6 +136,6 @@ def score(radii_true: np.ndarray, radii_predicted: np.ndarray, weights: np.ndarr
         raise ValueError(f"true and predicted radii differ in shape. Received: {true.shape}, {predicted.shape}")
     if true.size == 0:
         raise ValueError("the score of no predictions is undefined. Received: empty arrays")
-    error = 2 * true * np.abs(predicted - true)
+    error = depth_error(true, predicted)
     w = np.ones_like(true) if weights is None else np.broadcast_to(np.asarray(weights, np.float64), true.shape)
-    return float(1e4 - 1e6 * np.sum(w * error) / np.sum(w))
+    return float(PERFECT_SCORE - PPM * np.sum(w * error) / np.sum(w))

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy.special
 from scipy.optimize import nnls
+
+from ariel_tf.challenge import signed_depth_error
 
 # Score points that make a member count e times as much, in `softmax`: about what seeds of one model differ by.
 TEMPERATURE = 50.0
@@ -15,9 +18,7 @@ def softmax(scores: Sequence[float], temperature: float = TEMPERATURE) -> np.nda
     >>> softmax([9800.0, 9800.0 + 50 * np.log(3)]).round(6).tolist()
     [0.25, 0.75]
     """
-    scaled = np.asarray(scores, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
-    return powers / powers.sum()
+    return scipy.special.softmax(np.asarray(scores, np.float64) / temperature)
 
 
 def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -38,8 +39,7 @@ def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     true = np.asarray(true, np.float64)
     members = len(predicted)
-    slope = 2 * true
-    errors = (slope * (np.asarray(predicted, np.float64) - true)).reshape(members, -1)
+    errors = signed_depth_error(true, np.asarray(predicted, np.float64)).reshape(members, -1)
     # Where the weights sum to 1 the mean's error is sum_m w_m error_m. The last row asks for that sum; however much
     # it counts, the solution only scales: with w = t v, sum v = 1, each t is best for the v of the least |errors v|.
     scale = max(float(np.sqrt(np.square(errors).sum() / members)), 1e-12)

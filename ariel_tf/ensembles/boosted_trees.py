@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ariel_tf.challenge import PPM, depth_error
 from ariel_tf.core.errors import UsageError
 from ariel_tf.models.tree_ensemble import Tree
 
@@ -80,9 +81,9 @@ def fit(
     held = library.DMatrix(validation[0], validation[1])
 
     def loss(predicted, matrix):
-        """The score's loss in ppm: the mean of 2 y |yhat - y|."""
+        """The loss of the score, in ppm."""
         radius = matrix.get_label()
-        return "ppm", float(1e6 * np.mean(2 * radius * np.abs(radii(predicted, scale, offset) - radius)))
+        return "ppm", float(PPM * np.mean(depth_error(radius, radii(predicted, scale, offset))))
 
     booster = library.train(
         parameters, data, rounds(hp), evals=[(held, "validation")], custom_metric=loss,

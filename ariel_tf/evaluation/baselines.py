@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.challenge import N_WAVELENGTHS, PPM, depth_error
 from ariel_tf.core.errors import DataError
-from ariel_tf.evaluation.losses import PPM, Losses, depth_error
+from ariel_tf.evaluation.losses import Losses
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.spectral_shape import SpectralShape
 from ariel_tf.planet import Planet
@@ -133,7 +133,7 @@ class PlanetBaselines:
             return PPM * EXPECTED_ERROR * single.mean(axis=0), PPM * EXPECTED_ERROR * together
         true = self.planet.radii[self.trainer.wavelengths]
         radii = self.radii(name)
-        return depth_error(true, radii.single).mean(axis=0), depth_error(true, radii.together)
+        return depth_error(true, radii.single, PPM).mean(axis=0), depth_error(true, radii.together, PPM)
 
     def radii(self, name: str) -> Radii:
         """Predicted radii of a baseline; the photon limits have none."""
@@ -172,7 +172,7 @@ class PlanetBaselines:
             together = 1 / np.sqrt(np.sum(1 / single**2, axis=0, keepdims=True))
         if with_shape:
             single, together = (self.trainer.shape.standard_errors(radii, error) for error in (single, together))
-        largest = 2 * radii**2 / EXPECTED_ERROR
+        largest = depth_error(radii, 0.0) / EXPECTED_ERROR
         columns = self.trainer.wavelengths
         return np.minimum(single, largest)[:, columns], np.minimum(together, largest)[0, columns]
 

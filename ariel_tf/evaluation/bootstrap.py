@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ariel_tf.challenge import PERFECT_SCORE
 from ariel_tf.evaluation.losses import Losses
 
 DRAWS = 2000
@@ -63,7 +64,7 @@ def _interval(value: float, drawn: np.ndarray) -> Interval:
 def _scores(losses: Losses, kind: str, weighted: bool) -> np.ndarray:
     """The score of each draw, float64 [draws]; the draws depend on the number of planets alone."""
     loss, weight = (part.sum(axis=1) for part in losses.sums(kind, weighted))
-    return np.concatenate([1e4 - counts @ loss / (counts @ weight) for counts in _counts(len(loss))])
+    return np.concatenate([PERFECT_SCORE - counts @ loss / (counts @ weight) for counts in _counts(len(loss))])
 
 
 def _counts(planets: int) -> Iterator[np.ndarray]:

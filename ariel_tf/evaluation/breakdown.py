@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ariel_tf.challenge import PERFECT_SCORE
 from ariel_tf.evaluation.losses import Losses, Population
 
 MAGNITUDES = (8.0, 9.0, 10.0, 11.0, 12.0)  # K, bounds between groups
@@ -43,4 +44,4 @@ def by_depth(population: Population) -> list[Group]:
 def score_of(losses: Losses, group: Group, kind: str) -> float:
     """The unweighted score of a group's planets alone."""
     loss, weight = losses.sums(kind)
-    return float(1e4 - loss[group.rows].sum() / weight[group.rows].sum())
+    return float(PERFECT_SCORE - loss[group.rows].sum() / weight[group.rows].sum())

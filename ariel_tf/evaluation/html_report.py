@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ariel_tf.challenge import PERFECT_SCORE
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
@@ -114,7 +115,7 @@ def _lead(comparison: "Comparison") -> str:
     said = (
         f"<strong>{_text(best.name)}</strong> scores <strong>{_number(interval.value)}</strong> "
         f"({_bounds(interval)}; 10,000 is perfect) on {planets} planets, {which}: it errs by "
-        f"{_number(1e4 - interval.value)} ppm of the star's light."
+        f"{_number(PERFECT_SCORE - interval.value)} ppm of the star's light."
     )
     beside = {entry.name: entry.losses.score("planet") for entry in comparison.references}
     known = [

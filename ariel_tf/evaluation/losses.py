@@ -1,4 +1,4 @@
-"""What an estimator loses on each planet and wavelength, from which every score follows; NumPy only.
+"""Losses of an estimator by planet and wavelength, from which every score follows; NumPy only.
 
 The challenge's score is 10^4 - a weighted mean of depth errors 2 y |yhat - y| in parts per million. All observations
 of a planet share its radii, so planets are what is independent, what is resampled, and what estimators share.
@@ -10,7 +10,8 @@ from typing import Self
 
 import numpy as np
 
-PPM = 1e6
+from ariel_tf.challenge import PERFECT_SCORE, PPM, depth_error
+
 KINDS = ("observation", "planet")
 
 
@@ -42,8 +43,8 @@ class Losses:
         combined = predictions.by_planet()
         planets, inverse, rows = np.unique(predictions.keys[:, 0], return_inverse=True, return_counts=True)
         total = np.zeros(combined.true.shape)
-        np.add.at(total, inverse, depth_error(predictions.true, predictions.predicted))
-        each = depth_error(combined.true, combined.predicted)
+        np.add.at(total, inverse, depth_error(predictions.true, predictions.predicted, PPM))
+        each = depth_error(combined.true, combined.predicted, PPM)
         return cls(name, planets, tuple(wavelengths), rows, total / rows[:, None], each, combined.weights)
 
     def at(self, planets: Iterable[int], wavelengths: Sequence[int]) -> Self:
@@ -74,12 +75,12 @@ class Losses:
     def score(self, kind: str, weighted: bool = False) -> float:
         """The challenge's score, of single observations or of planets."""
         loss, weight = self.sums(kind, weighted)
-        return float(1e4 - loss.sum() / weight.sum())
+        return float(PERFECT_SCORE - loss.sum() / weight.sum())
 
     def by_wavelength(self, kind: str) -> np.ndarray:
         """The unweighted score at each wavelength alone, float64 [w]."""
         loss, weight = self.sums(kind)
-        return 1e4 - loss.sum(axis=0) / weight.sum(axis=0)
+        return PERFECT_SCORE - loss.sum(axis=0) / weight.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +119,3 @@ class Population:
     def depth(self) -> np.ndarray:
         """Mean transit depth (Rp/Rs)^2 over the wavelengths, in ppm: float64 [p]."""
         return PPM * np.square(self.radii).mean(axis=1)
-
-
-def depth_error(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """2 y |yhat - y| in ppm, the quantity that the score averages."""
-    return PPM * 2 * true * np.abs(predicted - true)

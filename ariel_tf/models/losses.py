@@ -5,11 +5,13 @@ Targets are always relative radii. What a model's training output means depends 
     head="radius"   output = Rp/Rs
     head="depth"    output = (Rp/Rs)^2, linear in flux; the radius is its square root
 
-so metric and losses are told the head and convert for themselves.
+so the metric and the losses take the head as an argument and convert the output themselves.
 """
 
 import keras
 from keras import ops
+
+from ariel_tf.challenge import PERFECT_SCORE, PPM, depth_error
 
 # Below this depth (a planet of .001 stellar radii) the square root goes on as its tangent, so that the
 # gradient of a loss on radii stays finite at depth 0 and still points upwards below it.
@@ -26,12 +28,12 @@ def radius_of(output, head: str):
 
 
 def predicted_radius(output, head: str):
-    """Predicted radius as a saved model answers it: sqrt(max(depth, 0)) for head "depth"."""
+    """Predicted radius as a saved model returns it: sqrt(max(depth, 0)) for head "depth"."""
     return output if head == "radius" else ops.sqrt(ops.relu(output))
 
 
 def _widest_float() -> str:
-    """float64, except on JAX, which has only float32 unless told otherwise."""
+    """float64, except on JAX, which has only float32 unless it is configured otherwise."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
@@ -78,7 +80,7 @@ class ArielScore(keras.metrics.Metric):
         true = ops.cast(y_true, self.dtype)
         # Widen before any arithmetic: float32 radii are then subtracted without rounding.
         predicted = predicted_radius(ops.cast(y_pred, self.dtype), self.head)
-        error = 2 * true * ops.abs(predicted - true)
+        error = depth_error(true, predicted)
         weight = ops.ones_like(error)
         if sample_weight is not None:
             sample_weight = ops.cast(sample_weight, self.dtype)
@@ -89,7 +91,7 @@ class ArielScore(keras.metrics.Metric):
         self.weight.assign_add(ops.sum(weight))
 
     def result(self):
-        return 1e4 - 1e6 * ops.divide_no_nan(self.error, self.weight)
+        return PERFECT_SCORE - PPM * ops.divide_no_nan(self.error, self.weight)
 
     def get_config(self):
         return {"head": self.head, "name": self.name, "dtype": self.dtype}
@@ -128,7 +130,7 @@ class RadiusLoss(keras.losses.Loss):
         y_true = ops.cast(y_true, y_pred.dtype)
         scale = ops.convert_to_tensor(self.scale, y_pred.dtype)
         if self.kind == "ariel":
-            error = 2 * y_true * ops.abs(radius_of(y_pred, self.head) - y_true) / scale
+            error = depth_error(y_true, radius_of(y_pred, self.head)) / scale
         else:
             target = y_true if self.head == "radius" else ops.square(y_true)
             error = (y_pred - target) / scale

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ariel_tf.challenge import score
+from ariel_tf.challenge import depth_error, score
 from ariel_tf.models import losses
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 
@@ -21,6 +21,13 @@ WEIGHTS = RNG.uniform(3e8, 3e9, TRUE.shape).astype(np.float32)
 
 def test_docstring_examples():
     assert doctest.testmod(losses).failed == 0
+
+
+def test_one_formula_takes_arrays_and_tensors_with_the_same_result():
+    by_numpy = 2 * TRUE * np.abs(PREDICTED - TRUE)
+    np.testing.assert_array_equal(depth_error(TRUE, PREDICTED), by_numpy)
+    by_keras = depth_error(keras.ops.convert_to_tensor(TRUE), keras.ops.convert_to_tensor(PREDICTED))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(by_keras), by_numpy)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 1003])

@@ -24,6 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ariel_tf.challenge import PERFECT_SCORE, PPM
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import distribute
@@ -263,7 +264,7 @@ class Stack:
     @staticmethod
     def sums(added: np.ndarray, table: Table) -> Sums:
         loss, error = added / table.radius.shape[1]
-        return Sums(loss, 1e4 - 1e6 * error)
+        return Sums(loss, PERFECT_SCORE - PPM * error)
 
     # What comes before and after an epoch.
 
