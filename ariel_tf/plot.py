@@ -8,7 +8,6 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Key
 from ariel_tf.core.errors import UsageError, run_command
-from ariel_tf.evaluation.figures import picture_light_curves
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,6 +41,7 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
     import_tensorflow()
     from ariel_tf.data import dataset
     from ariel_tf.data.sources import open_source
+    from ariel_tf.evaluation.light_curve_figures import draw_light_curves
 
     source = open_source(data, wavelengths)
     fold = source.folds.get(key.planet)
@@ -51,7 +51,7 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
         for row in np.flatnonzero((rows["key"] == list(key)).all(axis=1)):
             flux = np.full((N_WAVELENGTHS, N_STEPS), np.nan)
             flux[list(wavelengths)] = rows["flux"][row].T
-            picture_light_curves(flux, wavelengths, f"observation {key.name}", path)
+            draw_light_curves(flux, wavelengths, f"observation {key.name}", path)
             print(path)
             return
     raise UsageError(f"--data {data}: holds no observation {key.name}.")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, WAVELENGTHS_UM
+from ariel_tf.core.figures import saved_figure
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.simulator import Priors, simulate_planet
 
@@ -174,12 +175,6 @@ def _lag_1(flux: np.ndarray) -> float:
 
 def draw(real: Population, sets: list[Population], path: Path) -> None:
     """The picture: mean and deviation, by wavelength and by step, real against simulated."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
     panels: list[tuple[str, str, np.ndarray, Callable[[Population], np.ndarray]]] = [
         ("mean depth in transit", "wavelength (µm)", WAVELENGTHS_UM, mean_depth),
         ("extra standard deviation in transit", "wavelength (µm)", WAVELENGTHS_UM, extra_deviation),
@@ -188,19 +183,19 @@ def draw(real: Population, sets: list[Population], path: Path) -> None:
         ("standard deviation, wavelength 10", "step", np.arange(28, N_STEPS), lambda p: p.std[10, 28:]),
         ("ramp: mean flux, all wavelengths", "step", np.arange(28), lambda p: p.mean.mean(axis=0)[:28]),
     ]
-    for axis, (title, label, x, of) in zip(axes.flat, panels, strict=True):
-        curves = np.array([of(one) for one in sets])
-        axis.fill_between(x, curves.min(axis=0), curves.max(axis=0), color="tab:orange", alpha=0.3, lw=0)
-        axis.plot(x, curves.mean(axis=0), color="tab:orange", label="simulated (band: sets of different seeds)")
-        axis.plot(x, of(real), color="black", lw=1, label="real")
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel(label)
-        if "µm" in label:
-            axis.set_xscale("log")
-            axis.set_xticks([0.6, 1, 2, 3, 4, 6], ["0.6", "1", "2", "3", "4", "6"])
-    axes[0, 0].legend(fontsize=8)
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    with saved_figure(path, 13, 7, dpi=80) as figure:
+        axes = figure.subplots(2, 3)
+        for axis, (title, label, x, of) in zip(axes.flat, panels, strict=True):
+            curves = np.array([of(one) for one in sets])
+            axis.fill_between(x, curves.min(axis=0), curves.max(axis=0), color="tab:orange", alpha=0.3, lw=0)
+            axis.plot(x, curves.mean(axis=0), color="tab:orange", label="simulated (band: sets of different seeds)")
+            axis.plot(x, of(real), color="black", lw=1, label="real")
+            axis.set_title(title, fontsize=10)
+            axis.set_xlabel(label)
+            if "µm" in label:
+                axis.set_xscale("log")
+                axis.set_xticks([0.6, 1, 2, 3, 4, 6], ["0.6", "1", "2", "3", "4", "6"])
+        axes[0, 0].legend(fontsize=8)
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.config.train_config import Configuration, steps_text
-from ariel_tf.core.atomic_files import replacing, write_text
+from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.figures import draw_or_warn, saved_figure
 from ariel_tf.data.sources import Source
 from pipelines import common
 
@@ -90,11 +91,10 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
         values = correlations(counted())
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / TABLE, as_csv(values))
-    with replacing(out / PICTURE) as path:
-        picture(values, path)
+    drawn = draw_or_warn(picture, values, out / PICTURE)
     print(table(values))
     print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {as_flag(strongest(values))}")
-    print(f"{rows} observations of folds {list(folds)}; in {out}: {TABLE}, {PICTURE}")
+    print(f"{rows} observations of folds {list(folds)}; in {out}: {TABLE}{f', {PICTURE}' if drawn else ''}")
 
 
 def as_flag(steps: Sequence[int]) -> str:
@@ -126,11 +126,11 @@ def as_csv(values: np.ndarray) -> str:
 
 def picture(values: np.ndarray, path: Path) -> None:
     """Correlation by step and wavelength, as colours."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(values, aspect="auto", origin="lower", cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest")
-    axes.set(xlabel="time step (minutes)", ylabel="wavelength index", title="correlation of flux with transit depth")
-    figure.colorbar(image, ax=axes, label="Pearson's r over observations")
-    figure.savefig(path, dpi=120, format="png")
+    with saved_figure(path, 9, 4.5, dpi=120) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(
+            values, aspect="auto", origin="lower", cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest"
+        )
+        axes.set(xlabel="time step (minutes)", ylabel="wavelength index")
+        axes.set_title("correlation of flux with transit depth")
+        figure.colorbar(image, ax=axes, label="Pearson's r over observations")

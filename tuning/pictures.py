@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.evaluation.figures import MANY, ONE, TRUTH, plt, save_figure
+from ariel_tf.core.figures import draw_or_warn, saved_figure
+from ariel_tf.evaluation.style import MANY, ONE, TRUTH
 from tuning.outcomes import Outcome
 
 # A scale that spans more than this is drawn by powers of ten.
@@ -15,16 +16,16 @@ TICKS = 4
 
 
 def draw(run: Path, scored: Sequence[Outcome]) -> None:
-    """history.png, parallel.png and values.png of the completed trials.
+    """Draw history.png, parallel.png and values.png of the completed trials; one that fails is left out with a warning.
 
     Args:
         scored: completed trials, at least one.
     """
-    history(run / "history.png", scored)
+    draw_or_warn(history, run / "history.png", scored)
     names = list(dict.fromkeys(name for outcome in scored for name in outcome.values))
     axes = [Axis(name, [outcome.values.get(name) for outcome in scored]) for name in names]
-    parallel(run / "parallel.png", scored, axes)
-    against_values(run / "values.png", scored, axes)
+    draw_or_warn(parallel, run / "parallel.png", scored, axes)
+    draw_or_warn(against_values, run / "values.png", scored, axes)
 
 
 class Axis:
@@ -82,74 +83,65 @@ def visible(scores: np.ndarray) -> tuple[float, float]:
 
 def history(path: Path, scored: Sequence[Outcome]) -> None:
     """Each trial's score, and the best so far."""
+    from matplotlib.ticker import MaxNLocator
+
     scores = np.array([outcome.score for outcome in scored])
-    trials = [outcome.trial for outcome in scored]
+    trials = np.array([outcome.trial for outcome in scored])
     low, high = visible(scores)
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     below = scores < low
-    axes.plot(trials, np.where(below, np.nan, scores), "o", color=ONE, label="a trial")
-    if below.any():
-        axes.plot(
-            np.array(trials)[below],
-            np.full(below.sum(), low),
-            "v",
-            color=TRUTH,
-            label="below the picture",
-            clip_on=False,
-        )
-    axes.step(trials, np.maximum.accumulate(scores), where="post", color=MANY, label="best so far")
-    axes.set(xlabel="trial", ylabel="validation score", ylim=(low, high), title="scores in the order of the trials")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False, loc="lower right")
-    save_figure(figure, path)
+    with saved_figure(path, 7, 3.6) as figure:
+        axes = figure.subplots()
+        axes.plot(trials, np.where(below, np.nan, scores), "o", color=ONE, label="a trial")
+        if below.any():
+            bottom = np.full(below.sum(), low)
+            axes.plot(trials[below], bottom, "v", color=TRUTH, label="below the picture", clip_on=False)
+        axes.step(trials, np.maximum.accumulate(scores), where="post", color=MANY, label="best so far")
+        axes.set(xlabel="trial", ylabel="validation score", ylim=(low, high), title="scores in the order of the trials")
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
+        axes.legend(frameon=False, loc="lower right")
 
 
-def parallel(path: Path, scored: Sequence[Outcome], axes_: Sequence[Axis]) -> None:
-    """A line a trial through an axis a value, the score last; brighter is better."""
+def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> None:
+    """A line for each trial through an axis for each value, the score last; brighter is better."""
+    import matplotlib
+
     scores = np.array([outcome.score for outcome in scored])
     low, high = visible(scores)
-    score = Axis("val_score", [float(np.clip(one, low, high)) for one in scores])
-    columns = [*axes_, score]
-    figure, axes = plt.subplots(figsize=(max(6.4, 1.7 * len(columns)), 4.4), layout="constrained")
-    shades = plt.get_cmap("viridis")(0.95 * colours(scores))
-    for index in np.argsort(scores):  # the best on top
-        heights = [column.heights[index] for column in columns]
-        best = index == np.argmax(scores)
-        axes.plot(
-            heights, color=TRUTH if best else shades[index], linewidth=2.2 if best else 1, alpha=1 if best else 0.7
-        )
-    for place, column in enumerate(columns):
-        axes.axvline(place, color="black", linewidth=0.8)
-        for height, label in column.ticks:
-            axes.text(
-                place + 0.03, height, label, fontsize=8, va="center", bbox={"color": "white", "alpha": 0.7, "pad": 0.5}
-            )
-    axes.set_xticks(range(len(columns)), [column.name for column in columns])
-    axes.set(
-        yticks=[], xlim=(-0.2, len(columns) - 0.6), ylim=(-0.05, 1.05), title="what each trial chose; the best in red"
-    )
-    for side in ("left", "right", "top", "bottom"):
-        axes.spines[side].set_visible(False)
-    save_figure(figure, path)
+    columns = [*columns, Axis("val_score", [float(np.clip(one, low, high)) for one in scores])]
+    shades = matplotlib.colormaps["viridis"](0.95 * colours(scores))
+    box = {"color": "white", "alpha": 0.7, "pad": 0.5}
+    with saved_figure(path, max(6.4, 1.7 * len(columns)), 4.4) as figure:
+        axes = figure.subplots()
+        for index in np.argsort(scores):  # the best on top
+            heights = [column.heights[index] for column in columns]
+            best = index == np.argmax(scores)
+            colour, width, alpha = (TRUTH, 2.2, 1.0) if best else (shades[index], 1.0, 0.7)
+            axes.plot(heights, color=colour, linewidth=width, alpha=alpha)
+        for place, column in enumerate(columns):
+            axes.axvline(place, color="black", linewidth=0.8)
+            for height, text in column.ticks:
+                axes.text(place + 0.03, height, text, fontsize=8, va="center", bbox=box)
+        axes.set_xticks(range(len(columns)), [column.name for column in columns])
+        axes.set(yticks=[], xlim=(-0.2, len(columns) - 0.6), ylim=(-0.05, 1.05))
+        axes.set_title("what each trial chose; the best in red")
+        axes.spines[:].set_visible(False)
 
 
-def against_values(path: Path, scored: Sequence[Outcome], axes_: Sequence[Axis]) -> None:
-    """A small picture a value: score against it."""
+def against_values(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> None:
+    """A small panel for each value: score against it."""
     scores = np.array([outcome.score for outcome in scored])
     low, high = visible(scores)
-    across = min(3, len(axes_)) or 1
-    down = -(-len(axes_) // across) or 1
-    figure, grid = plt.subplots(
-        down, across, figsize=(3.6 * across, 2.8 * down), squeeze=False, sharey=True, layout="constrained"
-    )
+    across = min(3, len(columns)) or 1
+    down = -(-len(columns) // across) or 1
     best = int(np.argmax(scores))
-    for place, column in zip(grid.flat, axes_, strict=False):
-        place.plot(column.heights, np.clip(scores, low, None), "o", color=ONE)
-        place.plot(column.heights[best], scores[best], "o", color=TRUTH)
-        place.set_xticks([height for height, _ in column.ticks], [label for _, label in column.ticks])
-        place.set(xlabel=column.name, ylim=(low, high), xlim=(-0.1, 1.1))
-    for place in list(grid.flat)[len(axes_) :]:
-        place.set_visible(False)
-    for row in grid:
-        row[0].set_ylabel("validation score")
-    save_figure(figure, path)
+    with saved_figure(path, 3.6 * across, 2.8 * down) as figure:
+        grid = figure.subplots(down, across, squeeze=False, sharey=True)
+        for panel, column in zip(grid.flat, columns, strict=False):
+            panel.plot(column.heights, np.clip(scores, low, None), "o", color=ONE)
+            panel.plot(column.heights[best], scores[best], "o", color=TRUTH)
+            panel.set_xticks([height for height, _ in column.ticks], [text for _, text in column.ticks])
+            panel.set(xlabel=column.name, ylim=(low, high), xlim=(-0.1, 1.1))
+        for panel in list(grid.flat)[len(columns) :]:
+            panel.set_visible(False)
+        for row in grid:
+            row[0].set_ylabel("validation score")

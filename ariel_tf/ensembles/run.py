@@ -12,6 +12,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.targets import JOINT, Targets
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 
@@ -78,7 +79,7 @@ def save(
     """
     import tensorflow as tf
 
-    from ariel_tf.evaluation.figures import draw_spectra, picture_predictions
+    from ariel_tf.evaluation.prediction_figures import draw_predictions, draw_spectra
     from ariel_tf.runs import metadata
     from ariel_tf.runs.predictor import Trained
     from ariel_tf.training.callbacks import save_model
@@ -93,10 +94,12 @@ def save(
     test = collect(trained, source, trained.test_folds)
     constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
     title = f"{run.configuration['model']}, test planets"
-    picture_predictions(test, title, run.path / "prediction.png")
-    pictures = {"predicted against true radii": "prediction.png"}
-    if run.configuration["wavelength"] == JOINT:
-        draw_spectra(test, trained.targets, title, run.path / "spectra.png")
+    pictures: dict[str, str] = {}
+    if draw_or_warn(draw_predictions, test, title, run.path / "prediction.png"):
+        pictures["predicted against true radii"] = "prediction.png"
+    if run.configuration["wavelength"] == JOINT and draw_or_warn(
+        draw_spectra, test, trained.targets, title, run.path / "spectra.png"
+    ):
         pictures["true and predicted spectra"] = "spectra.png"
     scores = {
         "test": test.scores(),

@@ -1,7 +1,9 @@
-"""A comparison as one HTML page: everything inside, no script and no asset from elsewhere."""
+"""A comparison as one HTML page, `report.html` filled in: no script, and no asset outside the file."""
 
 import base64
 import html
+import importlib.resources
+import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,6 @@ from ariel_tf.core.atomic_files import read_json
 from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
-from ariel_tf.evaluation.style import STYLE
 from ariel_tf.evaluation.tables import GROUPS
 
 if TYPE_CHECKING:
@@ -48,35 +49,33 @@ def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date:
     """The whole page.
 
     Args:
-        comparison: what is shown; holds one run or more.
-        pictures: PNG files as of `pictures.draw_all`.
-        command: that makes this page again.
-        date: of today, in words.
+        comparison: of one run or more.
+        pictures: PNG files, as `figures.draw_all` returns them.
+        command: the command that makes this page again.
+        date: today's date, in words.
     """
-    title = ", ".join(entry.name for entry in comparison.runs)
     drawn = {path.stem: path for path in pictures}
-    first, rest = "ladder", [name for name in PICTURES if name != "ladder" and name in drawn]
-    parts = [
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="soft">Radii of exoplanets from Ariel light curves; scores of {_text(date)}</p>',
-        _lead(comparison),
-        _figure(first, drawn[first], heading=False),
-        _ladder_table(comparison),
-        *([_differences(comparison)] if len(comparison.entries) > 1 else []),
-        *(_figure(name, drawn[name]) for name in rest),
-        "<h2>By magnitude and depth</h2>",
-        *(_groups(comparison, title) for title in GROUPS),
-        "<h2>What was trained, and on what</h2>",
-        *(_run_card(comparison, entry) for entry in comparison.runs),
-        _how_to_read(comparison, command),
-    ]
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)} - ariel_tf</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark">\n<style>{STYLE}</style></head>\n'
-        f"<body><main>\n{body}\n</main></body></html>\n"
+    learnt = f" They learned from {_text(comparison.learnt_from)}." if comparison.learnt_from else ""
+    template = string.Template(_resource("report.html"))
+    return template.substitute(
+        style=_resource("report.css"),
+        title=_text(", ".join(entry.name for entry in comparison.runs)),
+        date=_text(date),
+        lead=_lead(comparison),
+        ladder=_figure("ladder", drawn["ladder"], heading=False) if "ladder" in drawn else "",
+        ladder_table=_ladder_table(comparison),
+        differences=_differences(comparison) if len(comparison.entries) > 1 else "",
+        figures="\n".join(_figure(name, drawn[name]) for name in PICTURES if name in drawn and name != "ladder"),
+        groups="\n".join(_groups(comparison, title) for title in GROUPS),
+        runs="\n".join(_run_card(comparison, entry) for entry in comparison.runs),
+        learnt_from=learnt,
+        command=_text(command),
     )
+
+
+def _resource(name: str) -> str:
+    """A text file of this package."""
+    return importlib.resources.files("ariel_tf.evaluation").joinpath(name).read_text(encoding="utf-8")
 
 
 def _text(value: Any) -> str:
@@ -243,16 +242,3 @@ def _session(meta: dict[str, Any]) -> dict[str, Any]:
         "versions": ", ".join(f"{name} {versions[name]}" for name in wanted if name in versions),
         "commit": last.get("commit"),
     }
-
-
-def _how_to_read(comparison: "Comparison", command: str) -> str:
-    learnt = f" They learnt from {_text(comparison.learnt_from)}." if comparison.learnt_from else ""
-    return f"""<h2>How to read this</h2>
-<p>Score = 10,000 - 1,000,000 times the mean of 2 y |y' - y| over observations and wavelengths, with y the true and
-y' the predicted relative radius Rp/Rs: the loss is the mean error in transit depth, in parts per million. "Weighted" is
-the same with a weight of 1 / (noise outside transit)&sup2; for each planet and wavelength. Unless a column says "one
-observation", a planet's observations are combined: by the median, and in the transit fits by fitting all at once.</p>
-<p>Every planet scored here was held out of training and of the choice of the best epoch, unless a line above says
-otherwise. References are estimators beside which a model should be seen.{learnt} Transit fits and limits are told the
-planet's orbit, which models are not.</p>
-<p class="soft">This page again:</p><pre>{_text(command)}</pre>"""

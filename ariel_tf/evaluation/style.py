@@ -1,43 +1,43 @@
-"""The style sheet of the report page: pictures keep a white ground, the rest follows the reader's light or dark."""
+"""Colours, axes and legends that the figures share."""
 
-STYLE = """
-:root { --paper: #fdfdfc; --ink: #1d2329; --soft: #5d6872; --line: #d9dee3; --card: #f3f5f7; --run: #0b62a8; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14181c; --ink: #e4e8ec; --soft: #9aa6b1; --line: #333c45; --card: #1d2329; --run: #6cb6f2; }
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+# Distinct for colour-blind readers too (Okabe & Ito 2008).
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
+# Muted, so that runs stand out; darker for baselines that use more information.
+BASELINE_COLOURS = {
+    "constant": "#b5b5b5",
+    "median-depth": "#b39c7d",
+    "ridge": "#9db08f",
+    "ridge+white": "#64895a",
+    "transit-fit": "#d0909f",
+    "transit-fit+shape": "#a34560",
+    "photon-limit": "#a9a6cf",
+    "photon-limit+shape": "#5d569e",
 }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 2.6rem 0 .5rem; padding-top: .8rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-p { margin: .4rem 0 .8rem; max-width: 46rem; overflow-wrap: anywhere; }
-.soft, caption, figcaption, dt { color: var(--soft); }
-.lead { font-size: 1.1rem; }
-.scroll { overflow-x: auto; margin: .6rem 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .28rem .8rem .28rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
-th:first-child, td:first-child, .words { text-align: left; }
-.words { white-space: normal; min-width: 16rem; color: var(--soft); }
-tr.run td { color: var(--run); font-weight: 600; }
-tr.run td.words { font-weight: 400; }
-figure { margin: 0 0 1.2rem; }
-figure img { width: 100%; height: auto; display: block; background: #fff; border-radius: 6px;
-  border: 1px solid var(--line); }
-.picture { overflow-x: auto; }
-.picture.legible img { min-width: 30rem; }
-.picture.wide img { min-width: 44rem; }
-figcaption { font-size: .9rem; margin-top: .4rem; max-width: 46rem; }
-.card { background: var(--card); border-radius: 8px; padding: .9rem 1.1rem; margin: .8rem 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .4rem 0; font-size: .9rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
-pre { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem;
-  margin: .5rem 0; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
-@media (max-width: 36rem) {
-  dl { grid-template-columns: 1fr; gap: 0; }
-  dd { margin-bottom: .4rem; }
-  main { padding: 1rem .9rem 3rem; }
-}
-"""
+ONE, MANY, TRUTH = "#9db8d9", "#16518f", "#c23b22"  # one observation, several combined, the truth
+
+
+def legend_below(figure: "Figure", panel: "Axes") -> None:
+    """One legend for all panels, below them at the left, the part that a phone shows first."""
+    figure.legend(*panel.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc="outside lower left")
+
+
+def plain_numbers(axis: "Axis") -> None:
+    """Label a logarithmic axis 1,000 instead of 10^3, with some numbers between the powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def micrometres(axes: "Axes", ticks: tuple[float, ...] = (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 6, 8)) -> None:
+    """Label the wavelengths of a logarithmic horizontal axis."""
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)

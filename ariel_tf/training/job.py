@@ -10,6 +10,7 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
@@ -154,7 +155,6 @@ def describe(source, config: Configuration, resolved: dict[str, Any], built, pat
 def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: str) -> None:
     """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
     from ariel_tf.data import dataset
-    from ariel_tf.evaluation.figures import draw_spectra, picture_predictions
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.training import fit
     from ariel_tf.training.tensorboard import TensorBoardLog
@@ -162,15 +162,11 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     validation = rows.validation()
     log = TensorBoardLog(run, run.configuration) if run.is_chief else None
 
-    def look(epoch):
-        path = run.path / "validation.png"
-        predictions = Predictions.collect(built.inference, validation.as_numpy_iterator())
-        picture_predictions(predictions, f"validation planets after epoch {epoch}", path)
-        if log:
-            log.picture("validation", path, epoch)
-        if log and config.wavelength.is_joint:
-            path = draw_spectra(predictions, config.targets, f"epoch {epoch}", run.path / "validation_spectra.png")
-            log.picture("validation spectra", path, epoch)
+    def draw_validation(epoch, model=built.inference, note=""):
+        predictions = Predictions.collect(model, validation.as_numpy_iterator())
+        title = f"{config.model}: validation planets after epoch {epoch}{note}"
+        pictures = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
+        draw_pictures(run, config, predictions, title, pictures, log, epoch)
 
     work = fit.Work(
         batches=rows.training,
@@ -183,21 +179,41 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
         shared=rows.part is not None,
     )
     try:
-        fit.fit(run, built, work, log, command, look)
+        fit.fit(run, built, work, log, command, draw_validation)
         cluster.check_weights(built.training.distribute_strategy, (v.numpy() for v in built.training.variables))
     except dataset.UNREADABLE as error:
         raise dataset.damaged(rows.source, error) from error
     if log is None:  # the first worker does the rest
         return
-    predictions = Predictions.collect(fit.best_model(run, built), rows.test())
-    picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
-    log.picture("test", run.path / "prediction.png", run.state["epoch"])
-    if config.wavelength.is_joint:
-        path = draw_spectra(predictions, config.targets, f"{config.model}, test planets", run.path / "spectra.png")
-        log.picture("test spectra", path, run.state["epoch"])
+    best = fit.best_model(run, built)
+    draw_validation(run.state["best_epoch"], best, ", the best one")
+    predictions = Predictions.collect(best, rows.test())
+    pictures = {"test": "prediction.png", "test spectra": "spectra.png"}
+    draw_pictures(run, config, predictions, f"{config.model}: test planets", pictures, log, run.state["epoch"])
     log.close()
     constant = rows.statistics["radius"].mean
     finish(run, predictions, predictions.replaced(constant), data_facts(rows.source, config), command)
+
+
+def draw_pictures(
+    run: RunFolder, config: Configuration, predictions, title: str, pictures: dict[str, str], log, epoch: int
+) -> None:
+    """Draw predicted against true radii and, for a joint model, spectra, as PNG files and in TensorBoard.
+
+    Args:
+        title: of both pictures.
+        pictures: file names by TensorBoard tag: of the predictions, then of the spectra.
+        log: the run's `TensorBoardLog`.
+        epoch: TensorBoard's step.
+    """
+    from ariel_tf.evaluation import prediction_figures
+
+    drawings: list[Any] = [(prediction_figures.draw_predictions, (predictions, title))]
+    if config.wavelength.is_joint:
+        drawings.append((prediction_figures.draw_spectra, (predictions, config.targets, title)))
+    for (tag, name), (draw, arguments) in zip(pictures.items(), drawings, strict=False):
+        if draw_or_warn(draw, *arguments, run.path / name):
+            log.picture(tag, run.path / name, epoch)
 
 
 def finish(run: RunFolder, predictions, constant, facts: dict[str, Any], command: str) -> None:

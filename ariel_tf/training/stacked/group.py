@@ -10,8 +10,9 @@ import numpy as np
 
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.sources import Source
-from ariel_tf.evaluation.figures import picture_predictions
+from ariel_tf.evaluation.prediction_figures import draw_predictions
 from ariel_tf.models.builder import build
 from ariel_tf.runs import work_queue
 from ariel_tf.runs.folder import RunFolder
@@ -113,7 +114,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
         best = {"best_epoch": int(now.best_epoch[index]), "best_score": float(now.best_score[index])}
         run.commit(("metrics.csv", "best.keras"), epoch=last, **best)
         predictions = Predictions.collect(built.inference, batches)
-        picture_predictions(predictions, f"{config.model}: test planets", run.path / "prediction.png")
+        draw_or_warn(draw_predictions, predictions, f"{config.model}: test planets", run.path / "prediction.png")
         constant = predictions.replaced(rows.statistics[index]["radius"].mean)
         training_job.finish(run, predictions, constant, training_job.data_facts(job.source, config), job.command)
 
