@@ -16,6 +16,7 @@ from ariel_tf import evaluate
 from ariel_tf.core import processes
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.evaluation import prediction_figures
 from ariel_tf.runs import work_queue
 from ariel_tf.runs.folder import Busy, RunFolder, is_locked
 from ariel_tf.training import per_wavelength
@@ -54,6 +55,20 @@ def test_slices_of_one_list_share_a_run_and_the_last_one_sums_it_up(capsys):
     assert "mean score, 3 of 55 wavelengths" in printed
     assert list(loaded(folder / "scores.json")["wavelengths"]) == ["03", "07", "12"]
     assert [path.name for path in Path("runs").iterdir()] == [folder.name]
+
+
+def test_fault_c9_a_picture_that_fails_never_costs_the_scores(monkeypatch, capsys):
+    """A finished training ended in matplotlib's RuntimeError, again at each repetition."""
+
+    def broken(*arguments):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(prediction_figures, "draw_predictions", broken)
+    run(*SMALL, "--wavelength", "3", "--run", "one")
+    assert loaded("one/state.json")["finished"]
+    assert "planet" in loaded("one/scores.json")["test"]
+    assert not list(Path("one").glob("*.png"))
+    assert "warning: a picture could not be drawn (RuntimeError: no font)" in capsys.readouterr().err
 
 
 def test_a_slice_of_what_trains_together_is_refused():
