@@ -139,7 +139,7 @@ def describe(trained: Any, kind: str) -> dict[str, Any]:
             "shape": ["batch", *trained.inputs[names.index("flux")].shape[1:]],
             "dtype": "float32",
             "what": "light curves relative to the quiet star, one-minute steps; a channel a wavelength",
-            "channels": [*trained.seen, *(["white light"] if trained.sees_white else [])],
+            "channels": [*trained.signature.inputs, *(["white light"] if trained.signature.white_light else [])],
         }
     }
     if "star" in names:

@@ -40,13 +40,14 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
 
     import_tensorflow()
     from ariel_tf.data import dataset
+    from ariel_tf.data.selection import Selection
     from ariel_tf.data.sources import open_source
     from ariel_tf.evaluation.light_curve_figures import draw_light_curves
 
     source = open_source(data, wavelengths)
     fold = source.folds.get(key.planet)
-    choice = dataset.Choice((fold or 0,), tuple(wavelengths), tuple(wavelengths))
-    batches = [] if fold is None else dataset.evaluation_batches(source, choice)
+    selection = Selection.of((fold or 0,), wavelengths)
+    batches = [] if fold is None else dataset.evaluation_batches(source, selection)
     for rows in batches:
         for row in np.flatnonzero((rows["key"] == list(key)).all(axis=1)):
             flux = np.full((N_WAVELENGTHS, N_STEPS), np.nan)

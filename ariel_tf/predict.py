@@ -78,7 +78,7 @@ def predict(
             f"--out {out}: a submission has all {N_WAVELENGTHS} wavelengths, and these runs leave {absent} of them "
             "out; name the runs of the others too, or write .csv or .parquet."
         )
-    source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.seen)
+    source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.signature.inputs)
     rows = source.observations(folds)
     with Store(out.parent, rows, trained.targets) as store:
         with Progress(rows, "observation") as progress:

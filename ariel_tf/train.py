@@ -25,10 +25,10 @@ from ariel_tf.core import processes
 from ariel_tf.core.devices import DEVICES_HELP, parse_devices
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.data.bigquery.address import is_address
-from ariel_tf.data.bigquery.cost import add_price_flag, say_training_cost
+from ariel_tf.data.bigquery.cost import add_price_flag
 from ariel_tf.runs.folder import move_aside
 from ariel_tf.training import cluster, distribute, heartbeat
-from ariel_tf.training.job import train, with_data
+from ariel_tf.training.job import print_cost, train, with_data
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_list_options(options, config.wavelength)
     config = with_data(config)
     if options.dry_run and is_address(config.data):
-        say_training_cost(config, options.price)
+        print_cost(config, options.price)
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]

@@ -28,6 +28,7 @@ from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.data.folds import N_FOLDS, parse_folds
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import job as training_job
 
@@ -110,7 +111,6 @@ def grow(
     from ariel_tf.data.sources import open_source
     from ariel_tf.ensembles import boosted_trees
     from ariel_tf.ensembles import run as ensemble_run
-    from ariel_tf.models.composite import Sight
     from ariel_tf.models.tree_ensemble import columns_of, feature_model, forest_model
 
     boosted_trees.xgboost()
@@ -119,10 +119,10 @@ def grow(
     hp.refuse_unknown()
     source = open_source(data, options.targets)
     training_job.check_folds(source, options)
-    sight = Sight(options.targets, options.targets, options.white)
+    signature = Signature(options.targets, options.targets, options.white)
     folds = (options.train_folds, options.validation_folds, options.test_folds)
     how = {"how": "trees", "star": options.star, "seed": options.seed}
-    configuration = ensemble_run.configuration_of(how, "XGBoost", sight, source.description, folds)
+    configuration = ensemble_run.configuration_of(how, "XGBoost", signature, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}
     path = path or training_job.default_path(configuration, source.fingerprint)
     with RunFolder(path, configuration, source.fingerprint, overwrite) as run:
@@ -175,10 +175,10 @@ def read_table(source: Any, options: Options, features: Any, folds: Sequence[int
     from ariel_tf.data import dataset
     from ariel_tf.runs.predictor import predicted_batch
 
-    choice = dataset.Choice(tuple(folds), options.targets, options.targets, options.white)
+    selection = Selection.of(folds, options.targets, options.white)
     names = [tensor.name.split(":")[0] for tensor in features.inputs]
     seen, radii = [], []
-    for rows in dataset.evaluation_batches(source, choice, predicted_batch(choice)):
+    for rows in dataset.evaluation_batches(source, selection, predicted_batch(selection.signature)):
         seen.append(np.asarray(features({name: rows[name] for name in names})))
         radii.append(np.asarray(rows["radius"], np.float64))
     return Table(np.concatenate(seen), np.concatenate(radii))

@@ -85,13 +85,14 @@ def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
     """A function that trains one epoch, on a model that is compiled already, and counts its observations."""
     import keras
 
-    from ariel_tf.data.dataset import Choice, for_model, shuffled_stream
+    from ariel_tf.data.dataset import for_model, shuffled_stream
+    from ariel_tf.data.selection import Selection
 
-    choice = Choice(FOLDS, tuple(wavelengths), tuple(wavelengths))
+    selection = Selection.of(FOLDS, wavelengths)
     rows = source.observations(FOLDS)
 
     def batches(epoch: int) -> Any:
-        stream = shuffled_stream(source, choice, BATCH, 0, epoch, epoch + 1, WINDOW_BYTES)
+        stream = shuffled_stream(source, selection, BATCH, 0, epoch, epoch + 1, WINDOW_BYTES)
         return stream.map(lambda batch: for_model(batch, star=False))
 
     flux = keras.Input((N_STEPS, len(wavelengths)), name="flux")

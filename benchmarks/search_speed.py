@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/search_speed"))
     options = parser.parse_args()
     config = Configuration(model=options.model, data=options.data, epochs=options.epochs, patience=0).resolved()
-    source = open_source(config.data, config.seen)
+    source = open_source(config.data, config.signature.inputs)
     bare = []
     for index in range(3):
         started, cpu = time.perf_counter(), time.process_time()

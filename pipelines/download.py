@@ -17,7 +17,7 @@ from ariel_tf.core.atomic_files import replacing, sha256
 from ariel_tf.core.errors import ArielError, DataError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
-from ariel_tf.data.bigquery.cost import add_price_flag, say_cost
+from ariel_tf.data.bigquery.cost import add_price_flag, print_cost
 from ariel_tf.data.dataset_folder import claim, install, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from pipelines import common
@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     source = BigQuerySource(address, WAVELENGTHS)
     if options.dry_run:
-        say_cost(source, WAVELENGTHS, True, options.price)
+        print_cost(source, options.price)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     download = convert_classic if address.layout == "classic" else download_shards

@@ -228,4 +228,4 @@ def highest(hp: HyperParameters, name: str) -> Any:
 def wavelengths_read(base: Configuration, hp: HyperParameters) -> tuple[int, ...]:
     """Wavelengths whose light curves some trial may read."""
     channels = next((one.values for one in hp.space if one.name == "channels"), (base.channels,))
-    return tuple(range(N_WAVELENGTHS)) if "all" in channels else base.targets
+    return tuple(range(N_WAVELENGTHS)) if "all" in channels else base.signature.targets

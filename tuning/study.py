@@ -128,7 +128,7 @@ class Study:
         """keras-tuner's oracle of this search, in the state where it was left."""
         defaults = {one.name: one.default for one in self.hyperparameters.space}
         first = (defaults, *self.options.first)  # so the best is never worse on validation than without a search
-        draws = self.base.seed + 1000 * self.base.targets[0]  # different ones at each wavelength of --each
+        draws = self.base.seed + 1000 * self.base.signature.targets[0]  # different ones at each wavelength of --each
         oracle = make_oracle(
             self.options.algorithm, self.hyperparameters, self.options.trials, self.base.epochs, draws, first
         )

@@ -21,6 +21,7 @@ import keras
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.data import dataset
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.data.sources.subset import keep
 from ariel_tf.models.builder import build
@@ -59,11 +60,11 @@ class RowCache:
         self.capacity = capacity
         self._kept: dict[Any, Mapping[str, Any]] = {}
 
-    def load(self, source: Source, choice: dataset.Choice) -> Mapping[str, Any]:
-        key = (source.fingerprint, frozenset(source.folds), choice)
+    def load(self, source: Source, selection: Selection) -> Mapping[str, Any]:
+        key = (source.fingerprint, frozenset(source.folds), selection)
         table = self._kept.pop(key, None)
         if table is None:
-            table = dataset.load(source, choice)
+            table = dataset.load(source, selection)
         self._kept[key] = table  # last in the order now
         while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > self.capacity:
             del self._kept[next(iter(self._kept))]
@@ -199,7 +200,8 @@ class TrialRunner:
 
     def _subset(self, config: Configuration) -> Source:
         """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
-        what = (config.train_folds, config.planets, config.seen, config.sees_white)
+        signature = config.signature
+        what = (config.train_folds, config.planets, signature.inputs, signature.white_light)
         if what not in self.subsets:
             self.subsets[what] = keep(self.source, *what)
         return self.subsets[what]

@@ -24,7 +24,7 @@ class Entry:
         module: that holds it.
         summary: its docstring's first line.
         scope: "one" wavelength, "joint" for all 55 at once, or "any".
-        unit: what a row is: "observation", "spot" or "planet", as of `dataset.Choice`.
+        unit: what a row is: "observation", "spot" or "planet", as of `selection.Signature`.
         pretrained: whether it takes a file of weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
         joint: what differs further with `--wavelength joint`.

@@ -4,13 +4,14 @@ import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, cast
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Row, Selection, Signature
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 LOSSES = ("mse", "mae", "huber", "ariel")
@@ -20,6 +21,7 @@ CHANNELS = ("own", "own+white", "all")
 AUGMENTATIONS = ("mirror", "noise", "mix")
 TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-johnson")
 RAMPS = ("keep", "one", "divide")
+Role = Literal["train", "validation", "test"]
 FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
 
 
@@ -76,19 +78,22 @@ class Configuration:
         object.__setattr__(self, "wavelength", Targets.parse(self.wavelength))
 
     @property
-    def targets(self) -> tuple[int, ...]:
-        """Wavelengths that the model predicts."""
-        return self.wavelength.chosen
+    def signature(self) -> Signature:
+        """What the model, or the models of a list of wavelengths together, read and predict."""
+        targets = self.wavelength.chosen
+        inputs = tuple(range(N_WAVELENGTHS)) if self.channels == "all" else targets
+        row = cast(Row, model_registry.entry(self.model).unit)
+        return Signature(targets, inputs, self.channels == "own+white", row)
 
-    @property
-    def seen(self) -> tuple[int, ...]:
-        """Wavelengths whose light curves the model sees, besides white light."""
-        return tuple(range(N_WAVELENGTHS)) if self.channels == "all" else self.targets
+    def selection(self, role: Role) -> Selection:
+        """The rows that a training reads: the only place that makes one.
 
-    @property
-    def unit(self) -> str:
-        """What a row is: "observation", "spot" or "planet"."""
-        return model_registry.entry(self.model).unit
+        Args:
+            role: what the rows are for; only those for training are thinned (`every`) and drawn (`bootstrap`).
+        """
+        if role != "train":
+            return Selection(self.validation_folds if role == "validation" else self.test_folds, self.signature)
+        return Selection(self.train_folds, self.signature, self.every, self.seed if self.bootstrap == "yes" else None)
 
     def for_each_wavelength(self) -> dict[int, Self]:
         """The configuration of one model of each wavelength to train here."""
@@ -98,10 +103,6 @@ class Configuration:
     def what(self) -> str:
         """What it predicts, in words."""
         return self.wavelength.describe()
-
-    @property
-    def sees_white(self) -> bool:
-        return self.channels == "own+white"
 
     @property
     def time_steps(self) -> Sequence[int]:

@@ -16,18 +16,18 @@ Either way the order is a function of (seed, epoch) alone, so a resumed run sees
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.challenge import STAR_PARAMETERS
 from ariel_tf.core.errors import DataError
 from ariel_tf.data import arrays
 from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.data.statistics import Moments, Statistics
 
@@ -42,35 +42,7 @@ PARALLEL = 4
 AHEAD = 2
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which rows, and what of them.
-
-    Attributes:
-        folds: planets of these only.
-        targets: wavelengths to predict, all of them among `channels`.
-        channels: wavelengths whose light curves a row holds, in this order.
-        white: whether the white light curve follows as one more channel.
-        unit: what a row is: "observation", "spot" or "planet".
-        every: keep every n-th observation in key order; rows are then always held in memory.
-        bootstrap: seed of a draw of the planets with replacement, as many as there are; None takes each once. Rows
-            are then always held in memory.
-    """
-
-    folds: tuple[int, ...]
-    targets: tuple[int, ...]
-    channels: tuple[int, ...]
-    white: bool = False
-    unit: str = "observation"
-    every: int = 1
-    bootstrap: int | None = None
-
-    @property
-    def observation_bytes(self) -> int:
-        return 4 * N_STEPS * (len(self.channels) + self.white)
-
-
-def as_rows(planet: dict[str, tf.Tensor], choice: Choice) -> dict[str, tf.Tensor]:
+def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.Tensor]:
     """One planet's record to its n observations.
 
     Returns:
@@ -78,9 +50,9 @@ def as_rows(planet: dict[str, tf.Tensor], choice: Choice) -> dict[str, tf.Tensor
     """
     instances = planet["instances"]
     n = tf.shape(instances)[0]
-    columns = [choice.channels.index(wavelength) for wavelength in choice.targets]
+    columns = [selection.signature.inputs.index(wavelength) for wavelength in selection.signature.targets]
     flux = planet["flux"]
-    if choice.white:
+    if selection.signature.white_light:
         flux = tf.concat([flux, planet["white"][None]], axis=0)
     return {
         "key": tf.concat([tf.fill([n, 1], planet["planet"]), instances], axis=1),
@@ -91,15 +63,17 @@ def as_rows(planet: dict[str, tf.Tensor], choice: Choice) -> dict[str, tf.Tensor
     }
 
 
-def observations(source: Source, choice: Choice, order: tf.Tensor | None = None) -> tf.data.Dataset:
+def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
     """One element a planet: its observations as of `as_rows`."""
-    planets = source.records(choice.folds, choice.channels, order=order, white=choice.white)
-    planets = refuse_others(planets, expected_planets(source, choice))
-    return planets.map(lambda planet: as_rows(planet, choice), PARALLEL)
+    planets = source.records(
+        selection.folds, selection.signature.inputs, order=order, white=selection.signature.white_light
+    )
+    planets = refuse_others(planets, expected_planets(source, selection.folds))
+    return planets.map(lambda planet: as_rows(planet, selection), PARALLEL)
 
 
-def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
-    """All rows of a choice in memory, in ascending key order.
+def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
+    """All rows of a selection in memory, in ascending key order.
 
     Raises:
         DataError: the source yields fewer or more observations than it announced, a damaged record, or
@@ -107,9 +81,9 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
     """
     table: dict[str, np.ndarray] = {}
     filled = 0
-    for batch in read(source, observations(source, choice), choice):
+    for batch in read(source, observations(source, selection), selection.folds):
         if not table:
-            rows = source.observations(choice.folds)
+            rows = source.observations(selection.folds)
             table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
         for name, values in batch.items():
             table[name][filled : filled + len(values)] = values
@@ -117,12 +91,12 @@ def load(source: Source, choice: Choice) -> dict[str, tf.Tensor]:
     order = np.lexsort(table["key"].T[::-1])
     for values in table.values():
         _reorder(values, order)
-    if choice.every > 1:
-        table = {name: values[:: choice.every] for name, values in table.items()}
-    if choice.unit != "observation":
-        table = grouped(table, choice.unit)
-    if choice.bootstrap is not None:
-        table = drawn(table, choice.bootstrap)
+    if selection.stride > 1:
+        table = {name: values[:: selection.stride] for name, values in table.items()}
+    if selection.signature.row != "observation":
+        table = grouped(table, selection.signature.row)
+    if selection.bootstrap_seed is not None:
+        table = drawn(table, selection.bootstrap_seed)
     return {name: arrays.as_tensor(values) for name, values in table.items()}
 
 
@@ -179,13 +153,18 @@ def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
     }
 
 
-def fits_in_memory(source: Source, choice: Choice, memory: int = MEMORY_BYTES) -> bool:
-    """Whether all rows are held at once; rows that combine, skip or repeat observations always are."""
-    if choice.unit != "observation" or choice.every > 1 or choice.bootstrap is not None:
+def fits_in_memory(source: Source, selection: Selection, memory: int | None = None) -> bool:
+    """Whether the rows of a selection are read once and kept in memory, rather than streamed in each epoch.
+
+    Args:
+        memory: bytes that they may take; `MEMORY_BYTES` by default.
+    """
+    if selection.needs_memory:
         return True
+    signature = selection.signature
     # Beside the flux a row holds its key, star, radii and scatter.
-    held = choice.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(choice.targets))
-    return source.observations(choice.folds) * held <= memory
+    row_bytes = signature.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(signature.targets))
+    return source.observations(selection.folds) * row_bytes <= (MEMORY_BYTES if memory is None else memory)
 
 
 def shuffled_table(
@@ -205,7 +184,7 @@ def shuffled_table(
 
 def shuffled_stream(
     source: Source,
-    choice: Choice,
+    selection: Selection,
     batch_size: int,
     seed: int,
     first_epoch: int,
@@ -214,7 +193,7 @@ def shuffled_stream(
 ) -> tf.data.Dataset:
     """Rows read anew each epoch, shuffled in windows of `memory` bytes over shards in shuffled order."""
     # Whole batches: so each is picked from one window, and no batch is put together twice.
-    window = max(1, memory // choice.observation_bytes // batch_size) * batch_size
+    window = max(1, memory // selection.signature.observation_bytes // batch_size) * batch_size
 
     def batches(order):
         def shuffled(number, rows):
@@ -222,7 +201,7 @@ def shuffled_stream(
             index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], its_order))
             return index.batch(batch_size).map(lambda index: _gather(rows, index))
 
-        return observations(source, choice, order).rebatch(window).enumerate().flat_map(shuffled)
+        return observations(source, selection, order).rebatch(window).enumerate().flat_map(shuffled)
 
     return _epochs(batches, seed, first_epoch, epochs)
 
@@ -246,15 +225,15 @@ def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Datas
     return tf.data.Dataset.from_tensor_slices(table).batch(batch_size).prefetch(AHEAD)
 
 
-def evaluation_batches(source: Source, choice: Choice, batch_size: int = 1024) -> Iterator[dict[str, Any]]:
-    """Every row of a choice once, as NumPy batches; each row has its key.
+def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1024) -> Iterator[dict[str, Any]]:
+    """Every row of a selection once, as NumPy batches; each row has its key.
 
     Observations stream in the source's order; rows that combine or skip observations are loaded first.
     """
-    if choice.unit != "observation" or choice.every > 1:
-        yield from table_batches(load(source, choice), batch_size).as_numpy_iterator()
+    if selection.needs_memory:
+        yield from table_batches(load(source, selection), batch_size).as_numpy_iterator()
     else:
-        yield from read(source, observations(source, choice).rebatch(batch_size), choice)
+        yield from read(source, observations(source, selection).rebatch(batch_size), selection.folds)
 
 
 def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:
@@ -263,24 +242,24 @@ def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:
     return inputs, rows["radius"]
 
 
-def statistics(source: Source, choice: Choice, table: dict[str, tf.Tensor] | None) -> dict[str, Statistics]:
-    """What a model of this choice is built with, over the planets and observations of its folds.
+def statistics(source: Source, selection: Selection, table: dict[str, tf.Tensor] | None) -> dict[str, Statistics]:
+    """What a model of this selection is built with, over the planets and observations of its folds.
 
     Flux statistics come from the source's sums, without a pass; for rows that combine observations, whose
     columns the sums do not know, from the table.
 
     Args:
-        table: the rows of the choice; needed only for rows of a spot instance or a planet.
+        table: the rows of the selection; needed only for rows of a spot instance or a planet.
 
     Returns:
         "flux" in the layout of a row, "star" [6], "radius" and "depth" [targets].
     """
-    sums = source.statistics(choice.folds)
-    if choice.unit == "observation":
-        white = sums["white"] if choice.white else None
+    signature, sums = selection.signature, source.statistics(selection.folds)
+    if signature.row == "observation":
+        white = sums["white"] if signature.white_light else None
         parts = {
             part: np.stack(
-                [*getattr(sums["flux"], part)[list(choice.channels)], *([getattr(white, part)] if white else [])], -1
+                [*getattr(sums["flux"], part)[list(signature.inputs)], *([getattr(white, part)] if white else [])], -1
             )
             for part in ("mean", "std", "min", "max")
         }
@@ -288,7 +267,7 @@ def statistics(source: Source, choice: Choice, table: dict[str, tf.Tensor] | Non
     else:
         assert table is not None
         flux = Moments.of(table["flux"].numpy()).statistics()
-    targets = list(choice.targets)
+    targets = list(signature.targets)
     return {
         "flux": flux,
         "star": sums["star"],

@@ -1,17 +1,14 @@
 """Rows as a source announced them: its planets, each once, no other, or one sentence that names what is wrong."""
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError
 from ariel_tf.data.sources import Source
-
-if TYPE_CHECKING:
-    from ariel_tf.data.dataset import Choice
 
 # What TensorFlow raises for a shard that is gone, cut short, has a flipped bit, or holds other records or planets.
 UNREADABLE = (
@@ -22,9 +19,9 @@ UNREADABLE = (
 )
 
 
-def expected_planets(source: Source, choice: "Choice") -> np.ndarray:
+def expected_planets(source: Source, folds: Sequence[int]) -> np.ndarray:
     """The planets of the folds asked for: int32 [planets], ascending."""
-    return np.array(sorted(planet for planet, fold in source.folds.items() if fold in choice.folds), np.int32)
+    return np.array(sorted(planet for planet, fold in source.folds.items() if fold in folds), np.int32)
 
 
 def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dataset:
@@ -48,15 +45,15 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
     return planets.scan(tf.zeros(len(expected), tf.bool), check)
 
 
-def read(source: Source, batches: tf.data.Dataset, choice: "Choice") -> Iterator[dict[str, Any]]:
+def read(source: Source, batches: tf.data.Dataset, folds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Batches of observations as NumPy arrays.
 
     Raises:
         DataError: a record is damaged, an observation or a planet comes twice or not at all, or is of another fold.
     """
-    announced = source.observations(choice.folds)
+    announced = source.observations(folds)
     if announced == 0:
-        raise DataError(f"{source.description}: folds {list(choice.folds)} hold no observation.")
+        raise DataError(f"{source.description}: folds {list(folds)} hold no observation.")
     keys: list[np.ndarray] = []
     seen = 0
     try:
@@ -68,14 +65,14 @@ def read(source: Source, batches: tf.data.Dataset, choice: "Choice") -> Iterator
             yield batch
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
-    _refuse_keys(source, choice, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
+    _refuse_keys(source, folds, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
     if seen != announced:
         more = "more" if seen > announced else f"{seen}"
         raise DataError(f"{source.description}: expected {announced} observations, received {more}.")
 
 
-def _refuse_keys(source: Source, choice: "Choice", keys: np.ndarray) -> None:
-    absent = np.setdiff1d(expected_planets(source, choice), keys[:, 0])
+def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None:
+    absent = np.setdiff1d(expected_planets(source, folds), keys[:, 0])
     if len(absent):
         names = ", ".join(f"{planet:04d}" for planet in absent[:10]) + " ..." * (len(absent) > 10)
         raise DataError(f"{source.description}: planets that are announced were not received: {names}.")

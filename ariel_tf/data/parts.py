@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.data import dataset
-from ariel_tf.data.dataset import Choice
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 
@@ -38,16 +38,16 @@ def parts_of(source: Source, folds: Sequence[int], count: int) -> list[TFRecordS
     return parts
 
 
-def stream(part: Source, choice: Choice, steps: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+def stream(part: Source, selection: Selection, steps: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
     """A host's batches: its share of each step, `steps` an epoch, whose sizes differ by one row at most.
 
     Args:
         part: of `parts_of`; at least a row a step.
-        choice: of the whole training.
+        selection: of the whole training.
         steps: of an epoch, on all hosts together.
         seed, first_epoch, epochs: as of `dataset.shuffled_stream`.
     """
-    edges = np.arange(steps + 1) * part.observations(choice.folds) // steps
+    edges = np.arange(steps + 1) * part.observations(selection.folds) // steps
     own = max(1, int(np.diff(edges).max()))
-    rows = dataset.shuffled_stream(part, choice, own, seed, first_epoch, epochs)
+    rows = dataset.shuffled_stream(part, selection, own, seed, first_epoch, epochs)
     return rows.rebatch(np.diff(edges).astype(np.int64))  # in turn, and again in the next epoch

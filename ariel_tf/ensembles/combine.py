@@ -47,11 +47,11 @@ def combine_runs(options: argparse.Namespace, command: str) -> None:
 
 def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The configuration of an ensemble of `Trained` runs."""
-    from ariel_tf.models.composite import Member, union
+    from ariel_tf.models.composite import Member, union_of
 
-    sight = union([Member(str(one.path), one.model, one.sight) for one in each])
+    signature = union_of([Member(str(one.path), one.model, one.signature) for one in each])
     names = sorted({str(one.configuration["model"]) for one in each})
-    return configuration_of(how, ", ".join(names), sight, each[0].data, folds)
+    return configuration_of(how, ", ".join(names), signature, each[0].data, folds)
 
 
 def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
@@ -65,7 +65,7 @@ def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
     from ariel_tf.models.composite import Member, averaged, median
 
     how = run.configuration["ensemble"]
-    members = [Member(str(one.path), one.model, one.sight) for one in each]
+    members = [Member(str(one.path), one.model, one.signature) for one in each]
     source = open_data(run, each[0])
     # Where members chose their epoch by different folds, each is judged by its own: together, out of fold.
     common = run.configuration["validation_folds"]
@@ -108,7 +108,7 @@ def _weights(how: dict[str, Any], run: RunFolder, each: Sequence[Any], validatio
             return blend_weights.softmax([score(true, own) for own in predicted], how["temperature"])
         return blend_weights.least_squares(true, predicted)
 
-    from ariel_tf.models.composite import Member, union
+    from ariel_tf.models.composite import Member, union_of
 
-    targets = union([Member(str(one.path), one.model, one.sight) for one in each]).targets
+    targets = union_of([Member(str(one.path), one.model, one.signature) for one in each]).targets
     return blend_weights.by_wavelength(targets, [one.targets for one in each], weigh)

@@ -41,10 +41,6 @@ class Plan:
     train: Any
 
     @property
-    def targets(self) -> tuple[int, ...]:
-        return self.config.targets
-
-    @property
     def known(self) -> tuple[int, ...]:
         """Folds that are no test."""
         return tuple(fold for fold in range(N_FOLDS) if fold not in self.config.test_folds)
@@ -120,13 +116,10 @@ def _own(options: argparse.Namespace, plan: Plan) -> dict[str, Any]:
 
 def describe(plan: Plan, how: dict[str, Any], validation: Sequence[int]) -> dict[str, Any]:
     """The ensemble's configuration, known before any member is trained."""
-    from ariel_tf.models.composite import Sight
-
     config = plan.config
-    seen = config.seen
-    sight = Sight(plan.targets, tuple(seen), config.sees_white, config.unit)
+    signature = config.signature
     train_folds = [fold for fold in plan.known if fold not in validation]
-    return configuration_of(how, config.model, sight, config.data, (train_folds, validation, config.test_folds))
+    return configuration_of(how, config.model, signature, config.data, (train_folds, validation, config.test_folds))
 
 
 def parts(folds: Sequence[int], count: int) -> list[list[int]]:

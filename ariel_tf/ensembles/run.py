@@ -13,32 +13,31 @@ from ariel_tf.config.targets import JOINT, Targets
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn
+from ariel_tf.data.selection import Signature
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 
 
 def configuration_of(
-    how: dict[str, Any], names: str, sight: Any, data: str, folds: Sequence[Sequence[int]]
+    how: dict[str, Any], names: str, signature: Signature, data: str, folds: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
     """What `config.json` of an ensemble holds.
 
     Args:
         how: the ensemble's own options.
         names: of the members' models.
-        sight: what it sees and answers.
+        signature: what it reads and predicts.
         data: what `--data` says.
         folds: trained on, chosen by, never seen.
     """
     return {
         "model": f"{how['how']} of {names}",
-        "wavelength": JOINT if len(sight.targets) == N_WAVELENGTHS else str(Targets.each(sight.targets)),
+        "wavelength": JOINT if len(signature.targets) == N_WAVELENGTHS else str(Targets.each(signature.targets)),
         "ensemble": how,
         "settings": {},
         "data": data,
         **{f"{part}_folds": list(its) for part, its in zip(("train", "validation", "test"), folds, strict=True)},
-        "seen": list(sight.seen),
-        "white": sight.white,
-        "unit": sight.unit,
+        **signature.as_json(),
     }
 
 

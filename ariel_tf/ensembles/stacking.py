@@ -23,6 +23,7 @@ from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import Configuration, flag_of
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Plan, describe, parts, train_members
 from ariel_tf.ensembles.run import collect, open_data, report, save, together
 from ariel_tf.runs.folder import RunFolder, is_finished, recorded_fingerprint
@@ -45,8 +46,8 @@ def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any],
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    if plan.config.unit != "observation":
-        raise UsageError(f"stacking: a row of {plan.config.model} is a whole {plan.config.unit}; take another model.")
+    if (row := plan.config.signature.row) != "observation":
+        raise UsageError(f"stacking: a row of {plan.config.model} is a whole {row}; take another model.")
     names, level_0 = of_runs(options.level_0, plan) if options.level_0 else blocks(plan, options.blocks)
     how |= {"level_0": names}
     members = members_of(options.members_of, how) if options.members_of else options.run / "members"
@@ -54,7 +55,7 @@ def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any],
     folds = parts(plan.config.train_folds, options.splits)
     configuration = describe(plan, how, plan.config.validation_folds)
     if options.level_0:
-        configuration |= sight_of(level_0)
+        configuration |= reads_of(level_0)
     fingerprint = recorded_fingerprint(options.run)
     with RunFolder(options.run, configuration, fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
@@ -140,17 +141,14 @@ def configuration_file(path: Path) -> Path:
     return file
 
 
-def sight_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What models of several configurations see together."""
-    from ariel_tf.models.composite import Member, Sight, union
-
-    members = []
+def reads_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The keys of `config.json` that say what models of several configurations read together."""
+    signatures, names = [], []
     for values in level_0:
         config = Configuration.from_json(values)
-        members.append(Member(config.model, None, Sight(config.targets, config.seen, config.sees_white, config.unit)))
-    sight = union(members)
-    names = ", ".join(sorted({member.name for member in members}))
-    return {"model": f"stacking of {names}", "seen": list(sight.seen), "white": sight.white, "unit": sight.unit}
+        signatures.append(config.signature)
+        names.append(config.model)
+    return {"model": f"stacking of {', '.join(sorted(set(names)))}"} | union(signatures, names).as_json()
 
 
 class Stacking:
@@ -241,9 +239,8 @@ class Stacking:
             return {}
         config = self.run.configuration
         targets = self.each[0].targets
-        seen = tuple(config["seen"]) if flux else targets[:1]
-        choice = dataset.Choice(tuple(folds), targets if flux else seen, seen, config["white"] and flux)
-        table = dataset.load(self.source, choice)
+        signature = Signature.from_json(targets, config) if flux else Signature(targets[:1], targets[:1])
+        table = dataset.load(self.source, Selection(tuple(folds), signature))
         return {name: table[name].numpy() for name, wanted in (("star", star), ("flux", flux)) if wanted}
 
     def composed(self, level_1: Any) -> Any:
@@ -252,7 +249,7 @@ class Stacking:
 
         from ariel_tf.models.composite import Member, compose
 
-        members = [Member(str(one.path), one.model, one.sight) for one in self.each]
+        members = [Member(str(one.path), one.model, one.signature) for one in self.each]
         splits = len(self.folds)
         wanted = [tensor.name.split(":")[0] for tensor in level_1.inputs]
 

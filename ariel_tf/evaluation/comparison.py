@@ -118,7 +118,7 @@ def compare(
     """
     each = [Trained.load(path) for path in paths]
     description = data if data is not None else held_out.same_data(each)
-    inputs = sorted({wavelength for trained in each for wavelength in trained.seen})
+    inputs = sorted({wavelength for trained in each for wavelength in trained.signature.inputs})
     source = open_source(description, inputs)
     _refuse(source, each, data)
     wavelengths = _common_wavelengths(each, wavelengths)

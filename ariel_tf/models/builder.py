@@ -165,10 +165,10 @@ def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
     Raises:
         UsageError: as of `build`.
     """
-    channels = len(config.seen) + config.sees_white
-    several = () if model_registry.entry(config.model).unit == "observation" else (1,)
-    shapes = {"flux": (*several, N_STEPS, channels), "star": (len(STAR_NAMES),)}
-    shapes |= {name: (len(config.targets),) for name in ("radius", "depth")}
+    signature = config.signature
+    several = () if signature.row == "observation" else (1,)
+    shapes = {"flux": (*several, N_STEPS, len(signature.channels)), "star": (len(STAR_NAMES),)}
+    shapes |= {name: (len(signature.targets),) for name in ("radius", "depth")}
     made = {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}
     flux = made["flux"]
     return build(config, made | {"power": Power(flux.std, flux.mean, flux.std)}, hp=hp)

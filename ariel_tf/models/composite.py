@@ -14,52 +14,25 @@ from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.core.errors import UsageError
-
-
-class Sight(NamedTuple):
-    """What a model sees and answers.
-
-    Attributes:
-        targets: wavelengths that it predicts, in the order of its answer.
-        seen: wavelengths whose light curves it sees, in the order of its channels.
-        white: whether white light is one more channel, the last.
-        unit: what a row is: "observation", "spot" or "planet".
-    """
-
-    targets: tuple[int, ...]
-    seen: tuple[int, ...]
-    white: bool
-    unit: str = "observation"
-
-    @property
-    def channels(self) -> tuple[int | str, ...]:
-        return (*self.seen, "white") if self.white else self.seen
+from ariel_tf.data.selection import Signature, union
 
 
 class Member(NamedTuple):
-    """A model to compose and what it sees."""
+    """A model to compose, and its signature."""
 
     name: str
     model: Any
-    sight: Sight
+    signature: Signature
 
 
-def union(members: Sequence[Member]) -> Sight:
-    """What a composition of these sees: every channel that any of them sees.
-
-    Raises:
-        UsageError: a row is an observation for one of them and a whole planet for another.
-    """
-    units = {member.sight.unit: member.name for member in members}
-    if len(units) > 1:
-        (one, first), (other, second) = list(units.items())[:2]
-        raise UsageError(f"a row is one {one} for {first} and one {other} for {second}: these do not go together.")
-    seen = tuple(sorted({wavelength for member in members for wavelength in member.sight.seen}))
-    targets = tuple(sorted({wavelength for member in members for wavelength in member.sight.targets}))
-    return Sight(targets, seen, any(member.sight.white for member in members), next(iter(units)))
+def union_of(members: Sequence[Member]) -> Signature:
+    """The signature of a composition of these; raises as `selection.union`."""
+    return union([member.signature for member in members], [member.name for member in members])
 
 
-def compose(members: Sequence[Member], join: Callable[..., Any], name: str, sight: Sight | None = None) -> keras.Model:
+def compose(
+    members: Sequence[Member], join: Callable[..., Any], name: str, signature: Signature | None = None
+) -> keras.Model:
     """One model of several.
 
     Args:
@@ -67,25 +40,25 @@ def compose(members: Sequence[Member], join: Callable[..., Any], name: str, sigh
         join: the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the answer
             [batch, targets].
         name: of the new model.
-        sight: what the new model sees; by default the union of the members' sights.
+        signature: of the new model; by default the union of the members' signatures.
     """
-    sight = sight or union(members)
+    signature = signature or union_of(members)
     rows = {tuple(_input(member.model, "flux").shape[1:-1]) for member in members}
     if len(rows) > 1:
         sizes = " and ".join("x".join(map(str, shape)) for shape in sorted(rows))
         raise UsageError(f"these models take rows of different sizes, {sizes}: they do not go together.")
-    raw: dict[str, Any] = {"flux": keras.Input((*rows.pop(), len(sight.channels)), name="flux")}
+    raw: dict[str, Any] = {"flux": keras.Input((*rows.pop(), len(signature.channels)), name="flux")}
     if any("star" in names_of(member.model) for member in members):
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
-    answers = [_answer(index, member, raw, sight) for index, member in enumerate(members)]
+    answers = [_answer(index, member, raw, signature) for index, member in enumerate(members)]
     return keras.Model(raw, join(answers, raw), name=name)
 
 
-def _answer(index: int, member: Member, raw: dict[str, Any], sight: Sight):
+def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signature):
     """A member's radii from what the composition sees."""
-    columns = [sight.channels.index(channel) for channel in member.sight.channels]
+    columns = [signature.channels.index(channel) for channel in member.signature.channels]
     flux = raw["flux"]
-    if columns != list(range(len(sight.channels))):
+    if columns != list(range(len(signature.channels))):
         flux = ops.take(flux, columns, axis=-1)
     inputs = {"flux": flux}
     if "star" in names_of(member.model):
@@ -95,7 +68,7 @@ def _answer(index: int, member: Member, raw: dict[str, Any], sight: Sight):
     return renamed(inputs)
 
 
-def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
+def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
     """A model that answers the wavelengths of all of them, ascending; each wavelength has one member.
 
     Raises:
@@ -103,45 +76,45 @@ def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
     """
     owners: dict[int, str] = {}
     for member in members:
-        for wavelength in member.sight.targets:
+        for wavelength in member.signature.targets:
             if wavelength in owners:
                 raise UsageError(
                     f"{owners[wavelength]} and {member.name} both predict wavelength {wavelength}; "
                     "`python -m ariel_tf.ensemble` averages models."
                 )
             owners[wavelength] = member.name
-    order = [wavelength for member in members for wavelength in member.sight.targets]
-    sight = union(members)
+    order = [wavelength for member in members for wavelength in member.signature.targets]
+    signature = union_of(members)
 
     def join(answers, raw):
         together = answers[0] if len(answers) == 1 else keras.layers.Concatenate(name="radii")(answers)
-        columns = [order.index(wavelength) for wavelength in sight.targets]
+        columns = [order.index(wavelength) for wavelength in signature.targets]
         return together if columns == sorted(columns) else ops.take(together, columns, axis=-1)
 
-    return compose(members, join, "side_by_side", sight), sight
+    return compose(members, join, "side_by_side", signature), signature
 
 
-def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Model, Sight]:
+def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Model, Signature]:
     """The weighted mean of models, wavelength by wavelength.
 
     Args:
         weights: float [members, targets of the union], 0 where a member does not predict a wavelength.
     """
-    sight = union(members)
+    signature = union_of(members)
 
     def join(answers, raw):
         parts = []
         for member, answer, weight in zip(members, answers, weights, strict=True):
-            its = member.sight.targets
-            if its != sight.targets:
-                answer = ops.take(answer, [its.index(w) if w in its else 0 for w in sight.targets], axis=-1)
+            its = member.signature.targets
+            if its != signature.targets:
+                answer = ops.take(answer, [its.index(w) if w in its else 0 for w in signature.targets], axis=-1)
             parts.append(keras.layers.Rescaling(weight.tolist(), dtype="float32")(answer))
         return parts[0] if len(parts) == 1 else keras.layers.Add(name="radii", dtype="float32")(parts)
 
-    return compose(members, join, "average", sight), sight
+    return compose(members, join, "average", signature), signature
 
 
-def median(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
+def median(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
     """The median of models, wavelength by wavelength.
 
     Raises:
@@ -156,13 +129,13 @@ def median(members: Sequence[Member]) -> tuple[keras.Model, Sight]:
             ordered[..., middle[0]] + ordered[..., middle[1]]
         )
 
-    return compose(members, join, "median"), union(members)
+    return compose(members, join, "median"), union_of(members)
 
 
 def refuse_other_targets(members: Sequence[Member]) -> None:
     """Refuse models of different wavelengths."""
     for member in members:
-        if member.sight.targets != members[0].sight.targets:
+        if member.signature.targets != members[0].signature.targets:
             raise UsageError(f"{members[0].name} and {member.name} predict different wavelengths: expected the same.")
 
 

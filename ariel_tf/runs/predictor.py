@@ -19,16 +19,15 @@ import numpy as np
 from tqdm import tqdm
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
-from ariel_tf.config import model_registry
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
-from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
-from ariel_tf.models.composite import Member, Sight, names_of, row_shape, side_by_side
+from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import out_of_transit_scatter, white_light
 from ariel_tf.runs.folder import read_state, recorded_fingerprint
 
@@ -44,7 +43,7 @@ class Trained:
         configuration: its `config.json`.
         fingerprint: of the data that it was trained on.
         model: Keras model, raw flux [batch, 300, channels] (and star [batch, 6]) to radii [batch, targets].
-        sight: wavelengths that it answers and sees.
+        signature: what it reads and predicts.
         data: what `--data` said.
         train_folds, validation_folds, test_folds: planets that any part of it was trained on, had its epoch chosen
             by, and those that no part of it ever saw.
@@ -54,7 +53,7 @@ class Trained:
     configuration: dict[str, Any]
     fingerprint: str
     model: Any
-    sight: Sight
+    signature: Signature
     data: str
     train_folds: tuple[int, ...]
     validation_folds: tuple[int, ...]
@@ -101,16 +100,16 @@ class Trained:
         each = [cls.load(path) for path in paths]
         if len(each) == 1:
             return each[0]
-        targets = sorted(wavelength for one in each for wavelength in one.sight.targets)
+        targets = sorted(wavelength for one in each for wavelength in one.signature.targets)
         configuration = each[0].configuration | {"wavelength": str(Targets.each(targets))}
         return each[0]._together(each, each[0].path, configuration)
 
     def _together(self, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
         """Predictors of different wavelengths as one; its folds are those of all of them."""
-        model, sight = side_by_side([Member(str(one.path), one.model, one.sight) for one in each])
+        model, signature = side_by_side([Member(str(one.path), one.model, one.signature) for one in each])
         refuse_other_data(each)
         folds = folds_of(each)
-        return type(self)(path, configuration, self.fingerprint, model, sight, self.data, *folds)
+        return type(self)(path, configuration, self.fingerprint, model, signature, self.data, *folds)
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
@@ -128,21 +127,7 @@ class Trained:
     @property
     def targets(self) -> tuple[int, ...]:
         """Wavelengths that it predicts, in the order of its answer."""
-        return self.sight.targets
-
-    @property
-    def seen(self) -> tuple[int, ...]:
-        """Wavelengths whose light curves it sees, besides white light."""
-        return self.sight.seen
-
-    @property
-    def sees_white(self) -> bool:
-        return self.sight.white
-
-    @property
-    def unit(self) -> str:
-        """What a row is: "observation", "spot" or "planet"."""
-        return self.sight.unit
+        return self.signature.targets
 
     @property
     def inputs(self) -> list[Any]:
@@ -198,8 +183,8 @@ class Trained:
 
     def channels(self, flux: np.ndarray) -> np.ndarray:
         """Flux [n, ..., 55, 300] as the model sees it: float32 [n, ..., 300, channels]."""
-        seen = flux[..., list(self.sight.seen), :]
-        if self.sight.white:
+        seen = flux[..., list(self.signature.inputs), :]
+        if self.signature.white_light:
             flat = flux.reshape(-1, N_WAVELENGTHS, N_STEPS)
             white = white_light(flat.transpose(1, 0, 2), out_of_transit_scatter(flat))
             seen = np.concatenate([seen, white.reshape(*flux.shape[:-2], 1, N_STEPS)], axis=-2)
@@ -251,17 +236,16 @@ def _verify(path: Path) -> None:
             raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
 
 
-def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple, tuple, tuple]:
-    """Sight, data and folds of a run that is one model."""
+def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, tuple, tuple, tuple]:
+    """Signature, data and folds of a run that is one model."""
     if "ensemble" not in configuration:
         config = Configuration.from_json(configuration)
-        sight = Sight(config.targets, config.seen, config.sees_white, model_registry.entry(config.model).unit)
-        return sight, config.data, config.train_folds, config.validation_folds, config.test_folds
+        return config.signature, config.data, config.train_folds, config.validation_folds, config.test_folds
     try:
         targets = Targets.of_run(configuration["wavelength"]).every
-        sight = Sight(targets, tuple(configuration["seen"]), configuration["white"], configuration["unit"])
+        signature = Signature.from_json(targets, configuration)
         folds = (tuple(configuration[f"{part}_folds"]) for part in ("train", "validation", "test"))
-        return sight, configuration["data"], *folds
+        return signature, configuration["data"], *folds
     except (KeyError, TypeError) as error:
         raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error
 
@@ -270,22 +254,17 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Sight, str, tuple
 PREDICTED_BYTES = 16 << 20
 
 
-def choice_of(config: Configuration | Trained, folds: Sequence[int], every: int = 1) -> Choice:
-    """The rows of these folds as the model of a configuration, or of a run, sees them."""
-    return Choice(tuple(folds), config.targets, config.seen, config.sees_white, config.unit, every)
-
-
 def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
     """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
 
     Args:
-        source: open for `trained.seen`.
+        source: open for the inputs of the signature.
         folds: all by default.
     """
-    choice = choice_of(trained, folds)
-    return dataset.evaluation_batches(source, choice, predicted_batch(choice))
+    selection = Selection(tuple(folds), trained.signature)
+    return dataset.evaluation_batches(source, selection, predicted_batch(trained.signature))
 
 
-def predicted_batch(choice: Choice) -> int:
+def predicted_batch(signature: Signature) -> int:
     """Rows of a batch that is only predicted."""
-    return max(1, min(1024, PREDICTED_BYTES // choice.observation_bytes))
+    return max(1, min(1024, PREDICTED_BYTES // signature.observation_bytes))

@@ -8,22 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.targets import Targets
+from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset, parts
 from ariel_tf.data.augment import Augment
-from ariel_tf.data.dataset import Choice
 from ariel_tf.data.sources import Source
-from ariel_tf.runs.predictor import choice_of, predicted_batch
+from ariel_tf.runs.predictor import predicted_batch
 from ariel_tf.training import cluster
 from ariel_tf.training.flux_statistics import passed, passed_once
 from ariel_tf.training.stacked.data import Table
-
-
-def training_choice(config: Configuration) -> Choice:
-    """The rows that a configuration's model is trained on."""
-    choice = choice_of(config, config.train_folds, config.every)
-    return dataclasses.replace(choice, bootstrap=config.seed if config.bootstrap == "yes" else None)
 
 
 def _batches(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -44,30 +38,30 @@ class Rows:
 
     def __init__(self, source: Source, config: Configuration, load=dataset.load):
         self.source, self.config, self._load = source, config, load
-        self._choice = training_choice(config)
-        self._table = load(source, self._choice) if dataset.fits_in_memory(source, self._choice) else None
+        self._selection = config.selection("train")
+        self._table = load(source, self._selection) if dataset.fits_in_memory(source, self._selection) else None
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
-        self.statistics = dataset.statistics(source, self._choice, self._table)
+        self.statistics = dataset.statistics(source, self._selection, self._table)
         if config.needs_pass:
             batches, count = self._flux(), self.count
             if self._table is None:
-                self.statistics |= passed_once(batches, count, config, source, self._choice)
+                self.statistics |= passed_once(batches, count, config, source, self._selection)
             else:
                 self.statistics |= passed(batches, count, config)
 
     def _flux(self) -> Iterator[np.ndarray]:
         """Raw flux of all training rows, batch by batch."""
-        size = predicted_batch(self._choice)
+        size = predicted_batch(self._selection.signature)
         if self._table is None:
-            yield from (rows["flux"] for rows in dataset.evaluation_batches(self.source, self._choice, size))
+            yield from (rows["flux"] for rows in dataset.evaluation_batches(self.source, self._selection, size))
         else:
             yield from _batches(self._table["flux"].numpy(), size)
 
     @property
     def count(self) -> int:
         """Training rows, those of an epoch."""
-        return self.source.observations(self._choice.folds) if self._table is None else len(self._table["key"])
+        return self.source.observations(self._selection.folds) if self._table is None else len(self._table["key"])
 
     @property
     def steps(self) -> int:
@@ -80,10 +74,10 @@ class Rows:
         index, count = cluster.task()
         if count == 1 or self._table is not None:
             return None
-        found = parts.parts_of(self.source, self._choice.folds, count)
+        found = parts.parts_of(self.source, self._selection.folds, count)
         # Half of an equal share at least, so that none of a host's devices is left without a row.
         enough = self.config.batch_size // count // 2 + 1
-        if found is None or min(part.observations(self._choice.folds) for part in found) < enough * self.steps:
+        if found is None or min(part.observations(self._selection.folds) for part in found) < enough * self.steps:
             return None
         return found[index]
 
@@ -92,9 +86,9 @@ class Rows:
         config = self.config
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
-            batches = parts.stream(self.part, self._choice, self.steps, *order)
+            batches = parts.stream(self.part, self._selection, self.steps, *order)
         elif self._table is None:
-            batches = dataset.shuffled_stream(self.source, self._choice, config.batch_size, *order)
+            batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
         else:
             batches = dataset.shuffled_table(self._table, config.batch_size, *order)
         if config.augmentations:
@@ -104,13 +98,13 @@ class Rows:
 
     def validation(self) -> tf.data.Dataset:
         """The validation folds' rows, with keys, in memory."""
-        choice = choice_of(self.config, self.config.validation_folds)
-        return dataset.table_batches(self._load(self.source, choice), predicted_batch(choice))
+        selection = self.config.selection("validation")
+        return dataset.table_batches(self._load(self.source, selection), predicted_batch(selection.signature))
 
     def test(self) -> Iterator[dict[str, Any]]:
         """The test folds' rows, with keys, as NumPy batches."""
-        choice = choice_of(self.config, self.config.test_folds)
-        return dataset.evaluation_batches(self.source, choice, predicted_batch(choice))
+        selection = self.config.selection("test")
+        return dataset.evaluation_batches(self.source, selection, predicted_batch(selection.signature))
 
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Rows to what `fit` takes: (inputs, radius)."""
@@ -132,30 +126,30 @@ class StackedRows:
     def __init__(self, source: Source, configs: Sequence[Configuration]):
         self.source, self.configs, self.config = source, configs, configs[0]
         config = self.config
-        rows = self._load(training_choice(self.config))
-        choices = [training_choice(config) for config in configs]
+        rows = self._load("train")
         self.statistics = [
-            dataset.statistics(source, choice, {"flux": self._flux(rows, index)})
-            for index, choice in enumerate(choices)
+            dataset.statistics(source, config.selection("train"), {"flux": self._flux(rows, index)})
+            for index, config in enumerate(configs)
         ]
         if config.needs_pass:
-            size = predicted_batch(choices[0])
+            size = predicted_batch(config.signature)
             for index, its in enumerate(self.statistics):
                 its |= passed(_batches(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
         self.train = self._table(rows)
-        self.validation = self._table(self._load(choice_of(self.config, self.config.validation_folds)))
+        self.validation = self._table(self._load("validation"))
 
-    def _load(self, choice: Choice) -> dict[str, tf.Tensor]:
+    def _load(self, role: Role) -> dict[str, tf.Tensor]:
         """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
-        targets = tuple(config.wavelength.chosen[0] for config in self.configs)
-        seen = self.config.seen if self.config.channels == "all" else targets
-        return dataset.load(self.source, dataclasses.replace(choice, targets=targets, channels=seen))
+        together = dataclasses.replace(
+            self.config, wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs)
+        )
+        return dataset.load(self.source, together.selection(role))
 
     def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
         """What the index-th wavelength sees of them: [rows, ..., 300, channels]."""
         if self.config.channels == "all":
             return rows["flux"]
-        columns = [index, len(self.configs)] if self.config.sees_white else [index]
+        columns = [index, len(self.configs)] if self.config.signature.white_light else [index]
         return tf.gather(rows["flux"], columns, axis=-1)
 
     def _table(self, rows: dict[str, tf.Tensor]) -> Table:
@@ -166,7 +160,7 @@ class StackedRows:
         else:
             last = len(flux.shape) - 1
             own = tf.transpose(flux[..., :count], [last, *range(last)])[..., None]
-            shared = flux[..., count:] if self.config.sees_white else None
+            shared = flux[..., count:] if self.config.signature.white_light else None
         star = rows["star"] if self.config.star_names else None
         return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
 
@@ -176,8 +170,7 @@ class StackedRows:
 
     def test(self) -> Iterator[list[dict[str, Any]]]:
         """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
-        choice = choice_of(self.config, self.config.test_folds)
-        rows, size = self._load(choice), predicted_batch(choice)
+        rows, size = self._load("test"), predicted_batch(self.config.signature)
         for index in range(len(self.configs)):
             own = {name: rows[name].numpy() for name in ("key", "star")}
             own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}

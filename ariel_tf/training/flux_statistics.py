@@ -20,7 +20,7 @@ import numpy as np
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import replacing
-from ariel_tf.data.dataset import Choice
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.data.statistics import Moments, Statistics
 from ariel_tf.models import transforms, yeo_johnson
@@ -65,15 +65,15 @@ def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> 
 
 
 def passed_once(
-    batches: Iterable[np.ndarray], count: int, config: Configuration, source: Source, choice: Choice
+    batches: Iterable[np.ndarray], count: int, config: Configuration, source: Source, selection: Selection
 ) -> dict[str, Any]:
     """As `passed`, or what an earlier process has kept of the very same pass; then nothing is read.
 
     Args:
         source: of the rows; may hold a part of a data set's planets.
-        choice: which rows.
+        selection: which rows.
     """
-    path = _place(source, choice, config)
+    path = _place(source, selection, config)
     found = _read(path)
     if found is None:
         found = passed(batches, count, config)
@@ -83,9 +83,9 @@ def passed_once(
     return found
 
 
-def _place(source: Source, choice: Choice, config: Configuration) -> Path:
-    planets = sorted(planet for planet, fold in source.folds.items() if fold in choice.folds)
-    what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(choice)]
+def _place(source: Source, selection: Selection, config: Configuration) -> Path:
+    planets = sorted(planet for planet, fold in source.folds.items() if fold in selection.folds)
+    what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(selection)]
     what += [config.ramp, config.function, config.transform == "yeo-johnson"]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

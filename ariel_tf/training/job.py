@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.signature.targets import Targets
+from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Selection
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, distribute
@@ -72,7 +73,7 @@ def train(
 
     rehearse(config)  # a mistyped setting should not wait for the data
     distribute.check_batch(strategy, config.batch_size)
-    train_on(open_source(config.data, config.seen), config, command, path, overwrite, dry, devices)
+    train_on(open_source(config.data, config.signature.inputs), config, command, path, overwrite, dry, devices)
 
 
 def train_on(
@@ -86,7 +87,7 @@ def train_on(
     from ariel_tf.training.fit import best_model
 
     check_folds(source, config)
-    source = keep(source, config.train_folds, config.planets, config.seen, config.sees_white)
+    source = keep(source, config.train_folds, config.planets, config.signature.inputs, config.signature.white_light)
     rows = Rows(source, config)
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size, rows.count)
@@ -136,6 +137,28 @@ def data_facts(source, config: "Configuration | Trained") -> dict[str, Any]:
         planets = sum(fold in folds for fold in source.folds.values())
         parts[name] = {"folds": list(folds), "planets": planets, "observations": source.observations(folds)}
     return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
+
+
+def print_cost(config: Configuration, price: float | None) -> None:
+    """--dry-run of data in BigQuery: print the configuration, and what the training would scan and cost.
+
+    Args:
+        config: resolved; its data is a BigQuery address.
+        price: of a TiB.
+    """
+    from ariel_tf.core.tf_startup import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.data.bigquery.cost import print_training_cost
+    from ariel_tf.data.sources import open_source
+
+    roles: tuple[Role, ...] = ("train", "validation", "test")
+    first = next(iter(config.for_each_wavelength().values())) if config.wavelength.is_list else config
+    own: dict[str, Selection] = {role: first.selection(role) for role in roles}
+    together: dict[str, Selection] = {role: config.selection(role) for role in roles}
+    source = open_source(config.data, together["train"].signature.inputs)
+    print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
+    print_training_cost(source, own, together, config.epochs, price)
 
 
 def default_path(resolved: dict[str, Any], fingerprint: str) -> Path:
@@ -210,7 +233,7 @@ def draw_pictures(
 
     drawings: list[Any] = [(prediction_figures.draw_predictions, (predictions, title))]
     if config.wavelength.is_joint:
-        drawings.append((prediction_figures.draw_spectra, (predictions, config.targets, title)))
+        drawings.append((prediction_figures.draw_spectra, (predictions, config.signature.targets, title)))
     for (tag, name), (draw, arguments) in zip(pictures.items(), drawings, strict=False):
         if draw_or_warn(draw, *arguments, run.path / name):
             log.picture(tag, run.path / name, epoch)

@@ -12,6 +12,7 @@ Several jobs may work in one RUN at once, with slices of one list (`0-54/8:3`) o
 sees to it that no two take the same wavelength.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from ariel_tf.models.builder import Built, build
 from ariel_tf.runs import summary, work_queue
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
-from ariel_tf.runs.predictor import choice_of
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster, distribute
 from ariel_tf.training import job as training_job
@@ -66,10 +66,10 @@ def train_all(
     configs = config.for_each_wavelength()
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size)
-    seen = config.seen
-    source = open_source(config.data, seen)
+    signature = config.signature
+    source = open_source(config.data, signature.inputs)
     training_job.check_folds(source, config)
-    source = keep(source, config.train_folds, config.planets, seen, config.sees_white)
+    source = keep(source, config.train_folds, config.planets, signature.inputs, signature.white_light)
     first = configs[chosen[0]]
     rows = Rows(source, first)
     distribute.check_batch(strategy, config.batch_size, rows.count)
@@ -152,11 +152,12 @@ def plan(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
 def by_memory(job: Job, built: Built, new: Sequence[int]) -> list[list[int]]:
     """As few groups as memory allows."""
     config = next(iter(job.configs.values()))
-    choice = choice_of(config, (*config.train_folds, *config.validation_folds), config.every)
-    if not dataset.fits_in_memory(job.source, choice):
+    folds = (*config.train_folds, *config.validation_folds)
+    selection = dataclasses.replace(config.selection("train"), folds=folds, bootstrap_seed=None)
+    if not dataset.fits_in_memory(job.source, selection):
         raise NotStackable("rows that stream from the disk each epoch can't be shared by a stack. Take --stack no.")
-    rows = job.source.observations(choice.folds) // config.every
-    each = memory.needed(built.training, config.batch_size, rows, choice.observation_bytes)
+    rows = job.source.observations(folds) // selection.stride
+    each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)
     free, total = memory.available(), len(new)
     groups = memory.groups(new, each, free, job.jobs)
     if not groups:

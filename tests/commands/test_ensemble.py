@@ -10,6 +10,7 @@ from support.run_folders import loaded
 from ariel_tf import ensemble, evaluate, predict, train
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.ensembles import blend_weights
 from ariel_tf.ensembles.run import together
@@ -36,7 +37,9 @@ def combine(how, runs, names, out, *more):
 
 
 def collected(trained, folds=range(10)):
-    return Predictions.collect(trained, rows_for(trained, open_source(DATA, trained.seen), folds)).in_order()
+    return Predictions.collect(
+        trained, rows_for(trained, open_source(DATA, trained.signature.inputs), folds)
+    ).in_order()
 
 
 def radii(runs, *names):
@@ -50,7 +53,7 @@ def test_the_mean_and_the_median_are_those_of_the_members(runs, tmp_path, how):
     train.main([*SMALL, "--seed", "9", "--run", str(tmp_path / "c")])
     names = ["a", "b", tmp_path / "c"]
     one = combine(how, runs, names, tmp_path / "out")
-    assert (one.targets, one.seen, one.sees_white) == ((12,), (12,), True)
+    assert one.signature == Signature((12,), (12,), white_light=True)
     expected = {"average": np.mean, "median": np.median}[how](radii(runs, *names), axis=0)
     np.testing.assert_allclose(collected(one).predicted[:, 0], expected, rtol=1e-6)
 
@@ -160,7 +163,7 @@ def test_bagging_draws_planets_with_replacement(tmp_path):
     assert [(config["bootstrap"], config["seed"]) for config in configs] == [("yes", 0), ("yes", 1)]
     assert Trained.load(tmp_path / "out").targets == (3, 12)
     source = open_source(DATA, (12,))
-    choice = dataset.Choice(tuple(range(8)), (12,), (12,), bootstrap=4)
+    choice = Selection(tuple(range(8)), Signature((12,), (12,)), bootstrap_seed=4)
     drawn = dataset.load(source, choice)["key"].numpy()
     planets, counts = np.unique(drawn[:, 0], return_counts=True)
     assert len(drawn) == 32

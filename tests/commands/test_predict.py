@@ -13,6 +13,7 @@ from ariel_tf import predict, submission, train
 from ariel_tf.challenge import score
 from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
@@ -72,7 +73,7 @@ def test_text_files_give_what_shards_give_in_any_batch(home, from_shards, tmp_pa
     out = tmp_path / "text.txt"
     predict.main([str(home / "joint"), "--light-curves", str(home / "data/noisy_train"), "--out", str(out)])
     np.testing.assert_allclose(np.loadtxt(out), np.loadtxt(from_shards), **ROUNDING)
-    monkeypatch.setattr("ariel_tf.runs.predictor.predicted_batch", lambda choice: 1)
+    monkeypatch.setattr("ariel_tf.runs.predictor.predicted_batch", lambda signature: 1)
     predict.main([str(home / "joint"), "--data", str(home / "data"), "--out", str(tmp_path / "one_by_one.txt")])
     np.testing.assert_allclose(np.loadtxt(tmp_path / "one_by_one.txt"), np.loadtxt(from_shards), **ROUNDING)
 
@@ -199,7 +200,7 @@ def test_a_bad_text_file_is_named(home, tmp_path):
 
 def test_text_and_shards_are_the_same_source(home):
     text, shards = TextSource(home / "data/noisy_train", home / "data/params_train"), TFRecordSource(home / "data")
-    choice = dataset.Choice(tuple(range(10)), (3, 9), (3, 9), white=True)
+    choice = Selection.of(range(10), (3, 9), white_light=True)
     one, other = dataset.load(text, choice), dataset.load(shards, choice)
     for name, values in other.items():
         np.testing.assert_array_equal(one[name], values, err_msg=name)

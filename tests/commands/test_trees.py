@@ -9,6 +9,7 @@ import pytest
 from ariel_tf import ensemble, evaluate, predict, train, trees
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.ensembles import boosted_trees
 from ariel_tf.models import tree_ensemble
@@ -99,8 +100,8 @@ def test_no_allowed_penalty_forbids_every_split_on_labels_of_a_twentieth(overrid
 
 def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
     one = Trained.load(run)
-    assert (one.targets, one.seen, one.sees_white) == ((3, 12), (3, 12), True)
-    source = open_source(DATA, one.seen)
+    assert one.signature == Signature((3, 12), (3, 12), white_light=True)
+    source = open_source(DATA, one.signature.inputs)
     predictions = Predictions.collect(one, rows_for(one, source, (9,)))
     scores = json.loads((run / "scores.json").read_text())
     assert predictions.scores() == pytest.approx(scores["test"])

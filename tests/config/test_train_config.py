@@ -10,6 +10,7 @@ from ariel_tf.config import train_options
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration, parse_steps
 from ariel_tf.core.errors import ArielError, UsageError
+from ariel_tf.data.selection import Selection, Signature
 
 
 def configured(*arguments):
@@ -148,3 +149,22 @@ def test_settings_of_another_model_are_left_behind(tmp_path):
     assert configured("--config", str(path), "--model", "baseline").settings == {}
     path.write_text('{"wavelength": "7"}')
     assert configured("--config", str(path)).wavelength == Targets.one(7)
+
+
+def test_a_training_reads_thinned_and_drawn_rows_and_is_scored_on_all():
+    config = configured("--every", "3", "--bootstrap", "yes", "--seed", "5", "--channels", "own+white")
+    signature = Signature((12,), (12,), white_light=True)
+    assert config.selection("train") == Selection(tuple(range(8)), signature, 3, 5)
+    assert config.selection("validation") == Selection((8,), signature)
+    assert config.selection("test") == Selection((9,), signature)
+    assert configured("--model", "compressed").selection("train").needs_memory
+
+
+def test_models_of_a_list_read_together_what_each_reads():
+    config = configured("--wavelength", "3,12")
+    assert config.signature == Signature((3, 12), (3, 12))
+    assert [one.signature for one in config.for_each_wavelength().values()] == [
+        Signature((3,), (3,)),
+        Signature((12,), (12,)),
+    ]
+    assert configured("--wavelength", "3,12", "--channels", "all").signature == Signature((3, 12), tuple(range(55)))

@@ -14,9 +14,9 @@ from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import arrays, dataset, records
-from ariel_tf.data.dataset import Choice
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest, Shard
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
@@ -28,8 +28,8 @@ WAVELENGTHS = (40, 12)
 ALL = tuple(range(10))
 
 
-def chosen(*folds, **more):
-    return Choice(folds, WAVELENGTHS, WAVELENGTHS, **more)
+def chosen(*folds, white_light=False, row="observation", **more):
+    return Selection(folds, Signature(WAVELENGTHS, WAVELENGTHS, white_light, row), **more)
 
 
 def shuffled(source, choice, batch_size, seed, first_epoch, epochs, streamed=False):
@@ -243,7 +243,7 @@ def test_loaded_rows_are_held_once(on_disk, monkeypatch):
     monkeypatch.setattr(arrays, "empty", lambda *what, real=arrays.empty: made.append(real(*what)) or made[-1])
     everything = tuple(range(55))
     tracemalloc.start()
-    table = dataset.load(on_disk, Choice(ALL, everything, everything))
+    table = dataset.load(on_disk, Selection.of(ALL, everything))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert any(np.shares_memory(np.asarray(memoryview(table["flux"])), array) for array in made)
@@ -353,14 +353,14 @@ def test_folds_without_a_planet_are_refused(simulated):
 
 def test_white_light_is_the_last_channel(simulated, on_disk):
     for source in (simulated, on_disk):
-        table = dataset.load(source, chosen(3, white=True))
+        table = dataset.load(source, chosen(3, white_light=True))
         planet = simulate_planet(RECIPE.seed, int(table["key"][0, 0]), RECIPE.spots, RECIPE.photons)
         np.testing.assert_array_equal(table["flux"][0, :, 2], planet.white[0])
         np.testing.assert_array_equal(table["flux"][0, :, 0], planet.flux[40, 0])
 
 
 def test_a_target_among_more_channels_keeps_its_own_radius(simulated):
-    table = dataset.load(simulated, Choice((3,), (12,), (40, 12)))
+    table = dataset.load(simulated, Selection((3,), Signature((12,), (40, 12))))
     planet = simulate_planet(RECIPE.seed, int(table["key"][0, 0]), RECIPE.spots, RECIPE.photons)
     assert table["radius"].shape[1] == table["scatter"].shape[1] == 1
     assert table["radius"][0, 0] == np.float32(planet.radii[12])
@@ -370,13 +370,13 @@ def test_a_target_among_more_channels_keeps_its_own_radius(simulated):
 def test_every_nth_observation_counts_over_all_planets_in_key_order(simulated, on_disk):
     whole = dataset.load(simulated, chosen(*ALL))["key"].numpy()
     for source in (simulated, on_disk):
-        np.testing.assert_array_equal(dataset.load(source, chosen(*ALL, every=7))["key"].numpy(), whole[::7])
+        np.testing.assert_array_equal(dataset.load(source, chosen(*ALL, stride=7))["key"].numpy(), whole[::7])
 
 
 @pytest.mark.parametrize("unit", ["planet", "spot"])
 def test_a_row_of_several_observations_holds_them_in_key_order(on_disk, unit):
     singles = dataset.load(on_disk, chosen(0, 1))
-    rows = dataset.load(on_disk, chosen(0, 1, unit=unit))
+    rows = dataset.load(on_disk, chosen(0, 1, row=unit))
     assert rows["flux"].shape == (len(singles["key"]) // 3, 3, 300, 2)
     np.testing.assert_array_equal(rows["flux"].numpy().reshape(-1, 300, 2), singles["flux"])
     np.testing.assert_array_equal(rows["radius"], singles["radius"][::3])
@@ -392,13 +392,13 @@ def test_planets_with_another_number_of_observations_are_named():
 
 
 def test_statistics_are_those_of_the_rows(simulated):
-    choice = chosen(0, 5, white=True)
+    choice = chosen(0, 5, white_light=True)
     table = {name: values.numpy().astype(np.float64) for name, values in dataset.load(simulated, choice).items()}
     statistics = dataset.statistics(simulated, choice, None)
     np.testing.assert_allclose(statistics["flux"].mean, table["flux"].mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(statistics["flux"].std, table["flux"].std(axis=0), rtol=1e-5)
     np.testing.assert_allclose(statistics["radius"].mean, table["radius"].mean(axis=0), rtol=1e-6)
     whole = dataset.statistics(
-        simulated, chosen(0, 5, unit="planet"), dataset.load(simulated, chosen(0, 5, unit="planet"))
+        simulated, chosen(0, 5, row="planet"), dataset.load(simulated, chosen(0, 5, row="planet"))
     )
     assert whole["flux"].mean.shape == (3, 300, 2)

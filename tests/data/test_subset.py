@@ -10,6 +10,7 @@ from support.run_folders import loaded, run, table
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.folds import assign_folds, first_planets
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.subset import keep
 from ariel_tf.data.statistics import Moments
@@ -57,7 +58,7 @@ def check_kept(source, count):
         assert cut.observations(folds) == sum(rows)
     assert cut.observations((8, 9)) == source.observations((8, 9))
     assert cut.observations(range(10)) == cut.observations(TRAIN) + source.observations((8, 9))
-    choice = dataset.Choice(TRAIN, (12,), WAVELENGTHS)
+    choice = Selection(TRAIN, Signature((12,), WAVELENGTHS))
     loaded_rows = dataset.load(cut, choice)
     assert sorted(set(loaded_rows["key"][:, 0].numpy())) == sorted(kept)
     streamed = list(dataset.shuffled_stream(cut, choice, 4, 0, 0, 1).as_numpy_iterator())

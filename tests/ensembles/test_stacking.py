@@ -10,6 +10,7 @@ from ariel_tf import ensemble, train
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, score
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.statistics import Moments
 from ariel_tf.data.writer import DatasetWriter
@@ -33,7 +34,7 @@ def stack(out, *arguments):
 
 
 def collected(trained, folds):
-    source = open_source(trained.data, trained.seen)
+    source = open_source(trained.data, trained.signature.inputs)
     return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
 
 
@@ -89,7 +90,7 @@ def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp
 
 def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_path):
     one = stack(tmp_path / "out", "--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--wavelength", "3,12")
-    assert (one.targets, one.seen) == ((3, 12), (3, 12))
+    assert (one.targets, one.signature.inputs) == ((3, 12), (3, 12))
     assert (one.train_folds, one.validation_folds, one.test_folds) == (tuple(range(8)), (8,), (9,))
     blocks = [[Trained.load(tmp_path / f"out/members/l{b}-k{k}") for k in range(2)] for b in range(2)]
     for steps, splits in zip(("0:150", "150:300"), blocks, strict=True):
@@ -131,7 +132,7 @@ def test_level_0_can_be_what_runs_were_trained_as(tmp_path):
     train.main(["--data", DATA, *squid])
     arguments = ["--data", DATA, "--splits", "2", "--level-0", str(tmp_path / "a"), str(tmp_path / "b")]
     one = stack(tmp_path / "out", *arguments)
-    assert (one.targets, one.seen, one.sees_white) == ((12,), (12,), True)
+    assert one.signature == Signature((12,), (12,), white_light=True)
     assert one.configuration["model"] == "stacking of baseline, squid"
     names = [Trained.load(tmp_path / f"out/members/l{b}-k1").configuration["model"] for b in range(2)]
     assert names == ["baseline", "squid"]

@@ -57,12 +57,12 @@ class Sample:
 
     def __init__(self, config):
         rng = np.random.default_rng(0)
-        channels = len(config.seen) + config.sees_white
-        several = [INSTANCES] if model_registry.entry(config.model).unit != "observation" else []
+        channels = len(config.signature.channels)
+        several = [INSTANCES] if config.signature.row != "observation" else []
         flux = (1 + 0.01 * rng.standard_normal([ROWS, *several, N_STEPS, channels])).astype(np.float32)
         star = rng.uniform(0.5, 9, (ROWS, len(STAR_NAMES))).astype(np.float32)
         self.inputs = {"flux": flux, "star": star} if config.star_names else {"flux": flux}
-        self.radii = rng.uniform(0.02, 0.15, (ROWS, len(config.targets))).astype(np.float32)
+        self.radii = rng.uniform(0.02, 0.15, (ROWS, len(config.signature.targets))).astype(np.float32)
         arrays = {"flux": flux, "star": star, "radius": self.radii, "depth": self.radii**2}
         self.statistics = {name: of(values.astype(np.float64)) for name, values in arrays.items()}
 

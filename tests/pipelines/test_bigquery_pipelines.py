@@ -1,6 +1,8 @@
 """Download, check and partial sets of a data set in BigQuery, and snapshots of what was read."""
 
 import filecmp
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +10,13 @@ import tensorflow as tf
 
 from ariel_tf import evaluate, train
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data import dataset
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import ArrowReader
-from ariel_tf.data.dataset import Choice, load
+from ariel_tf.data.dataset import load
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 from pipelines import check, download, partial_set, upload
 
@@ -93,8 +97,8 @@ def test_every_fifth_observation(uploaded, capsys):
     assert partial.folds.items() <= whole.folds.items()
     check.main(["bigquery://proj/train_every5"])
     # The same rows as training takes of the whole set.
-    expected = load(whole, Choice(tuple(range(10)), (30,), (30,), every=5))
-    received = load(partial, Choice(tuple(range(10)), (30,), (30,)))
+    expected = load(whole, replace(Selection.of(range(10), (30,)), stride=5))
+    received = load(partial, Selection.of(range(10), (30,)))
     for name in expected:
         np.testing.assert_array_equal(expected[name], received[name])
     partial_set.main(command)
@@ -201,3 +205,30 @@ def test_the_dry_run_of_a_training_reads_nothing(uploaded, monkeypatch, capsys):
     assert "at 999000 a TiB" in printed
     download.main([uploaded, "nowhere", "--dry-run"])
     assert f"{uploaded}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ([], "20 times"),
+        (["--model", "compressed"], "once"),
+        (["--model", "image"], "once"),
+        (["--bootstrap", "yes"], "once"),
+        (["--every", "2"], "once"),
+        (["--wavelength", "3,12"], "20 times"),
+    ],
+)
+def test_the_price_of_rows_that_are_held_in_memory_is_that_of_one_pass(uploaded, monkeypatch, capsys, options, times):
+    """Rows that combine, skip or repeat observations never stream, however large they are."""
+    monkeypatch.setattr(dataset, "MEMORY_BYTES", 0)
+    train.main(["--data", uploaded, "--wavelength", "12", "--epochs", "20", "--dry-run", "--price", "1", *options])
+    printed = capsys.readouterr().out
+    assert re.search(rf"train .* observations, .*, read {times}", printed)
+
+
+def test_the_price_of_a_list_is_decided_by_the_rows_of_one_wavelength(uploaded, monkeypatch, capsys):
+    """Rows of one wavelength fit and those of both do not: each is trained in memory, and read once."""
+    rows = open_source(uploaded, [3]).observations(range(8))
+    monkeypatch.setattr(dataset, "MEMORY_BYTES", 1500 * rows)
+    train.main(["--data", uploaded, "--wavelength", "3,12", "--epochs", "20", "--dry-run"])
+    assert re.search(r"train .* observations, .*, read once", capsys.readouterr().out)

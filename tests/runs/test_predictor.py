@@ -9,6 +9,7 @@ import pytest
 
 from ariel_tf import train
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.runs.predictions import Predictions
@@ -32,13 +33,13 @@ def runs(tmp_path_factory):
 
 def collected(path, folds=range(10)):
     trained = Trained.load(path)
-    return Predictions.collect(trained, rows_for(trained, open_source(trained.data, trained.seen), folds))
+    return Predictions.collect(trained, rows_for(trained, open_source(trained.data, trained.signature.inputs), folds))
 
 
 def test_a_list_run_answers_all_its_wavelengths_as_each_does_alone(runs):
     together = Trained.load(runs / "list")
     assert together.targets == (3, 7, 12)
-    assert (together.seen, together.sees_white, together.unit) == ((3, 7, 12), True, "observation")
+    assert together.signature == Signature((3, 7, 12), (3, 7, 12), white_light=True)
     assert (together.train_folds, together.validation_folds, together.test_folds) == (tuple(range(8)), (8,), (9,))
     predictions = collected(runs / "list")
     assert len(predictions.keys) == 24
@@ -51,9 +52,9 @@ def test_a_list_run_answers_all_its_wavelengths_as_each_does_alone(runs):
 
 def test_runs_of_different_wavelengths_go_together(runs):
     both = Trained.load_all([runs / "alone", runs / "list/w07"])
-    assert (both.targets, both.seen) == ((7, 20), (7, 20))
+    assert (both.targets, both.signature.inputs) == ((7, 20), (7, 20))
     assert both.configuration["wavelength"] == "7,20"
-    predictions = Predictions.collect(both, rows_for(both, open_source(DATA, both.seen)))
+    predictions = Predictions.collect(both, rows_for(both, open_source(DATA, both.signature.inputs)))
     np.testing.assert_allclose(predictions.predicted[:, 1], collected(runs / "alone").predicted[:, 0], rtol=1e-6)
     with pytest.raises(UsageError, match=r"both predict wavelength 7; .*ensemble"):
         Trained.load_all([runs / "list", runs / "list/w07"])

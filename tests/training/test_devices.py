@@ -12,6 +12,7 @@ from support.run_folders import loaded, run, send_in_epoch, table
 from ariel_tf.config import model_registry
 from ariel_tf.core.errors import Stopped, UsageError
 from ariel_tf.data import dataset, parts
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.training import cluster, distribute
 from pipelines import simulate
@@ -209,7 +210,7 @@ def test_a_stack_on_two_devices_trains_what_it_trains_on_one(capsys):
 def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
     simulate.main(["data", "--planets=23", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
     source = TFRecordSource(Path("data"))
-    choice = dataset.Choice(tuple(range(8)), (12,), (12,))
+    choice = Selection.of(range(8), (12,))
     steps = 7
     found = parts.parts_of(source, choice.folds, 3)
     names = [shard.name for part in found for shard in part.manifest.shards]

@@ -5,11 +5,12 @@ nothing, and tells how many those are. Prices differ by region and contract, so 
 """
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Selection
 
 TIB = 2**40
 
@@ -30,15 +31,16 @@ def _price(text: str) -> float:
     return value
 
 
-def bytes_scanned(source: Any, folds: Sequence[int], wavelengths: Sequence[int], white: bool) -> int:
-    """Bytes that one pass over the planets of these folds would scan; 0 without planets.
+def bytes_scanned(source: Any, selection: Selection) -> int:
+    """Bytes that one pass over the planets of a selection would scan; 0 without planets.
 
     Args:
         source: an open `BigQuerySource`.
-        folds, wavelengths, white: as of its `records`.
+        selection: its folds, inputs and white light decide what is scanned.
     """
-    planets = [planet for planet, fold in source.folds.items() if fold in set(folds)]
-    parts = source.layout.wanted(planets, sorted(wavelengths), white) if planets else ()
+    planets = [planet for planet, fold in source.folds.items() if fold in selection.folds]
+    signature = selection.signature
+    parts = source.layout.wanted(planets, sorted(signature.inputs), signature.white_light) if planets else ()
     return sum(source.scanned(*part) for part in parts)
 
 
@@ -53,36 +55,42 @@ def cost_line(size: int, price: float | None) -> str:
     return f"{size_in_words(size)} scanned, at {price:g} a TiB: {size / TIB * price:.4f}"
 
 
-def say_cost(source: Any, wavelengths: Sequence[int], white: bool, price: float | None) -> None:
-    """Print what one pass over all planets would scan and cost."""
-    line = cost_line(bytes_scanned(source, range(N_FOLDS), wavelengths, white), price)
-    print(f"{source.description}: {line}; nothing was read")
+def print_cost(source: Any, price: float | None) -> None:
+    """Print what one pass over everything would scan and cost."""
+    everything = Selection.of(range(N_FOLDS), range(N_WAVELENGTHS), white_light=True)
+    print(f"{source.description}: {cost_line(bytes_scanned(source, everything), price)}; nothing was read")
 
 
-def say_training_cost(config: Any, price: float | None) -> None:
+def print_training_cost(
+    source: Any,
+    own: Mapping[str, Selection],
+    together: Mapping[str, Selection],
+    epochs: int,
+    price: float | None,
+) -> None:
     """Print what a training would scan and cost.
 
+    Models of several wavelengths read their rows together, once, if the rows of one of them fit in memory. Otherwise
+    they are trained one after another, and each reads its own rows again in every epoch.
+
     Args:
-        config: `Configuration`, resolved, whose data is an address.
+        source: an open `BigQuerySource`.
+        own: role ("train", "validation", "test") to the rows of one model.
+        together: role to the rows of all models; the same as `own` for one model.
+        epochs: passes over the training rows.
         price: of a TiB.
     """
-    from ariel_tf.core.tf_startup import import_tensorflow
+    from ariel_tf.data.dataset import fits_in_memory
 
-    import_tensorflow()
-    from ariel_tf.data.dataset import Choice, fits_in_memory
-    from ariel_tf.data.sources import open_source
-
-    wavelengths = config.seen
-    source = open_source(config.data, wavelengths)
-    print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
+    models = len(together["train"].signature.targets) // len(own["train"].signature.targets)
+    in_memory = fits_in_memory(source, own["train"])
     total = 0
-    for name in ("train", "validation", "test"):
-        folds = getattr(config, f"{name}_folds")
-        size = bytes_scanned(source, folds, wavelengths, config.sees_white)
-        choice = Choice(folds, config.targets, wavelengths, config.sees_white, "observation", config.every)
-        passes = config.epochs if name == "train" and not fits_in_memory(source, choice) else 1
+    for role in own:
+        size = bytes_scanned(source, together[role]) if in_memory else models * bytes_scanned(source, own[role])
+        passes = epochs if role == "train" and not in_memory else 1
         total += size * passes
-        print(f"{name:12s}{source.observations(folds):>10,} observations, {size_in_words(size)}, read {_times(passes)}")
+        count = source.observations(own[role].folds)
+        print(f"{role:12s}{count:>10,} observations, {size_in_words(size)}, read {_times(passes)}")
     print(f"{source.description}: {cost_line(total, price)}; nothing was read")
 
 
