@@ -18,6 +18,7 @@ from ariel_tf.challenge import N_WAVELENGTHS, Key
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Selection
 from ariel_tf.runs.prediction_files import SUFFIXES, read_answers
 
 # Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
@@ -119,7 +120,7 @@ def planets_of(source: Any):
     from ariel_tf.data.integrity import damaged
 
     wavelengths = range(N_WAVELENGTHS) if source.labelled else ()
-    records = source.records(range(N_FOLDS), wavelengths)
+    records = source.records(Selection.of(range(N_FOLDS), wavelengths))
     try:
         yield from records.map(lambda planet: {n: planet[n] for n in planet if n != "flux"}).as_numpy_iterator()
     except tf.errors.OpError as error:

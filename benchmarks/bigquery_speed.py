@@ -23,6 +23,7 @@ from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.selection import Selection
 
 FOLDS = tuple(range(N_FOLDS))
 BATCH = 64
@@ -77,7 +78,7 @@ def measure(shards: str, address: str, readers: list[str], wavelengths: list[int
 
 def drain(source: Any, wavelengths: list[int]) -> int:
     """Observations of one pass."""
-    records = source.records(FOLDS, wavelengths)
+    records = source.records(Selection.of(FOLDS, wavelengths))
     return sum(len(planet["instances"]) for planet in records.as_numpy_iterator())
 
 
@@ -86,7 +87,6 @@ def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
     import keras
 
     from ariel_tf.data.dataset import for_model, shuffled_stream
-    from ariel_tf.data.selection import Selection
 
     selection = Selection.of(FOLDS, wavelengths)
     rows = source.observations(FOLDS)

@@ -19,6 +19,7 @@ from ariel_tf.config.train_config import Configuration, steps_text
 from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from pipelines import common
 
@@ -80,7 +81,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
         raise DataError(
             f"{source.description}: expected planets with known radii in folds {list(folds)}; there are none."
         )
-    records = source.records(folds, range(N_WAVELENGTHS))
+    records = source.records(Selection.of(folds, range(N_WAVELENGTHS)))
     with common.Progress(rows, "observation") as progress:
 
         def counted():

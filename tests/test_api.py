@@ -41,7 +41,7 @@ def test_text_files_and_shards_are_the_same_planets(tmp_path):
     by_number = {planet.number: planet for planet in text.planets()}
     for planet in shards.planets():
         other = by_number.pop(planet.number)
-        for name in ("instances", "star", "radii", "flux", "scatter", "white"):
+        for name in ("instances", "star", "orbit", "radii", "flux", "scatter", "white"):
             np.testing.assert_array_equal(getattr(planet, name), getattr(other, name), err_msg=name)
     assert not by_number
     assert "radii unknown" in repr(ariel_tf.open_data(tmp_path / "data/noisy_train"))

@@ -26,7 +26,6 @@ from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.devices import parse_devices
 from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.sources import Source, open_source
-from ariel_tf.data.sources.subset import there_are
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import distribute
 from ariel_tf.training import job as training_job
@@ -65,7 +64,7 @@ class Study:
         self.base = options.space.base
         training_job.check_folds(source, self.base)
         if planets := highest(hyperparameters, "planets"):
-            there_are(source, self.base.train_folds, int(planets))
+            source.subset(self.base.train_folds, int(planets), self.base.signature)  # refuses more than there are
         self.configuration = self._describe()
         self.path = options.path or default_path(self.configuration, source.fingerprint)
 

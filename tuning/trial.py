@@ -23,7 +23,6 @@ from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
-from ariel_tf.data.sources.subset import keep
 from ariel_tf.models.builder import build
 from ariel_tf.runs.folder import RunFolder, read_state
 from ariel_tf.runs.metadata import collect
@@ -200,10 +199,9 @@ class TrialRunner:
 
     def _subset(self, config: Configuration) -> Source:
         """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
-        signature = config.signature
-        what = (config.train_folds, config.planets, signature.inputs, signature.white_light)
+        what = (config.train_folds, config.planets, config.signature)
         if what not in self.subsets:
-            self.subsets[what] = keep(self.source, *what)
+            self.subsets[what] = self.source.subset(*what)
         return self.subsets[what]
 
     def open_folder(self, outcome: Outcome, resolved: dict[str, Any]) -> RunFolder:

@@ -28,7 +28,7 @@ from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
 from ariel_tf.data.selection import Selection
-from ariel_tf.data.sources import Source
+from ariel_tf.data.sources.base import Source
 from ariel_tf.data.statistics import Moments, Statistics
 
 # Rows of more than this many bytes stream from the source again each epoch. `load` holds each once, and little more.
@@ -65,9 +65,7 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
 
 def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
     """One element a planet: its observations as of `as_rows`."""
-    planets = source.records(
-        selection.folds, selection.signature.inputs, order=order, white=selection.signature.white_light
-    )
+    planets = source.records(selection, order)
     planets = refuse_others(planets, expected_planets(source, selection.folds))
     return planets.map(lambda planet: as_rows(planet, selection), PARALLEL)
 
@@ -204,6 +202,29 @@ def shuffled_stream(
         return observations(source, selection, order).rebatch(window).enumerate().flat_map(shuffled)
 
     return _epochs(batches, seed, first_epoch, epochs)
+
+
+def shuffled_share(
+    shard: Source, selection: Selection, steps: int, seed: int, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
+    """The share of one host in each batch of a training on several hosts, each of which reads shards of its own.
+
+        shards of the training folds --dealt out by their rows--> a part for each host, the same in every epoch
+        a host's rows of an epoch    --as many batches as there are steps--> its share of each step
+
+    All rows are read once an epoch. The hosts' parts differ by a shard at most, and so do their shares of a step,
+    whose sizes differ by one row at most.
+
+    Args:
+        shard: of `Source.shard`; at least one row per step.
+        selection: of the whole training.
+        steps: of an epoch, on all hosts together.
+        seed, first_epoch, epochs: as in `shuffled_stream`.
+    """
+    edges = np.arange(steps + 1) * shard.observations(selection.folds) // steps
+    own = max(1, int(np.diff(edges).max()))
+    rows = shuffled_stream(shard, selection, own, seed, first_epoch, epochs)
+    return rows.rebatch(np.diff(edges).astype(np.int64))  # in turn, and again in the next epoch
 
 
 def _gather(rows: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError
-from ariel_tf.data.sources import Source
+from ariel_tf.data.sources.base import Source
+from ariel_tf.planet import Planet
 
 # What TensorFlow raises for a shard that is gone, cut short, has a flipped bit, or holds other records or planets.
 UNREADABLE = (
@@ -69,6 +70,26 @@ def read(source: Source, batches: tf.data.Dataset, folds: Sequence[int]) -> Iter
     if seen != announced:
         more = "more" if seen > announced else f"{seen}"
         raise DataError(f"{source.description}: expected {announced} observations, received {more}.")
+
+
+def read_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
+    """Whole planets of these folds, each once, in the source's order, one in memory at a time.
+
+    Raises:
+        DataError: a record is damaged, or a planet is not of these folds, comes twice or not at all.
+    """
+    expected = {planet for planet, fold in source.folds.items() if fold in folds}
+    try:
+        for planet in source.planets(folds):
+            if planet.number not in expected:
+                raise DataError(f"{source.description}: planet {planet.number:04d} comes twice or is of another fold.")
+            expected.remove(planet.number)
+            yield planet
+    except tf.errors.OpError as error:
+        raise damaged(source, error) from error
+    if expected:
+        names = ", ".join(f"{planet:04d}" for planet in sorted(expected)[:10])
+        raise DataError(f"{source.description}: planets that are announced were not received: {names}.")
 
 
 def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ariel_tf.challenge import N_WAVELENGTHS, ORBIT_PARAMETERS
+from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.integrity import read_planets
 from ariel_tf.data.manifest import MANIFEST_NAME
-from ariel_tf.data.sources import open_source
+from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.sources.text import TextSource
-from ariel_tf.planet import Planet, white_light
+from ariel_tf.planet import Planet
 
 
 class Data:
@@ -21,7 +20,7 @@ class Data:
         params: of the targets of text files.
 
     Attributes:
-        source: where planets come from, as the rest of the suite sees it.
+        source: where planets come from, `sources.base.Source`.
         labelled: whether radii are known.
         folds: planet number to fold.
     """
@@ -29,7 +28,7 @@ class Data:
     def __init__(self, data: Path | str, params: Path | str | None = None):
         folder = Path(data)
         is_text = params is not None or (folder.is_dir() and not (folder / MANIFEST_NAME).is_file())
-        self.source = TextSource(folder, params) if is_text else open_source(str(data), range(N_WAVELENGTHS))
+        self.source: Source = TextSource(folder, params) if is_text else open_source(str(data), range(N_WAVELENGTHS))
         self.labelled = self.source.labelled
         self.folds = self.source.folds
 
@@ -41,27 +40,9 @@ class Data:
         return f"{self.source.description}: {len(self)} planets, radii {known}"
 
     def planets(self, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[Planet]:
-        """Each planet of these folds once, one in memory at a time; its orbit is not kept.
+        """Each planet of these folds once, one in memory at a time, with its orbit where that is known.
 
         Raises:
             DataError: a record or a file is damaged.
         """
-        import tensorflow as tf
-
-        from ariel_tf.data.integrity import damaged
-
-        records = self.source.records(folds, range(N_WAVELENGTHS))
-        try:
-            for record in records.as_numpy_iterator():
-                yield Planet(
-                    number=int(record["planet"]),
-                    instances=record["instances"],
-                    star=record["star"].astype(np.float64),
-                    orbit=np.full(len(ORBIT_PARAMETERS), np.nan),
-                    radii=record["radii"].astype(np.float64),
-                    flux=record["flux"],
-                    scatter=record["scatter"],
-                    white=white_light(record["flux"], record["scatter"]),
-                )
-        except tf.errors.OpError as error:
-            raise damaged(self.source, error) from error
+        return read_planets(self.source, folds)

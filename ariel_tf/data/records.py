@@ -102,6 +102,49 @@ def parse(serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False
     return parsed
 
 
+def as_record(planet: Planet, wavelengths: Sequence[int], white: bool = False) -> dict[str, np.ndarray]:
+    """The part of a planet that a reader wants, in NumPy: as `parse` gives it from the planet's record."""
+    columns = list(wavelengths)
+    record = {
+        "planet": np.array(planet.number, np.int32),
+        "instances": planet.instances,
+        "star": planet.star.astype(np.float32),
+        "radii": planet.radii[columns].astype(np.float32),
+        "scatter": planet.scatter[:, columns],
+        "flux": planet.flux[columns],
+    }
+    return record | {"white": planet.white} if white else record
+
+
+def specs(wavelengths: Sequence[int], white: bool = False) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of what `parse` and `as_record` give."""
+    count = len(wavelengths)
+    found = {
+        "planet": tf.TensorSpec([], tf.int32),
+        "instances": tf.TensorSpec([None, 2], tf.int32),
+        "star": tf.TensorSpec([len(STAR_PARAMETERS)], tf.float32),
+        "radii": tf.TensorSpec([count], tf.float32),
+        "scatter": tf.TensorSpec([None, count], tf.float32),
+        "flux": tf.TensorSpec([count, None, N_STEPS], tf.float32),
+    }
+    return found | {"white": tf.TensorSpec([None, N_STEPS], tf.float32)} if white else found
+
+
+def narrow(record: dict[str, tf.Tensor], columns: Sequence[int], white: bool = False) -> dict[str, tf.Tensor]:
+    """A record with some of its wavelengths only, in a TensorFlow graph.
+
+    Args:
+        record: as `parse` gives it, with white light.
+        columns: places of the wavelengths wanted among those of the record.
+        white: whether to keep the white light curves.
+    """
+    narrowed = {name: values for name, values in record.items() if white or name != "white"}
+    narrowed["radii"] = tf.gather(record["radii"], columns)
+    narrowed["scatter"] = tf.gather(record["scatter"], columns, axis=1)
+    narrowed["flux"] = tf.gather(record["flux"], columns)
+    return narrowed
+
+
 def _parse_flux(raw: list[tf.Tensor], n: tf.Tensor) -> tf.Tensor:
     """String [] for each wavelength to float32 [w, n, 300], in one op for all."""
     if not raw:

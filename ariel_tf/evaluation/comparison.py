@@ -14,8 +14,8 @@ import numpy as np
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.resources import Progress
+from ariel_tf.data.integrity import read_planets
 from ariel_tf.data.sources import Source, open_source
-from ariel_tf.data.whole import whole_planets
 from ariel_tf.evaluation import baselines, held_out
 from ariel_tf.evaluation.losses import Losses, Population
 from ariel_tf.planet import Planet
@@ -215,7 +215,7 @@ def _train_baselines(teacher, against, wavelengths) -> tuple[baselines.BaselineT
 def _planets_with_progress(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
     """Whole planets, with a progress bar."""
     with Progress(sum(fold in folds for fold in source.folds.values()), "planet") as progress:
-        for planet in whole_planets(source, folds):
+        for planet in read_planets(source, folds):
             yield planet
             progress(1)
 

@@ -127,13 +127,9 @@ def draw_by_magnitude(comparison: "Comparison", path: Path) -> None:
 
 def draw_median_planet(comparison: "Comparison", entry: "RunEntry", path: Path) -> None:
     """The first observation of the planet of median loss, with the transits; nothing if its orbit is unknown."""
-    from ariel_tf.data.whole import HoldsWhole
-
-    if not isinstance(comparison.source, HoldsWhole):
-        return
     losses = entry.losses.planet.mean(axis=1)
     number = int(entry.losses.planets[np.argsort(losses)[len(losses) // 2]])
-    planet = next(planet for planet in comparison.source.whole(comparison.folds) if planet.number == number)
+    planet = next(planet for planet in comparison.source.planets(comparison.folds) if planet.number == number)
     if not np.isfinite(planet.orbit).all():
         return
     predictions = entry.predictions

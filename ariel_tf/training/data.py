@@ -11,7 +11,7 @@ import tensorflow as tf
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.core.errors import UsageError
-from ariel_tf.data import dataset, parts
+from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.sources import Source
 from ariel_tf.runs.predictor import predicted_batch
@@ -74,19 +74,20 @@ class Rows:
         index, count = cluster.task()
         if count == 1 or self._table is not None:
             return None
-        found = parts.parts_of(self.source, self._selection.folds, count)
+        folds = self._selection.folds
+        shards = [self.source.shard(folds, one, count) for one in range(count)]
         # Half of an equal share at least, so that none of a host's devices is left without a row.
-        enough = self.config.batch_size // count // 2 + 1
-        if found is None or min(part.observations(self._selection.folds) for part in found) < enough * self.steps:
+        enough = (self.config.batch_size // count // 2 + 1) * self.steps
+        if any(shard is None or shard.observations(folds) < enough for shard in shards):
             return None
-        return found[index]
+        return shards[index]
 
     def training(self, first_epoch: int) -> tf.data.Dataset:
         """(inputs, radius) batches of the epochs from `first_epoch` on, or this host's shares of them (`part`)."""
         config = self.config
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
-            batches = parts.stream(self.part, self._selection, self.steps, *order)
+            batches = dataset.shuffled_share(self.part, self._selection, self.steps, *order)
         elif self._table is None:
             batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
         else:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.config.signature.targets import Targets
+from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError, UsageError
@@ -80,14 +80,13 @@ def train_on(
     source, config: Configuration, command: str, path: Path | None, overwrite=False, dry=False, devices="auto"
 ) -> None:
     """Train on a source that is open for at least the wavelengths that the model sees; else as of `train`."""
-    from ariel_tf.data.sources.subset import keep
     from ariel_tf.models.builder import build
     from ariel_tf.runs.metadata import collect
     from ariel_tf.training.data import Rows
     from ariel_tf.training.fit import best_model
 
     check_folds(source, config)
-    source = keep(source, config.train_folds, config.planets, config.signature.inputs, config.signature.white_light)
+    source = source.subset(config.train_folds, config.planets, config.signature)
     rows = Rows(source, config)
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size, rows.count)

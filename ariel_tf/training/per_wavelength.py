@@ -25,7 +25,6 @@ from ariel_tf.core.atomic_files import read_json, write_json, write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.sources.subset import keep
 from ariel_tf.models.builder import Built, build
 from ariel_tf.runs import summary, work_queue
 from ariel_tf.runs.folder import RunFolder
@@ -66,10 +65,9 @@ def train_all(
     configs = config.for_each_wavelength()
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size)
-    signature = config.signature
-    source = open_source(config.data, signature.inputs)
+    source = open_source(config.data, config.signature.inputs)
     training_job.check_folds(source, config)
-    source = keep(source, config.train_folds, config.planets, signature.inputs, signature.white_light)
+    source = source.subset(config.train_folds, config.planets, config.signature)
     first = configs[chosen[0]]
     rows = Rows(source, first)
     distribute.check_batch(strategy, config.batch_size, rows.count)

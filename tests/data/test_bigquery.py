@@ -11,9 +11,10 @@ from ariel_tf.data.bigquery import chunks
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.tables import TABLES
+from ariel_tf.data.integrity import read_planets
 from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.whole import whole_planets
 from ariel_tf.planet import Planet
 from pipelines import upload
 from pipelines.destination import Destination
@@ -53,13 +54,14 @@ def test_planets_are_those_of_the_shards_in_the_same_order(
 ):
     seed = None if order is None else tf.constant(order)
     theirs, ours = open_source(str(bigquery_shards / "train"), wavelengths), open_source(uploaded, wavelengths)
-    same_planets(ours.records(folds, wavelengths, seed, white), theirs.records(folds, wavelengths, seed, white))
+    wanted = Selection.of(folds, wavelengths, white)
+    same_planets(ours.records(wanted, seed), theirs.records(wanted, seed))
 
 
 def test_whole_planets_are_those_of_the_shards(uploaded, bigquery_shards):
     """With orbit, white light and the scatter of every wavelength, for what needs more than a model sees."""
     theirs, ours = (
-        list(whole_planets(open_source(description, ()), (1, 8)))
+        list(read_planets(open_source(description, ()), (1, 8)))
         for description in (str(bigquery_shards / "train"), uploaded)
     )
     assert len(ours) == len(theirs) > 0
@@ -71,7 +73,7 @@ def test_whole_planets_are_those_of_the_shards(uploaded, bigquery_shards):
 def test_small_chunks_give_the_same_planets(uploaded, bigquery_shards, monkeypatch, same_planets):
     monkeypatch.setattr(chunks, "CHUNK_BYTES", chunks.ROW_BYTES * 5)  # two planets of one wavelength
     theirs, ours = open_source(str(bigquery_shards / "train"), [5]), open_source(uploaded, [5])
-    same_planets(ours.records(range(10), [5]), theirs.records(range(10), [5]))
+    same_planets(*(source.records(Selection.of(range(10), [5])) for source in (ours, theirs)))
 
 
 def test_a_test_set_without_radii(emulator, bigquery_shards, place, same_planets):
@@ -79,7 +81,7 @@ def test_a_test_set_without_radii(emulator, bigquery_shards, place, same_planets
     theirs, ours = open_source(str(bigquery_shards / "test"), ALL), open_source(str(place), ALL)
     assert not ours.labelled
     assert ours.fingerprint == theirs.fingerprint
-    same_planets(ours.records(range(10), (2, 50)), theirs.records(range(10), (2, 50)))
+    same_planets(*(source.records(Selection.of(range(10), (2, 50))) for source in (ours, theirs)))
 
 
 def test_uploading_twice_sends_nothing_the_second_time(uploaded, bigquery_shards, monkeypatch, capsys):
@@ -117,7 +119,7 @@ def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place
     sent += ["none"] * 13
     send(bigquery_shards / "train", place)
     theirs, ours = open_source(str(bigquery_shards / "train"), ALL), open_source(str(place), ALL)
-    same_planets(ours.records(range(10), (9, 54)), theirs.records(range(10), (9, 54)))
+    same_planets(*(source.records(Selection.of(range(10), (9, 54))) for source in (ours, theirs)))
 
 
 def test_another_data_set_is_refused_or_replaced(emulator, bigquery_shards, place):
@@ -141,7 +143,7 @@ def test_views_of_the_classic_layout(uploaded, bigquery_shards):
     row = Connection(place).rows(
         f"SELECT AAAA, BB, CC, _0, _299, label FROM `{place.table('train_table_7')}` ORDER BY AAAA, BB, CC LIMIT 1"
     )[0]
-    planet = next(open_source(str(bigquery_shards / "train"), [7]).records(range(10), [7]).filter(
+    planet = next(open_source(str(bigquery_shards / "train"), [7]).records(Selection.of(range(10), [7])).filter(
         lambda planet: planet["planet"] == 1
     ).as_numpy_iterator())  # fmt: skip
     flux = planet["flux"][0, 0].astype(float)
@@ -175,7 +177,7 @@ def damaged(copied):
         Connection(place).query(statement.replace("{", f"`{place.project}.{place.dataset}.").replace("}", "`"))
         source = open_source(str(place), [4])
         try:
-            return list(source.records(range(10), [4], white=True))
+            return list(source.records(Selection.of(range(10), [4], white_light=True)))
         except tf.errors.OpError:
             raise source.failure from None
 

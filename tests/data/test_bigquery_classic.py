@@ -17,6 +17,7 @@ from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.records import decode
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.shards import read_records
 from ariel_tf.data.sources import open_source
 from pipelines import check, download
@@ -85,7 +86,10 @@ def test_planets_are_those_of_the_shards(classic, bigquery_shards, order):
     assert [ours.observations([fold]) for fold in range(10)] == [theirs.observations([fold]) for fold in range(10)]
     seed = None if order is None else tf.constant(order)
     found, expected = (
-        {int(planet["planet"]): planet for planet in source.records([1, 2, 3], [7, 3], seed).as_numpy_iterator()}
+        {
+            int(planet["planet"]): planet
+            for planet in source.records(Selection.of([1, 2, 3], [7, 3]), seed).as_numpy_iterator()
+        }
         for source in (ours, theirs)
     )
     assert found.keys() == expected.keys()
@@ -123,7 +127,10 @@ def test_it_becomes_the_data_set_that_it_was_made_from(classic, planets, bigquer
     theirs, ours = (open_source(str(folder), ALL) for folder in (bigquery_shards / "train", tmp_path / "out"))
     assert ours.folds == theirs.folds
     found, expected = (
-        {int(p["planet"]): p for p in source.records(range(10), ALL, white=True).as_numpy_iterator()}
+        {
+            int(p["planet"]): p
+            for p in source.records(Selection.of(range(10), ALL, white_light=True)).as_numpy_iterator()
+        }
         for source in (ours, theirs)
     )
     for planet in expected:
@@ -171,7 +178,7 @@ def test_damage_is_named(classic, statement, back, fault):
     try:
         source = open_source(classic, wavelengths)
         with pytest.raises(tf.errors.OpError):
-            list(source.records(range(10), wavelengths))
+            list(source.records(Selection.of(range(10), wavelengths)))
         found = source.failure
     except DataError as error:
         found = error

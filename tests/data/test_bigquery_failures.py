@@ -11,6 +11,7 @@ from ariel_tf import train
 from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data.bigquery import streams
 from ariel_tf.data.bigquery.address import Address
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -27,7 +28,7 @@ def flaky(emulator, uploaded, monkeypatch):
 
 def planets(source):
     try:
-        return list(source.records(range(10), [4, 9]).as_numpy_iterator())
+        return list(source.records(Selection.of(range(10), [4, 9])).as_numpy_iterator())
     except tf.errors.OpError:
         raise source.failure from None
 

@@ -8,6 +8,7 @@ from support import storage_v1beta1
 
 from ariel_tf import train
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -40,7 +41,8 @@ def test_the_rows_are_those_of_the_shards(bridged, bigquery_shards, same_planets
     seed = None if order is None else tf.constant(order)
     ours, theirs = (open_source(text, [5, 40]) for text in (bridged, str(bigquery_shards / "train")))
     assert ours.fingerprint == theirs.fingerprint
-    same_planets(ours.records(range(10), [40, 5], seed, True), theirs.records(range(10), [40, 5], seed, True))
+    wanted = Selection.of(range(10), [40, 5], white_light=True)
+    same_planets(ours.records(wanted, seed), theirs.records(wanted, seed))
 
 
 @pytest.mark.tfio
@@ -49,7 +51,8 @@ def test_a_test_set_without_radii(bridged, bigquery_shards, same_planets):
 
     upload.main([str(bigquery_shards / "test"), "--project", "proj", "--dataset", "tfio_test"])
     ours = open_source("bigquery://proj/tfio_test?reader=tfio", [5])
-    same_planets(ours.records(range(10), [5]), open_source(str(bigquery_shards / "test"), [5]).records(range(10), [5]))
+    wanted = Selection.of(range(10), [5])
+    same_planets(ours.records(wanted), open_source(str(bigquery_shards / "test"), [5]).records(wanted))
 
 
 @pytest.mark.tfio

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.errors import DataError
+from ariel_tf.data.integrity import read_planets
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.whole import whole_planets
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
 from pipelines import simulate
@@ -19,7 +19,7 @@ class Fake:
     def __init__(self, numbers):
         self.numbers = numbers
 
-    def whole(self, folds):
+    def planets(self, folds):
         return (simulate_planet(5, number, 1, 1) for number in self.numbers)
 
 
@@ -29,7 +29,7 @@ def test_planets_in_memory_and_on_disk_are_those_of_the_simulator(tmp_path):
     disk = open_source(str(folder), ())
     memory = open_source("simulated:planets=12,spots=1,photons=2,seed=5", ())
     for source in (disk, memory):
-        planets = list(whole_planets(source, (2, 9)))
+        planets = list(read_planets(source, (2, 9)))
         assert {planet.number for planet in planets} == {n for n, fold in source.folds.items() if fold in (2, 9)}
         for planet in planets:
             expected = simulate_planet(5, planet.number, 1, 2)
@@ -45,7 +45,7 @@ def test_a_damaged_shard_is_named(tmp_path):
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     with pytest.raises(DataError) as error:
-        list(whole_planets(open_source(str(folder), ()), (2,)))
+        list(read_planets(open_source(str(folder), ()), (2,)))
     assert shard.name in " ".join(error.value.faults)
 
 
@@ -54,12 +54,4 @@ def test_a_damaged_shard_is_named(tmp_path):
 )
 def test_other_planets_than_announced_are_refused(numbers, fault):
     with pytest.raises(DataError, match=fault):
-        list(whole_planets(Fake(numbers), (0,)))
-
-
-def test_a_source_without_whole_planets_says_what_has_them():
-    class Bare:
-        description = "bare"
-
-    with pytest.raises(UsageError, match="expected a data folder"):
-        list(whole_planets(Bare(), (0,)))
+        list(read_planets(Fake(numbers), (0,)))

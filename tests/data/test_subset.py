@@ -12,7 +12,6 @@ from ariel_tf.data import dataset
 from ariel_tf.data.folds import assign_folds, first_planets
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
-from ariel_tf.data.sources.subset import keep
 from ariel_tf.data.statistics import Moments
 from pipelines import simulate
 from tuning import search
@@ -45,13 +44,13 @@ def test_fewer_planets_are_among_more_and_no_seed_chooses_them():
 def check_kept(source, count):
     """Rows, records and statistics of a cut source are those of the planets that it keeps."""
     there = [planet for planet, fold in source.folds.items() if fold in TRAIN]
-    cut = keep(source, TRAIN, count, WAVELENGTHS, white=True)
+    cut = source.subset(TRAIN, count, Signature(WAVELENGTHS, WAVELENGTHS, white_light=True))
     kept = first_planets(there, count)
     assert {planet for planet, fold in cut.folds.items() if fold in TRAIN} == kept
-    whole = list(source.records(TRAIN, WAVELENGTHS, white=True).as_numpy_iterator())
+    whole = list(source.records(Selection.of(TRAIN, WAVELENGTHS, white_light=True)).as_numpy_iterator())
     expected = [planet for planet in whole if planet["planet"] in kept]
     for order in (None, tf.constant([1, 2])):
-        found = cut.records(TRAIN, WAVELENGTHS, order=order, white=True).as_numpy_iterator()
+        found = cut.records(Selection.of(TRAIN, WAVELENGTHS, white_light=True), order).as_numpy_iterator()
         assert sorted(planet["planet"] for planet in found) == sorted(kept)
     for folds in (TRAIN, (0, 3)):
         rows = [len(planet["instances"]) for planet in expected if source.folds[int(planet["planet"])] in folds]
@@ -95,8 +94,9 @@ def test_so_does_bigquery(uploaded):
 def test_all_planets_are_the_source_itself_and_more_are_refused():
     source = open_source(DATA, WAVELENGTHS)
     count = sum(fold in TRAIN for fold in source.folds.values())
-    assert keep(source, TRAIN, 0, WAVELENGTHS, white=False) is source
-    assert keep(source, TRAIN, count, WAVELENGTHS, white=False) is source
+    signature = Signature(WAVELENGTHS, WAVELENGTHS)
+    assert source.subset(TRAIN, 0, signature) is source
+    assert source.subset(TRAIN, count, signature) is source
     with pytest.raises(UsageError, match=rf"no more than the {count} planets in the training folds.* Received: 500"):
         run(*SMALL, "--planets", "500")
     with pytest.raises(UsageError, match=r"--planets: expected a whole number, 0 or more\. Received: few"):

@@ -82,7 +82,7 @@ def test_a_changed_value_is_found(emulator, bigquery_shards, place, tmp_path, ca
 def keys(source, folds=range(10)):
     found = [
         (int(planet["planet"]), *map(int, instance))
-        for planet in source.records(folds, [0]).as_numpy_iterator()
+        for planet in source.records(Selection.of(folds, [0])).as_numpy_iterator()
         for instance in planet["instances"]
     ]
     return sorted(found)
@@ -131,14 +131,16 @@ def test_partial_sets_that_make_no_sense(options, fault):
 
 def planets_of(source, order=None):
     seed = None if order is None else tf.constant(order)
-    return list(source.records([0, 3, 5], [7, 2], seed, white=True).as_numpy_iterator())
+    return list(source.records(Selection.of([0, 3, 5], [7, 2], white_light=True), seed).as_numpy_iterator())
 
 
 def test_a_snapshot_is_read_from_the_second_epoch_on(uploaded, tmp_path, monkeypatch):
     expected, shuffled = planets_of(open_source(uploaded, [2, 7])), planets_of(open_source(uploaded, [2, 7]), (1, 2))
     source = open_source(f"{uploaded}?cache={tmp_path}", [2, 7])
     assert source.description == uploaded
-    epochs = source.records([0, 3, 5], [7, 2], tf.constant((1, 2)), white=True)  # one pipeline, iterated twice
+    epochs = source.records(
+        Selection.of([0, 3, 5], [7, 2], white_light=True), tf.constant((1, 2))
+    )  # one pipeline, iterated twice
     first, again = planets_of(source), list(epochs.as_numpy_iterator())
     monkeypatch.setattr(ArrowReader, "read", lambda *_: pytest.fail("read from BigQuery again"))
     second = list(epochs.as_numpy_iterator())
@@ -165,7 +167,7 @@ def test_a_snapshot_that_was_cut_is_an_error(uploaded, tmp_path):
 
 def test_a_stopped_epoch_leaves_no_half_snapshot(uploaded, tmp_path):
     source = open_source(f"{uploaded}?cache={tmp_path}", [2])
-    records = iter(source.records(range(10), [2]))
+    records = iter(source.records(Selection.of(range(10), [2])))
     next(records)
     del records
     for path in tmp_path.rglob("fold-*"):

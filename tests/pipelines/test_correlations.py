@@ -7,6 +7,7 @@ import pytest
 
 from ariel_tf.config.train_config import parse_steps
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 from pipelines import check, convert, correlations, simulate
 
@@ -22,7 +23,7 @@ def test_they_are_numpy_s_over_the_training_folds_observations(data, tmp_path, c
     check.main([str(data), "--correlations", str(tmp_path)])
     rows = list(csv.reader((tmp_path / "correlations.csv").read_text().splitlines()))[1:]
     received = np.array(rows, float)[:, 1:]
-    planets = list(open_source(str(data), range(55)).records(range(8), range(55)).as_numpy_iterator())
+    planets = list(open_source(str(data), range(55)).records(Selection.of(range(8), range(55))).as_numpy_iterator())
     assert len(planets) == 16
     flux = np.concatenate([planet["flux"] for planet in planets], axis=1).astype(float)
     depth = (

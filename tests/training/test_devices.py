@@ -11,7 +11,7 @@ from support.run_folders import loaded, run, send_in_epoch, table
 
 from ariel_tf.config import model_registry
 from ariel_tf.core.errors import Stopped, UsageError
-from ariel_tf.data import dataset, parts
+from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.training import cluster, distribute
@@ -212,13 +212,13 @@ def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
     source = TFRecordSource(Path("data"))
     choice = Selection.of(range(8), (12,))
     steps = 7
-    found = parts.parts_of(source, choice.folds, 3)
+    found = [source.shard(choice.folds, index, 3) for index in range(3)]
     names = [shard.name for part in found for shard in part.manifest.shards]
     assert sorted(names) == sorted(shard.name for shard in source.manifest.shards if shard.fold < 8)
     whole = source.observations(choice.folds)
     keys, sizes = [], []
     for part in found:
-        batches = list(parts.stream(part, choice, steps, 3, 0, 2).as_numpy_iterator())
+        batches = list(dataset.shuffled_share(part, choice, steps, 3, 0, 2).as_numpy_iterator())
         assert len(batches) == 2 * steps
         sizes.append([len(batch["key"]) for batch in batches])
         keys.append([[tuple(key) for batch in batches[e * steps :][:steps] for key in batch["key"]] for e in (0, 1)])
@@ -227,4 +227,4 @@ def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
         rows = [key for part in keys for key in part[epoch]]
         assert len(set(rows)) == len(rows) == whole
     assert keys[0][0] != keys[0][1]
-    assert parts.parts_of(source, (0,), 50) is None
+    assert source.shard((0,), 0, 50) is None

@@ -171,7 +171,7 @@ def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monk
 
     def train(self, trial, outcome):
         """The higher the learning rate the better; wavelength 5, the first, fails."""
-        (wavelength,) = self.space.base.targets
+        (wavelength,) = self.space.base.signature.targets
         rates = trained.setdefault(wavelength, [])
         rates.append(outcome.values["learning_rate"])
         if wavelength == 5:

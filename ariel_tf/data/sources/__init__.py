@@ -11,54 +11,13 @@ A source is described by one text, the value of `--data`:
 `open_source` opens it for the wavelengths that are wanted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from ariel_tf.data.bigquery.address import Address, is_address
+from ariel_tf.data.sources.base import SIMULATED, Source
 
-SIMULATED = "simulated"
-
-
-class Source(Protocol):
-    """What a source tells and yields.
-
-    Attributes:
-        description: one line for people.
-        fingerprint: changes when any value, key or fold changes.
-        folds: planet number to fold.
-        labelled: whether radii are known.
-        failure: what stopped the reading of records, where the source knows it; None before.
-    """
-
-    description: str
-    fingerprint: str
-    folds: dict[int, int]
-    labelled: bool
-    failure: Exception | None
-
-    def observations(self, folds: Sequence[int]) -> int:
-        """Number of observations in these folds."""
-        ...
-
-    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
-        """Quantity ("flux", "white", "star", "radius", "depth") to `Statistics` over these folds."""
-        ...
-
-    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        """What of these folds' data, or of all, is not as it was written; looked for after a record was unreadable."""
-        ...
-
-    def records(self, folds: Sequence[int], wavelengths: Sequence[int], order=None, white: bool = False):
-        """A `tf.data.Dataset` of planets, each once, as `records.parse` gives them.
-
-        Args:
-            folds: planets of these only.
-            wavelengths: which of the 55, in the order wanted.
-            order: None for ascending shards; an int32 tensor [2] seeds a shuffled order.
-            white: whether to add the white light curves.
-        """
-        ...
+__all__ = ["SIMULATED", "Source", "open_source"]
 
 
 def open_source(description: str, wavelengths: Sequence[int]) -> Source:

@@ -25,6 +25,8 @@ from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.layout_planets import UploadedTables
 from ariel_tf.data.bigquery.snapshot import Snapshot
 from ariel_tf.data.bigquery.streams import ArrowReader, Reader
+from ariel_tf.data.selection import Selection
+from ariel_tf.data.sources.subset import SourceBase
 from ariel_tf.data.sources.tfrecord import PARALLEL, SHARDS_AT_ONCE
 from ariel_tf.planet import Planet
 
@@ -54,7 +56,7 @@ class Layout(Tables, Protocol):
     def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]: ...
 
 
-class BigQuerySource:
+class BigQuerySource(SourceBase):
     """A data set in BigQuery.
 
     Args:
@@ -77,9 +79,12 @@ class BigQuerySource:
         self.labelled = self._layout.labelled
         self.fingerprint = self._layout.fingerprint
         folds = {planet: part.fold for part in self._layout.parts for planet in part.planets}
-        self.folds = dict(sorted(folds.items()))
-        self.failure: Exception | None = None
+        self._folds = dict(sorted(folds.items()))
         self._snapshots: dict[tuple[tuple[int, ...], bool], Snapshot] = {}
+
+    @property
+    def folds(self) -> Mapping[int, int]:
+        return self._folds
 
     @property
     def layout(self) -> Layout:
@@ -120,25 +125,29 @@ class BigQuerySource:
             self._snapshots[key] = Snapshot(Path(self.address.cache), self.fingerprint, wavelengths, white)
         return self._snapshots[key]
 
-    def records(
-        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
+    def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
+        signature = selection.signature
+        serialized = self._serialized(selection.folds, signature.inputs, signature.white_light, order)
+        return serialized.map(lambda record: records.parse(record, signature.inputs, signature.white_light), PARALLEL)
+
+    def _serialized(
+        self, folds: Sequence[int], wavelengths: Sequence[int], white: bool, order: tf.Tensor | None
     ) -> tf.data.Dataset:
+        """Records of these wavelengths, each planet once: string []."""
         parts = self._parts(folds)
         planets = sum(len(part.planets) for part in parts)
         # The first one's rows tell which observations there are, if no light curve is wanted.
         reading = _Reading(self, parts, sorted(set(wavelengths)) or [0], white)
-        signature = tf.TensorSpec([], tf.string)
+        spec = tf.TensorSpec([], tf.string)
 
         def part(index: tf.Tensor) -> tf.data.Dataset:
             # Looked for anew each epoch: what was read in the one before is in the snapshot now.
             files = tf.numpy_function(reading.files, [index], tf.string)
-            read = tf.data.Dataset.from_generator(
-                reading.part, output_signature=signature, args=(index, tf.size(files))
-            )
+            read = tf.data.Dataset.from_generator(reading.part, output_signature=spec, args=(index, tf.size(files)))
             return tf.data.TFRecordDataset(tf.reshape(files, [-1])).concatenate(read)
 
         if order is None and not self.address.cache:
-            serialized = tf.data.Dataset.from_generator(reading.in_order, output_signature=signature)
+            serialized = tf.data.Dataset.from_generator(reading.in_order, output_signature=spec)
         elif order is None:
             serialized = tf.data.Dataset.range(len(parts)).flat_map(part)
         else:
@@ -146,17 +155,20 @@ class BigQuerySource:
             serialized = tf.data.Dataset.from_tensor_slices(index).interleave(
                 part, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=2, deterministic=True
             )
-        serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
-        return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
+        return serialized.apply(tf.data.experimental.assert_cardinality(planets))
 
     def scanned(self, table: str, columns: Sequence[str], restriction: str) -> int:
         """Bytes that reading this part of a table would scan; nothing is read."""
         session = ArrowReader(self.connection, self.address.streams).session(table, columns, restriction)
         return int(session.estimated_total_bytes_scanned)
 
-    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Each planet of these folds with all that the tables hold, its orbit too; as of `data.whole`."""
-        yield from self.planets_of(self._parts(folds), range(N_WAVELENGTHS), white=True)
+    def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """As `Source.planets`; from the snapshot where there is a cache."""
+        if self.address.cache:
+            whole = self._serialized(folds, range(N_WAVELENGTHS), white=True, order=None)
+            yield from map(records.decode, whole.as_numpy_iterator())
+        else:
+            yield from self.planets_of(self._parts(folds), range(N_WAVELENGTHS), white=True)
 
     def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
         """Planets of some parts, in their order; the next chunk is read while this one is used.

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -13,10 +13,12 @@ from tqdm import tqdm
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.core import resources
 from ariel_tf.core.errors import UsageError
-from ariel_tf.data import arrays
+from ariel_tf.data import arrays, records
 from ariel_tf.data.folds import assign_folds
-from ariel_tf.data.sources import SIMULATED
-from ariel_tf.data.statistics import Sums
+from ariel_tf.data.selection import Selection
+from ariel_tf.data.sources.base import SIMULATED
+from ariel_tf.data.sources.subset import SourceBase
+from ariel_tf.data.statistics import Statistics, Sums
 from ariel_tf.physics import simulator
 from ariel_tf.planet import Planet
 
@@ -54,7 +56,7 @@ class Recipe:
         return f"{SIMULATED}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
 
 
-class SimulatedSource:
+class SimulatedSource(SourceBase):
     """Planets simulated when the source is opened; only the wavelengths asked for stay in memory.
 
     Args:
@@ -64,11 +66,10 @@ class SimulatedSource:
     """
 
     labelled = True
-    failure: Exception | None = None
 
     def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
         self.description, self._recipe = str(recipe), recipe
-        self.folds = assign_folds(range(1, recipe.planets + 1), recipe.seed)
+        self._folds = assign_folds(range(1, recipe.planets + 1), recipe.seed)
         self._wavelengths = list(wavelengths)
         self._instances = recipe.spots * recipe.photons
         facts = {"simulator": simulator.VERSION, "priors": asdict(simulator.Priors()), **asdict(recipe)}
@@ -84,6 +85,10 @@ class SimulatedSource:
             for name, part in planet.items():
                 table[name][index] = part
         self._table = {name: arrays.as_tensor(values) for name, values in table.items()}
+
+    @property
+    def folds(self) -> Mapping[int, int]:
+        return self._folds
 
     @classmethod
     def from_description(cls, description: str, wavelengths: Sequence[int]) -> Self:
@@ -103,15 +108,7 @@ class SimulatedSource:
     def _simulate(self, recipe: Recipe, number: int) -> dict[str, np.ndarray]:
         planet = simulator.simulate_planet(recipe.seed, number, recipe.spots, recipe.photons)
         self._sums.add(planet, self.folds[number])
-        return {
-            "planet": np.array(planet.number, np.int32),
-            "instances": planet.instances,
-            "star": planet.star.astype(np.float32),
-            "radii": planet.radii[self._wavelengths].astype(np.float32),
-            "scatter": planet.scatter[:, self._wavelengths],
-            "flux": planet.flux[self._wavelengths],
-            "white": planet.white,
-        }
+        return records.as_record(planet, self._wavelengths, white=True)
 
     def observations(self, folds: Sequence[int]) -> int:
         return self._instances * len(self._of(folds))
@@ -119,31 +116,24 @@ class SimulatedSource:
     def _of(self, folds: Sequence[int]) -> np.ndarray:
         return np.flatnonzero(np.isin(list(self.folds.values()), list(folds)))
 
-    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
         return self._sums.choose(folds)
 
-    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        return []
-
-    def records(
-        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
-    ) -> tf.data.Dataset:
-        columns = [self._wavelengths.index(wavelength) for wavelength in wavelengths]
-        chosen = tf.constant(self._of(folds), tf.int32)
+    def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
+        columns = [self._wavelengths.index(wavelength) for wavelength in selection.signature.inputs]
+        white = selection.signature.white_light
+        chosen = tf.constant(self._of(selection.folds), tf.int32)
         if order is not None:
             chosen = tf.random.experimental.stateless_shuffle(chosen, seed=order)
 
         def planet(index):
             record = {name: tf.gather(values, index) for name, values in self._table.items()}
-            record["radii"] = tf.gather(record["radii"], columns)
-            record["scatter"] = tf.gather(record["scatter"], columns, axis=1)
-            record["flux"] = tf.gather(record["flux"], columns)
-            return record if white else {name: record[name] for name in record if name != "white"}
+            return records.narrow(record, columns, white)
 
         return tf.data.Dataset.from_tensor_slices(chosen).map(planet, PARALLEL)
 
-    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Each planet of these folds, simulated once more, since few wavelengths are kept; as of `data.whole`."""
+    def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """Each planet of these folds, simulated once more: only the wavelengths asked for are in memory."""
         recipe = self._recipe
         for number, fold in self.folds.items():
             if fold in folds:

@@ -10,9 +10,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.data import records
 from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.selection import Selection
+from ariel_tf.data.sources.subset import SourceBase
+from ariel_tf.data.statistics import Statistics
 from ariel_tf.data.text.discovery import find_files, group
 from ariel_tf.data.text.planet import read_planet
 from ariel_tf.planet import Planet
@@ -21,7 +24,7 @@ from ariel_tf.planet import Planet
 PARALLEL = 4
 
 
-class TextSource:
+class TextSource(SourceBase):
     """Challenge text files AAAA_BB_CC.txt in a folder and the folders within it.
 
     Args:
@@ -32,8 +35,6 @@ class TextSource:
         UsageError: no such folder.
         DataError: no light curves, files of another name, or the same observation twice.
     """
-
-    failure: Exception | None = None
 
     def __init__(self, folder: Path | str, params: Path | str | None = None):
         for path in (folder, params):
@@ -48,22 +49,23 @@ class TextSource:
             raise DataError(f"{folder}: expected light curves AAAA_BB_CC.txt, {found}.", list(map(str, faults)))
         self.description = f"text files in {folder}"
         self.labelled = params is not None
-        self.folds = assign_folds((task.number for task in tasks), seed=0)
+        self._folds = assign_folds((task.number for task in tasks), seed=0)
         self._tasks = tasks
         stamps = repr(sorted(light_curves.stamps.items()))
         self.fingerprint = hashlib.sha256(stamps.encode()).hexdigest()
 
+    @property
+    def folds(self) -> Mapping[int, int]:
+        return self._folds
+
     def observations(self, folds: Sequence[int]) -> int:
         return sum(len(task.light_curves) for task in self._tasks if self.folds[task.number] in folds)
 
-    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
         raise UsageError(f"{self.description}: training takes a data set; make one with `python -m pipelines.convert`.")
 
-    def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        return []
-
-    def _read(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Planets in ascending order, a few of them read ahead."""
+    def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
+        """As `Source.planets`, in ascending order; a few planets are read ahead."""
         tasks = [task for task in self._tasks if self.folds[task.number] in folds]
         with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
             ahead: deque[Any] = deque()
@@ -84,34 +86,11 @@ class TextSource:
             raise self.failure
         return read.planet
 
-    def records(
-        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
-    ) -> tf.data.Dataset:
-        """As of `Source.records`, but always in ascending order of planets."""
-        columns = list(wavelengths)
-        many = len(columns)
-        signature = {
-            "planet": tf.TensorSpec([], tf.int32),
-            "instances": tf.TensorSpec([None, 2], tf.int32),
-            "star": tf.TensorSpec([len(STAR_PARAMETERS)], tf.float32),
-            "radii": tf.TensorSpec([many], tf.float32),
-            "scatter": tf.TensorSpec([None, many], tf.float32),
-            "flux": tf.TensorSpec([many, None, N_STEPS], tf.float32),
-        }
-        if white:
-            signature["white"] = tf.TensorSpec([None, N_STEPS], tf.float32)
+    def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
+        """As `Source.records`, but always in ascending order of planets."""
+        inputs, white = selection.signature.inputs, selection.signature.white_light
 
         def planets():
-            for planet in self._read(folds):
-                record = {
-                    "planet": planet.number,
-                    "instances": planet.instances,
-                    "star": planet.star.astype("float32"),
-                    "radii": planet.radii[columns].astype("float32"),
-                    "scatter": planet.scatter[:, columns],
-                    "flux": planet.flux[columns],
-                    "white": planet.white,
-                }
-                yield {name: record[name] for name in signature}
+            return (records.as_record(planet, inputs, white) for planet in self.planets(selection.folds))
 
-        return tf.data.Dataset.from_generator(planets, output_signature=signature)
+        return tf.data.Dataset.from_generator(planets, output_signature=records.specs(inputs, white))

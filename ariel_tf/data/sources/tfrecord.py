@@ -1,8 +1,10 @@
 """Planets from a folder of TFRecord shards and their manifest."""
 
+import copy
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import tensorflow as tf
 
@@ -10,6 +12,9 @@ from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
 from ariel_tf.data.manifest import Manifest, Shard
+from ariel_tf.data.selection import Selection
+from ariel_tf.data.sources.subset import SourceBase
+from ariel_tf.data.statistics import Statistics
 from ariel_tf.planet import Planet
 
 SHARDS_AT_ONCE = 4
@@ -17,7 +22,7 @@ SHARDS_AT_ONCE = 4
 PARALLEL = 4
 
 
-class TFRecordSource:
+class TFRecordSource(SourceBase):
     """A converted or simulated data set on disk.
 
     Args:
@@ -27,8 +32,6 @@ class TFRecordSource:
         DataError: no manifest, a damaged one, or a shard that is absent or of another size.
     """
 
-    failure: Exception | None = None
-
     def __init__(self, folder: Path):
         self._open(folder, Manifest.read(folder))
 
@@ -36,11 +39,15 @@ class TFRecordSource:
         self.folder, self.manifest = folder, manifest
         self.description = str(folder)
         self.fingerprint = self.manifest.fingerprint
-        self.folds = self.manifest.planets
+        self._folds = self.manifest.planets
         self.labelled = self.manifest.labelled
         faults = [fault for shard in self.manifest.shards if (fault := self._fault(shard))]
         if faults:
             raise DataError(f"{folder}: its shards do not fit the manifest; convert again.", faults)
+
+    @property
+    def folds(self) -> Mapping[int, int]:
+        return self._folds
 
     def _fault(self, shard: Shard) -> str | None:
         """Size only: the checksums of everything are `pipelines.check`'s work."""
@@ -63,7 +70,7 @@ class TFRecordSource:
     def observations(self, folds: Sequence[int]) -> int:
         return sum(shard.rows for shard in self._shards(folds))
 
-    def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
+    def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
         return self.manifest.sums.choose(folds)
 
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
@@ -75,10 +82,8 @@ class TFRecordSource:
             if self._fault(shard) or self._sha256(shard) != shard.sha256
         ]
 
-    def records(
-        self, folds: Sequence[int], wavelengths: Sequence[int], order: tf.Tensor | None = None, white: bool = False
-    ) -> tf.data.Dataset:
-        shards = self._shards(folds)
+    def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
+        shards = self._shards(selection.folds)
         planets = sum(len(shard.planets) for shard in shards)
         files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
         if order is None:
@@ -91,13 +96,26 @@ class TFRecordSource:
             )
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
-        return serialized.map(lambda record: records.parse(record, wavelengths, white), PARALLEL)
+        signature = selection.signature
+        return serialized.map(lambda record: records.parse(record, signature.inputs, signature.white_light), PARALLEL)
 
-    def whole(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Each planet of these folds with all that its record holds, its orbit too; as of `data.whole`."""
+    def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         shards = self._shards(folds)
         files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
         expected = sum(len(shard.planets) for shard in shards)
         serialized = tf.data.TFRecordDataset(files).apply(tf.data.experimental.assert_cardinality(expected))
         for record in serialized.as_numpy_iterator():
             yield records.decode(record)
+
+    def shard(self, folds: Sequence[int], index: int, count: int) -> Self | None:
+        """As `Source.shard`, by whole shards; None where there are fewer than `count`."""
+        shards = self._shards(folds)
+        if len(shards) < count:
+            return None
+        dealt: list[list[Shard]] = [[] for _ in range(count)]
+        for shard in sorted(shards, key=lambda shard: (-shard.rows, shard.name)):
+            min(dealt, key=lambda part: sum(one.rows for one in part)).append(shard)
+        part = copy.copy(self)
+        part.manifest = dataclasses.replace(self.manifest, shards=sorted(dealt[index], key=lambda shard: shard.name))
+        part._folds = part.manifest.planets
+        return part
