@@ -21,20 +21,20 @@ from ariel_tf.challenge import score
 
 if TYPE_CHECKING:
     from ariel_tf.data.planets import Data
-    from ariel_tf.runs.predictor import Trained
+    from ariel_tf.runs.predictor import Predictor
 
 __all__ = ["load", "open_data", "score"]
 __version__ = "0.1.0"
 
 
-def load(*runs: Path | str) -> "Trained":
+def load(*runs: Path | str) -> "Predictor":
     """A predictor from a run folder of any kind, or from several that predict different wavelengths.
 
     Args:
         runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made.
 
     Returns:
-        `Trained`; its `predict(flux, star)` takes light curves in the challenge's layout, flux [n, 55, 300] and
+        `Predictor`; its `predict(flux, star)` takes light curves in the challenge's layout, flux [n, 55, 300] and
         star [n, 6], and answers radii [n, wavelengths]; `targets` says which wavelengths.
 
     Raises:
@@ -49,9 +49,9 @@ def load(*runs: Path | str) -> "Trained":
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.runs.predictor import Trained
+    from ariel_tf.runs.predictor import Predictor
 
-    return Trained.load_all(runs)
+    return Predictor.load(*runs)
 
 
 def open_data(data: Path | str, params: Path | str | None = None) -> "Data":

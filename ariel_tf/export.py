@@ -109,11 +109,11 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.runs.predictor import Trained
+    from ariel_tf.runs.predictor import Predictor
 
     if kind == "onnx":
         _require_onnx()
-    trained = Trained.load(run)
+    trained = Predictor.load(run)
     write: Callable[[Any, Path], None] = {"savedmodel": _savedmodel, "keras": _keras, "onnx": _onnx}[kind]
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as scratch:
         made = Path(scratch) / out.name

@@ -69,10 +69,9 @@ def predict(
     import_tensorflow()
     from ariel_tf.data.sources import open_source
     from ariel_tf.data.sources.text import TextSource
-    from ariel_tf.runs.predictions import predicted_rows
-    from ariel_tf.runs.predictor import Trained, rows_for
+    from ariel_tf.runs.predictor import Predictor
 
-    trained = Trained.load_all(runs)
+    trained = Predictor.load(*runs)
     if out.suffix == ".txt" and (absent := N_WAVELENGTHS - len(trained.targets)):
         raise UsageError(
             f"--out {out}: a submission has all {N_WAVELENGTHS} wavelengths, and these runs leave {absent} of them "
@@ -82,7 +81,7 @@ def predict(
     rows = source.observations(folds)
     with Store(out.parent, rows, trained.targets) as store:
         with Progress(rows, "observation") as progress:
-            for batch, radii in predicted_rows(trained, rows_for(trained, source, folds)):
+            for batch, radii in trained.predict_rows(source, folds):
                 # A row of some models is several observations.
                 instances = batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
                 store.add(batch["key"], radii, instances)

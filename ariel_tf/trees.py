@@ -173,12 +173,11 @@ def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table
 def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:
     """Features of the rows of some folds, batch by batch; light curves are not kept."""
     from ariel_tf.data import dataset
-    from ariel_tf.runs.predictor import predicted_batch
 
     selection = Selection.of(folds, options.targets, options.white)
     names = [tensor.name.split(":")[0] for tensor in features.inputs]
     seen, radii = [], []
-    for rows in dataset.evaluation_batches(source, selection, predicted_batch(selection.signature)):
+    for rows in dataset.evaluation_batches(source, selection, dataset.prediction_batch_size(selection.signature)):
         seen.append(np.asarray(features({name: rows[name] for name in names})))
         radii.append(np.asarray(rows["radius"], np.float64))
     return Table(np.concatenate(seen), np.concatenate(radii))

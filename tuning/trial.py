@@ -176,7 +176,7 @@ class TrialRunner:
         resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
         with self.open_folder(outcome, resolved) as run:
-            run.write_meta(training_job.data_facts(source, config) | {"command": self.command}, collect(strategy))
+            run.write_meta(training_job.data_facts(source, config.folds) | {"command": self.command}, collect(strategy))
             searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
             work = fit.Work(
                 batches=rows.training,

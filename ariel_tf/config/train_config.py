@@ -10,7 +10,7 @@ from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.core.errors import UsageError, nearest
-from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
@@ -91,9 +91,10 @@ class Configuration:
         Args:
             role: what the rows are for; only those for training are thinned (`every`) and drawn (`bootstrap`).
         """
+        folds = getattr(self.folds, role)
         if role != "train":
-            return Selection(self.validation_folds if role == "validation" else self.test_folds, self.signature)
-        return Selection(self.train_folds, self.signature, self.every, self.seed if self.bootstrap == "yes" else None)
+            return Selection(folds, self.signature)
+        return Selection(folds, self.signature, self.every, self.seed if self.bootstrap == "yes" else None)
 
     def for_each_wavelength(self) -> dict[int, Self]:
         """The configuration of one model of each wavelength to train here."""
@@ -126,6 +127,11 @@ class Configuration:
     def train_folds(self) -> tuple[int, ...]:
         held_out = {*self.validation_folds, *self.test_folds}
         return tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
+
+    @property
+    def folds(self) -> Folds:
+        """The folds by what the training uses them for."""
+        return Folds(self.train_folds, self.validation_folds, self.test_folds)
 
     def resolved(self) -> Self:
         """With the model's recipe filled in and every value checked."""

@@ -27,7 +27,7 @@ from ariel_tf.data import arrays
 from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
-from ariel_tf.data.selection import Selection
+from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import Source
 from ariel_tf.data.statistics import Moments, Statistics
 
@@ -36,6 +36,9 @@ MEMORY_BYTES = 2 << 30
 
 # Flux of a streamed window. Three times as much is held: a window that is used, and two while the next is put together.
 WINDOW_BYTES = 512 << 20
+
+# Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
+PREDICTED_BYTES = 16 << 20
 
 # Planets parsed at once, and batches made ahead: left to tf.data both grow, at 1 to 7 MB a planet and 34 MB a batch.
 PARALLEL = 4
@@ -255,6 +258,11 @@ def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1
         yield from table_batches(load(source, selection), batch_size).as_numpy_iterator()
     else:
         yield from read(source, observations(source, selection).rebatch(batch_size), selection.folds)
+
+
+def prediction_batch_size(signature: Signature) -> int:
+    """Rows of a batch that is only predicted."""
+    return max(1, min(1024, PREDICTED_BYTES // signature.observation_bytes))
 
 
 def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:

@@ -6,10 +6,19 @@ in exactly one of ten folds, and hold-out test, validation and cross-validation 
 
 import hashlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ariel_tf.core.errors import UsageError
 
 N_FOLDS = 10
+
+
+class Folds(NamedTuple):
+    """The folds of a data set by what a training uses them for."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
 
 
 def assign_folds(planets: Iterable[int], seed: int) -> dict[int, int]:

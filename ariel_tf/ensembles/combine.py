@@ -21,11 +21,11 @@ def combine_runs(options: argparse.Namespace, command: str) -> None:
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.runs.predictor import Trained, folds_of, refuse_other_data
+    from ariel_tf.runs.predictor import Predictor, folds_of, refuse_other_data
 
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError(f"{options.how}: a run is named twice.")
-    each = [Trained.load(path) for path in options.runs]
+    each = [Predictor.load(path) for path in options.runs]
     refuse_other_data(each)
     folds = folds_of(each)
     how: dict[str, Any] = {"how": options.how, "members": [str(path) for path in options.runs]}
@@ -46,10 +46,10 @@ def combine_runs(options: argparse.Namespace, command: str) -> None:
 
 
 def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The configuration of an ensemble of `Trained` runs."""
-    from ariel_tf.models.composite import Member, union_of
+    """The configuration of an ensemble of `Predictor` runs."""
+    from ariel_tf.models.composite import union_of
 
-    signature = union_of([Member(str(one.path), one.model, one.signature) for one in each])
+    signature = union_of([one.member for one in each])
     names = sorted({str(one.configuration["model"]) for one in each})
     return configuration_of(how, ", ".join(names), signature, each[0].data, folds)
 
@@ -59,17 +59,17 @@ def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
 
     Args:
         run: of the ensemble.
-        each: the members, `Trained`.
+        each: the members, `Predictor`.
         command: what the user repeats.
     """
-    from ariel_tf.models.composite import Member, averaged, median
+    from ariel_tf.models.composite import averaged, median
 
     how = run.configuration["ensemble"]
-    members = [Member(str(one.path), one.model, one.signature) for one in each]
+    members = [one.member for one in each]
     source = open_data(run, each[0])
     # Where members chose their epoch by different folds, each is judged by its own: together, out of fold.
     common = run.configuration["validation_folds"]
-    validation = [collect(one, source, common or one.validation_folds) for one in each]
+    validation = [collect(one, source, common or one.folds.validation) for one in each]
     weights = None
     if how["how"] == "median":
         model, _ = median(members)
@@ -108,7 +108,7 @@ def _weights(how: dict[str, Any], run: RunFolder, each: Sequence[Any], validatio
             return blend_weights.softmax([score(true, own) for own in predicted], how["temperature"])
         return blend_weights.least_squares(true, predicted)
 
-    from ariel_tf.models.composite import Member, union_of
+    from ariel_tf.models.composite import union_of
 
-    targets = union_of([Member(str(one.path), one.model, one.signature) for one in each]).targets
+    targets = union_of([one.member for one in each]).targets
     return blend_weights.by_wavelength(targets, [one.targets for one in each], weigh)

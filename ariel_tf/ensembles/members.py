@@ -148,12 +148,12 @@ def train_members(folder: Path, plan: Plan, changes: Mapping[str, dict[str, Any]
         folder: of the members.
         changes: by the name of a member's folder: what its configuration has instead of the plan's.
     """
-    from ariel_tf.runs.predictor import Trained, refuse_other_data
+    from ariel_tf.runs.predictor import Predictor, refuse_other_data
 
     for number, (name, change) in enumerate(changes.items(), 1):
         if not is_finished(folder / name):
             print(f"member {number} of {len(changes)}: {name}", flush=True)
             plan.member(folder / name, **change)
-    each = [Trained.load(folder / name) for name in changes]
+    each = [Predictor.load(folder / name) for name in changes]
     refuse_other_data(each)
     return each

@@ -59,12 +59,7 @@ def together(parts: Sequence[Any]) -> Any:
 
 def collect(trained: Any, source: Any, folds: Sequence[int]):
     """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
-    from ariel_tf.runs.predictions import Predictions
-    from ariel_tf.runs.predictor import rows_for
-
-    if not folds:
-        return None
-    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
+    return trained.predictions(source, folds).in_order() if folds else None
 
 
 def save(
@@ -80,18 +75,18 @@ def save(
 
     from ariel_tf.evaluation.prediction_figures import draw_predictions, draw_spectra
     from ariel_tf.runs import metadata
-    from ariel_tf.runs.predictor import Trained
+    from ariel_tf.runs.predictor import Predictor
     from ariel_tf.training.callbacks import save_model
     from ariel_tf.training.job import data_facts
 
-    trained = Trained.of_ensemble(run.path, run.configuration, source.fingerprint, model)
+    trained = Predictor.of_ensemble(run.path, run.configuration, source.fingerprint, model)
     run.fingerprint = source.fingerprint
-    facts = data_facts(source, trained)
+    facts = data_facts(source, trained.folds)
     run.write_meta(facts | {"command": command}, metadata.collect(tf.distribute.get_strategy()))
     save_model(model, run)
-    validation = out_of_fold or collect(trained, source, trained.validation_folds)
-    test = collect(trained, source, trained.test_folds)
-    constant = source.statistics(trained.train_folds)["radius"].mean[list(trained.targets)]
+    validation = out_of_fold or collect(trained, source, trained.folds.validation)
+    test = collect(trained, source, trained.folds.test)
+    constant = source.statistics(trained.folds.train)["radius"].mean[list(trained.targets)]
     title = f"{run.configuration['model']}, test planets"
     pictures: dict[str, str] = {}
     if draw_or_warn(draw_predictions, test, title, run.path / "prediction.png"):

@@ -156,7 +156,7 @@ class Stacking:
 
     Args:
         run: of the ensemble.
-        each: `Trained` members, all splits of the first, then of the second ...
+        each: `Predictor` members, all splits of the first, then of the second ...
         names: of level 0's models, for people.
         folds: those that each split's members were trained without.
         seed: of a dense level 1.
@@ -169,7 +169,7 @@ class Stacking:
         self.source = open_data(run, each[0])
         for index, one in enumerate(each):
             part = folds[index % len(folds)]
-            if seen := set(part) & {*one.train_folds, *one.validation_folds}:
+            if seen := set(part) & {*one.folds.train, *one.folds.validation}:
                 raise UsageError(f"{one.path}: was trained on folds {sorted(seen)}, which it should predict unseen.")
 
     def finish(self, command: str) -> None:
@@ -247,9 +247,9 @@ class Stacking:
         """Level 0 and level 1 as one model of raw light curves."""
         from keras import layers, ops
 
-        from ariel_tf.models.composite import Member, compose
+        from ariel_tf.models.composite import compose
 
-        members = [Member(str(one.path), one.model, one.signature) for one in self.each]
+        members = [one.member for one in self.each]
         splits = len(self.folds)
         wanted = [tensor.name.split(":")[0] for tensor in level_1.inputs]
 

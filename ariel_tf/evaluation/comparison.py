@@ -1,4 +1,4 @@
-"""Trained runs and baselines on the same planets: what `evaluate` prints and `report` draws.
+"""Predictor runs and baselines on the same planets: what `evaluate` prints and `report` draws.
 
 runs ─▶ planets that all of them held out ─▶ predictions ─▶ losses ─┐
 data ─▶ training planets ─▶ references ───────────────────▶ losses ─┴─▶ Comparison: scores, intervals, differences
@@ -20,7 +20,7 @@ from ariel_tf.evaluation import baselines, held_out
 from ariel_tf.evaluation.losses import Losses, Population
 from ariel_tf.planet import Planet
 from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained, rows_for
+from ariel_tf.runs.predictor import Predictor
 
 # Folds that baselines learn from and are scored on where no run defines them.
 TRAIN_FOLDS, TEST_FOLDS = tuple(range(8)), (9,)
@@ -46,7 +46,7 @@ class RunEntry(Entry):
         predictions: rows of the comparison's planets, columns of its wavelengths.
     """
 
-    trained: Trained
+    trained: Predictor
     predictions: Predictions
 
 
@@ -116,7 +116,7 @@ def compare(
     Raises:
         ArielError: anything that the user can correct, in one sentence.
     """
-    each = [Trained.load(path) for path in paths]
+    each = [Predictor.load(path) for path in paths]
     description = data if data is not None else held_out.same_data(each)
     inputs = sorted({wavelength for trained in each for wavelength in trained.signature.inputs})
     source = open_source(description, inputs)
@@ -131,7 +131,7 @@ def compare(
     entries: list[Entry] = []
     for name, trained in zip(names, each, strict=True):
         predictions = _of_planets(
-            Predictions.collect(trained, recorder.rows(trained, rows_for(trained, source, read))), planets
+            Predictions.collect(trained, recorder.rows(trained, trained.rows(source, read))), planets
         )
         columns = [trained.targets.index(wavelength) for wavelength in wavelengths]
         entries.append(_entry(name, trained, predictions, columns, wavelengths))
@@ -145,7 +145,7 @@ def compare(
     return Comparison(entries, source, read, population, roles, learnt_from)
 
 
-def _refuse(source: Source, each: Sequence[Trained], data: str | None) -> None:
+def _refuse(source: Source, each: Sequence[Predictor], data: str | None) -> None:
     if not source.labelled:
         raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
     if each and data is None and not held_out.is_own(each[0], source):
@@ -155,7 +155,7 @@ def _refuse(source: Source, each: Sequence[Trained], data: str | None) -> None:
         )
 
 
-def _common_wavelengths(each: Sequence[Trained], asked: tuple[int, ...] | None) -> tuple[int, ...]:
+def _common_wavelengths(each: Sequence[Predictor], asked: tuple[int, ...] | None) -> tuple[int, ...]:
     """The requested wavelengths, all of which every run must predict; by default those that every run predicts."""
     wanted = set(range(N_WAVELENGTHS) if asked is None else asked)
     for trained in each:
@@ -173,27 +173,27 @@ def _of_planets(predictions: Predictions, planets: set[int]) -> Predictions:
     return Predictions(*(part[kept] for part in parts))
 
 
-def _entry(name: str, trained: Trained, predictions: Predictions, columns: list[int], wavelengths) -> RunEntry:
+def _entry(name: str, trained: Predictor, predictions: Predictions, columns: list[int], wavelengths) -> RunEntry:
     parts = (predictions.true, predictions.predicted, predictions.weights)
     chosen = Predictions(predictions.keys, *(part[:, columns] for part in parts))
     return RunEntry(Losses.of(name, chosen, wavelengths), trained, chosen)
 
 
-def _teacher(each: Sequence[Trained], source: Source, planets: set[int], learn_from: str | None):
+def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None):
     """The source and the folds that train the baselines, without folds that contain a scored planet."""
     if learn_from is not None:
         taught, folds = open_source(learn_from, ()), TRAIN_FOLDS
         if not taught.labelled:
             raise DataError(f"--learn-from {taught.description}: its radii are unknown.")
     elif each and not held_out.is_own(each[0], source):
-        taught, folds = open_source(each[0].data, ()), each[0].train_folds
+        taught, folds = open_source(each[0].data, ()), each[0].folds.train
         if not held_out.is_own(each[0], taught):
             raise DataError(
                 f"{taught.description}: changed since {each[0].path} was trained on it; name what teaches the "
                 "references with --learn-from."
             )
     else:
-        taught, folds = source, each[0].train_folds if each else TRAIN_FOLDS
+        taught, folds = source, each[0].folds.train if each else TRAIN_FOLDS
     scored = held_out.same_planets(taught, source) & planets
     folds = tuple(fold for fold in folds if fold not in {taught.folds[planet] for planet in scored})
     if not taught.observations(folds):
@@ -237,7 +237,7 @@ class _PopulationRecorder:
         known = self._planets.setdefault(number, (star, {}))[1]
         known.update(zip(wavelengths, map(float, radii), strict=True))
 
-    def rows(self, trained: Trained, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def rows(self, trained: Predictor, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for rows in batches:
             numbers, first = np.unique(rows["key"][:, 0], return_index=True)
             for number, row in zip(numbers, first, strict=True):

@@ -9,26 +9,26 @@ from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
 from ariel_tf.data.sources import SIMULATED, Source
 from ariel_tf.data.sources.simulated import Recipe
-from ariel_tf.runs.predictor import Trained
+from ariel_tf.runs.predictor import Predictor
 
 
-def is_own(trained: Trained, source: Source) -> bool:
+def is_own(trained: Predictor, source: Source) -> bool:
     """Whether a source is the data set that a run was trained on, wherever it is stored now."""
     return source.fingerprint == trained.fingerprint
 
 
-def held_out(trained: Trained, source: Source) -> set[int]:
+def held_out(trained: Predictor, source: Source) -> set[int]:
     """Planets of the source that neither trained the model nor chose its best epoch.
 
     Of the run's own data these are its test folds. Other data are taken to hold other planets, unless both come from
     the simulator with the same seed: planet 7 is then the same planet in both, however many there are.
     """
     if is_own(trained, source):
-        return {planet for planet, fold in source.folds.items() if fold in trained.test_folds}
+        return {planet for planet, fold in source.folds.items() if fold in trained.folds.test}
     before, now = simulation(trained.data), simulation(source.description)
     if before is None or now is None or before.seed != now.seed:
         return set(source.folds)
-    return {planet for planet in source.folds if before.folds.get(planet) in (None, *trained.test_folds)}
+    return {planet for planet in source.folds if before.folds.get(planet) in (None, *trained.folds.test)}
 
 
 class Simulation(NamedTuple):
@@ -59,7 +59,7 @@ def same_planets(one: Source, other: Source) -> set[int]:
     return set()
 
 
-def common(each: Sequence[Trained], source: Source, folds: tuple[int, ...] | None) -> set[int]:
+def common(each: Sequence[Predictor], source: Source, folds: tuple[int, ...] | None) -> set[int]:
     """Planets to score several runs on: those that all of them hold out, of these folds.
 
     Args:
@@ -90,14 +90,14 @@ def _named(planets: Iterable[int]) -> str:
     return ", ".join(f"{planet:04d}" for planet in names[:5]) + " ..." * (len(names) > 5)
 
 
-def evaluation_role(trained: Trained, source: Source, folds: Sequence[int]) -> str:
+def evaluation_role(trained: Predictor, source: Source, folds: Sequence[int]) -> str:
     """What these folds were to a run's training, in words: test folds, or folds that it used."""
     if not is_own(trained, source):
         unseen = len(held_out(trained, source))
         left = len(source.folds) - unseen
         same = f"; {left} planets of it were, and are left out" if left else ""
         return f"none of it is the data set that the model was trained on{same}"
-    roles = {"trained on": trained.train_folds, "the best epoch chosen by": trained.validation_folds}
+    roles = {"trained on": trained.folds.train, "the best epoch chosen by": trained.folds.validation}
     used = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]
     return f"folds {list(folds)}; {', '.join(used)}: no test score" if used else f"test folds {list(folds)}"
 
@@ -115,7 +115,7 @@ def display_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def same_data(each: Sequence[Trained]) -> str:
+def same_data(each: Sequence[Predictor]) -> str:
     """The description of the data set that all runs were trained on.
 
     Raises:

@@ -91,7 +91,7 @@ def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tu
     """Each batch of rows with its predictions, float64 [batch, wavelengths]; nothing is kept.
 
     Args:
-        model: a `Trained` run, or a Keras model from raw flux (and star) to radii.
+        model: a `Predictor` run, or a Keras model from raw flux (and star) to radii.
         batches: of `dataset.evaluation_batches` or `dataset.table_batches`.
 
     Raises:

@@ -24,16 +24,17 @@ from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
-from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import out_of_transit_scatter, white_light
 from ariel_tf.runs.folder import read_state, recorded_fingerprint
+from ariel_tf.runs.predictions import Predictions, predicted_rows
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Predictor:
     """A run's model, what it sees and what it was trained on.
 
     It is called as a Keras model is, only compiled: `trained({"flux": ..., "star": ...})`.
@@ -45,8 +46,8 @@ class Trained:
         model: Keras model, raw flux [batch, 300, channels] (and star [batch, 6]) to radii [batch, targets].
         signature: what it reads and predicts.
         data: what `--data` said.
-        train_folds, validation_folds, test_folds: planets that any part of it was trained on, had its epoch chosen
-            by, and those that no part of it ever saw.
+        folds: planets that any part of it was trained on, had its epoch chosen by, and those that no part of it was
+            given.
     """
 
     path: Path
@@ -55,20 +56,27 @@ class Trained:
     model: Any
     signature: Signature
     data: str
-    train_folds: tuple[int, ...]
-    validation_folds: tuple[int, ...]
-    test_folds: tuple[int, ...]
+    folds: Folds
     _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a run folder of any kind.
+    def load(cls, *runs: Path | str) -> Self:
+        """Read one run folder of any kind, or several that predict different wavelengths, as one predictor.
 
         Raises:
-            UsageError: the folder is no run, or holds no model yet.
+            UsageError: a folder is no run or holds no model yet, two runs predict the same wavelength, or their data or
+                held-out folds differ.
             DataError: a model or a configuration is not what the run saved.
         """
-        path = Path(path)
+        each = [cls._load_one(Path(path)) for path in runs]
+        if len(each) == 1:
+            return each[0]
+        targets = sorted(wavelength for one in each for wavelength in one.signature.targets)
+        configuration = each[0].configuration | {"wavelength": str(Targets.each(targets))}
+        return cls._together(each, each[0].path, configuration)
+
+    @classmethod
+    def _load_one(cls, path: Path) -> Self:
         configuration = _configuration(path)
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
@@ -87,29 +95,16 @@ class Trained:
                 f"{path}: {len(absent)} of its {len(folders)} wavelengths hold no model yet ({', '.join(absent[:10])}"
                 f"{' ...' if len(absent) > 10 else ''}); repeat the run's command to go on."
             )
-        each = [cls.load(folder) for folder in tqdm(folders, "loading", unit=" models", disable=None, leave=False)]
-        return each[0]._together(each, path, configuration)
+        each = [cls._load_one(folder) for folder in tqdm(folders, "loading", unit=" models", disable=None, leave=False)]
+        return cls._together(each, path, configuration)
 
     @classmethod
-    def load_all(cls, paths: Sequence[Path | str]) -> Self:
-        """Read one run folder, or several that predict different wavelengths, as one predictor.
-
-        Raises:
-            UsageError: as of `load`; two runs predict the same wavelength, or their data or held-out folds differ.
-        """
-        each = [cls.load(path) for path in paths]
-        if len(each) == 1:
-            return each[0]
-        targets = sorted(wavelength for one in each for wavelength in one.signature.targets)
-        configuration = each[0].configuration | {"wavelength": str(Targets.each(targets))}
-        return each[0]._together(each, each[0].path, configuration)
-
-    def _together(self, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
+    def _together(cls, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
         """Predictors of different wavelengths as one; its folds are those of all of them."""
-        model, signature = side_by_side([Member(str(one.path), one.model, one.signature) for one in each])
+        model, signature = side_by_side([one.member for one in each])
         refuse_other_data(each)
-        folds = folds_of(each)
-        return type(self)(path, configuration, self.fingerprint, model, signature, self.data, *folds)
+        first = each[0]
+        return cls(path, configuration, first.fingerprint, model, signature, first.data, folds_of(each))
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
@@ -128,6 +123,11 @@ class Trained:
     def targets(self) -> tuple[int, ...]:
         """Wavelengths that it predicts, in the order of its answer."""
         return self.signature.targets
+
+    @property
+    def member(self) -> Member:
+        """What a composition of several models takes."""
+        return Member(str(self.path), self.model, self.signature)
 
     @property
     def inputs(self) -> list[Any]:
@@ -181,6 +181,30 @@ class Trained:
             raise NonFiniteError(f"the prediction for row {int(np.argwhere(~np.isfinite(radii))[0, 0])} is not finite.")
         return radii[0] if one else radii
 
+    def rows(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
+        """Every row of these folds once, in NumPy batches with keys: what `predict_rows` predicts.
+
+        Args:
+            source: open for the inputs of the signature.
+            folds: all by default.
+        """
+        selection = Selection(tuple(folds), self.signature)
+        return dataset.evaluation_batches(source, selection, dataset.prediction_batch_size(self.signature))
+
+    def predict_rows(
+        self, source: Source, folds: Sequence[int] = range(N_FOLDS)
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Batches of rows and their predicted radii, float64 [batch, targets]; raises as `predictions.predicted_rows`.
+
+        Args:
+            source, folds: as in `rows`.
+        """
+        return predicted_rows(self, self.rows(source, folds))
+
+    def predictions(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Predictions:
+        """The predictions of every row of these folds, in memory; arguments as in `rows`."""
+        return Predictions.collect(self, self.rows(source, folds))
+
     def channels(self, flux: np.ndarray) -> np.ndarray:
         """Flux [n, ..., 55, 300] as the model sees it: float32 [n, ..., 300, channels]."""
         seen = flux[..., list(self.signature.inputs), :]
@@ -191,26 +215,26 @@ class Trained:
         return np.ascontiguousarray(np.moveaxis(seen, -1, -2))
 
 
-def folds_of(each: Sequence[Trained]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """What of a data set several runs trained on, chose their epoch by, and never saw, taken together.
+def folds_of(each: Sequence[Predictor]) -> Folds:
+    """The folds that several runs together were trained on, chose their epoch by, and never were given.
 
     Raises:
         UsageError: one was trained on, or chosen by, what another holds out as its test; or no test fold is common.
     """
-    train = {fold for one in each for fold in one.train_folds}
-    chosen = {fold for one in each for fold in one.validation_folds} - train
-    test = set(each[0].test_folds).intersection(*(one.test_folds for one in each))
+    train = {fold for one in each for fold in one.folds.train}
+    chosen = {fold for one in each for fold in one.folds.validation} - train
+    test = set(each[0].folds.test).intersection(*(one.folds.test for one in each))
     for one in each:
         for other in each:
-            if leak := set(one.test_folds) & {*other.train_folds, *other.validation_folds}:
+            if leak := set(one.folds.test) & {*other.folds.train, *other.folds.validation}:
                 raise UsageError(
                     f"{other.path} was trained on folds {sorted(leak)}, which {one.path} holds out as its test: "
                     "together they have no honest score. Take runs with the same --test-folds."
                 )
-    return tuple(sorted(train)), tuple(sorted(chosen)), tuple(sorted(test))
+    return Folds(tuple(sorted(train)), tuple(sorted(chosen)), tuple(sorted(test)))
 
 
-def refuse_other_data(each: Sequence[Trained]) -> None:
+def refuse_other_data(each: Sequence[Predictor]) -> None:
     """Refuse runs of different data: a planet may stand in another fold in each, and their folds say nothing."""
     for one in each[1:]:
         if one.fingerprint != each[0].fingerprint:
@@ -236,35 +260,15 @@ def _verify(path: Path) -> None:
             raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
 
 
-def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, tuple, tuple, tuple]:
+def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, Folds]:
     """Signature, data and folds of a run that is one model."""
     if "ensemble" not in configuration:
         config = Configuration.from_json(configuration)
-        return config.signature, config.data, config.train_folds, config.validation_folds, config.test_folds
+        return config.signature, config.data, config.folds
     try:
         targets = Targets.of_run(configuration["wavelength"]).every
         signature = Signature.from_json(targets, configuration)
-        folds = (tuple(configuration[f"{part}_folds"]) for part in ("train", "validation", "test"))
-        return signature, configuration["data"], *folds
+        folds = Folds(*(tuple(configuration[f"{role}_folds"]) for role in Folds._fields))
+        return signature, configuration["data"], folds
     except (KeyError, TypeError) as error:
         raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error
-
-
-# Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
-PREDICTED_BYTES = 16 << 20
-
-
-def rows_for(trained: Trained, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
-    """Every row of these folds once, as a trained run takes it, in batches with keys: for `Predictions.collect`.
-
-    Args:
-        source: open for the inputs of the signature.
-        folds: all by default.
-    """
-    selection = Selection(tuple(folds), trained.signature)
-    return dataset.evaluation_batches(source, selection, predicted_batch(trained.signature))
-
-
-def predicted_batch(signature: Signature) -> int:
-    """Rows of a batch that is only predicted."""
-    return max(1, min(1024, PREDICTED_BYTES // signature.observation_bytes))

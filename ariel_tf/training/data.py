@@ -14,7 +14,6 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.sources import Source
-from ariel_tf.runs.predictor import predicted_batch
 from ariel_tf.training import cluster
 from ariel_tf.training.flux_statistics import passed, passed_once
 from ariel_tf.training.stacked.data import Table
@@ -52,7 +51,7 @@ class Rows:
 
     def _flux(self) -> Iterator[np.ndarray]:
         """Raw flux of all training rows, batch by batch."""
-        size = predicted_batch(self._selection.signature)
+        size = dataset.prediction_batch_size(self._selection.signature)
         if self._table is None:
             yield from (rows["flux"] for rows in dataset.evaluation_batches(self.source, self._selection, size))
         else:
@@ -100,12 +99,14 @@ class Rows:
     def validation(self) -> tf.data.Dataset:
         """The validation folds' rows, with keys, in memory."""
         selection = self.config.selection("validation")
-        return dataset.table_batches(self._load(self.source, selection), predicted_batch(selection.signature))
+        return dataset.table_batches(
+            self._load(self.source, selection), dataset.prediction_batch_size(selection.signature)
+        )
 
     def test(self) -> Iterator[dict[str, Any]]:
         """The test folds' rows, with keys, as NumPy batches."""
         selection = self.config.selection("test")
-        return dataset.evaluation_batches(self.source, selection, predicted_batch(selection.signature))
+        return dataset.evaluation_batches(self.source, selection, dataset.prediction_batch_size(selection.signature))
 
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Rows to what `fit` takes: (inputs, radius)."""
@@ -133,7 +134,7 @@ class StackedRows:
             for index, config in enumerate(configs)
         ]
         if config.needs_pass:
-            size = predicted_batch(config.signature)
+            size = dataset.prediction_batch_size(config.signature)
             for index, its in enumerate(self.statistics):
                 its |= passed(_batches(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
         self.train = self._table(rows)
@@ -171,7 +172,7 @@ class StackedRows:
 
     def test(self) -> Iterator[list[dict[str, Any]]]:
         """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
-        rows, size = self._load("test"), predicted_batch(self.config.signature)
+        rows, size = self._load("test"), dataset.prediction_batch_size(self.config.signature)
         for index in range(len(self.configs)):
             own = {name: rows[name].numpy() for name in ("key", "star")}
             own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}

@@ -4,21 +4,18 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.figures import draw_or_warn
-from ariel_tf.data.folds import N_FOLDS
+from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Selection
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, distribute
-
-if TYPE_CHECKING:
-    from ariel_tf.runs.predictor import Trained
 
 DEFAULT_DATA = Path("data")
 
@@ -99,7 +96,7 @@ def train_on(
         return
     with cluster.run_folder(strategy, path, resolved, source.fingerprint, overwrite) as run:
         if not run.state["finished"]:
-            run.write_meta(data_facts(source, config) | {"command": command}, collect(strategy))
+            run.write_meta(data_facts(source, config.folds) | {"command": command}, collect(strategy))
             if run.is_chief:
                 print(
                     f"training {config.model}, {config.what}, {distribute.describe_devices(strategy)}in {path}",
@@ -128,13 +125,12 @@ def check_folds(source, config: Any) -> None:
             )
 
 
-def data_facts(source, config: "Configuration | Trained") -> dict[str, Any]:
+def data_facts(source, folds: Folds) -> dict[str, Any]:
     """Which data, and how much of it does what: for meta.json and --dry-run."""
     parts = {}
-    for name in ("train", "validation", "test"):
-        folds = getattr(config, f"{name}_folds")
-        planets = sum(fold in folds for fold in source.folds.values())
-        parts[name] = {"folds": list(folds), "planets": planets, "observations": source.observations(folds)}
+    for role, its in folds._asdict().items():
+        planets = sum(fold in its for fold in source.folds.values())
+        parts[role] = {"folds": list(its), "planets": planets, "observations": source.observations(its)}
     return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
 
 
@@ -169,7 +165,7 @@ def default_path(resolved: dict[str, Any], fingerprint: str) -> Path:
 
 def describe(source, config: Configuration, resolved: dict[str, Any], built, path: Path) -> None:
     """--dry-run: all that would be done."""
-    print(json.dumps(resolved | data_facts(source, config), indent=2))
+    print(json.dumps(resolved | data_facts(source, config.folds), indent=2))
     built.inference.summary()
     print(f"would train in {path}; nothing was written")
 
@@ -214,7 +210,7 @@ def fit_and_score(run: RunFolder, rows, built, config: Configuration, command: s
     draw_pictures(run, config, predictions, f"{config.model}: test planets", pictures, log, run.state["epoch"])
     log.close()
     constant = rows.statistics["radius"].mean
-    finish(run, predictions, predictions.replaced(constant), data_facts(rows.source, config), command)
+    finish(run, predictions, predictions.replaced(constant), data_facts(rows.source, config.folds), command)
 
 
 def draw_pictures(

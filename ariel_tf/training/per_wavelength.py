@@ -86,7 +86,7 @@ def train_all(
         left = work_queue.unfinished(job.path, chosen)
         if left:
             with run.held():
-                run.write_meta(training_job.data_facts(source, first) | {"command": command}, collect(strategy))
+                run.write_meta(training_job.data_facts(source, first.folds) | {"command": command}, collect(strategy))
             if run.is_chief:
                 print(f"training {config.model}, {told(groups)}, in {job.path}", flush=True)
             del rows, built
@@ -254,6 +254,6 @@ def finish(run: RunFolder, job: Job, last: bool = True, repeated: bool = False) 
 def _finish(run: RunFolder, job: Job) -> None:
     scores = summary.gather(job.path, job.every)
     write_json(job.path / "scores.json", scores)
-    facts = training_job.data_facts(job.source, next(iter(job.configs.values())))
+    facts = training_job.data_facts(job.source, next(iter(job.configs.values())).folds)
     write_text(job.path / "README.md", summary.write_card(scores, facts, job.resolved, job.command))
     run.commit(("scores.json", "README.md"), finished=True)

@@ -14,8 +14,7 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.ensembles import blend_weights
 from ariel_tf.ensembles.run import together
-from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained, rows_for
+from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
@@ -33,18 +32,16 @@ def runs(tmp_path_factory):
 
 def combine(how, runs, names, out, *more):
     ensemble.main([how, *(str(runs / name) for name in names), "--run", str(out), *more])
-    return Trained.load(out)
+    return Predictor.load(out)
 
 
 def collected(trained, folds=range(10)):
-    return Predictions.collect(
-        trained, rows_for(trained, open_source(DATA, trained.signature.inputs), folds)
-    ).in_order()
+    return trained.predictions(open_source(DATA, trained.signature.inputs), folds).in_order()
 
 
 def radii(runs, *names):
     """Of wavelength 12, in key order: [runs, rows]."""
-    each = [Trained.load(runs / name) for name in names]
+    each = [Predictor.load(runs / name) for name in names]
     return np.stack([collected(one).predicted[:, one.targets.index(12)] for one in each])
 
 
@@ -91,7 +88,7 @@ def test_runs_of_other_wavelengths_count_where_they_predict(runs, tmp_path):
     assert one.targets == (3, 12)
     predicted = collected(one).predicted
     np.testing.assert_allclose(predicted[:, 1], radii(runs, "a", "both").mean(axis=0), rtol=1e-6)
-    alone = collected(Trained.load(runs / "both")).predicted[:, 0]
+    alone = collected(Predictor.load(runs / "both")).predicted[:, 0]
     np.testing.assert_allclose(predicted[:, 0], alone, rtol=1e-6)
     with pytest.raises(UsageError, match="different wavelengths"):
         combine("median", runs, ["a", "both"], tmp_path / "median")
@@ -100,7 +97,7 @@ def test_runs_of_other_wavelengths_count_where_they_predict(runs, tmp_path):
 @pytest.mark.parametrize("kind", ["nnls", "softmax"])
 def test_weights_come_from_the_validation_planets(runs, tmp_path, kind):
     one = combine("weighted", runs, "ab", tmp_path / "out", "--weights", kind)
-    parts = [collected(Trained.load(runs / name), folds=(8,)) for name in "ab"]
+    parts = [collected(Predictor.load(runs / name), folds=(8,)) for name in "ab"]
     if kind == "nnls":
         expected = blend_weights.least_squares(parts[0].true, np.stack([part.predicted for part in parts]))
     else:
@@ -140,16 +137,16 @@ def test_k_folds_share_the_validation_out_and_hold_the_test_out(tmp_path, capsys
     ensemble.main(arguments)
     printed = capsys.readouterr().out
     assert printed.count("training baseline") == 3
-    members = [Trained.load(tmp_path / f"out/members/k{index}") for index in range(3)]
-    assert [one.validation_folds for one in members] == [(0, 3, 6), (1, 4, 7), (2, 5, 8)]
-    assert all(one.test_folds == (9,) for one in members)
-    one = Trained.load(tmp_path / "out")
-    assert (one.train_folds, one.validation_folds, one.test_folds) == (tuple(range(9)), (), (9,))
+    members = [Predictor.load(tmp_path / f"out/members/k{index}") for index in range(3)]
+    assert [one.folds.validation for one in members] == [(0, 3, 6), (1, 4, 7), (2, 5, 8)]
+    assert all(one.folds.test == (9,) for one in members)
+    one = Predictor.load(tmp_path / "out")
+    assert one.folds == (tuple(range(9)), (), (9,))
     np.testing.assert_allclose(
         collected(one).predicted, np.mean([collected(member).predicted for member in members], axis=0), rtol=1e-6
     )
     # What stands for its validation score: every planet predicted by the member that did not train on it.
-    held_out = [collected(member, member.validation_folds) for member in members]
+    held_out = [collected(member, member.folds.validation) for member in members]
     assert loaded(tmp_path / "out/scores.json")["best_score"] == pytest.approx(
         together(held_out).scores()["observation"], abs=0.01
     )
@@ -161,7 +158,7 @@ def test_bagging_draws_planets_with_replacement(tmp_path):
     ensemble.main(["bagging", *SMALL, "--members", "2", "--wavelength", "3,12", "--run", str(tmp_path / "out")])
     configs = [loaded(tmp_path / f"out/members/k{index}/config.json") for index in range(2)]
     assert [(config["bootstrap"], config["seed"]) for config in configs] == [("yes", 0), ("yes", 1)]
-    assert Trained.load(tmp_path / "out").targets == (3, 12)
+    assert Predictor.load(tmp_path / "out").targets == (3, 12)
     source = open_source(DATA, (12,))
     choice = Selection(tuple(range(8)), Signature((12,), (12,)), bootstrap_seed=4)
     drawn = dataset.load(source, choice)["key"].numpy()

@@ -21,7 +21,7 @@ from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import held_out
 from ariel_tf.planet import out_of_transit_scatter
 from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained
+from ariel_tf.runs.predictor import Predictor
 from pipelines import convert, simulate
 
 SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
@@ -107,14 +107,14 @@ def test_a_list_of_wavelengths_is_one_run(capsys):
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    return Trained.load(folder / "runs/squid")
+    return Predictor.load(folder / "runs/squid")
 
 
 def test_only_planets_that_all_runs_hold_out_are_compared(trained):
     """One run holds out folds 7 and 9, one fold 9 alone: fold 9 it is; and no fold that either has seen."""
     source = open_source("data", (12,))
-    other = dataclasses.replace(trained, path=Path("other"), test_folds=(7, 9))
-    third = dataclasses.replace(trained, path=Path("third"), test_folds=(7,))
+    other = dataclasses.replace(trained, path=Path("other"), folds=trained.folds._replace(test=(7, 9)))
+    third = dataclasses.replace(trained, path=Path("third"), folds=trained.folds._replace(test=(7,)))
     in_nine = {planet for planet, fold in source.folds.items() if fold == 9}
     assert len(in_nine) == 4
     assert held_out.common([trained, other], source, None) == in_nine

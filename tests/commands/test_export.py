@@ -11,7 +11,7 @@ import pytest
 
 from ariel_tf import ensemble, export, train
 from ariel_tf.core.errors import ArielError, UsageError
-from ariel_tf.runs.predictor import Trained
+from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 
@@ -72,7 +72,7 @@ def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys
 
 
 def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
-    trained = Trained.load(run)
+    trained = Predictor.load(run)
     path = tmp_path / "model.keras"
     trained.model.save(path)
 

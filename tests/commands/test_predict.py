@@ -18,7 +18,7 @@ from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.runs.prediction_files import Store
-from ariel_tf.runs.predictor import Trained
+from ariel_tf.runs.predictor import Predictor
 from pipelines import simulate
 
 JOINT = ["--model", "transit", "--wavelength", "joint", "--set", "units=16"]
@@ -61,7 +61,7 @@ def test_a_submission_has_the_challenge_s_layout(home, from_shards):
 
 def test_each_row_is_the_model_s_answer_to_the_file_of_that_name(home, from_shards):
     """Independently: np.loadtxt of each file, by the sorted names, one file at a time."""
-    trained = Trained.load(home / "joint")
+    trained = Predictor.load(home / "joint")
     rows = np.loadtxt(from_shards)
     for row, name in list(enumerate(names(home)))[::7]:
         path = home / f"data/noisy_train/{name}.txt"
@@ -73,7 +73,7 @@ def test_text_files_give_what_shards_give_in_any_batch(home, from_shards, tmp_pa
     out = tmp_path / "text.txt"
     predict.main([str(home / "joint"), "--light-curves", str(home / "data/noisy_train"), "--out", str(out)])
     np.testing.assert_allclose(np.loadtxt(out), np.loadtxt(from_shards), **ROUNDING)
-    monkeypatch.setattr("ariel_tf.runs.predictor.predicted_batch", lambda signature: 1)
+    monkeypatch.setattr("ariel_tf.data.dataset.prediction_batch_size", lambda signature: 1)
     predict.main([str(home / "joint"), "--data", str(home / "data"), "--out", str(tmp_path / "one_by_one.txt")])
     np.testing.assert_allclose(np.loadtxt(tmp_path / "one_by_one.txt"), np.loadtxt(from_shards), **ROUNDING)
 
@@ -137,14 +137,14 @@ def test_a_row_of_a_whole_planet_stands_for_each_of_its_observations(home, tmp_p
 
 def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_path, capsys, monkeypatch):
     run = [str(home / "one"), "--data", str(home / "data")]
-    call = Trained.__call__
+    call = Predictor.__call__
 
     def shifted(self, inputs, training=False):
         radii = np.array(call(self, inputs))
         radii[0], radii[1] = -0.5, 1.5
         return radii
 
-    monkeypatch.setattr(Trained, "__call__", shifted)
+    monkeypatch.setattr(Predictor, "__call__", shifted)
     predict.main([*run, "--out", str(tmp_path / "a.csv")])
     assert "2 values outside (0, 1], left as they are" in capsys.readouterr().out
     predict.main([*run, "--clip", "--out", str(tmp_path / "b.csv")])
@@ -152,7 +152,9 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
     as_is, clipped = (np.loadtxt(tmp_path / name, delimiter=",", skiprows=1)[:, 3] for name in ("a.csv", "b.csv"))
     assert sorted(as_is)[0] == -0.5
     np.testing.assert_array_equal(clipped, np.clip(as_is, 1e-10, 1))
-    monkeypatch.setattr(Trained, "__call__", lambda self, inputs, training=False: np.array(call(self, inputs)) * np.nan)
+    monkeypatch.setattr(
+        Predictor, "__call__", lambda self, inputs, training=False: np.array(call(self, inputs)) * np.nan
+    )
     with pytest.raises(NonFiniteError, match="is not finite"):
         predict.main([*run, "--out", str(tmp_path / "c.csv")])
     assert not (tmp_path / "c.csv").exists()

@@ -14,8 +14,7 @@ from ariel_tf.data.sources import open_source
 from ariel_tf.ensembles import boosted_trees
 from ariel_tf.models import tree_ensemble
 from ariel_tf.models.tree_ensemble import Tree
-from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained, rows_for
+from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--wavelength", "3,12", "--set", "rounds=12", "--set", "depth=3", "--set", "learning_rate=0.3"]
@@ -83,7 +82,7 @@ def test_a_stopped_boosting_goes_on_after_the_last_forest(run, tmp_path, monkeyp
     trees.main([*SMALL, "--run", str(tmp_path / "run")])
     assert boosted == [1]
     rows = {"flux": np.random.default_rng(0).normal(1, 0.01, (4, 300, 3)).astype(np.float32), "star": np.ones((4, 6))}
-    answers = [np.asarray(Trained.load(path)(rows)) for path in (tmp_path / "run", run)]
+    answers = [np.asarray(Predictor.load(path)(rows)) for path in (tmp_path / "run", run)]
     np.testing.assert_array_equal(*answers)
 
 
@@ -99,10 +98,10 @@ def test_no_allowed_penalty_forbids_every_split_on_labels_of_a_twentieth(overrid
 
 
 def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
-    one = Trained.load(run)
+    one = Predictor.load(run)
     assert one.signature == Signature((3, 12), (3, 12), white_light=True)
     source = open_source(DATA, one.signature.inputs)
-    predictions = Predictions.collect(one, rows_for(one, source, (9,)))
+    predictions = one.predictions(source, (9,))
     scores = json.loads((run / "scores.json").read_text())
     assert predictions.scores() == pytest.approx(scores["test"])
     # Independently: XGBoost reads what was saved and predicts from the features of the same rows.
@@ -122,7 +121,7 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
         ["--data", DATA, "--epochs", "1", "--set", "first=8", "--set", "second=4", "--run", str(tmp_path / "net")]
     )
     ensemble.main(["average", str(run), str(tmp_path / "net"), "--run", str(tmp_path / "both")])
-    assert Trained.load(tmp_path / "both").targets == (3, 12)
+    assert Predictor.load(tmp_path / "both").targets == (3, 12)
     capsys.readouterr()
     trees.main([*SMALL, "--run", str(run)])
     assert f"{scores['test']['planet']:9.1f}" in capsys.readouterr().out

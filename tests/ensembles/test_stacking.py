@@ -19,8 +19,7 @@ from ariel_tf.ensembles import meta_model
 from ariel_tf.ensembles.run import together
 from ariel_tf.physics.references import Ridge, constant
 from ariel_tf.planet import Planet
-from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained, rows_for
+from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
@@ -30,12 +29,12 @@ BY_HEART = ["--set", "first=128", "--set", "second=32", "--epochs", "30", "--bat
 
 def stack(out, *arguments):
     ensemble.main(["stacking", *arguments, "--run", str(out)])
-    return Trained.load(out)
+    return Predictor.load(out)
 
 
 def collected(trained, folds):
     source = open_source(trained.data, trained.signature.inputs)
-    return Predictions.collect(trained, rows_for(trained, source, folds)).in_order()
+    return trained.predictions(source, folds).in_order()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp
     """Any leak of a planet's radius into level 1's training would make it trust level 0, and fail on others."""
     arguments = ["--data", str(noise), *BY_HEART, "--blocks", "2", "--splits", "2"]
     one = stack(tmp_path / "out", *arguments)
-    splits = [Trained.load(tmp_path / f"out/members/l0-k{k}") for k in range(2)]
+    splits = [Predictor.load(tmp_path / f"out/members/l0-k{k}") for k in range(2)]
     parts = [(0, 2, 4, 6), (1, 3, 5, 7)]
     out_of_fold = together([collected(*pair) for pair in zip(splits, parts, strict=True)])
     in_sample = together([collected(*pair) for pair in zip(splits, parts[::-1], strict=True)])
@@ -81,9 +80,9 @@ def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp
 
     assert gain(in_sample) > 1000, "the control: level 0 does know the planets that it was trained on by heart"
     assert gain(out_of_fold) < 0
-    assert gain(collected(one, one.test_folds)) < 0
+    assert gain(collected(one, one.folds.test)) < 0
     # Level 1 has learnt to ignore level 0: its answers hardly vary beside the radii themselves.
-    answers = collected(one, one.train_folds)
+    answers = collected(one, one.folds.train)
     assert answers.predicted.std() < 0.3 * answers.true.std()
     assert gain(answers) < 300
 
@@ -91,14 +90,14 @@ def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp
 def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_path):
     one = stack(tmp_path / "out", "--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--wavelength", "3,12")
     assert (one.targets, one.signature.inputs) == ((3, 12), (3, 12))
-    assert (one.train_folds, one.validation_folds, one.test_folds) == (tuple(range(8)), (8,), (9,))
-    blocks = [[Trained.load(tmp_path / f"out/members/l{b}-k{k}") for k in range(2)] for b in range(2)]
+    assert one.folds == (tuple(range(8)), (8,), (9,))
+    blocks = [[Predictor.load(tmp_path / f"out/members/l{b}-k{k}") for k in range(2)] for b in range(2)]
     for steps, splits in zip(("0:150", "150:300"), blocks, strict=True):
-        assert [one.test_folds for one in splits] == [(0, 2, 4, 6, 9), (1, 3, 5, 7, 9)]
-        assert [one.train_folds for one in splits] == [(1, 3, 5, 7), (0, 2, 4, 6)]
+        assert [one.folds.test for one in splits] == [(0, 2, 4, 6, 9), (1, 3, 5, 7, 9)]
+        assert [one.folds.train for one in splits] == [(1, 3, 5, 7), (0, 2, 4, 6)]
         assert {one.configuration["steps"] for one in splits} == {steps}
     # Independently: out-of-fold depths of each block, a ridge on them, applied to the mean of the splits.
-    unseen = [together([collected(split, split.test_folds[:4]) for split in splits]) for splits in blocks]
+    unseen = [together([collected(split, split.folds.test[:4]) for split in splits]) for splits in blocks]
     radii = np.stack([predictions.predicted for predictions in unseen], axis=1)
     ridge = Ridge(rounds=meta_model.ROUNDS).fit(meta_model.ridge_features(radii), unseen[0].true)
     means = [np.mean([collected(split, (9,)).predicted for split in splits], axis=0) for splits in blocks]
@@ -118,7 +117,7 @@ def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_pat
     same = ["--level-1", "dense", "--members-of", str(tmp_path / "out")]
     untrained = stack(tmp_path / "untrained", *arguments, *same)
     assert not (tmp_path / "untrained/members").exists()
-    members = [Trained.load(tmp_path / f"out/members/l{b}-k{k}") for b in range(2) for k in range(2)]
+    members = [Predictor.load(tmp_path / f"out/members/l{b}-k{k}") for b in range(2) for k in range(2)]
     mean = np.mean([collected(member, (9,)).predicted for member in members], axis=0)
     np.testing.assert_allclose(collected(untrained, (9,)).predicted, mean, rtol=1e-5)
     with pytest.raises(UsageError, match="its level 0 is another one, by splits, trained; expected the command"):
@@ -134,7 +133,7 @@ def test_level_0_can_be_what_runs_were_trained_as(tmp_path):
     one = stack(tmp_path / "out", *arguments)
     assert one.signature == Signature((12,), (12,), white_light=True)
     assert one.configuration["model"] == "stacking of baseline, squid"
-    names = [Trained.load(tmp_path / f"out/members/l{b}-k1").configuration["model"] for b in range(2)]
+    names = [Predictor.load(tmp_path / f"out/members/l{b}-k1").configuration["model"] for b in range(2)]
     assert names == ["baseline", "squid"]
     with pytest.raises(UsageError, match="predicts wavelength 12, expected 7"):
         stack(tmp_path / "other", *arguments, "--wavelength", "7")

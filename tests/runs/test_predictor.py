@@ -12,8 +12,7 @@ from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.physics.simulator import simulate_planet
-from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.predictor import Trained, rows_for
+from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]
@@ -32,15 +31,15 @@ def runs(tmp_path_factory):
 
 
 def collected(path, folds=range(10)):
-    trained = Trained.load(path)
-    return Predictions.collect(trained, rows_for(trained, open_source(trained.data, trained.signature.inputs), folds))
+    trained = Predictor.load(path)
+    return trained.predictions(open_source(trained.data, trained.signature.inputs), folds)
 
 
 def test_a_list_run_answers_all_its_wavelengths_as_each_does_alone(runs):
-    together = Trained.load(runs / "list")
+    together = Predictor.load(runs / "list")
     assert together.targets == (3, 7, 12)
     assert together.signature == Signature((3, 7, 12), (3, 7, 12), white_light=True)
-    assert (together.train_folds, together.validation_folds, together.test_folds) == (tuple(range(8)), (8,), (9,))
+    assert together.folds == (tuple(range(8)), (8,), (9,))
     predictions = collected(runs / "list")
     assert len(predictions.keys) == 24
     for column, name in enumerate(("w03", "w07", "w12")):
@@ -51,18 +50,18 @@ def test_a_list_run_answers_all_its_wavelengths_as_each_does_alone(runs):
 
 
 def test_runs_of_different_wavelengths_go_together(runs):
-    both = Trained.load_all([runs / "alone", runs / "list/w07"])
+    both = Predictor.load(*[runs / "alone", runs / "list/w07"])
     assert (both.targets, both.signature.inputs) == ((7, 20), (7, 20))
     assert both.configuration["wavelength"] == "7,20"
-    predictions = Predictions.collect(both, rows_for(both, open_source(DATA, both.signature.inputs)))
+    predictions = both.predictions(open_source(DATA, both.signature.inputs))
     np.testing.assert_allclose(predictions.predicted[:, 1], collected(runs / "alone").predicted[:, 0], rtol=1e-6)
     with pytest.raises(UsageError, match=r"both predict wavelength 7; .*ensemble"):
-        Trained.load_all([runs / "list", runs / "list/w07"])
+        Predictor.load(*[runs / "list", runs / "list/w07"])
 
 
 @pytest.mark.parametrize("name", ["list", "alone", "joint"])
 def test_light_curves_in_the_challenge_s_layout_give_what_the_data_set_gives(runs, name):
-    trained, predictions = Trained.load(runs / name), collected(runs / name)
+    trained, predictions = Predictor.load(runs / name), collected(runs / name)
     planet = simulate_planet(1, 5, 1, 2)
     expected = predictions.predicted[predictions.keys[:, 0] == 5]
     radii = trained.predict(planet.flux.transpose(1, 0, 2), np.tile(planet.star, (2, 1)))
@@ -71,7 +70,7 @@ def test_light_curves_in_the_challenge_s_layout_give_what_the_data_set_gives(run
 
 
 def test_flux_that_does_not_fit_is_refused(runs):
-    trained = Trained.load(runs / "list")
+    trained = Predictor.load(runs / "list")
     flux = np.ones((2, 55, 300))
     for arguments, said in [
         ((flux[:, 1:],), r"flux \[55, 300\]"),
@@ -89,15 +88,15 @@ def test_a_list_run_without_all_its_models_is_refused_by_name(runs, tmp_path):
     shutil.copytree(runs / "list", tmp_path / "list")
     Path(tmp_path / "list/w07/best.keras").unlink()
     with pytest.raises(UsageError, match=r"1 of its 3 wavelengths hold no model yet \(w07\)"):
-        Trained.load(tmp_path / "list")
+        Predictor.load(tmp_path / "list")
 
 
 def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
     other = [*SMALL, "--wavelength", "21", "--test-folds", "7", "--validation-folds", "6", "--run", str(tmp_path / "o")]
     train.main(other)
     with pytest.raises(UsageError, match="holds out as its test"):
-        Trained.load_all([runs / "alone", tmp_path / "o"])
+        Predictor.load(*[runs / "alone", tmp_path / "o"])
     meta = json.loads((tmp_path / "o/meta.json").read_text())
     (tmp_path / "o/meta.json").write_text(json.dumps(meta | {"data_fingerprint": "f" * 64}))
     with pytest.raises(UsageError, match="different data"):
-        Trained.load_all([runs / "alone", tmp_path / "o"])
+        Predictor.load(*[runs / "alone", tmp_path / "o"])

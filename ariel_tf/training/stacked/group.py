@@ -82,7 +82,7 @@ def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) 
     stack = Stack([one.training for one in built], rows.validation.take(np.arange(min(4, rows.validation.rows))))
     path = work_queue.stack_of(job.path, group)
     with cluster.run_folder(job.strategy, path, job.resolved_for(group), job.source.fingerprint) as run:
-        facts = training_job.data_facts(job.source, config) | {"command": job.command}
+        facts = training_job.data_facts(job.source, config.folds) | {"command": job.command}
         run.write_meta(facts, collect(job.strategy))
         log = TensorBoardLog(run, run.configuration) if run.is_chief else None
         with contextlib.closing(log) if log else contextlib.nullcontext():
@@ -116,7 +116,7 @@ def write_alone(job: Job, stack_run: RunFolder, wavelength: int, now, index, bui
         predictions = Predictions.collect(built.inference, batches)
         draw_or_warn(draw_predictions, predictions, f"{config.model}: test planets", run.path / "prediction.png")
         constant = predictions.replaced(rows.statistics[index]["radius"].mean)
-        training_job.finish(run, predictions, constant, training_job.data_facts(job.source, config), job.command)
+        training_job.finish(run, predictions, constant, training_job.data_facts(job.source, config.folds), job.command)
 
 
 def write_model(job: Job, wavelength: int, built) -> None:
