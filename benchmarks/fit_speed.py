@@ -63,9 +63,9 @@ class Case:
 
     def __init__(self, config: Configuration, source):
         from ariel_tf.models.builder import build
-        from ariel_tf.training.data import Rows
+        from ariel_tf.training.data import TrainingData
 
-        self.config, self.rows = config, Rows(source, config)
+        self.config, self.rows = config, TrainingData(source, config)
         self.built = build(config, self.rows.statistics, self.rows.steps)
         self.arrays = self._arrays(self.rows.training(0), self.rows.steps)
         self.validation = self._arrays(self.rows.pairs(self.rows.validation()), None)

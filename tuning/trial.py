@@ -28,7 +28,7 @@ from ariel_tf.runs.folder import RunFolder, read_state
 from ariel_tf.runs.metadata import collect
 from ariel_tf.training import distribute, fit
 from ariel_tf.training import job as training_job
-from ariel_tf.training.data import Rows
+from ariel_tf.training.data import TrainingData
 from ariel_tf.training.tensorboard import TensorBoardLog
 from tuning import outcomes
 from tuning.hyperparameters import SearchSettings
@@ -167,7 +167,7 @@ class TrialRunner:
         """The state of the run folder after the training, and all values that were chosen."""
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
         source = self._subset(config)
-        rows = Rows(source, config, self.cache.load)
+        rows = TrainingData(source, config, self.cache.load)
         settings = SearchSettings(self.space, trial.hyperparameters, config.settings)
         strategy = distribute.strategy_of(self.devices)
         distribute.check_batch(strategy, config.batch_size, rows.count)

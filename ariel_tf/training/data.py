@@ -1,38 +1,36 @@
-"""From a configuration to its rows: those it trains on, validates with, and is scored on."""
+"""The rows of one training: those that it trains on, validates with, and is scored on."""
 
-import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration, Role
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.sources import Source
 from ariel_tf.training import cluster
 from ariel_tf.training.flux_statistics import passed, passed_once
-from ariel_tf.training.stacked.data import Table
 
 
-def _batches(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def batches_of(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Consecutive parts of `size` rows; the last one may be smaller."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-class Rows:
+class TrainingData:
     """The rows of one training.
 
     Args:
         source: open; holds planets in every fold that the configuration names.
         config: resolved.
-        load: as `dataset.load`; for trainings that share what they read.
+        load: reads rows as `dataset.load` does; trainings that share rows pass one that keeps them.
 
     Attributes:
-        statistics: of the training rows, as of `dataset.statistics`.
+        statistics: of the training rows, as `dataset.statistics` returns them.
     """
 
     def __init__(self, source: Source, config: Configuration, load=dataset.load):
@@ -55,7 +53,7 @@ class Rows:
         if self._table is None:
             yield from (rows["flux"] for rows in dataset.evaluation_batches(self.source, self._selection, size))
         else:
-            yield from _batches(self._table["flux"].numpy(), size)
+            yield from batches_of(self._table["flux"].numpy(), size)
 
     @property
     def count(self) -> int:
@@ -111,71 +109,3 @@ class Rows:
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Rows to what `fit` takes: (inputs, radius)."""
         return batches.map(lambda rows: dataset.for_model(rows, star=bool(self.config.star_names)))
-
-
-class StackedRows:
-    """The rows of a training of several wavelengths at once, each in the rows and the order of its own training.
-
-    Args:
-        source: open for all wavelengths that these see.
-        configs: resolved; they differ by wavelength only, and the rows of each fit in memory.
-
-    Attributes:
-        train, validation: `Table`.
-        statistics: of each wavelength's training rows, as of `dataset.statistics`.
-    """
-
-    def __init__(self, source: Source, configs: Sequence[Configuration]):
-        self.source, self.configs, self.config = source, configs, configs[0]
-        config = self.config
-        rows = self._load("train")
-        self.statistics = [
-            dataset.statistics(source, config.selection("train"), {"flux": self._flux(rows, index)})
-            for index, config in enumerate(configs)
-        ]
-        if config.needs_pass:
-            size = dataset.prediction_batch_size(config.signature)
-            for index, its in enumerate(self.statistics):
-                its |= passed(_batches(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
-        self.train = self._table(rows)
-        self.validation = self._table(self._load("validation"))
-
-    def _load(self, role: Role) -> dict[str, tf.Tensor]:
-        """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
-        together = dataclasses.replace(
-            self.config, wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs)
-        )
-        return dataset.load(self.source, together.selection(role))
-
-    def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
-        """What the index-th wavelength sees of them: [rows, ..., 300, channels]."""
-        if self.config.channels == "all":
-            return rows["flux"]
-        columns = [index, len(self.configs)] if self.config.signature.white_light else [index]
-        return tf.gather(rows["flux"], columns, axis=-1)
-
-    def _table(self, rows: dict[str, tf.Tensor]) -> Table:
-        count, flux = len(self.configs), rows["flux"]
-        own = shared = None
-        if self.config.channels == "all":
-            shared = flux
-        else:
-            last = len(flux.shape) - 1
-            own = tf.transpose(flux[..., :count], [last, *range(last)])[..., None]
-            shared = flux[..., count:] if self.config.signature.white_light else None
-        star = rows["star"] if self.config.star_names else None
-        return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
-
-    def order(self, epoch: int) -> tf.Tensor:
-        """The order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
-        return dataset.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
-
-    def test(self) -> Iterator[list[dict[str, Any]]]:
-        """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
-        rows, size = self._load("test"), dataset.prediction_batch_size(self.config.signature)
-        for index in range(len(self.configs)):
-            own = {name: rows[name].numpy() for name in ("key", "star")}
-            own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}
-            own["flux"] = self._flux(rows, index).numpy()
-            starts = range(0, len(own["key"]), size)
-            yield [{name: values[start : start + size] for name, values in own.items()} for start in starts]

@@ -79,12 +79,12 @@ def train_on(
     """Train on a source that is open for at least the wavelengths that the model sees; else as of `train`."""
     from ariel_tf.models.builder import build
     from ariel_tf.runs.metadata import collect
-    from ariel_tf.training.data import Rows
+    from ariel_tf.training.data import TrainingData
     from ariel_tf.training.fit import best_model
 
     check_folds(source, config)
     source = source.subset(config.train_folds, config.planets, config.signature)
-    rows = Rows(source, config)
+    rows = TrainingData(source, config)
     strategy = distribute.strategy_of(devices)
     distribute.check_batch(strategy, config.batch_size, rows.count)
     with strategy.scope():

@@ -32,7 +32,7 @@ from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster, distribute
 from ariel_tf.training import job as training_job
-from ariel_tf.training.data import Rows
+from ariel_tf.training.data import TrainingData
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import Job, train_together
 from ariel_tf.training.stacked.layers import NotStackable
@@ -69,7 +69,7 @@ def train_all(
     training_job.check_folds(source, config)
     source = source.subset(config.train_folds, config.planets, config.signature)
     first = configs[chosen[0]]
-    rows = Rows(source, first)
+    rows = TrainingData(source, first)
     distribute.check_batch(strategy, config.batch_size, rows.count)
     with strategy.scope():
         built = build(first, rows.statistics, rows.steps * first.epochs)

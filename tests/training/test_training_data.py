@@ -7,8 +7,9 @@ from ariel_tf.config.train_config import Configuration
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import flux_statistics
-from ariel_tf.training.data import Rows, StackedRows
+from ariel_tf.training.data import TrainingData
 from ariel_tf.training.flux_statistics import passed
+from ariel_tf.training.stacked.data import StackedData
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
 SHAPED = {"ramp": "divide", "function": "log", "transform": "yeo-johnson"}
@@ -42,7 +43,7 @@ def test_a_power_transform_is_the_same_in_any_batches(monkeypatch):
 def test_statistics_are_of_training_planets_alone():
     config = configured()
     source = open_source(DATA, [12])
-    elsewhere = Rows(source, config).statistics, Rows(source, configured(test_folds=(0,))).statistics
+    elsewhere = TrainingData(source, config).statistics, TrainingData(source, configured(test_folds=(0,))).statistics
     assert not np.array_equal(elsewhere[0]["power"].exponent, elsewhere[1]["power"].exponent)
     assert not np.array_equal(elsewhere[0]["flux"].mean, elsewhere[1]["flux"].mean)
 
@@ -51,9 +52,9 @@ def test_statistics_are_of_training_planets_alone():
 def test_stacked_rows_have_the_statistics_of_each_alone(channels):
     configs = [configured(wavelength=wavelength, channels=channels) for wavelength in (3, 40)]
     source = open_source(DATA, [3, 40])
-    stacked = StackedRows(source, configs)
+    stacked = StackedData(source, configs)
     for config, its in zip(configs, stacked.statistics, strict=True):
-        alone = Rows(source, config).statistics
+        alone = TrainingData(source, config).statistics
         for name in ("flux", "power"):
             for part in ("mean", "std"):
                 np.testing.assert_array_equal(getattr(alone[name], part), getattr(its[name], part))
@@ -79,14 +80,14 @@ def check_same(one, other):
 def test_a_pass_over_rows_that_stream_is_made_once(streamed):
     files, made = streamed
     source = open_source(DATA, [12])
-    first = Rows(source, configured()).statistics
-    second = Rows(open_source(DATA, [12]), configured(epochs=3)).statistics
+    first = TrainingData(source, configured()).statistics
+    second = TrainingData(open_source(DATA, [12]), configured(epochs=3)).statistics
     assert (len(made), len(files())) == (1, 1)
     check_same(first, second)
     assert type(second["flux"].count) is int
     for other in ({"ramp": "keep"}, {"function": "sqrt"}, {"transform": "standardize"}, {"test_folds": (0,)}):
-        Rows(source, configured(**other))
-    Rows(open_source(DATA.replace("seed=3", "seed=4"), [12]), configured())
+        TrainingData(source, configured(**other))
+    TrainingData(open_source(DATA.replace("seed=3", "seed=4"), [12]), configured())
     assert (len(made), len(files())) == (6, 6)
 
 
@@ -94,14 +95,14 @@ def test_a_pass_over_rows_that_stream_is_made_once(streamed):
 def test_a_damaged_file_of_a_pass_is_made_again(streamed, damage):
     files, made = streamed
     source = open_source(DATA, [12])
-    first = Rows(source, configured()).statistics
+    first = TrainingData(source, configured()).statistics
     (path,) = files()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes({"cut": content[:-100], "flipped": content, "empty": b""}[damage])
-    check_same(first, Rows(source, configured()).statistics)
+    check_same(first, TrainingData(source, configured()).statistics)
     assert len(made) == 2
-    Rows(source, configured())
+    TrainingData(source, configured())
     assert len(made) == 2
 
 
@@ -109,5 +110,5 @@ def test_a_home_that_cannot_be_written_to_costs_another_pass(streamed, monkeypat
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     source = open_source(DATA, [12])
-    check_same(Rows(source, configured()).statistics, Rows(source, configured()).statistics)
+    check_same(TrainingData(source, configured()).statistics, TrainingData(source, configured()).statistics)
     assert len(streamed[1]) == 2

@@ -21,8 +21,8 @@ from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import callbacks, cluster, distribute
 from ariel_tf.training import job as training_job
-from ariel_tf.training.data import StackedRows
 from ariel_tf.training.stacked import fit
+from ariel_tf.training.stacked.data import StackedData
 from ariel_tf.training.stacked.stack import Stack
 from ariel_tf.training.tensorboard import TensorBoardLog
 
@@ -66,7 +66,7 @@ class Job:
 def train_together(job: Job, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
     """Train a group as a stack, then write each wavelength's run folder, and the models of damaged ones."""
     configs = [job.configs[wavelength] for wavelength in group]
-    config, rows = configs[0], StackedRows(job.source, configs)
+    config, rows = configs[0], StackedData(job.source, configs)
     work = fit.StackWork(
         table=rows.train,
         validation=rows.validation,
