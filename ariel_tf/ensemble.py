@@ -1,45 +1,127 @@
-"""Combine models into one: `python -m ariel_tf.ensemble average RUN RUN ... --run OUT`.
+"""Combine models into one, which is a run like any other.
 
-    average, weighted, median     of runs that are there already
-    kfold                         one configuration, trained on k choices of validation folds, averaged
-    bagging                       one configuration, trained on planets drawn with replacement, averaged
-    stacking                      a model on top of models, trained on out-of-fold predictions only
+    python -m ariel_tf.ensemble average RUN RUN ... --run OUT
 
-OUT is a run folder like any other: its `best.keras` is one Keras model that holds all members, so `evaluate`,
-`predict` and `export` work on it. Runs go together when they were trained on the same data and none of them was
-trained on, or chosen by, planets that another holds out as its test.
+    average, weighted, median     combine runs that exist already
+    kfold                         train one configuration on k choices of validation folds, and average
+    bagging                       train one configuration on planets drawn with replacement, and average
+    stacking                      train a meta-model on the out-of-fold predictions of base models
+
+OUT is a run folder: its `best.keras` is one Keras model that holds all members, so `evaluate`, `predict` and `export`
+work on it. Runs can be combined if they were trained on the same data and none of them was trained on, or chosen by,
+planets that another holds out as its test.
 """
 
 import argparse
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ariel_tf import train
 from ariel_tf.config import train_options as flags
+from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.ensembles.combine import combine_runs
 
-TRAINED_HERE = {
-    "kfold": "train one configuration on k choices of validation folds, and average",
-    "bagging": "train one configuration on planets drawn with replacement, and average",
-    "stacking": "train a model on the out-of-fold predictions of others",
+
+class Options(Schema):
+    """What every kind of ensemble takes."""
+
+    run: Path = cli.run_folder("run folder of the ensemble", default=..., metavar="OUT")
+    overwrite: bool = cli.overwrite()
+
+
+class Average(Options):
+    """Average the predictions of runs."""
+
+    runs: tuple[Path, ...] = cli.runs("run folders of any kind")
+
+
+class Weighted(Average):
+    """Average the predictions of runs, weighted by their scores on the validation planets."""
+
+    weights: str = option(
+        "nnls", "weights by non-negative least squares, or softmax of the scores", choices=("nnls", "softmax")
+    )
+    temperature: float | None = option(
+        None, "temperature of softmax, in points of the score", metavar="POINTS", shown="50"
+    )
+
+
+class Median(Average):
+    """Take the median of the predictions of runs."""
+
+
+class KFold(Options):
+    """Train one configuration on k choices of validation folds, and average."""
+
+    splits: int = option(4, "number of choices of validation folds", metavar="K")
+
+
+class Bagging(Options):
+    """Train one configuration on planets drawn with replacement, and average."""
+
+    members: int = option(5, "number of models", metavar="N")
+
+
+class Stacking(KFold):
+    """Train a meta-model on the out-of-fold predictions of base models."""
+
+    blocks: int | None = option(None, "base models: one for each of N blocks of time steps", metavar="N", shown="6")
+    level_0: tuple[Path, ...] | None = option(
+        None, "base models: configured like these runs instead", metavar="RUN", nargs="+", aliases=("--base-models",)
+    )
+    level_1: str = option("ridge", "meta-model", choices=("ridge", "dense", "dense+flux"), aliases=("--meta-model",))
+    level_1_epochs: int | None = option(
+        None, "epochs of a dense meta-model, at most", metavar="N", shown="50", aliases=("--meta-model-epochs",)
+    )
+    members_of: Path | None = option(None, "reuse the base models of this stacking run", metavar="STACK")
+
+
+KINDS: dict[str, type[Options]] = {
+    "average": Average,
+    "weighted": Weighted,
+    "median": Median,
+    "kfold": KFold,
+    "bagging": Bagging,
+    "stacking": Stacking,
 }
-OF_RUNS = {
-    "average": "the mean of runs",
-    "weighted": "the mean of runs, weighted by how well they do on the validation planets",
-    "median": "the median of runs",
+EXAMPLES = {
+    "average": "average runs/a runs/b --run runs/mean",
+    "weighted": "weighted runs/a runs/b --weights softmax --run runs/weighted",
+    "median": "median runs/a runs/b runs/c --run runs/median",
+    "kfold": "kfold --splits 4 --model squid --run runs/kfold",
+    "bagging": "bagging --members 5 --model squid --run runs/bagging",
+    "stacking": "stacking --model dense --wavelength joint --run runs/stack",
 }
+
+
+def parser() -> cli.Parser:
+    made = cli.Parser("ariel_tf.ensemble", __doc__, examples=EXAMPLES.values())
+    made.add_commands("HOW", [(how, _parser_of(how)) for how in KINDS])
+    return made
+
+
+def _parser_of(how: str) -> cli.Parser:
+    example = EXAMPLES[how].removeprefix(f"{how} ")
+    made = cli.Parser("ariel_tf.ensemble", KINDS[how].__doc__, KINDS[how], examples=[example], word=how)
+    if not issubclass(KINDS[how], Average):
+        flags.add_options(made)
+    return made
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and what the training of members takes beside its configuration, such as --stack."""
+    given, rest = parser().parse_known_args(arguments)
+    how = given.command_word
+    return argparse.Namespace(**vars(given) | dict(KINDS[how].from_flags(given)), how=how), rest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # What the training of members takes beside its configuration, such as --stack, goes to `train` as it is.
-    options, rest = _parser().parse_known_args(arguments)
-    kept = [argument for argument in arguments if argument != "--overwrite"]
-    command = shlex.join(["python", "-m", "ariel_tf.ensemble", *kept])
-    if options.how in OF_RUNS:
+    arguments = cli.given(arguments)
+    options, rest = parse(arguments)
+    command = cli.repeated("ariel_tf.ensemble", arguments)
+    if issubclass(KINDS[options.how], Average):
         if rest:
             raise UsageError(f"{options.how}: unknown option {rest[0]}.")
         if len(options.runs) < 2:
@@ -49,38 +131,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ariel_tf.ensembles.members import train_ensemble
 
     train_ensemble(options, rest, command, train)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.ensemble", description=(__doc__ or "").split("\n")[0])
-    kinds = parser.add_subparsers(dest="how", required=True, metavar="HOW")
-    for how, about in (OF_RUNS | TRAINED_HERE).items():
-        kind = kinds.add_parser(how, help=about, description=about)
-        if how in OF_RUNS:
-            kind.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, of any kind")
-        else:
-            flags.add_options(kind)
-        group = kind.add_argument_group("the ensemble")
-        group.add_argument("--run", type=Path, required=True, metavar="OUT", help="run folder of the ensemble")
-        group.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
-        if how == "weighted":
-            group.add_argument(
-                "--weights", choices=("nnls", "softmax"), default="nnls", help="non-negative least squares, or softmax"
-            )
-            group.add_argument("--temperature", type=float, help="of softmax, in points of the score (default: 50)")
-        if how in ("kfold", "stacking"):
-            group.add_argument("--splits", type=int, default=4, metavar="K", help="(default: 4)")
-        if how == "bagging":
-            group.add_argument("--members", type=int, default=5, metavar="N", help="(default: 5)")
-        if how == "stacking":
-            group.add_argument("--blocks", type=int, metavar="N", help="level 0: a model a block of steps (default: 6)")
-            group.add_argument("--level-0", type=Path, nargs="+", metavar="RUN", help="level 0: as these runs instead")
-            group.add_argument("--level-1", choices=("ridge", "dense", "dense+flux"), default="ridge")
-            group.add_argument("--level-1-epochs", type=int, metavar="N", help="of a dense one, at most (default: 50)")
-            group.add_argument(
-                "--members-of", type=Path, metavar="STACK", help="take level 0 from a stack that has the same already"
-            )
-    return parser
 
 
 if __name__ == "__main__":

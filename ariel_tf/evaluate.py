@@ -1,20 +1,22 @@
-"""Score trained models: `python -m ariel_tf.evaluate RUN [RUN ...] [--data DATA] [--folds 9] [--against all]`.
+"""Score trained models, alone or against each other and against reference estimators.
 
-A run is scored on its own test folds; several runs on the planets that all of them hold out, with the differences
-planet by planet. `--against` puts reference estimators beside them, from a constant to the limit of photon noise.
-A folder of runs, like `runs`, gives their leaderboard.
+    python -m ariel_tf.evaluate RUN [RUN ...] [--data DATA] [--folds 9] [--against all]
+
+A single run is scored on its own test folds; several runs on the planets that all of them hold out, with their
+differences planet by planet. `--against` adds reference estimators, from a constant to the limit of photon noise.
+Given a folder of runs, such as `runs`, the command prints their leaderboard.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import parse_names
+from ariel_tf.config.targets import Targets, list_option
+from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data.bigquery import address
-from ariel_tf.data.folds import parse_folds
+from ariel_tf.data.folds import folds_option
 from ariel_tf.evaluation import leaderboard
 
 if TYPE_CHECKING:
@@ -23,15 +25,51 @@ if TYPE_CHECKING:
 PLANETS_SHOWN = 20
 
 
+def against(default: str) -> Any:
+    """--against."""
+    return option(
+        default,
+        "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
+        "transit-fit+shape, photon-limit, photon-limit+shape with commas",
+        metavar="NAMES",
+    )
+
+
+class ScoreOptions(Schema):
+    """What `evaluate` and `report` share."""
+
+    runs: tuple[Path, ...] = cli.runs("run folders of trained models, or one folder of runs", nargs="*")
+    data: str | None = cli.data(shown="the data of the runs")
+    folds: tuple[int, ...] | None = folds_option(
+        None, "folds to score on, like 8,9 or all", shown="all planets that no run was trained on"
+    )
+    wavelength: tuple[int, ...] | None = list_option("score only these wavelengths, like 12 or 0-54")
+    against: str = against("none")
+    learn_from: str | None = option(
+        None, "data set whose folds 0-7 the references are fitted on", metavar="DATA", shown="the data of the first run"
+    )
+
+
+class Options(ScoreOptions):
+    """What `python -m ariel_tf.evaluate` takes."""
+
+    out: Path | None = cli.out("folder for tables and plots; new or empty", "FOLDER", default=None)
+
+
+def parser() -> cli.Parser:
+    examples = ["runs/baseline --against all", "runs/a runs/b --folds 9 --out comparison", "runs"]
+    made = cli.Parser("ariel_tf.evaluate", __doc__, Options, examples=examples)
+    address.add_flags(made)
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.evaluate", description=(__doc__ or "").split("\n")[0])
-    add_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and pictures; a new or empty folder")
-    options = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
     if len(options.runs) == 1 and not leaderboard.is_run(options.runs[0]):
         show_leaderboard(options)
         return
-    chosen = parsed(options)
+    compared = checked(options.replace(data=address.with_flags(options.data, given)))
     if options.out is not None:
         refuse_used(options.out)
     from ariel_tf.core.tf_startup import import_tensorflow
@@ -39,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import_tensorflow()
     from ariel_tf.evaluation.comparison import compare
 
-    comparison = compare(options.runs, options.data, *chosen)
+    comparison = compare(*compared)
     print("\n".join(report_lines(comparison)))
     if options.out is not None:
         from ariel_tf.evaluation.figures import draw_all
@@ -50,41 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(path)
 
 
-def add_options(parser: argparse.ArgumentParser, against: str = "none") -> None:
-    """What `evaluate` and `report` share; `against` is the default of its option."""
-    parser.add_argument("runs", type=Path, metavar="RUN", nargs="*", help="folders of trained models; or one of runs")
-    parser.add_argument("--data", help="folder of shards and manifest, or simulated[:...] (default: the runs' own)")
-    parser.add_argument("--folds", help="like 8,9 or all (default: all planets that no run saw in training)")
-    parser.add_argument("--wavelength", help="only these of the wavelengths that all runs predict, like 12 or 0-54")
-    parser.add_argument(
-        "--against",
-        default=against,
-        metavar="NAMES",
-        help="references beside the runs: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
-        f"transit-fit+shape, photon-limit, photon-limit+shape with commas (default: {against})",
-    )
-    parser.add_argument(
-        "--learn-from", metavar="DATA", help="data whose folds 0-7 teach the references (default: the run's own)"
-    )
-    address.add_flags(parser)
-
-
-def parsed(options: argparse.Namespace):
-    """Folds, baselines, wavelengths and `--learn-from`, as `comparison.compare` takes them.
+def checked(options: ScoreOptions) -> tuple[Any, ...]:
+    """The arguments of `comparison.compare`.
 
     Raises:
-        UsageError: one of them does not fit.
+        UsageError: options that do not go together.
     """
     from ariel_tf.evaluation.baselines import NAMES
 
-    options.data = address.with_flags(options.data, options)
     if not options.runs and (not options.data or options.against == "none"):
         raise UsageError("expected a RUN, or --data and --against to score references alone.")
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError("expected each RUN once.")
-    folds = parse_folds(options.folds, "--folds") if options.folds else None
-    chosen = Targets.parse(options.wavelength).chosen if options.wavelength else None
-    return folds, parse_names("--against", options.against, NAMES), chosen, options.learn_from
+    references = parse_names("--against", options.against, NAMES)
+    return options.runs, options.data, options.folds, references, options.wavelength, options.learn_from
 
 
 def refuse_used(folder: Path) -> None:
@@ -92,7 +109,7 @@ def refuse_used(folder: Path) -> None:
         raise UsageError(f"--out {folder}: expected a new or an empty folder; nothing is overwritten.")
 
 
-def show_leaderboard(options: argparse.Namespace) -> None:
+def show_leaderboard(options: Options) -> None:
     """Rank the runs below a folder."""
     folder = options.runs[0]
     standings, unfinished = leaderboard.read(folder)

@@ -1,17 +1,18 @@
-"""Export a run's model for other programs: `python -m ariel_tf.export RUN OUT --format savedmodel|keras|onnx`.
+"""Export a run's model for other programs: a TensorFlow SavedModel, a Keras file or ONNX.
 
-Every transform lies inside: raw light curves in, relative radii out.
+    python -m ariel_tf.export RUN OUT --format savedmodel|keras|onnx
+
+The exported model holds every transform: it reads raw light curves and returns relative radii.
 
     savedmodel   a folder; TensorFlow alone runs it, without Keras and without ariel_tf
     keras        a file; Keras alone loads it
-    onnx         a file; onnxruntime runs it (making it needs the extra `onnx`)
+    onnx         a file; onnxruntime runs it (exporting needs the extra `onnx`)
 
-Beside it OUT.json says what goes in and what comes out. Any run folder will do: of one wavelength, of a list, of all
-jointly, trees, or an ensemble; each becomes one model. Before it takes its name the export is tried against our own
+OUT.json beside it describes inputs and outputs. RUN is a run folder of any kind: one wavelength, a list, all jointly,
+trees, or an ensemble; each becomes one model. Before the export takes its name it is compared with our own
 predictions, in a process that imports no ariel_tf.
 """
 
-import argparse
 import logging
 import os
 import shutil
@@ -25,8 +26,10 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
+from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import replacing, write_json
 from ariel_tf.core.errors import ArielError, UsageError, run_command
+from ariel_tf.core.schema import Schema, option
 
 FORMATS = ("savedmodel", "keras", "onnx")
 # Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
@@ -58,17 +61,27 @@ np.save(sys.argv[3], session.run(None, dict(np.load(sys.argv[2])))[0])
 }
 
 
+class Options(Schema):
+    """What `python -m ariel_tf.export` takes."""
+
+    run: Path = option(..., "run folder of any kind", metavar="RUN", positional=True)
+    out: Path = option(..., "folder, or file that ends in .keras or .onnx", metavar="OUT", positional=True)
+    format: str | None = option(
+        None, "format of the export", choices=FORMATS, shown="by the suffix of OUT, else savedmodel"
+    )
+    python: str = option(
+        sys.executable, "Python of the environment in which the export is tested", metavar="PROGRAM", shown="this one"
+    )
+    overwrite: bool = cli.overwrite("replace an existing export", group="options")
+
+
+def parser() -> cli.Parser:
+    examples = ["runs/baseline baseline.keras", "runs/joint joint.onnx --python venv/bin/python"]
+    return cli.Parser("ariel_tf.export", __doc__, Options, examples=examples)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.export", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of any kind")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder, or file that ends in .keras or .onnx")
-    parser.add_argument("--format", choices=FORMATS, help="(default: what OUT ends in, else savedmodel)")
-    parser.add_argument(
-        "--python", default=sys.executable, metavar="PROGRAM",
-        help="Python of the environment in which the export is tried (default: this one)",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
-    options = parser.parse_args(arguments)
+    options = Options.from_flags(parser().parse_args(arguments))
     kind = options.format or {".keras": "keras", ".onnx": "onnx"}.get(options.out.suffix, "savedmodel")
     refuse_path(options.out, kind, options.overwrite)
     if (python := shutil.which(options.python)) is None:

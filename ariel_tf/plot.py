@@ -1,33 +1,50 @@
-"""Pictures as PNG files; `python -m ariel_tf.plot --data DATA --planet 52 --out curve.png` draws light curves."""
+"""Draw light curves of one observation as a PNG file.
 
-import argparse
+python -m ariel_tf.plot --data DATA --planet 52 --out curve.png
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Key
+from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.schema import Schema, option
+
+
+class Options(Schema):
+    """What `python -m ariel_tf.plot` takes."""
+
+    data: str = cli.data(...)
+    planet: int = option(..., "planet number", metavar="N")
+    spot: int = option(1, "spot instance", metavar="N")
+    photon: int = option(1, "photon-noise instance", metavar="N")
+    wavelengths: tuple[int, ...] = option(
+        (2, 12, 40), "wavelength indices with commas", metavar="LIST", parse=lambda text: _indices(text)
+    )
+    out: Path = cli.out("PNG file to write")
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    """Wavelengths in the order given."""
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) < N_WAVELENGTHS for part in parts):
+        raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {text}")
+    return tuple(map(int, parts))
+
+
+def parser() -> cli.Parser:
+    examples = ["--data DATA --planet 52 --out curve.png", "--data simulated --planet 1 --wavelengths 0,54 --out b.png"]
+    return cli.Parser("ariel_tf.plot", __doc__, Options, examples=examples)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m ariel_tf.plot", description="Draw light curves of one observation."
-    )
-    parser.add_argument("--data", required=True, help="folder of shards and manifest, or simulated[:...]")
-    parser.add_argument("--planet", required=True, type=int)
-    parser.add_argument("--spot", type=int, default=1, help="spot instance (default: 1)")
-    parser.add_argument("--photon", type=int, default=1, help="photon-noise instance (default: 1)")
-    parser.add_argument("--wavelengths", default="2,12,40", help="indices with commas (default: 2,12,40)")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="PNG file to write")
-    options = parser.parse_args(arguments)
+    options = Options.from_flags(parser().parse_args(arguments))
     if options.out.suffix != ".png" or options.out.exists() or not options.out.parent.is_dir():
         raise UsageError(f"--out {options.out}: expected the name of a new .png file in a folder that exists.")
-    wavelengths = options.wavelengths.split(",")
-    if not all(text.isdecimal() and int(text) < N_WAVELENGTHS for text in wavelengths):
-        raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {options.wavelengths}")
-    key = Key(options.planet, options.spot, options.photon)
-    draw_observation(options.data, key, [int(text) for text in wavelengths], options.out)
+    draw_observation(options.data, Key(options.planet, options.spot, options.photon), options.wavelengths, options.out)
 
 
 def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path) -> None:

@@ -1,46 +1,59 @@
-"""Predict radii: `python -m ariel_tf.predict RUN --data DATA --out submission.txt`.
+"""Predict relative radii with trained models and write them to a file.
 
     python -m ariel_tf.predict RUN --light-curves noisy_test --out submission.txt --combine median
     python -m ariel_tf.predict RUN RUN ... --data DATA --out radii.parquet
 
-RUN is any run folder: of one wavelength, of a list, of all jointly, or an ensemble; several of them go together when
-they predict different wavelengths. The ending of the file's name chooses its format (`ariel_tf.runs.prediction_files`).
-Rows are in ascending order of their keys whatever order the data came in, and memory does not grow with their number.
+RUN is a run folder of one wavelength, of a list, of all wavelengths jointly, or an ensemble; several runs can be given
+if they predict different wavelengths. The suffix of the file chooses its format (`ariel_tf.runs.prediction_files`).
+Rows are in ascending order of their keys, whatever the order of the data, and memory does not grow with their number.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.bigquery import address
-from ariel_tf.data.folds import N_FOLDS, parse_folds
+from ariel_tf.data.folds import N_FOLDS, folds_option
 from ariel_tf.runs.prediction_files import SMALLEST, Store, refuse_path
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.predict", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("run", type=Path, nargs="+", metavar="RUN", help="folder of a trained model")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", help="folder of shards and manifest, or another source as of `train --data`")
-    source.add_argument("--light-curves", type=Path, metavar="DIR", help="challenge text files AAAA_BB_CC.txt")
-    parser.add_argument("--folds", default="all", help="like 8,9: planets of these folds only (default: all)")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="ends in .txt, .csv or .parquet")
-    parser.add_argument(
-        "--combine", choices=("none", "median", "mean"), default="none", help="over a planet's observations"
+class Options(Schema):
+    """What `python -m ariel_tf.predict` takes."""
+
+    runs: tuple[Path, ...] = cli.runs("run folders; several must predict different wavelengths")
+    data: str | None = cli.data()
+    light_curves: Path | None = cli.light_curves()
+    folds: tuple[int, ...] = folds_option(tuple(range(N_FOLDS)), "predict only planets of these folds", shown="all")
+    out: Path = cli.out("file to write; its name ends in .txt, .csv or .parquet")
+    combine: str = option(
+        "none", "statistic that combines the observations of a planet", choices=("none", "median", "mean")
     )
-    parser.add_argument("--clip", action="store_true", help="bring radii outside (0, 1] into it")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is already there")
-    address.add_flags(parser)
-    options = parser.parse_args(arguments)
+    clip: bool = option(False, "clip radii to (0, 1]")
+    overwrite: bool = cli.overwrite("replace an existing file", group="options")
+
+
+def parser() -> cli.Parser:
+    examples = [
+        "runs/baseline --data DATA --folds 9 --out radii.csv",
+        "runs/joint --light-curves noisy_test --combine median --out submission.txt",
+    ]
+    made = cli.Parser("ariel_tf.predict", __doc__, Options, examples=examples)
+    address.add_flags(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
     refuse_path(options.out, options.overwrite)
-    folds = parse_folds(options.folds, "--folds")
-    if options.light_curves and len(folds) < N_FOLDS:
+    if options.light_curves and len(options.folds) < N_FOLDS:
         raise UsageError("--folds: text files have none; it goes with --data.")
-    data = address.with_flags(options.data, options)
-    predict(options.run, data or options.light_curves, options.out, options.combine, options.clip, folds)
+    data = cli.one_of_data_and_light_curves(address.with_flags(options.data, given), options.light_curves)
+    predict(options.runs, data, options.out, options.combine, options.clip, options.folds)
 
 
 def predict(

@@ -1,13 +1,12 @@
-"""Check a file of predictions, and score it where the truth is known: `python -m ariel_tf.submission FILE --data DATA`.
+"""Check a file of predictions against a data set, and score it where the radii are known.
 
     python -m ariel_tf.submission submission.txt --light-curves noisy_train --params params_train
 
-Any submission will do, ours or another's. Its shape, its range and the order of its rows are checked. A .txt has no
-keys, so there the order is told from the numbers: observations of one planet share their target, so their rows
-should be more alike than those of different planets.
+The file may come from any program. Its shape, its range and the order of its rows are checked. A .txt holds no keys,
+so its order is inferred from the numbers: observations of one planet share their target, so their rows should be more
+alike than those of different planets.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, Key
+from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.selection import Selection
 from ariel_tf.runs.prediction_files import SUFFIXES, read_answers
@@ -27,21 +28,28 @@ UNORDERED = 0.8
 ENOUGH_ROWS = 20
 
 
+class Options(Schema):
+    """What `python -m ariel_tf.submission` takes."""
+
+    file: Path = option(..., "predictions of all 55 wavelengths", metavar="FILE", positional=True)
+    data: str | None = cli.data()
+    light_curves: Path | None = cli.light_curves()
+    params: Path | None = option(None, "targets of --light-curves, params_train", metavar="DIR")
+
+
+def parser() -> cli.Parser:
+    examples = ["submission.txt --light-curves noisy_test", "radii.csv --data DATA"]
+    return cli.Parser("ariel_tf.submission", __doc__, Options, examples=examples)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m ariel_tf.submission", description=(__doc__ or "").split("\n")[0].split(":")[0] + "."
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="predictions of all 55 wavelengths")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", help="folder of shards and manifest, or another source as of `train --data`")
-    source.add_argument("--light-curves", type=Path, metavar="DIR", help="challenge text files AAAA_BB_CC.txt")
-    parser.add_argument("--params", type=Path, metavar="DIR", help="their targets, params_train")
-    options = parser.parse_args(arguments)
+    options = Options.from_flags(parser().parse_args(arguments))
+    data = cli.one_of_data_and_light_curves(options.data, options.light_curves)
     if options.file.suffix not in SUFFIXES:
         raise UsageError(f"{options.file}: expected a name that ends in {', '.join(SUFFIXES)}.")
     if options.params and not options.light_curves:
         raise UsageError("--params: goes with --light-curves.")
-    check(options.file, options.data or options.light_curves, options.params)
+    check(options.file, data, options.params)
 
 
 def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Keep a training of several processes alive: start its workers, and all of them again when one dies or hangs.
+"""Start the workers of a training and restart all of them when one dies or hangs.
 
     python -m ariel_tf.supervise --workers 2 -- --model dense --wavelength joint --data DATA --run RUN
 
@@ -9,11 +9,9 @@ when a worker anywhere is gone the others end with an error, so each host's supe
 Workers go on from the last epoch that was saved. A training that ends by itself, done or refused, is not restarted.
 """
 
-import argparse
 import contextlib
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -25,8 +23,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ariel_tf.core import cli
 from ariel_tf.core.errors import ArielError, Stopped, UsageError, run_command
 from ariel_tf.core.processes import pass_on
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.training import cluster, heartbeat, slurm
 
 # Exit codes of a training that another start would only repeat.
@@ -37,35 +37,36 @@ PATIENCE = 60.0
 LOOK, GRACE = 0.2, 2.0
 
 
+class Options(Schema):
+    """What `python -m ariel_tf.supervise` takes before `--`."""
+
+    workers: int | None = option(
+        None, "number of workers on this host", low=1, metavar="N", shown="the one of TF_CONFIG or SLURM"
+    )
+    silence: float = option(
+        30.0, "seconds without a heartbeat after which a worker hangs", metavar="SECONDS",
+        expected="a number, more than 0", check=lambda seconds: seconds > 0
+    )  # fmt: skip
+    stall: float = option(
+        1800.0, "seconds without a training step after which a worker hangs", metavar="SECONDS",
+        expected="a number, more than 0", check=lambda seconds: seconds > 0
+    )  # fmt: skip
+    restarts: int = option(5, "restarts in a row without a new epoch before giving up", low=0, metavar="N")
+
+
+def parser() -> cli.Parser:
+    examples = ["--workers 2 -- --model dense --wavelength joint --data DATA --run RUN"]
+    return cli.Parser("ariel_tf.supervise", __doc__, Options, examples=examples, rest="-- OPTIONS_OF_TRAIN")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m ariel_tf.supervise",
-        description=(__doc__ or "").split("\n")[0],
-        usage="%(prog)s [options] -- ...",
-    )
-    parser.add_argument("--workers", type=int, help="workers on this host (default: one of TF_CONFIG's or SLURM's)")
-    parser.add_argument(
-        "--silence",
-        type=float,
-        default=30,
-        help="seconds without a sign of life after which a worker hangs (default: 30)",
-    )
-    parser.add_argument(
-        "--stall", type=float, default=1800, help="seconds without a step after which a worker hangs (default: 1800)"
-    )
-    parser.add_argument(
-        "--restarts", type=int, default=5, help="restarts in a row without a new epoch before giving up (default: 5)"
-    )
+    arguments = cli.given(arguments)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    options, training = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    options, training = Options.from_flags(parser().parse_args(arguments[:cut])), arguments[cut + 1 :]
     if not training:
         raise UsageError("expected options of `python -m ariel_tf.train` after --, like -- --wavelength joint.")
-    if min(options.silence, options.stall, options.workers or 1) <= 0 or options.restarts < 0 or options.workers == 0:
-        raise UsageError("--silence, --stall, --workers: expected more than 0; --restarts: 0 or more.")
     supervisor = Supervisor(training, options.workers, options.silence, options.stall, options.restarts)
-    kept = [argument for argument in arguments if argument != "--overwrite"]
-    supervisor.told = shlex.join(["python", "-m", "ariel_tf.supervise", *kept])
+    supervisor.told = cli.repeated("ariel_tf.supervise", arguments)
     supervisor.run()
 
 

@@ -11,59 +11,55 @@ A list of wavelengths, `--wavelength 0-54`, trains one such model for each: `tra
 TensorFlow is imported inside functions, once every mistake in an option has been found.
 """
 
-import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ariel_tf.config import model_registry
 from ariel_tf.config import train_options as flags
+from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
-from ariel_tf.core import processes
-from ariel_tf.core.devices import DEVICES_HELP, parse_devices
+from ariel_tf.core import cli, processes
 from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.schema import option
 from ariel_tf.data.bigquery.address import is_address
-from ariel_tf.data.bigquery.cost import add_price_flag
 from ariel_tf.runs.folder import move_aside
 from ariel_tf.training import cluster, distribute, heartbeat
 from ariel_tf.training.job import print_cost, train, with_data
 
+EXAMPLES = (
+    "--wavelength 12",
+    "--model squid --wavelength 0-54 --jobs 2 --run runs/squid",
+    "--model dense --wavelength joint --data DATA --epochs 5 --dry-run",
+    "--config runs/squid/config.json --seed 1",
+)
+
+
+class Options(RunOptions):
+    """What `python -m ariel_tf.train` takes beside the configuration."""
+
+    list_models: bool = option(False, "print the models and stop")
+
+
+def parser() -> cli.Parser:
+    made = cli.Parser("ariel_tf.train", __doc__, examples=EXAMPLES)
+    flags.add_options(made)
+    made.add_schema(Options)
+    return made
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = cli.given(arguments)
     heartbeat.start()
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.train", description=(__doc__ or "").split("\n")[0])
-    flags.add_options(parser)
-    add_price_flag(parser)
-    where = parser.add_argument_group("where it runs")
-    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{DEVICES_HELP} (default: auto)")
-    folder = parser.add_argument_group("where it goes")
-    folder.add_argument(
-        "--run", type=Path, metavar="RUN", help="run folder (default: runs/MODEL-wNN-HASH of the options)"
-    )
-    folder.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
-    folder.add_argument(
-        "--dry-run", action="store_true", help="show the options, the data and the model; train nothing"
-    )
-    folder.add_argument(
-        "--stack",
-        choices=("auto", "yes", "no"),
-        help="train a list of wavelengths together or one by one (default: auto, together where that is faster)",
-    )
-    where.add_argument(
-        "--jobs", type=int, default=1, help="processes for a list of wavelengths, a GPU or a share of the cores each"
-    )
-    folder.add_argument("--list-models", action="store_true", help="show the models and stop")
-    options = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
     if options.list_models:
         for entry in model_registry.entries().values():
             print(f"{entry.name:12s}{entry.summary}")
         return
-    parse_devices(options.devices)
     processes.stop_with_parent()
-    config = flags.from_arguments(options)
+    config = flags.from_arguments(given)
     check_list_options(options, config.wavelength)
     config = with_data(config)
     if options.dry_run and is_address(config.data):
@@ -71,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     # Without --overwrite: whoever repeats it wants to go on, not to start again.
     kept = [argument for argument in arguments if argument != "--overwrite"]
-    command = os.environ.get(heartbeat.COMMAND) or shlex.join(["python", "-m", "ariel_tf.train", *kept])
+    command = os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments)
     rest = (command, options.run, options.overwrite, options.dry_run, processes.devices_of(options.devices))
     if not config.wavelength.is_list:
         train(config, *rest)
@@ -83,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         distribute.strategy_of(rest[-1])
         from ariel_tf.training.per_wavelength import train_all
 
-        train_all(config, options.stack or "auto", *rest, options.jobs)
+        train_all(config, options.stack, *rest, options.jobs)
 
 
 def overwrite(path: Path | None) -> None:
@@ -94,16 +90,14 @@ def overwrite(path: Path | None) -> None:
         move_aside(path)
 
 
-def check_list_options(options: argparse.Namespace, targets: Targets) -> None:
+def check_list_options(options: RunOptions, targets: Targets) -> None:
     """Refuse options that only a list of wavelengths takes, or that this list does not take."""
     if targets.is_list:
-        if options.jobs < 1:
-            raise UsageError(f"--jobs: expected 1 or more. Received: {options.jobs}")
         if options.jobs > 1 and cluster.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
         return
-    for name, value in (("--stack", options.stack), ("--jobs", options.jobs if options.jobs != 1 else None)):
-        if value:
+    for name, value, default in (("--stack", options.stack, "auto"), ("--jobs", options.jobs, 1)):
+        if value != default:
             raise UsageError(f"{name} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
 
 

@@ -1,17 +1,16 @@
-"""Gradient-boosted trees, one forest a wavelength: `python -m ariel_tf.trees --wavelength all --data DATA`.
+"""Train gradient-boosted trees, one forest for each wavelength.
+
+    python -m ariel_tf.trees --wavelength all --data DATA
 
     RUN/best.keras       all forests as one Keras model: raw light curves in, radii out; needs no XGBoost
         trees/w12.ubj    each wavelength's booster in XGBoost's own binary JSON
         config.json ...  as of any run: `evaluate`, `predict`, `ensemble` and `export` work on it
 
-Trees see segment means of a wavelength's folded light curve and of white light, the noise of both, and the star.
-XGBoost comes with the extra `trees`.
+Trees read segment means of a wavelength's folded light curve and of white light, the noise of both, and the stellar
+parameters. XGBoost comes with the extra `trees`.
 """
 
-import argparse
 import dataclasses
-import shlex
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,37 +19,49 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.config.hyperparameters import Settings
-from ariel_tf.config.targets import Targets
+from ariel_tf.config.targets import list_option
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.config.train_options import parse_settings
-from ariel_tf.core import resources
+from ariel_tf.core import cli, resources
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
-from ariel_tf.data.folds import N_FOLDS, parse_folds
+from ariel_tf.core.schema import Schema, option
+from ariel_tf.data.folds import N_FOLDS, folds_option
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import job as training_job
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the boosting of several wavelengths takes.
+class Options(Schema):
+    """What `python -m ariel_tf.trees` takes."""
 
-    Attributes:
-        targets: wavelengths, ascending.
-        white: whether trees see white light too.
-        star: whether they see the star.
-        validation_folds, test_folds: as of `train`.
-        seed: of the rows and columns that each tree sees.
-    """
+    wavelength: tuple[int, ...] = list_option("wavelengths: one, or a list like all, 3,7,12-20", (12,))
+    data: str = cli.data("", shown="the folder ./data if it holds a manifest, else simulated")
+    channels: str = option("own+white", "light curves that the trees read", choices=("own", "own+white"))
+    star: str = option("all", "stellar parameters that the trees read", choices=("none", "all"))
+    validation_folds: tuple[int, ...] = folds_option(
+        (8,), "folds that choose the number of trees", "--validation-folds"
+    )
+    test_folds: tuple[int, ...] = folds_option((9,), "folds for the final test score", "--test-folds")
+    set: tuple[str, ...] = option((), "a setting: depth, rounds, l2 ...", metavar="NAME=VALUE", append=True)
+    seed: int = option(0, "random seed of the rows and columns that each tree is fitted on", metavar="N")
+    run: Path | None = cli.run_folder(shown="runs/trees-wNN-HASH of the options")
+    overwrite: bool = cli.overwrite()
 
-    targets: tuple[int, ...]
-    white: bool = True
-    star: bool = True
-    validation_folds: tuple[int, ...] = (8,)
-    test_folds: tuple[int, ...] = (9,)
-    seed: int = 0
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Wavelengths, ascending."""
+        return self.wavelength
+
+    @property
+    def white(self) -> bool:
+        """Whether trees read white light too."""
+        return self.channels == "own+white"
+
+    @property
+    def reads_star(self) -> bool:
+        return self.star == "all"
 
     @property
     def train_folds(self) -> tuple[int, ...]:
@@ -71,34 +82,21 @@ class Table:
     radii: np.ndarray
 
 
+def parser() -> cli.Parser:
+    examples = ["--wavelength 12", "--wavelength all --data DATA --set depth=4 --run runs/trees"]
+    return cli.Parser("ariel_tf.trees", __doc__, Options, examples=examples)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(prog="python -m ariel_tf.trees", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--wavelength", default="12", help="one, or a list like all, 3,7,12-20 (default: 12)")
-    parser.add_argument("--data", default="", help="as of `train --data`")
-    parser.add_argument("--channels", choices=("own", "own+white"), default="own+white", help="light curves they see")
-    parser.add_argument("--star", choices=("none", "all"), default="all", help="stellar parameters they see")
-    parser.add_argument("--validation-folds", default="8", help="folds that choose the number of trees (default: 8)")
-    parser.add_argument("--test-folds", default="9", help="folds that are scored once, at the end (default: 9)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="depth, rounds, l2 ...")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--run", type=Path, metavar="RUN", help="run folder (default: runs/trees-...)")
-    parser.add_argument("--overwrite", action="store_true", help="move a run that is already there aside")
-    given = parser.parse_args(arguments)
-    folds = (parse_folds(given.validation_folds, "--validation-folds"), parse_folds(given.test_folds, "--test-folds"))
-    if set(folds[0]) & set(folds[1]):
+    arguments = cli.given(arguments)
+    options = Options.from_flags(parser().parse_args(arguments))
+    if set(options.validation_folds) & set(options.test_folds):
         raise UsageError("--validation-folds and --test-folds share a fold.")
-    white, star = given.channels == "own+white", given.star == "all"
-    options = Options(Targets.parse(given.wavelength).chosen, white, star, *folds, given.seed)
-    data = training_job.with_data(Configuration(data=given.data)).data
-    kept = [argument for argument in arguments if argument != "--overwrite"]
-    command = shlex.join(["python", "-m", "ariel_tf.trees", *kept])
-    grow(options, data, parse_settings(given.set), given.run, given.overwrite, command)
+    data = training_job.with_data(Configuration(data=options.data)).data
+    grow(options.replace(data=data), cli.repeated("ariel_tf.trees", arguments))
 
 
-def grow(
-    options: Options, data: str, overrides: dict[str, Any], path: Path | None, overwrite: bool, command: str
-) -> None:
+def grow(options: Options, command: str) -> None:
     """Boost every wavelength, score the forest once on the test folds, and leave a run folder.
 
     Raises:
@@ -114,24 +112,24 @@ def grow(
     from ariel_tf.models.tree_ensemble import columns_of, feature_model, forest_model
 
     boosted_trees.xgboost()
-    hp = Settings(overrides)
+    hp = Settings(parse_settings(options.set))
     boosted_trees.settings(hp), boosted_trees.rounds(hp)
     hp.refuse_unknown()
-    source = open_source(data, options.targets)
+    source = open_source(options.data, options.targets)
     training_job.check_folds(source, options)
     signature = Signature(options.targets, options.targets, options.white)
     folds = (options.train_folds, options.validation_folds, options.test_folds)
-    how = {"how": "trees", "star": options.star, "seed": options.seed}
+    how = {"how": "trees", "star": options.reads_star, "seed": options.seed}
     configuration = ensemble_run.configuration_of(how, "XGBoost", signature, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}
-    path = path or training_job.default_path(configuration, source.fingerprint)
-    with RunFolder(path, configuration, source.fingerprint, overwrite) as run:
+    path = options.run or training_job.default_path(configuration, source.fingerprint)
+    with RunFolder(path, configuration, source.fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
-            features = feature_model(len(options.targets) + options.white, options.star)
+            features = feature_model(len(options.targets) + options.white, options.reads_star)
             trained, held = (read_table(source, options, features, its) for its in folds[:2])
             trees = [boosted_trees.trees_of(booster) for booster in boosted(path / "trees", hp, options, trained, held)]
             targets = range(len(options.targets))
-            columns = [columns_of(index, len(targets), options.white, options.star) for index in targets]
+            columns = [columns_of(index, len(targets), options.white, options.reads_star) for index in targets]
             scales = [boosted_trees.unit(trained.radii[:, index]) for index in targets]
             model = forest_model(trees, features, columns, *np.array(scales).T)
             rows = [
@@ -191,7 +189,7 @@ def fit_one(hp: Any, options: Options, trained: Table, held: Table, index: int) 
     from ariel_tf.ensembles import boosted_trees
     from ariel_tf.models.tree_ensemble import columns_of
 
-    columns = columns_of(index, len(options.targets), options.white, options.star)
+    columns = columns_of(index, len(options.targets), options.white, options.reads_star)
     parts = [(table.features[:, columns], table.radii[:, index]) for table in (trained, held)]
     return boosted_trees.fit(hp, parts[0], parts[1], options.seed)
 
@@ -205,7 +203,7 @@ def validation_score(hp: Any, options: Options, trained: Table, held: Table) -> 
     scores = []
     for index in range(len(options.targets)):
         booster, scale, offset = fit_one(hp, options, trained, held, index)
-        columns = columns_of(index, len(options.targets), options.white, options.star)
+        columns = columns_of(index, len(options.targets), options.white, options.reads_star)
         answers = booster.predict(boosted_trees.xgboost().DMatrix(held.features[:, columns]))
         scores.append(score(held.radii[:, index], boosted_trees.radii(answers, scale, offset)))
     return float(np.mean(scores))

@@ -6,14 +6,15 @@
 Exit code 0 and a table when the data set is sound, 3 and the list of all faults when it is not.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_flags
 from ariel_tf.data.folds import N_FOLDS, assign_folds
@@ -195,38 +196,47 @@ def table(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.check", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "data", metavar="DATA", help="folder that convert or simulate has written, or bigquery://PROJECT/DATASET"
+class Options(Schema):
+    """What `python -m pipelines.check` takes."""
+
+    data: str = option(
+        ...,
+        "folder written by convert or simulate, or bigquery://PROJECT/DATASET",
+        metavar="DATA",
+        positional=True,
     )
-    add_flags(parser, ("endpoint", "storage"))
-    parser.add_argument(
-        "--correlations",
-        type=Path,
-        metavar="OUT",
-        help="measure too which time steps correlate most with the transit depth; folder for a table and a picture",
+    correlations: Path | None = option(
+        None, "folder for a table and a plot of the correlation of each time step with the transit depth", metavar="OUT"
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a table and a picture that --correlations made"
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.correlations:
+    overwrite: bool = cli.overwrite("replace the table and the plot of --correlations", group="options")
+
+
+def parser() -> cli.Parser:
+    examples = ["DATA", "DATA --correlations OUT", "bigquery://PROJECT/DATASET"]
+    made = cli.Parser("pipelines.check", __doc__, Options, examples=examples)
+    add_flags(made, ("endpoint", "storage"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
+    if options.correlations:
         from pipelines import correlations
 
-        correlations.refuse_written(arguments.correlations, arguments.overwrite)
-    elif arguments.overwrite:
+        correlations.refuse_written(options.correlations, options.overwrite)
+    elif options.overwrite:
         raise UsageError("--overwrite: goes with --correlations; nothing else is written.")
     with common.stopping("stopped; nothing was found out: start again"):
-        if is_address(arguments.data):
-            check_uploaded(Address.parse(arguments.data).with_options(arguments))
+        if is_address(options.data):
+            check_uploaded(Address.parse(options.data).with_options(given))
         else:
-            check(Path(arguments.data))
-        if arguments.correlations:
+            check(Path(options.data))
+        if options.correlations:
             from ariel_tf.data.sources import open_source
 
-            data = with_flags(arguments.data, arguments)
-            correlations.report(open_source(data, range(N_WAVELENGTHS)), arguments.correlations)
+            data = with_flags(options.data, given)
+            correlations.report(open_source(data, range(N_WAVELENGTHS)), options.correlations)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Work is spread over processes and comes back in order, progress is shown on a te
 signal stops a command with a message that says how to resume it. No TensorFlow, so workers and --help start fast.
 """
 
-import argparse
 import collections
 import contextlib
 import multiprocessing
@@ -18,11 +17,14 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
-from ariel_tf.core import resources
+from ariel_tf.core import cli
 from ariel_tf.core.errors import ArielError, Stopped
 from ariel_tf.core.resources import Progress as Progress
 from ariel_tf.core.resources import format_count as format_count
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
+
+HOW_IT_WRITES = "how the data set is written"
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -114,32 +116,16 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
         restore()
 
 
-def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+class DatasetOptions(Schema):
     """The options of every command that writes a data set."""
-    parser.add_argument(
-        "--jobs", type=at_least(1), default=resources.available_cpus(), metavar="N", help="worker processes"
-    )
-    parser.add_argument("--fold-seed", type=int, default=0, metavar="N", help="of the planets' folds (default: 0)")
-    parser.add_argument(
-        "--shard-bytes", type=at_least(1), default=SHARD_BYTES, metavar="N", help="size of a shard (default: 192 MiB)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
 
-
-def at_least(low: int, high: int | None = None) -> Callable[[str], int]:
-    """An argparse type: a whole number from `low` on, up to `high` if that is given."""
-
-    def number(text: str) -> int:
-        bounds = f"{low} or more" if high is None else f"{low} to {high}"
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"expected {bounds}, received {text!r}") from None
-        if value < low or (high is not None and value > high):
-            raise argparse.ArgumentTypeError(f"expected {bounds}, received {value}")
-        return value
-
-    return number
+    jobs: int = cli.jobs("number of worker processes", default=None, group=HOW_IT_WRITES)
+    fold_seed: int = option(0, "random seed that assigns planets to folds", group=HOW_IT_WRITES, metavar="N")
+    shard_bytes: int = option(
+        SHARD_BYTES, "size of a shard in bytes", low=1, high=2**62, group=HOW_IT_WRITES, metavar="N",
+        shown=f"{SHARD_BYTES >> 20} MiB"
+    )  # fmt: skip
+    overwrite: bool = cli.overwrite("remove an existing data set", group=HOW_IT_WRITES)
 
 
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:

@@ -1,4 +1,4 @@
-"""Challenge text files to a data set of TFRecord shards with a manifest.
+"""Convert challenge text files to a data set of TFRecord shards with a manifest.
 
     python -m pipelines.convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.convert --light-curves noisy_test --out TEST
@@ -7,18 +7,19 @@
                                                                                                           │
                                               DATA/fold-*.tfrecord, manifest.json ◀── DatasetWriter (here) ┘
 
-Stopped in any way, the same command goes on where it was. A bad file does not stop the reading: all faults are
-listed at the end and nothing is accepted (exit code 3), unless --skip-bad leaves the bad files out, on record.
+After any interruption the same command resumes. A bad file does not stop the reading: all faults are listed at the end
+and no data set is written (exit code 3), unless --skip-bad skips the bad files and records them in the manifest.
 """
 
-import argparse
 import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.text.discovery import FoundFiles, PlanetFiles, find_files, group
 from ariel_tf.data.text.planet import read_planet
@@ -28,44 +29,53 @@ if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
 
 
-def convert(arguments: argparse.Namespace) -> None:
+class Options(common.DatasetOptions):
+    """What `python -m pipelines.convert` takes."""
+
+    light_curves: Path = cli.light_curves(..., "folder of challenge text files, noisy_train or noisy_test")
+    params: Path | None = option(None, "folder of their targets, params_train; leave out for a test set", metavar="DIR")
+    out: Path = cli.out("folder of the data set to write", "DATA")
+    skip_bad: bool = option(False, "skip bad files and record them in the manifest")
+
+
+def convert(options: Options) -> None:
     """Find, read, write; see the module's docstring."""
-    light_curves = find_files(_folder(arguments.light_curves, "--light-curves", arguments.out))
+    light_curves = find_files(_folder(options.light_curves, "--light-curves", options.out))
     params = None
-    if arguments.params is not None:
-        params = find_files(_folder(arguments.params, "--params", arguments.out))
+    if options.params is not None:
+        params = find_files(_folder(options.params, "--params", options.out))
     tasks, faults = group(light_curves, params)
     faults = light_curves.faults + (params.faults if params else []) + faults
     if not tasks:
         what = "light curves with targets" if params else "light curves"
-        raise DataError(f"{arguments.light_curves}: expected {what} AAAA_BB_CC.txt, found none", list(map(str, faults)))
+        raise DataError(f"{options.light_curves}: expected {what} AAAA_BB_CC.txt, found none", list(map(str, faults)))
 
     import_tensorflow(start_devices=False)  # only here: it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
     writer = DatasetWriter(
-        arguments.out,
+        options.out,
         rows={task.number: len(task.light_curves) for task in tasks},
         labelled=params is not None,
-        fold_seed=arguments.fold_seed,
-        shard_bytes=arguments.shard_bytes,
+        fold_seed=options.fold_seed,
+        shard_bytes=options.shard_bytes,
         inputs=_inputs(light_curves, params),
-        skip_bad=arguments.skip_bad,
-        overwrite=arguments.overwrite,
+        skip_bad=options.skip_bad,
+        overwrite=options.overwrite,
     )
     with writer:
-        summary = _read_all(tasks, writer, arguments)
+        summary = _read_all(tasks, writer, options)
         all_faults = [*map(str, faults), *writer.faults]
-        if writer.faults or (faults and not arguments.skip_bad):
+        if writer.faults or (faults and not options.skip_bad):
             found = "1 fault was" if len(all_faults) == 1 else f"{len(all_faults)} faults were"
             raise DataError(
                 f"{found} found, so no data set was written: mend or remove these files, or add --skip-bad",
                 all_faults,
             )
-        source = {"kind": "challenge text files", "light_curves": str(arguments.light_curves)}
-        source["params"] = str(arguments.params) if params else "none"
+        source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
+        source["params"] = str(options.params) if params else "none"
         manifest = writer.finish(source, [fault.entry() for fault in faults])
-    common.report_dataset(arguments.out, manifest, summary)
+    common.report_dataset(options.out, manifest, summary)
 
 
 def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
@@ -77,18 +87,18 @@ def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
     return {number: repr(stamp) for number, stamp in stamps.items()}
 
 
-def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", arguments: argparse.Namespace) -> str:
+def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", options: Options) -> str:
     """Read every planet that the writer still wants, and give it each."""
     total = sum(len(task.light_curves) for task in tasks)
     by_number = {task.number: task for task in tasks}
     pending = [by_number[number] for number in writer.pending]
     done = total - sum(len(task.light_curves) for task in pending)
-    read = partial(read_planet, skip_bad=arguments.skip_bad)
-    results = common.in_order(read, pending, arguments.jobs)
+    read = partial(read_planet, skip_bad=options.skip_bad)
+    results = common.in_order(read, pending, options.jobs)
     with common.Progress(total, "observation", done) as progress, contextlib.closing(results):
         for result in results:
-            skipped = [fault.entry() for fault in result.faults] if arguments.skip_bad else []
-            refused = [] if arguments.skip_bad else list(map(str, result.faults))
+            skipped = [fault.entry() for fault in result.faults] if options.skip_bad else []
+            refused = [] if options.skip_bad else list(map(str, result.faults))
             writer.add(result.number, result.planet, skipped, refused)
             progress(result.files)
     return progress.summary
@@ -102,24 +112,18 @@ def _folder(path: Path, option: str, out: Path) -> Path:
     return path
 
 
-def arguments_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.convert",
-        description="Convert challenge text files (AAAA_BB_CC.txt) to TFRecord shards with a manifest. "
-        "Stopped in any way, the same command goes on where it was.",
-    )
-    parser.add_argument("--light-curves", type=Path, required=True, metavar="DIR", help="noisy_train or noisy_test")
-    parser.add_argument("--params", type=Path, metavar="DIR", help="params_train; leave out for a test set")
-    parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder for the data set")
-    parser.add_argument("--skip-bad", action="store_true", help="leave bad files out, on record in the manifest")
-    common.add_dataset_options(parser)
-    return parser
+def parser() -> cli.Parser:
+    examples = [
+        "--light-curves noisy_train --params params_train --out DATA",
+        "--light-curves noisy_test --out TEST --skip-bad --jobs 8",
+    ]
+    return cli.Parser("pipelines.convert", __doc__, Options, examples=examples)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    arguments = arguments_parser().parse_args(argv)
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = Options.from_flags(parser().parse_args(arguments))
     with common.stopping("stopped; the same command goes on after the shards that are complete"):
-        convert(arguments)
+        convert(options)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,19 @@ Every shard's sha256 is compared with the manifest's. The same command goes on a
 classic layout (`--layout classic`) were never shards; they become a data set of the same planets and folds.
 """
 
-import argparse
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import replacing, sha256
 from ariel_tf.core.errors import ArielError, DataError, run_command
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
-from ariel_tf.data.bigquery.cost import add_price_flag, print_cost
+from ariel_tf.data.bigquery.cost import print_cost
 from ariel_tf.data.dataset_folder import claim, install, lock, remove
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from pipelines import common
@@ -108,16 +109,27 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
         return writer.finish({"kind": "BigQuery", **settings}), progress.summary
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.download", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", metavar="DATA", help="bigquery://PROJECT/DATASET")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
-    parser.add_argument("--overwrite", action="store_true", help="remove a data set that lies there already")
-    parser.add_argument("--dry-run", action="store_true", help="say what reading it would scan and cost, and stop")
-    add_price_flag(parser)
-    add_flags(parser, ("layout", "endpoint", "storage", "reader"))
-    options = parser.parse_args(argv)
-    address = Address.parse(options.data).with_options(options)
+class Options(Schema):
+    """What `python -m pipelines.download` takes."""
+
+    data: str = option(..., "bigquery://PROJECT/DATASET", metavar="DATA", positional=True)
+    out: Path = option(..., "folder to write into, made if absent", metavar="OUT", positional=True)
+    overwrite: bool = cli.overwrite("remove an existing data set", group="options")
+    dry_run: bool = cli.dry_run("print how many bytes a download scans and what it costs, and stop", group="options")
+    price: float | None = cli.price()
+
+
+def parser() -> cli.Parser:
+    examples = ["bigquery://PROJECT/DATASET DATA", "bigquery://PROJECT/DATASET DATA --dry-run --price 1.1"]
+    made = cli.Parser("pipelines.download", __doc__, Options, examples=examples)
+    add_flags(made, ("layout", "endpoint", "storage", "reader"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
+    address = Address.parse(options.data).with_options(given)
     import_tensorflow(start_devices=False)
     from ariel_tf.data.sources.bigquery import BigQuerySource
 

@@ -1,4 +1,4 @@
-"""A small data set out of a large one in BigQuery, for tuning: chosen and copied by the database, always the same.
+"""Copy part of a large data set in BigQuery to a small one, for tuning; the database does the work.
 
     python -m pipelines.partial_set --project P --dataset D --every 47           # every 47th observation
     python -m pipelines.partial_set --project P --dataset D --planets 100        # 100 planets, whole
@@ -9,7 +9,6 @@ It is a dataset of its own, D_every47 or D_planets100, which every command takes
 are among 200. Folds stay those of the large data set: what was held out there is held out here.
 """
 
-import argparse
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.chunks import planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
-from ariel_tf.data.bigquery.cost import add_price_flag, cost_line
+from ariel_tf.data.bigquery.cost import cost_line
 from ariel_tf.data.bigquery.layout_planets import PlanetTables
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.bigquery.tables import FILLED, TABLES
@@ -132,26 +133,36 @@ class PartialSet:
             return writer.finish(source | self._values)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.partial_set", description=(__doc__ or "").split("\n")[0])
-    count = common.at_least(1)
-    parser.add_argument("--project", required=True, help="of Google Cloud")
-    parser.add_argument("--dataset", required=True, help="of the large data set, as `pipelines.upload` made it")
-    parser.add_argument("--every", type=count, default=1, metavar="N", help="keep every N-th observation (default: 1)")
-    parser.add_argument("--planets", type=count, metavar="N", help="keep so many planets (default: all)")
-    parser.add_argument("--into", metavar="DATASET", help="dataset to make (default: DATASET_everyN, DATASET_planetsN)")
-    parser.add_argument("--location", default="EU", help="of the dataset; must be the large one's (default: EU)")
-    parser.add_argument("--overwrite", action="store_true", help="remove another data set's tables there")
-    parser.add_argument("--dry-run", action="store_true", help="say what the copies would scan and cost, and stop")
-    add_price_flag(parser)
-    add_flags(parser, ("endpoint", "storage"))
-    options = parser.parse_args(argv)
+class Options(Schema):
+    """What `python -m pipelines.partial_set` takes."""
+
+    project: str = option(..., "project of Google Cloud", metavar="PROJECT")
+    dataset: str = option(..., "dataset of the large data set, filled by `pipelines.upload`", metavar="DATASET")
+    every: int = option(1, "keep every N-th observation", low=1, metavar="N")
+    planets: int | None = option(None, "number of planets to keep", low=1, metavar="N", shown="all")
+    into: str | None = option(None, "dataset to make", metavar="DATASET", shown="DATASET_planetsN, DATASET_everyN")
+    location: str = option("EU", "location of both datasets", metavar="PLACE")
+    overwrite: bool = cli.overwrite("remove the tables of another data set", group="options")
+    dry_run: bool = cli.dry_run("print how many bytes the copies scan and what they cost, and stop", group="options")
+    price: float | None = cli.price()
+
+
+def parser() -> cli.Parser:
+    examples = ["--project P --dataset D --every 47", "--project P --dataset D --planets 100 --dry-run --price 6"]
+    made = cli.Parser("pipelines.partial_set", __doc__, Options, examples=examples)
+    add_flags(made, ("endpoint", "storage"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
     if options.every == 1 and options.planets is None:
         raise UsageError("expected --every N, --planets N or both")
-    large = Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(options)
+    large = Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(given)
     name = options.dataset + f"_planets{options.planets}" * (options.planets is not None)
     name += f"_every{options.every}" * (options.every > 1)
-    small = Address.parse(f"bigquery://{options.project}/{options.into or name}").with_options(options)
+    small = Address.parse(f"bigquery://{options.project}/{options.into or name}").with_options(given)
     if small.dataset == large.dataset:
         raise UsageError(f"--into {small.dataset}: expected another dataset than the large one's")
     import_tensorflow(start_devices=False)

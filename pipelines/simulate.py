@@ -1,4 +1,4 @@
-"""Simulated planets, as challenge text files, as a data set of TFRecord shards, or both.
+"""Simulate planets as a data set of TFRecord shards, as challenge text files, or both.
 
     python -m pipelines.simulate DATA --planets 40 --spots 2 --photons 2 --seed 7
     python -m pipelines.simulate DATA --planets 40 --test-planets 10 --format both
@@ -11,7 +11,6 @@ The same seed gives the same bytes, with any number of processes and after any i
 numbers after the training planets', and their targets can be had back by simulating them as training planets.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import shlex
@@ -24,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ariel_tf.challenge import Key
+from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import read_json, write_json
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
 from ariel_tf.data.text.format import write_light_curve, write_params
@@ -39,6 +40,27 @@ if TYPE_CHECKING:
 
 MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
+
+
+class Options(common.DatasetOptions):
+    """What `python -m pipelines.simulate` takes."""
+
+    out: Path = option(..., "folder to write into, made if absent", metavar="OUT", positional=True)
+    planets: int = option(40, "number of training planets", low=1, metavar="N")
+    test_planets: int = option(0, "number of test planets, without targets", low=0, metavar="N")
+    spots: int = option(2, "spot instances of each planet", low=1, high=99, metavar="N")
+    photons: int = option(2, "photon-noise instances of each spot instance", low=1, high=99, metavar="N")
+    seed: int = option(0, "random seed of the population and the noise", low=0, metavar="N")
+    prior: tuple[str, ...] = option(
+        (), "change a number of the population, one of ariel_tf/physics/priors.py; repeatable", append=True,
+        metavar="NAME=NUMBER"
+    )  # fmt: skip
+    format: str = option("tfrecord", "format of the files", choices=("tfrecord", "text", "both"))
+
+    @property
+    def priors(self) -> Priors:
+        """The population of --prior."""
+        return Priors.parse(self.prior)
 
 
 def make_planet(number: int, seed: int, spots: int, photons: int, priors: Priors, labelled: bool) -> Planet:
@@ -60,31 +82,31 @@ class Part:
     params: Path | None
 
 
-def parts(arguments: argparse.Namespace) -> list[Part]:
+def parts(options: Options) -> list[Part]:
     """Training planets 1 to N, then the test planets."""
-    out, last = arguments.out, arguments.planets
+    out, last = options.out, options.planets
     train = Part(range(1, last + 1), True, out, out / "noisy_train", out / "params_train")
-    test = Part(range(last + 1, last + arguments.test_planets + 1), False, out / "test", out / "noisy_test", None)
+    test = Part(range(last + 1, last + options.test_planets + 1), False, out / "test", out / "noisy_test", None)
     return [part for part in (train, test) if part.numbers]
 
 
-def open_writer(part: Part, arguments: argparse.Namespace) -> "DatasetWriter":
+def open_writer(part: Part, options: Options) -> "DatasetWriter":
     """The writer of one part's shards; to enter it claims their folder."""
     import_tensorflow(start_devices=False)  # only here: it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
     return DatasetWriter(
         part.shards,
-        dict.fromkeys(part.numbers, arguments.spots * arguments.photons),
+        dict.fromkeys(part.numbers, options.spots * options.photons),
         labelled=part.labelled,
-        fold_seed=arguments.fold_seed,
-        shard_bytes=arguments.shard_bytes,
-        settings=_settings(arguments),
-        overwrite=arguments.overwrite,
+        fold_seed=options.fold_seed,
+        shard_bytes=options.shard_bytes,
+        settings=_settings(options),
+        overwrite=options.overwrite,
     )
 
 
-def is_finished(part: Part, arguments: argparse.Namespace) -> bool:
+def is_finished(part: Part, options: Options) -> bool:
     """Whether this very part lies there as a data set: an earlier run was stopped in a later part, or not at all."""
     if not (part.shards / MANIFEST_NAME).is_file():
         return False
@@ -93,39 +115,39 @@ def is_finished(part: Part, arguments: argparse.Namespace) -> bool:
     except DataError:
         return False  # the writer says what is wrong there
     return (
-        manifest.source == _source(arguments)
+        manifest.source == _source(options)
         and manifest.planets.keys() == set(part.numbers)
-        and (manifest.labelled, manifest.fold_seed) == (part.labelled, arguments.fold_seed)
+        and (manifest.labelled, manifest.fold_seed) == (part.labelled, options.fold_seed)
     )
 
 
-def simulate_shards(part: Part, writer: "DatasetWriter", arguments: argparse.Namespace) -> None:
+def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> None:
     """One part as a data set of TFRecord shards, in the folder that its writer holds."""
-    rows = arguments.spots * arguments.photons
+    rows = options.spots * options.photons
     pending = writer.pending
-    planets = common.in_order(_maker(part, arguments), pending, arguments.jobs)
+    planets = common.in_order(_maker(part, options), pending, options.jobs)
     done = (len(part.numbers) - len(pending)) * rows
     total = len(part.numbers) * rows
     with common.Progress(total, "observation", done) as progress, contextlib.closing(planets):
         for planet in planets:
             writer.add(planet.number, planet)
             progress(rows)
-    manifest = writer.finish(_source(arguments))
+    manifest = writer.finish(_source(options))
     common.report_dataset(part.shards, manifest, progress.summary)
 
 
-def simulate_text(part: Part, arguments: argparse.Namespace) -> None:
+def simulate_text(part: Part, options: Options) -> None:
     """One part as challenge text files, written by the worker processes: each file is one worker's alone."""
     for folder in (part.light_curves, part.params):
         if folder is not None:
             folder.mkdir(exist_ok=True)
-    rows = arguments.spots * arguments.photons
+    rows = options.spots * options.photons
     keys = [
-        [Key(number, spot + 1, photon + 1) for spot in range(arguments.spots) for photon in range(arguments.photons)]
+        [Key(number, spot + 1, photon + 1) for spot in range(options.spots) for photon in range(options.photons)]
         for number in part.numbers
     ]
-    write = partial(write_planet, make=_maker(part, arguments), light_curves=part.light_curves, params=part.params)
-    written = common.in_order(write, keys, arguments.jobs)
+    write = partial(write_planet, make=_maker(part, options), light_curves=part.light_curves, params=part.params)
+    written = common.in_order(write, keys, options.jobs)
     with common.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
         for _ in written:
             progress(rows)
@@ -151,117 +173,97 @@ def write_planet(keys: Sequence[Key], make: Callable[[int], Planet], light_curve
             write_params(params / f"{key.name}.txt", planet.orbit, planet.radii)
 
 
-def _maker(part: Part, arguments: argparse.Namespace) -> Callable[[int], Planet]:
-    settings = {name: getattr(arguments, name) for name in ("seed", "spots", "photons", "priors")}
+def _maker(part: Part, options: Options) -> Callable[[int], Planet]:
+    settings = {name: getattr(options, name) for name in ("seed", "spots", "photons", "priors")}
     return partial(make_planet, **settings, labelled=part.labelled)
 
 
-def priors_of(arguments: argparse.Namespace) -> Priors:
-    """The population of --prior; the first planet is tried, so that impossible numbers are told now."""
-    priors = Priors.parse(arguments.prior)
-    if priors.changes():
+def check_priors(options: Options) -> None:
+    """Simulate one planet of a population of --prior, so that impossible numbers are refused at once."""
+    if options.priors.changes():
         try:
             with np.errstate(all="raise", under="ignore"):
-                simulator.draw_system(arguments.seed, 1, priors)
+                simulator.draw_system(options.seed, 1, options.priors)
         except (ValueError, FloatingPointError) as error:
-            given = ", ".join(arguments.prior)
+            given = ", ".join(options.prior)
             raise UsageError(f"--prior: these numbers make no planet ({error}). Received: {given}") from error
-    return priors
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(options: Options) -> dict[str, Any]:
     names = ("seed", "spots", "photons")
-    settings = {"simulator_version": simulator.VERSION} | {name: getattr(arguments, name) for name in names}
-    changes = arguments.priors.changes()
+    settings = {"simulator_version": simulator.VERSION} | {name: getattr(options, name) for name in names}
+    changes = options.priors.changes()
     return settings | {"priors": changes} if changes else settings
 
 
-def _source(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"kind": "simulated", **_settings(arguments)}
+def _source(options: Options) -> dict[str, Any]:
+    return {"kind": "simulated", **_settings(options)}
 
 
-def _text_files(arguments: argparse.Namespace) -> list[Path]:
+def _text_files(options: Options) -> list[Path]:
     """Text files that lie in OUT; refused where they are not of the same simulation, unless --overwrite."""
-    state = arguments.out / TEXT_STATE
-    folders = [arguments.out / name for name in ("noisy_train", "params_train", "noisy_test")]
+    state = options.out / TEXT_STATE
+    folders = [options.out / name for name in ("noisy_train", "params_train", "noisy_test")]
     files = [path for folder in folders if folder.is_dir() for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
-    if files and not arguments.overwrite and not (state.is_file() and read_json(state) == _text_settings(arguments)):
+    if files and not options.overwrite and not (state.is_file() and read_json(state) == _text_settings(options)):
         raise UsageError(
-            f"{arguments.out} holds text files of other planets or settings: use another folder, or --overwrite"
+            f"{options.out} holds text files of other planets or settings: use another folder, or --overwrite"
         )
     return files
 
 
-def _text_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    return _settings(arguments) | {"planets": arguments.planets, "test_planets": arguments.test_planets}
+def _text_settings(options: Options) -> dict[str, Any]:
+    return _settings(options) | {"planets": options.planets, "test_planets": options.test_planets}
 
 
-def _claim_text_folder(arguments: argparse.Namespace, files: Sequence[Path]) -> None:
+def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
     """Leave OUT holding no text files but those of the same simulation."""
-    for path in files if arguments.overwrite else ():
+    for path in files if options.overwrite else ():
         path.unlink()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.out / TEXT_STATE, _text_settings(arguments))
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(options.out / TEXT_STATE, _text_settings(options))
 
 
-def simulate(arguments: argparse.Namespace) -> None:
+def simulate(options: Options) -> None:
     """See the module's docstring."""
-    text = arguments.format in ("text", "both")
-    total = arguments.planets + arguments.test_planets
+    text = options.format in ("text", "both")
+    total = options.planets + options.test_planets
     if text and total > MAX_PLANETS:
         raise UsageError(
-            f"--format {arguments.format}: expected {MAX_PLANETS} planets at most, the numbers that a file's name can "
+            f"--format {options.format}: expected {MAX_PLANETS} planets at most, the numbers that a file's name can "
             f"hold; --format tfrecord holds more. Received: {total}"
         )
-    files = _text_files(arguments) if text else []
+    files = _text_files(options) if text else []
     with contextlib.ExitStack() as stack:
         # Every folder is claimed, or refused, before the first planet is made.
         writers = []
-        for part in parts(arguments) if arguments.format in ("tfrecord", "both") else ():
-            if not arguments.overwrite and is_finished(part, arguments):
+        for part in parts(options) if options.format in ("tfrecord", "both") else ():
+            if not options.overwrite and is_finished(part, options):
                 print(f"{part.shards}: complete already")
             else:
-                writers.append((part, stack.enter_context(open_writer(part, arguments))))
+                writers.append((part, stack.enter_context(open_writer(part, options))))
         if text:
-            _claim_text_folder(arguments, files)
-            for part in parts(arguments):
-                simulate_text(part, arguments)
+            _claim_text_folder(options, files)
+            for part in parts(options):
+                simulate_text(part, options)
         for part, writer in writers:
-            simulate_shards(part, writer, arguments)
+            simulate_shards(part, writer, options)
 
 
-def arguments_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.simulate", description=(__doc__ or "").split("\n")[0])
-    count, instances = common.at_least(1), common.at_least(1, 99)
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into, made if absent")
-    parser.add_argument("--planets", type=count, default=40, metavar="N", help="training planets (default: 40)")
-    parser.add_argument(
-        "--test-planets", type=common.at_least(0), default=0, metavar="N", help="without targets (default: 0)"
-    )
-    parser.add_argument("--spots", type=instances, default=2, metavar="N", help="spot instances (default: 2)")
-    parser.add_argument("--photons", type=instances, default=2, metavar="N", help="noise instances (default: 2)")
-    parser.add_argument(
-        "--seed", type=common.at_least(0), default=0, metavar="N", help="of all that is random (default: 0)"
-    )
-    parser.add_argument(
-        "--prior",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="another population, number by number: those of ariel_tf/physics/priors.py; repeatable",
-    )
-    parser.add_argument(
-        "--format", choices=("tfrecord", "text", "both"), default="tfrecord", help="(default: tfrecord)"
-    )
-    common.add_dataset_options(parser)
-    return parser
+def parser() -> cli.Parser:
+    examples = [
+        "DATA --planets 1000 --spots 4",
+        "DATA --planets 40 --test-planets 10 --format both",
+        "DATA --prior impact_high=0.7 --prior extended_share=0",
+    ]
+    return cli.Parser("pipelines.simulate", __doc__, Options, examples=examples)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    arguments = arguments_parser().parse_args(argv)
-    arguments.priors = priors_of(arguments)
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = Options.from_flags(parser().parse_args(arguments))
+    check_priors(options)
     with common.stopping("stopped; the same command goes on with what is missing"):
-        simulate(arguments)
+        simulate(options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Upload a data set to BigQuery, once: every command then reads it as `--data bigquery://PROJECT/DATASET`.
+"""Upload a data set to BigQuery; every command then reads it as `--data bigquery://PROJECT/DATASET`.
 
     python -m pipelines.upload DATA --project PROJECT --dataset DATASET --location EU
 
@@ -7,12 +7,13 @@ holds are not sent again. Rows go as Parquet load jobs, which are free and whole
 then compared with the manifest's, and `manifest` is filled last. `ariel_tf.data.bigquery.tables` tells what is where.
 """
 
-import argparse
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, run_command
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.connection import Connection
@@ -144,17 +145,28 @@ def _ascending(planet: Planet) -> bool:
     return keys == sorted(keys)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.upload", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder that convert or simulate has written")
-    parser.add_argument("--project", required=True, help="of Google Cloud; pays for what is stored")
-    parser.add_argument("--dataset", required=True, help="made if absent; holds one data set")
-    parser.add_argument("--location", default="EU", help="of a dataset that has to be made (default: EU)")
-    parser.add_argument("--overwrite", action="store_true", help="remove another data set's tables there")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be uploaded, and stop")
-    add_flags(parser, ("endpoint",))
-    options = parser.parse_args(argv)
-    address = Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(options)
+class Options(Schema):
+    """What `python -m pipelines.upload` takes."""
+
+    data: Path = option(..., "folder written by convert or simulate", metavar="DATA", positional=True)
+    project: str = option(..., "project of Google Cloud, which pays for the storage", metavar="PROJECT")
+    dataset: str = option(..., "dataset for the tables, made if absent; holds one data set", metavar="DATASET")
+    location: str = option("EU", "location of a dataset that is made", metavar="PLACE")
+    overwrite: bool = cli.overwrite("remove the tables of another data set", group="options")
+    dry_run: bool = cli.dry_run("print what would be uploaded, and stop", group="options")
+
+
+def parser() -> cli.Parser:
+    examples = ["DATA --project PROJECT --dataset DATASET", "DATA --project PROJECT --dataset DATASET --dry-run"]
+    made = cli.Parser("pipelines.upload", __doc__, Options, examples=examples)
+    add_flags(made, ("endpoint",))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    options = Options.from_flags(given)
+    address = Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(given)
     import_tensorflow(start_devices=False)
     upload = Upload(options.data, address, options.location, options.overwrite)
     manifest = upload.manifest

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 from ariel_tf.config import train_options as flags
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
-from ariel_tf.core.devices import DEVICES_HELP, parse_devices
+from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.training import cluster
 from ariel_tf.training import job as training_job
 from tuning import wandb_log
@@ -21,6 +21,8 @@ from tuning.space import Space, parse_search, read_space
 
 ALGORITHMS = ("random", "bayesian", "hyperband")
 ALONE = "worker0"
+HOW, PROCESSES = "how it searches", "several processes"
+DESCRIPTION = "Search for the best settings of a model. The options of a training apply to every trial."
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class SearchOptions:
         space: what is searched.
         algorithm: one of `ALGORITHMS`.
         trials: at most.
-        arguments: of the command, which the user repeats to resume.
+        arguments: of the command, without --overwrite.
+        command: the command that resumes the search.
         path: run folder; None for one named after the search.
         overwrite: move an earlier search aside.
         first: chosen values to try first, from searches before this one.
@@ -61,10 +64,61 @@ class SearchOptions:
     each: tuple[int, ...] = ()
     brief: bool = False
     dry_run: bool = False
+    command: str = ""
 
-    @property
-    def command(self) -> str:
-        return shlex.join(["python", "-m", "tuning.search", *self.arguments])
+
+class Flags(Schema):
+    """What `python -m tuning.search` takes beside the configuration."""
+
+    algorithm: str = option("bayesian", "what decides which trial to run next", group=HOW, choices=ALGORITHMS)
+    trials: int = option(50, "number of trials, at most", group=HOW, low=1, metavar="N")
+    search: str | None = option(
+        None,
+        "what to search, separated by commas: NAME, NAME=LOW:HIGH or 'NAME=A|B|C' (with quotes); an option of the "
+        "training or a setting of the model",
+        group=HOW,
+        metavar="NAMES",
+        shown="the model's own settings and learning_rate",
+    )
+    fix: tuple[str, ...] = option(
+        (), "hold a setting or an option at one value", group=HOW, append=True, metavar="NAME=VALUE"
+    )
+    space: Path | None = option(
+        None, "JSON file of names and ranges, described in docs/search.md", group=HOW, metavar="FILE"
+    )
+    devices: str = cli.devices()
+    jobs: int = cli.jobs("number of trials trained at the same time on this machine", group=PROCESSES)
+    each: bool = option(
+        False,
+        "search for each wavelength of a list, like --wavelength all; the results of the first ones seed the others",
+        group=PROCESSES,
+    )
+    chief: str | None = cli.host_and_port("decide which trials to run, and serve workers at this address", PROCESSES)
+    worker: str | None = cli.host_and_port("train the trials that the chief at this address decides on", PROCESSES)
+    worker_name: str | None = option(
+        None, "name of a worker; restarted under the same name it resumes its trial", group=PROCESSES, metavar="NAME",
+        shown="the host name"
+    )  # fmt: skip
+    run: Path | None = cli.run_folder("folder of the search", shown="runs/search-MODEL-wNN-HASH of the options")
+    track: str = option(
+        "none", "also log to a tracking service, offline", group=cli.WHERE_IT_GOES, choices=wandb_log.SERVICES
+    )
+    overwrite: bool = cli.overwrite("move an existing search aside and start again")
+    dry_run: bool = cli.dry_run("print what would be searched; train nothing")
+
+
+EXAMPLES = (
+    "--model baseline --wavelength 12 --trials 20 --run runs/search",
+    "--model squid --search 'learning_rate=1e-4:1e-2,batch_size=16|32' --jobs 2",
+    "--wavelength all --each --run runs/searches",
+)
+
+
+def parser() -> cli.Parser:
+    made = cli.Parser("tuning.search", DESCRIPTION, examples=EXAMPLES)
+    made.add_schema(Flags)
+    flags.add_options(made)
+    return made
 
 
 def parse_options(arguments: Sequence[str]) -> SearchOptions:
@@ -73,8 +127,9 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
     Raises:
         UsageError: options that do not fit, or not together.
     """
-    options = parser().parse_args(arguments)
-    space = space_from(options)
+    given = parser().parse_args(arguments)
+    options = Flags.from_flags(given)
+    space = space_from(options, given)
     targets = space.base.wavelength
     check_list(options, targets)
     each = targets.chosen if targets.is_list else ()
@@ -84,7 +139,6 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
     if cluster.task()[1] > 1:
         raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
-    parse_devices(options.devices)
     wandb_log.check(options.track)
     if (options.chief or options.worker) and not options.run:
         raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
@@ -92,6 +146,7 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
         space=space,
         algorithm=options.algorithm,
         trials=options.trials,
+        command=cli.repeated("tuning.search", arguments),
         arguments=tuple(argument for argument in arguments if argument != "--overwrite"),
         path=options.run,
         overwrite=options.overwrite,
@@ -106,7 +161,7 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
     )
 
 
-def check_list(options: argparse.Namespace, targets: Targets) -> None:
+def check_list(options: Flags, targets: Targets) -> None:
     """Refuse a list of wavelengths without `--each`, and `--each` without one."""
     if not options.each:
         if targets.is_list:
@@ -120,109 +175,29 @@ def check_list(options: argparse.Namespace, targets: Targets) -> None:
         raise UsageError("--each: expected a list of wavelengths with it, like --wavelength all or 0-54/8:3.")
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m tuning.search",
-        description="Search for a model's best settings. All options of a training apply to every trial.",
-    )
-    group = made.add_argument_group("search")
-    group.add_argument(
-        "--algorithm", choices=ALGORITHMS, default="bayesian", help="who decides what to try (default: bayesian)"
-    )
-    group.add_argument(
-        "--trials", type=whole_number, default=50, metavar="N", help="number of trials, at most (default: 50)"
-    )
-    group.add_argument(
-        "--search",
-        metavar="NAMES",
-        help="what to search, separated by commas: NAME, NAME=LOW:HIGH or 'NAME=A|B|C' (with quotes); an option of the "
-        "training or a setting of the model (default: the model's own settings and learning_rate)",
-    )
-    group.add_argument(
-        "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold a setting or an option at one value"
-    )
-    group.add_argument("--space", type=Path, metavar="FILE", help="names and ranges in JSON; see docs/search.md")
-    flags.add_options(made)
-    where = made.add_argument_group("where it runs")
-    where.add_argument("--devices", default="auto", metavar="DEVICES", help=f"{DEVICES_HELP} (default: auto)")
-    many = made.add_argument_group("many processes")
-    many.add_argument(
-        "--jobs",
-        type=whole_number,
-        default=1,
-        metavar="N",
-        help="train N trials at a time on this machine (default: 1)",
-    )
-    many.add_argument(
-        "--each",
-        action="store_true",
-        help="search for each wavelength of a list, like --wavelength all; what the first ones find seeds the others",
-    )
-    many.add_argument(
-        "--chief", type=address, metavar="HOST:PORT", help="decide what to try, and serve workers at this address"
-    )
-    many.add_argument(
-        "--worker", type=address, metavar="HOST:PORT", help="train what the chief at this address decides"
-    )
-    many.add_argument(
-        "--worker-name",
-        metavar="NAME",
-        help="name of a worker; started again under it, it resumes its trial (default: the machine's)",
-    )
-    folder = made.add_argument_group("where it goes")
-    folder.add_argument(
-        "--run",
-        type=Path,
-        metavar="RUN",
-        help="folder of the search (default: runs/search-MODEL-wNN-HASH of the options)",
-    )
-    folder.add_argument(
-        "--track",
-        choices=wandb_log.SERVICES,
-        default="none",
-        help="also log trials to a tracking service; offline (default: none)",
-    )
-    folder.add_argument("--overwrite", action="store_true", help="move a search that is already there aside")
-    folder.add_argument("--dry-run", action="store_true", help="show what would be searched; train nothing")
-    return made
-
-
-def whole_number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--trials and --jobs: expected a whole number, 1 or more. Received: {text}")
-    return int(text)
-
-
-def address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise UsageError(f"--chief and --worker: expected HOST:PORT, like 10.0.0.5:7000. Received: {text}")
-    return text
-
-
-def space_from(options: argparse.Namespace) -> Space:
+def space_from(options: Flags, given: argparse.Namespace) -> Space:
     """What is searched, over the configuration that the other options give.
 
     Raises:
         UsageError: names that are searched and fixed at once, or values that do not fit.
     """
-    given = (read_space(options.space) if options.space else {}) | (
+    ranges = (read_space(options.space) if options.space else {}) | (
         parse_search(options.search or "") if options.search else {}
     )
     known = {item.name for item in fields(Configuration) if "help" in item.metadata}
     fixed = {}
     for name, value in flags.parse_settings(options.fix).items():
         if name.replace("-", "_") in known:
-            setattr(options, name.replace("-", "_"), value)
+            setattr(given, name.replace("-", "_"), value)
         else:
-            options.set.append(f"{name}={value}")
+            given.set.append(f"{name}={value}")
         fixed[name.replace("-", "_")] = value
-    base = training_job.with_data(flags.from_arguments(options))
+    base = training_job.with_data(flags.from_arguments(given))
     for name in fixed:
-        if name in given:
+        if name in ranges:
             raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")
-    names = {*flags.parse_settings(options.set)} - {*given}
-    return Space(base, given, frozenset(names))
+    names = {*flags.parse_settings(given.set)} - {*ranges}
+    return Space(base, ranges, frozenset(names))
 
 
 def without_jobs(arguments: Sequence[str]) -> list[str]:

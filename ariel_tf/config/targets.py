@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.schema import option
 
 ALL, JOINT = "all", "joint"
 HELP = (
@@ -176,3 +177,8 @@ def _ranges(wavelengths: Sequence[int]) -> str:
         else:
             runs.append([wavelength, wavelength])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def list_option(help: str, default: tuple[int, ...] | None = None) -> Any:
+    """A field whose flag takes a list of wavelengths, one, or joint for all; its value is their indices."""
+    return option(default, help, metavar="LIST", parse=lambda text: Targets.parse(text).chosen)

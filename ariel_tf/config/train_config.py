@@ -10,6 +10,7 @@ from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core.schema import parse_names
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
 
@@ -261,18 +262,6 @@ def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
         f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}, different steps like 5,9,12, or "
         f"random:N. Received: {text}"
     )
-
-
-def parse_names(flag: str, text: str, known: Sequence[str], words: Sequence[str] = ("none", "all")) -> tuple[str, ...]:
-    """What was given to a flag, one of its `words` or names with commas, to names in the order of `known`."""
-    if text in words:
-        return tuple(known) if text == "all" else ()
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            expected = f"{', '.join(words)}, or names among {', '.join(known)}"
-            raise UsageError(f"{flag}: expected {expected}. Received: {name}{nearest(name, known)}")
-    return tuple(name for name in known if name in names)
 
 
 def parse_star(text: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def _from_text(item: dataclasses.Field, text: str) -> Any:
     return text
 
 
-def parse_settings(pairs: list[str]) -> dict[str, str]:
+def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
     """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
     settings = {}
     for pair in pairs:

@@ -6,9 +6,10 @@ in exactly one of ten folds, and hold-out test, validation and cross-validation 
 
 import hashlib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.schema import option
 
 N_FOLDS = 10
 
@@ -69,3 +70,8 @@ def parse_folds(text: str, flag: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) < N_FOLDS for part in parts):
         raise UsageError(f"{flag}: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def folds_option(default: tuple[int, ...] | None, help: str, flag: str = "--folds", **how: Any) -> Any:
+    """A field whose flag takes folds: `8,9` or `all`; other arguments as of `schema.option`."""
+    return option(default, help, metavar="FOLDS", parse=lambda text: parse_folds(text, flag), **how)

@@ -106,7 +106,7 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
     assert predictions.scores() == pytest.approx(scores["test"])
     # Independently: XGBoost reads what was saved and predicts from the features of the same rows.
     library = boosted_trees.xgboost()
-    options = trees.Options((3, 12))
+    options = trees.Options(wavelength=(3, 12))
     features = tree_ensemble.feature_model(3, True)
     train_table, table = (trees.read_table(source, options, features, its) for its in (options.train_folds, (9,)))
     for index, wavelength in enumerate((3, 12)):
@@ -128,7 +128,7 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
 
 
 def test_a_search_can_ask_how_good_settings_are():
-    source, options = open_source(DATA, (12,)), trees.Options((12,))
+    source, options = open_source(DATA, (12,)), trees.Options(wavelength=(12,))
     features = tree_ensemble.feature_model(2, True)
     trained, held = (trees.read_table(source, options, features, its) for its in ((0, 1, 2, 3, 4, 5, 6, 7), (8,)))
     few, more = (trees.validation_score(Settings({"rounds": n}), options, trained, held) for n in (10, 100))

@@ -145,7 +145,7 @@ def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_p
     (tmp_path / "config.json").write_text(json.dumps(values))
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     for more in ([], ["--wavelength", "joint"]):
-        options, rest = ensemble._parser().parse_known_args([*arguments, *more])
+        options, rest = ensemble.parse([*arguments, *more])
         config = ensemble_training.plan_of(options, rest, "", train).config
         assert (config.model, config.wavelength, config.data, config.test_folds) == ("dense", "joint", DATA, (7,))
     (tmp_path / "config.json").write_text(json.dumps(values | {"ensemble": {}}))
@@ -163,7 +163,7 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
         ensemble.main([*arguments, *given])
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
-    options, rest = ensemble._parser().parse_known_args([*arguments, "--seed", "7", "--test-folds", "1"])
+    options, rest = ensemble.parse([*arguments, "--seed", "7", "--test-folds", "1"])
     config = ensemble_training.plan_of(options, rest, "", train).config
     assert (config.seed, config.test_folds, config.epochs) == (7, (1,), 40)
 

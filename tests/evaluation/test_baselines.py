@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ariel_tf.challenge import score
-from ariel_tf.config.train_config import parse_names
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.schema import parse_names
 from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import baselines
 from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure

@@ -111,7 +111,7 @@ def test_jobs_that_share_memory_and_cores_have_a_group_each():
     ("arguments", "said"),
     [
         (["--wavelength", "3", "--jobs", "2"], "--jobs 2: expected a list of wavelengths with it"),
-        (["--wavelength", "3,7", "--jobs", "0"], "--jobs: expected 1 or more. Received: 0"),
+        (["--wavelength", "3,7", "--jobs", "0"], "--jobs: expected a whole number, 1 or more. Received: 0"),
         (["--wavelength", "3,7", "--jobs", "2", "--overwrite"], "--overwrite: with --jobs, expected --run with it"),
     ],
 )

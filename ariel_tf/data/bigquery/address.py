@@ -8,16 +8,16 @@ What follows the question mark can be given as flags instead (`--layout classic`
 """
 
 import argparse
-import dataclasses
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core import schema
+from ariel_tf.core.errors import UsageError
+from ariel_tf.core.schema import Schema, option
 
 SCHEME = "bigquery://"
 EMULATOR = "BIGQUERY_EMULATOR_HOST"  # Google's own clients read it too
@@ -28,8 +28,9 @@ PORTS_APART = 10
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}", re.ASCII)
 _HOST = re.compile(r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d{1,5}))?/?", re.ASCII)
-
-
+# Title of the flags' group.
+GROUP = "data in BigQuery (--data bigquery://PROJECT/DATASET)"
+_NAME = "letters, digits and underscores"
 _Text = TypeVar("_Text", str, str | None)
 
 
@@ -42,33 +43,36 @@ def is_table_name(name: str) -> bool:
     return _DATASET.fullmatch(name) is not None
 
 
-def _setting(default: Any, text: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": text, **metadata})
+def _name(help: str, pattern: re.Pattern[str], expected: str, default: Any = ...) -> Any:
+    return option(default, help, group=GROUP, check=pattern.fullmatch, expected=expected)
 
 
-@dataclass(frozen=True)
-class Address:
+def _endpoint(help: str) -> Any:
+    return option(
+        "", help, group=GROUP, check=lambda value: not value or _HOST.fullmatch(value),
+        expected="host:port, like localhost:9050"
+    )  # fmt: skip
+
+
+class Address(Schema):
     """A data set in BigQuery.
 
-    Attributes that say where the data are belong to its `description`; the others only say how they are read.
+    Fields that say where the data are belong to its `description`; those of `READING` only say how they are read.
     """
 
-    project: str
-    dataset: str
-    layout: str = _setting(
-        "planets",
-        "planets: as `pipelines.upload` writes it; classic: 55 tables train_table_N",
-        choices=("planets", "classic"),
-    )
-    endpoint: str = _setting(
-        "", f"REST endpoint, host:port or a URL; http:// goes without credentials (else ${EMULATOR})"
-    )
-    storage: str = _setting("", "gRPC endpoint, host:port (default: of Google, or the REST port + 10 of an emulator)")
-    stars: str = _setting("extra_params", "classic layout: table of the stellar parameters, joined on AAAA")
-    fold_seed: int = _setting(0, "classic layout: seed of the planets' folds", low=0)
-    cache: str = _setting("", "keep what was read in this folder, as shards, and read it there from then on", how=True)
-    reader: str = _setting("arrow", "arrow, or tfio: tensorflow-io's", choices=("arrow", "tfio"), how=True)
-    streams: int = _setting(4, "streams of a read session", low=1, how=True)
+    project: str = _name("project of Google Cloud", _PROJECT, "lower-case letters, digits and hyphens")
+    dataset: str = _name("dataset", _DATASET, _NAME)
+    layout: str = option(
+        "planets", "planets: tables that `pipelines.upload` writes; classic: 55 tables train_table_N", group=GROUP,
+        choices=("planets", "classic")
+    )  # fmt: skip
+    endpoint: str = _endpoint(f"REST endpoint, host:port or a URL; http:// needs no credentials (else ${EMULATOR})")
+    storage: str = _endpoint("gRPC endpoint, host:port (default: Google's, or the REST port + 10 of an emulator)")
+    stars: str = _name("classic layout: table of stellar parameters, joined on AAAA", _DATASET, _NAME, "extra_params")
+    fold_seed: int = option(0, "classic layout: seed of the planets' folds", group=GROUP, low=0, metavar="N")
+    cache: str = option("", "folder that keeps the data read, as shards, for later runs", group=GROUP)
+    reader: str = option("arrow", "arrow, or tfio: tensorflow-io's", group=GROUP, choices=("arrow", "tfio"))
+    streams: int = option(4, "number of streams of a read session", group=GROUP, low=1, metavar="N")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -85,45 +89,11 @@ class Address:
             values = dict(parse_qsl(settings, keep_blank_values=True, strict_parsing=True)) if settings else {}
         except ValueError:
             raise UsageError(f"--data {text}: expected name=value pairs with & after the question mark") from None
-        return cls(project, dataset)._with(values, f"--data {text}")._checked(f"--data {text}")
+        return cls.from_text(values, f"--data {text}", project=project, dataset=dataset)
 
     def with_options(self, options: argparse.Namespace) -> Self:
-        """The same with what the flags of `add_flags` say."""
-        return self._with(_given(options), "options")._checked("options")
-
-    def _with(self, values: Mapping[str, str], where: str) -> Self:
-        known = {item.name: item for item in fields(self) if item.metadata}
-        changes: dict[str, Any] = {}
-        for name, value in values.items():
-            if name not in known:
-                raise UsageError(f"{where}: unknown setting {name}{nearest(name, known)}")
-            item = known[name]
-            if "low" in item.metadata:
-                if not value.isdecimal() or int(value) < item.metadata["low"]:
-                    low = item.metadata["low"]
-                    raise UsageError(f"{where}: expected a whole number from {low} on for {name}. Received: {value}")
-                changes[name] = int(value)
-            else:
-                changes[name] = value
-            if value not in item.metadata.get("choices", (value,)):
-                choices = " or ".join(item.metadata["choices"])
-                raise UsageError(f"{where}: expected {choices} for {name}. Received: {value}")
-        return dataclasses.replace(self, **changes)
-
-    def _checked(self, where: str) -> Self:
-        checks = {
-            "project": (_PROJECT, "lower-case letters, digits and hyphens"),
-            "dataset": (_DATASET, "letters, digits and underscores"),
-            "stars": (_DATASET, "letters, digits and underscores"),
-        }
-        for name, (pattern, grammar) in checks.items():
-            if not pattern.fullmatch(getattr(self, name)):
-                raise UsageError(f"{where}: expected {grammar} as {name}. Received: {getattr(self, name)!r}")
-        for name in ("endpoint", "storage"):
-            value = getattr(self, name)
-            if value and not _HOST.fullmatch(value):
-                raise UsageError(f"{where}: expected host:port for {name}, like localhost:9050. Received: {value!r}")
-        return self
+        """The same with the values of the flags of `add_flags`."""
+        return self.replace(**_given(options))
 
     @property
     def description(self) -> str:
@@ -135,9 +105,9 @@ class Address:
 
     def _text(self, how: bool) -> str:
         values = {
-            item.name: getattr(self, item.name)
-            for item in fields(self)
-            if item.metadata and getattr(self, item.name) != item.default and (how or "how" not in item.metadata)
+            name: value
+            for name in SETTINGS
+            if (value := getattr(self, name)) != Address.model_fields[name].default and (how or name not in READING)
         }
         return f"{SCHEME}{self.project}/{self.dataset}" + (f"?{urlencode(values, safe='/:')}" if values else "")
 
@@ -177,23 +147,19 @@ class Address:
 
     def here(self) -> Self:
         """The same with the cache's folder by its full path."""
-        return dataclasses.replace(self, cache=str(Path(self.cache).resolve())) if self.cache else self
+        return self.replace(cache=str(Path(self.cache).resolve())) if self.cache else self
+
+
+# What can stand after the question mark of an address, and what of it only says how the data are read.
+SETTINGS = tuple(name for name in Address.flags() if name not in ("project", "dataset"))
+READING = ("cache", "reader", "streams")
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, names: tuple[str, ...] = ("layout", "endpoint", "storage", "cache", "reader")
+    parser: argparse.ArgumentParser, names: Iterable[str] = ("layout", "endpoint", "storage", "cache", "reader")
 ) -> None:
-    """Flags for what can also stand in the address; one that is not given leaves no trace."""
-    group = parser.add_argument_group("data in BigQuery (--data bigquery://PROJECT/DATASET)")
-    for item in fields(Address):
-        if item.name in names:
-            group.add_argument(
-                f"--{item.name.replace('_', '-')}",
-                default=argparse.SUPPRESS,
-                choices=item.metadata.get("choices"),
-                metavar=None if "choices" in item.metadata else item.name.upper(),
-                help=item.metadata["help"],
-            )
+    """Add flags for settings of an address."""
+    schema.add_flags(parser, Address, names)
 
 
 def with_flags(text: _Text, options: argparse.Namespace) -> _Text:
@@ -211,6 +177,6 @@ def with_flags(text: _Text, options: argparse.Namespace) -> _Text:
     return str(Address.parse(text).with_options(options))
 
 
-def _given(options: argparse.Namespace) -> dict[str, str]:
-    names = [item.name for item in fields(Address) if item.metadata]
-    return {name: str(getattr(options, name)) for name in names if hasattr(options, name)}
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    given = Address.given(options)
+    return {name: given[name] for name in SETTINGS if name in given}

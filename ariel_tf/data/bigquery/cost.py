@@ -4,7 +4,6 @@ The Storage Read API charges for the bytes of the columns and rows that a sessio
 nothing, and tells how many those are. Prices differ by region and contract, so the user gives them.
 """
 
-import argparse
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,22 +12,6 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.selection import Selection
 
 TIB = 2**40
-
-
-def add_price_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--price", type=_price, metavar="AMOUNT", help="of a TiB scanned, in any currency, for --dry-run's estimate"
-    )
-
-
-def _price(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a price from 0 on, received {text!r}")
-    return value
 
 
 def bytes_scanned(source: Any, selection: Selection) -> int:

@@ -1,0 +1,229 @@
+"""The command line of every command: one way to build a parser, and the options that commands share.
+
+    class Options(Schema):
+        data: str | None = cli.data()
+        out: Path = option(..., "file to write", metavar="FILE")
+
+    def parser() -> cli.Parser:
+        return cli.Parser("ariel_tf.predict", __doc__, Options, examples=["RUN --data DATA --out radii.csv"])
+
+    def main(arguments: Sequence[str] | None = None) -> None:
+        options = Options.from_flags(parser().parse_args(arguments))
+
+    if __name__ == "__main__":
+        run_command(main)
+
+A command is called `python -m ariel_tf.predict` or `ariel predict`; help and repeated commands name it as it was typed.
+"""
+
+import argparse
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ariel_tf.core import resources
+from ariel_tf.core.devices import DEVICES_HELP, parse_devices
+from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core.schema import Schema, add_flags, option
+
+WHERE_IT_RUNS, WHERE_IT_GOES = "where it runs", "where it goes"
+_WIDTH = 100
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command.
+
+    Args:
+        module: of the command, such as "ariel_tf.train".
+        doc: docstring of the module; its first line describes the command.
+        schemas: whose flags it takes.
+        examples: arguments of real calls, shown at the end of --help.
+        word: a subcommand.
+        rest: what follows the options in the usage line.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        doc: str | None,
+        *schemas: type[Schema],
+        examples: Iterable[str] = (),
+        word: str = "",
+        rest: str = "",
+    ):
+        called = f"{program(module)} {word}".rstrip()
+        lines = [f"  {called} {example}" for example in examples]
+        super().__init__(
+            prog=called,
+            description=textwrap.fill(summary(doc), _WIDTH),
+            epilog="\n".join(["examples:", *lines]) if lines else None,
+            formatter_class=_Formatter,
+        )
+        self._rest = rest
+        for schema in schemas:
+            self.add_schema(schema)
+
+    def add_schema(self, schema: type[Schema], names: Iterable[str] | None = None, **defaults: str) -> None:
+        """Add a schema's flags, or those of some of its fields; `defaults` as of `schema.add_flags`."""
+        add_flags(self, schema, names, **defaults)
+
+    def add_commands(self, title: str, parsers: Iterable[tuple[str, "Parser"]]) -> None:
+        """Add subcommands by their words; the one that is given is `arguments.command_word`."""
+        made = self.add_subparsers(  # type: ignore[call-overload]
+            dest="command_word", required=True, metavar=title, title="commands", parser_class=_as_made
+        )
+        for word, parser in parsers:
+            made.add_parser(word, help=parser.description, made=parser)
+
+    def format_usage(self) -> str:
+        return f"usage: {self._short_usage()}\n"
+
+    def format_help(self) -> str:
+        self.usage = self._short_usage().replace("%", "%%")
+        return super().format_help()
+
+    def _short_usage(self) -> str:
+        """Required options and positional arguments; the others are listed below it."""
+        required = [one for one in self._actions if one.option_strings and one.required]
+        parts = [f"{one.option_strings[0]} {one.metavar}" for one in required]
+        for one in self._actions:
+            if not one.option_strings:
+                form = {"+": "{0} [{0} ...]", "*": "[{0} ...]", argparse.PARSER: "{0} ..."}.get(str(one.nargs), "{0}")
+                parts.append(form.format(one.metavar))
+        return " ".join(filter(None, [self.prog, "[options]", *parts, self._rest]))
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """The arguments; an unknown one is refused with the nearest flag."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for one in self._actions for flag in one.option_strings if flag.startswith("--")]
+            self.error(f"unknown argument {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and one sentence."""
+        self.exit(UsageError.exit_code, f"error: {message.removeprefix('argument ')}\n       {self.format_usage()}")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=30, width=_WIDTH + 2)
+
+
+def _as_made(made: Parser, **_: Any) -> Parser:
+    return made
+
+
+def summary(doc: str | None) -> str:
+    """The first line of a docstring."""
+    return (doc or "").strip().split("\n")[0]
+
+
+def program(module: str) -> str:
+    """How a command was called: `python -m ariel_tf.train`, or `ariel train`."""
+    started = Path(sys.argv[0])
+    word = module.rpartition(".")[2].replace("_", "-")
+    if started.stem == "ariel":
+        return f"ariel {word}"
+    if started.parts[-2:] == ("ariel_tf", "__main__.py"):
+        return f"python -m ariel_tf {word}"
+    return f"python -m {module}"
+
+
+def given(arguments: Sequence[str] | None) -> list[str]:
+    """The arguments of a command: those of a Python caller, else those of this process."""
+    return sys.argv[1:] if arguments is None else list(arguments)
+
+
+def repeated(module: str, arguments: Iterable[str]) -> str:
+    """The command that resumes this one: the same without --overwrite, which would start again."""
+    kept = [argument for argument in arguments if argument != "--overwrite"]
+    return shlex.join([*program(module).split(), *kept])
+
+
+# --- options that several commands share ----------------------------------------------------------------------
+
+
+def data(default: Any = None, more: str = "", **how: Any) -> Any:
+    """--data."""
+    return option(
+        default, "data set: folder of shards and manifest, simulated[:planets=1000,...] or bigquery://PROJECT/DATASET"
+        + more, **how
+    )  # fmt: skip
+
+
+def light_curves(default: Any = None, help: str = "challenge text files AAAA_BB_CC.txt, instead of --data") -> Any:
+    """--light-curves."""
+    return option(default, help, metavar="DIR")
+
+
+def one_of_data_and_light_curves(data: str | None, light_curves: Path | None) -> str | Path:
+    """The one of --data and --light-curves that was given.
+
+    Raises:
+        UsageError: none or both.
+    """
+    if (data is None) == (light_curves is None):
+        raise UsageError("expected one of --data and --light-curves.")
+    return light_curves if data is None else data  # type: ignore[return-value]
+
+
+def runs(help: str, nargs: str = "+") -> Any:
+    """RUN ..., positional."""
+    return option((), help, metavar="RUN", nargs=nargs, positional=True)
+
+
+def run_folder(help: str = "run folder", default: Any = None, shown: str = "", metavar: str = "RUN") -> Any:
+    """--run."""
+    return option(default, help, group=WHERE_IT_GOES, metavar=metavar, shown=shown)
+
+
+def out(help: str, metavar: str = "FILE", default: Any = ...) -> Any:
+    """--out."""
+    return option(default, help, metavar=metavar)
+
+
+def overwrite(help: str = "move an existing run folder aside and start again", group: str = WHERE_IT_GOES) -> Any:
+    """--overwrite."""
+    return option(False, help, group=group)
+
+
+def dry_run(help: str, group: str = WHERE_IT_GOES) -> Any:
+    """--dry-run."""
+    return option(False, help, group=group)
+
+
+def price() -> Any:
+    """--price."""
+    return option(
+        None, "price of one TiB scanned, in any currency, for the estimate of --dry-run", low=0, high=1e6,
+        metavar="AMOUNT"
+    )  # fmt: skip
+
+
+def devices() -> Any:
+    """--devices."""
+    return option("auto", DEVICES_HELP, group=WHERE_IT_RUNS, metavar="DEVICES", check=parse_devices)
+
+
+def jobs(help: str, default: int | None = 1, group: str = WHERE_IT_RUNS) -> Any:
+    """--jobs; a default of None stands for the number of cores."""
+    cores = resources.available_cpus() if default is None else default
+    return option(cores, help, group=group, low=1, metavar="N", shown="" if default else "the number of cores")
+
+
+def is_host_and_port(text: str) -> bool:
+    """Whether a text is HOST:PORT."""
+    host, colon, port = text.rpartition(":")
+    return bool(colon and host and port.isdecimal() and 0 < int(port) < 1 << 16)
+
+
+def host_and_port(help: str, group: str) -> Any:
+    """A flag whose value is HOST:PORT."""
+    return option(
+        None, help, group=group, metavar="HOST:PORT", check=is_host_and_port,
+        expected="HOST:PORT, like 10.0.0.5:7000"
+    )  # fmt: skip
