@@ -1,19 +1,22 @@
-"""Search for a model's best settings: `python -m tuning.search --model baseline --wavelength 12 --run RUN`.
+"""Search for the best settings of a model.
+
+    python -m tuning.search --model baseline --wavelength 12 --run RUN
 
 keras-tuner decides what to try; each trial is a training in a run folder of its own, judged by its best score on the
 validation folds. Repeat the command to resume an interrupted search, also in the middle of a trial.
 """
 
-import sys
 from collections.abc import Sequence
 
+from ariel_tf.core import cli
 from ariel_tf.core.errors import run_command
 from ariel_tf.training import distribute
 from tuning.options import parse_options
+from tuning.options import parser as parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parse_options(sys.argv[1:] if arguments is None else list(arguments))
+    options = parse_options(cli.given(arguments))
     distribute.strategy_of(options.devices)  # first: devices cannot be chosen once TensorFlow has started
     if options.each:
         from tuning.per_wavelength import search_each

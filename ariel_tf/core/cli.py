@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
     def add_commands(self, title: str, parsers: Iterable[tuple[str, "Parser"]]) -> None:
         """Add subcommands by their words; the one that is given is `arguments.command_word`."""
         made = self.add_subparsers(  # type: ignore[call-overload]
-            dest="command_word", required=True, metavar=title, title="commands", parser_class=_as_made
+            dest="command_word", required=True, metavar=title, title="commands", parser_class=as_made
         )
         for word, parser in parsers:
             made.add_parser(word, help=parser.description, made=parser)
@@ -113,8 +113,24 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=_WIDTH + 2)
 
 
-def _as_made(made: Parser, **_: Any) -> Parser:
+def as_made(made: Parser, **_: Any) -> Parser:
+    """A parser class for `add_subparsers` that takes parsers already made, by `add_parser(word, made=...)`."""
     return made
+
+
+def prepare_completion(parser: argparse.ArgumentParser) -> None:
+    """Mark what shtab can complete in a parser and its subparsers: choices, files and folders."""
+    import shtab
+
+    for action in parser._actions:
+        known = getattr(action, "completion", None)
+        if known is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif known:
+            action.choices = known
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                prepare_completion(one)
 
 
 def summary(doc: str | None) -> str:

@@ -95,7 +95,7 @@ class Schema(BaseModel):
         UsageError: a value that does not fit, in one sentence that names its flag; an unknown name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True)
 
     def __init__(self, **values: Any):
         try:
@@ -285,7 +285,9 @@ def _expected(info: FieldInfo, flag: Flag | None) -> str:
     """The values that a field takes, in words."""
     if flag and flag.choices:
         return f"one of {', '.join(flag.choices)}"
-    kind, _ = _kind(info.annotation)
+    kind, several = _kind(info.annotation)
+    if kind is int and several:
+        return "whole numbers"
     if kind not in (int, float):
         return {str: "text", Path: "a path", bool: "true or false"}.get(kind, "another value")
     low, high = _bounds(info)
