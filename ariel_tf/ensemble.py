@@ -15,18 +15,27 @@ planets that another holds out as its test.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from ariel_tf import train
 from ariel_tf.config import train_options as flags
+from ariel_tf.config.run_options import RunOptions
 from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.schema import Schema, option
+from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.ensembles.combine import combine_runs
+from ariel_tf.ensembles.members import Members
+from ariel_tf.ensembles.resampling import train_bagging, train_kfold
+from ariel_tf.training.job import locate_data
+
+# Options of `train` that say how each member's training runs.
+OF_MEMBERS = ("stack", "devices", "jobs")
 
 
 class Options(Schema):
     """What every kind of ensemble takes."""
 
+    how: ClassVar[str]
     run: Path = cli.run_folder("run folder of the ensemble", default=..., metavar="OUT")
     overwrite: bool = cli.overwrite()
 
@@ -34,11 +43,15 @@ class Options(Schema):
 class Average(Options):
     """Average the predictions of runs."""
 
+    how: ClassVar[str] = "average"
+
     runs: tuple[Path, ...] = cli.runs("run folders of any kind")
 
 
 class Weighted(Average):
     """Average the predictions of runs, weighted by their scores on the validation planets."""
+
+    how: ClassVar[str] = "weighted"
 
     weights: str = option(
         "nnls", "weights by non-negative least squares, or softmax of the scores", choices=("nnls", "softmax")
@@ -51,9 +64,13 @@ class Weighted(Average):
 class Median(Average):
     """Take the median of the predictions of runs."""
 
+    how: ClassVar[str] = "median"
+
 
 class KFold(Options):
     """Train one configuration on k choices of validation folds, and average."""
+
+    how: ClassVar[str] = "kfold"
 
     splits: int = option(4, "number of choices of validation folds", metavar="K")
 
@@ -61,11 +78,15 @@ class KFold(Options):
 class Bagging(Options):
     """Train one configuration on planets drawn with replacement, and average."""
 
+    how: ClassVar[str] = "bagging"
+
     members: int = option(5, "number of models", metavar="N")
 
 
 class Stacking(KFold):
     """Train a meta-model on the out-of-fold predictions of base models."""
+
+    how: ClassVar[str] = "stacking"
 
     blocks: int | None = option(None, "base models: one for each of N blocks of time steps", metavar="N", shown="6")
     level_0: tuple[Path, ...] | None = option(
@@ -107,30 +128,43 @@ def _parser_of(how: str) -> cli.Parser:
     made = cli.Parser("ariel_tf.ensemble", KINDS[how].__doc__, KINDS[how], examples=[example], word=how)
     if not issubclass(KINDS[how], Average):
         flags.add_options(made)
+        made.add_schema(RunOptions, OF_MEMBERS)
     return made
 
 
-def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options, and what the training of members takes beside its configuration, such as --stack."""
-    given, rest = parser().parse_known_args(arguments)
-    how = given.command_word
-    return argparse.Namespace(**vars(given) | dict(KINDS[how].from_flags(given)), how=how), rest
+def members_of(given: argparse.Namespace, command: str = "") -> Members:
+    """The models to train for an ensemble, from the parsed arguments of a kind that trains them."""
+    runs = KINDS[given.command_word].from_flags(given).model_dump().get("level_0")
+    if runs:
+        from ariel_tf.ensembles.stacking import configuration_file, refuse_training_options
+
+        refuse_training_options(given)
+        given.config = configuration_file(runs[0])  # wavelengths, data and folds are those of the first run
+    config = locate_data(flags.from_arguments(given))
+    how = {name: value for name, value in RunOptions.given(given).items() if name in OF_MEMBERS}
+    return Members(config, RunOptions(**how), command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     arguments = cli.given(arguments)
-    options, rest = parse(arguments)
+    given = parser().parse_args(arguments)
+    options = KINDS[given.command_word].from_flags(given)
     command = cli.repeated("ariel_tf.ensemble", arguments)
-    if issubclass(KINDS[options.how], Average):
-        if rest:
-            raise UsageError(f"{options.how}: unknown option {rest[0]}.")
+    if isinstance(options, Average):
         if len(options.runs) < 2:
             raise UsageError(f"{options.how}: expected two runs or more. Received: {options.runs[0]}")
         combine_runs(options, command)
         return
-    from ariel_tf.ensembles.members import train_ensemble
+    members = members_of(given, command)
+    import_tensorflow(start_devices=False)  # before what is imported below brings it along, with its notices
+    if isinstance(options, Stacking):
+        from ariel_tf.ensembles.stacking import train_stacking
 
-    train_ensemble(options, rest, command, train)
+        train_stacking(options, members)
+    elif isinstance(options, KFold):
+        train_kfold(members, options.splits, options.run, options.overwrite)
+    elif isinstance(options, Bagging):
+        train_bagging(members, options.members, options.run, options.overwrite)
 
 
 if __name__ == "__main__":

@@ -2,31 +2,28 @@
 
     python -m ariel_tf.train --wavelength 12
 
-Read aloud: options become a configuration; a source of planets is opened; the model is built with the
-training folds' statistics; a run folder is made or resumed; `fit` trains, saving as it goes; the best
-epoch's model is scored once on the test folds, and the run is described in words and a picture.
+The options become a configuration; a source of planets is opened; the model is built with the statistics of the
+training folds; a run folder is made or resumed; `fit` trains and saves; the best epoch's model is scored once on the
+test folds, and the run is described in words and a picture (`training.job`).
 
-A list of wavelengths, `--wavelength 0-54`, trains one such model for each: `train_all` tells how.
+A list of wavelengths, `--wavelength 0-54`, trains one such model for each (`training.per_wavelength`).
 
 TensorFlow is imported inside functions, once every mistake in an option has been found.
 """
 
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ariel_tf.config import model_registry
 from ariel_tf.config import train_options as flags
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.targets import Targets
 from ariel_tf.core import cli, processes
-from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.errors import run_command
 from ariel_tf.core.schema import option
 from ariel_tf.data.bigquery.address import is_address
-from ariel_tf.runs.folder import move_aside
-from ariel_tf.training import cluster, distribute, heartbeat
-from ariel_tf.training.job import print_cost, train, with_data
+from ariel_tf.training import heartbeat
+from ariel_tf.training.job import locate_data, print_cost
+from ariel_tf.training.start import check, train
 
 EXAMPLES = (
     "--wavelength 12",
@@ -60,45 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     processes.stop_with_parent()
     config = flags.from_arguments(given)
-    check_list_options(options, config.wavelength)
-    config = with_data(config)
+    check(config, options)
+    config = locate_data(config)
     if options.dry_run and is_address(config.data):
         print_cost(config, options.price)
         return
-    # Without --overwrite: whoever repeats it wants to go on, not to start again.
-    kept = [argument for argument in arguments if argument != "--overwrite"]
-    command = os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments)
-    rest = (command, options.run, options.overwrite, options.dry_run, processes.devices_of(options.devices))
-    if not config.wavelength.is_list:
-        train(config, *rest)
-    elif options.jobs > 1 and processes.number() is None and not options.dry_run:
-        if options.overwrite:
-            overwrite(options.run)
-        processes.Jobs([sys.executable, "-m", "ariel_tf.train", *kept], options.jobs, options.devices).run()
-    else:
-        distribute.strategy_of(rest[-1])
-        from ariel_tf.training.per_wavelength import train_all
-
-        train_all(config, options.stack, *rest, options.jobs)
-
-
-def overwrite(path: Path | None) -> None:
-    """Move an earlier run aside before several jobs begin."""
-    if path is None:
-        raise UsageError("--overwrite: with --jobs, expected --run with it, the run to move aside.")
-    if (path / "config.json").is_file():
-        move_aside(path)
-
-
-def check_list_options(options: RunOptions, targets: Targets) -> None:
-    """Refuse options that only a list of wavelengths takes, or that this list does not take."""
-    if targets.is_list:
-        if options.jobs > 1 and cluster.task()[1] > 1:
-            raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
-        return
-    for name, value, default in (("--stack", options.stack, "auto"), ("--jobs", options.jobs, 1)):
-        if value != default:
-            raise UsageError(f"{name} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
+    train(
+        config,
+        options.replace(
+            devices=processes.devices_of(options.devices),
+            command=os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments),
+            arguments=tuple(argument for argument in arguments if argument != "--overwrite"),
+        ),
+    )
 
 
 if __name__ == "__main__":

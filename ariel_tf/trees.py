@@ -27,7 +27,7 @@ from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
-from ariel_tf.data.folds import N_FOLDS, folds_option
+from ariel_tf.data.folds import N_FOLDS, Folds, folds_option
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import job as training_job
@@ -64,6 +64,11 @@ class Options(Schema):
         return self.star == "all"
 
     @property
+    def folds(self) -> Folds:
+        """The folds by role."""
+        return Folds(self.train_folds, self.validation_folds, self.test_folds)
+
+    @property
     def train_folds(self) -> tuple[int, ...]:
         held_out = {*self.validation_folds, *self.test_folds}
         return tuple(fold for fold in range(N_FOLDS) if fold not in held_out)
@@ -92,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
     if set(options.validation_folds) & set(options.test_folds):
         raise UsageError("--validation-folds and --test-folds share a fold.")
-    data = training_job.with_data(Configuration(data=options.data)).data
+    data = training_job.locate_data(Configuration(data=options.data)).data
     grow(options.replace(data=data), cli.repeated("ariel_tf.trees", arguments))
 
 
@@ -116,9 +121,9 @@ def grow(options: Options, command: str) -> None:
     boosted_trees.settings(hp), boosted_trees.rounds(hp)
     hp.refuse_unknown()
     source = open_source(options.data, options.targets)
-    training_job.check_folds(source, options)
+    training_job.check_folds(source, options.folds)
     signature = Signature(options.targets, options.targets, options.white)
-    folds = (options.train_folds, options.validation_folds, options.test_folds)
+    folds = options.folds
     how = {"how": "trees", "star": options.reads_star, "seed": options.seed}
     configuration = ensemble_run.configuration_of(how, "XGBoost", signature, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}

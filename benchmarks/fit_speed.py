@@ -119,11 +119,11 @@ class Case:
 
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
-        work = fit.Work(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
+        plan = fit.FitPlan(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
             with mock.patch.object(callbacks, "Pace", ClockedPace):
-                fit.fit(run, self.built, work, log, "", lambda epoch: None)
+                fit.fit(run, self.built, plan, log, "", lambda epoch: None)
             cost.add([*began, time.perf_counter()], saves)
             log.close()
 

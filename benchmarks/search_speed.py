@@ -3,7 +3,7 @@
     python -m benchmarks.search_speed
 
 All trials train the same configuration but for the learning rate, so each does the same work. A bare training is
-`train_on` in this process on data that are open already; its test scores and picture are part of it. Seconds of this
+`train_one` in this process on data that are open already; its test scores and picture are part of it. Seconds of this
 process's CPU stand beside seconds of the clock, for machines that have other work.
 """
 
@@ -13,6 +13,7 @@ import io
 import time
 from pathlib import Path
 
+from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import run_command
 from ariel_tf.data.sources import open_source
@@ -35,7 +36,7 @@ def main() -> None:
     for index in range(3):
         started, cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            training_job.train_on(source, config, "", options.runs / f"bare-{index}")
+            training_job.train_one(training_job.job_on(source, config, RunOptions(run=options.runs / f"bare-{index}")))
         bare.append((time.perf_counter() - started, time.process_time() - cpu))
     common = ["--model", options.model, "--data", options.data, "--epochs", str(options.epochs), "--patience", "0"]
     common += ["--search", "learning_rate", "--trials", str(options.trials), "--algorithm", "random"]

@@ -192,7 +192,7 @@ def space_from(options: Flags, given: argparse.Namespace) -> Space:
         else:
             given.set.append(f"{name}={value}")
         fixed[name.replace("-", "_")] = value
-    base = training_job.with_data(flags.from_arguments(given))
+    base = training_job.locate_data(flags.from_arguments(given))
     for name in fixed:
         if name in ranges:
             raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")

@@ -62,7 +62,7 @@ class Study:
     def __init__(self, options: SearchOptions, source: Source, hyperparameters: HyperParameters):
         self.options, self.source, self.hyperparameters = options, source, hyperparameters
         self.base = options.space.base
-        training_job.check_folds(source, self.base)
+        training_job.check_folds(source, self.base.folds)
         if planets := highest(hyperparameters, "planets"):
             source.subset(self.base.train_folds, int(planets), self.base.signature)  # refuses more than there are
         self.configuration = self._describe()

@@ -18,17 +18,17 @@ from typing import Any
 
 import keras
 
+from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
-from ariel_tf.models.builder import build
 from ariel_tf.runs.folder import RunFolder, read_state
 from ariel_tf.runs.metadata import collect
 from ariel_tf.training import distribute, fit
-from ariel_tf.training import job as training_job
 from ariel_tf.training.data import TrainingData
+from ariel_tf.training.job import TrainingJob
 from ariel_tf.training.tensorboard import TensorBoardLog
 from tuning import outcomes
 from tuning.hyperparameters import SearchSettings
@@ -169,24 +169,15 @@ class TrialRunner:
         source = self._subset(config)
         rows = TrainingData(source, config, self.cache.load)
         settings = SearchSettings(self.space, trial.hyperparameters, config.settings)
-        strategy = distribute.strategy_of(self.devices)
-        distribute.check_batch(strategy, config.batch_size, rows.count)
-        with strategy.scope():
-            built = build(config, rows.statistics, rows.steps * config.epochs, settings)
-        resolved = config.as_json() | {"data": self.source.description, "settings": built.settings}
+        job = TrainingJob(config, source, RunOptions(devices=self.devices, command=self.command))
+        distribute.check_batch(job.strategy, config.batch_size, rows.count)
+        built = job.build(rows.statistics, rows.steps, settings)
+        job = job.built_with(built.settings, self.folder(outcome))
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}
-        with self.open_folder(outcome, resolved) as run:
-            run.write_meta(training_job.data_facts(source, config.folds) | {"command": self.command}, collect(strategy))
-            searched = {name: resolved.get(name, built.settings.get(name)) for name in values}
-            work = fit.Work(
-                batches=rows.training,
-                steps=rows.steps,
-                rows=rows.count,
-                validation=rows.pairs(rows.validation()),
-                epochs=outcome.plan.get("tuner/epochs", config.epochs),
-                patience=config.patience,
-                seed=config.seed,
-            )
+        with self.open_folder(job) as run:
+            run.write_meta(job.facts(), collect(job.strategy))
+            searched = {name: job.identity.get(name, built.settings.get(name)) for name in values}
+            plan = fit.FitPlan.of(rows, config, rows.pairs(rows.validation()), outcome.plan.get("tuner/epochs"))
             log_path = self.log(outcome)
             log_path.parent.mkdir(exist_ok=True)
             with (
@@ -194,7 +185,7 @@ class TrialRunner:
                 log_path.open("a", encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
             ):
-                fit.fit(run, built, work, log, self.command, lambda epoch: None)
+                fit.fit(run, built, plan, log, self.command, lambda epoch: None)
             return run.state, searched
 
     def _subset(self, config: Configuration) -> Source:
@@ -204,13 +195,13 @@ class TrialRunner:
             self.subsets[what] = self.source.subset(*what)
         return self.subsets[what]
 
-    def open_folder(self, outcome: Outcome, resolved: dict[str, Any]) -> RunFolder:
+    def open_folder(self, job: TrainingJob) -> RunFolder:
         """The trial's run folder, once a process that had it before lets go of it."""
-        path, deadline = self.folder(outcome), time.monotonic() + BUSY_WAIT
+        path, deadline = job.path, time.monotonic() + BUSY_WAIT
         path.parent.mkdir(exist_ok=True)
         while True:
             try:
-                return RunFolder(path, resolved, self.source.fingerprint)
+                return RunFolder(path, job.identity, self.source.fingerprint)
             except UsageError as error:
                 if "another process" not in str(error) or time.monotonic() > deadline:
                     raise

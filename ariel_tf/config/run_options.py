@@ -11,6 +11,7 @@ class RunOptions(Schema):
 
     Attributes:
         command: the command that resumes this training, for messages and the run's README; not a flag.
+        arguments: options of `python -m ariel_tf.train` that start another process of this training; not a flag.
     """
 
     run: Path | None = cli.run_folder(shown="runs/MODEL-wNN-HASH of the options")
@@ -24,3 +25,4 @@ class RunOptions(Schema):
     jobs: int = cli.jobs("number of processes for a list of wavelengths, with a GPU or a share of the cores each")
     price: float | None = cli.price()
     command: str = ""
+    arguments: tuple[str, ...] = ()

@@ -97,6 +97,11 @@ class Configuration:
             return Selection(folds, self.signature)
         return Selection(folds, self.signature, self.every, self.seed if self.bootstrap == "yes" else None)
 
+    @property
+    def first(self) -> Self:
+        """The configuration of one model: of the first wavelength of a list, else this one."""
+        return next(iter(self.for_each_wavelength().values())) if self.wavelength.is_list else self
+
     def for_each_wavelength(self) -> dict[int, Self]:
         """The configuration of one model of each wavelength to train here."""
         return {one.chosen[0]: dataclasses.replace(self, wavelength=one) for one in self.wavelength.for_each()}

@@ -1,6 +1,5 @@
 """Average, weigh or take the median of trained models, and score the result."""
 
-import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from ariel_tf.ensembles.run import collect, configuration_of, open_data, report,
 from ariel_tf.runs.folder import RunFolder
 
 
-def combine_runs(options: argparse.Namespace, command: str) -> None:
+def combine_runs(options: Any, command: str) -> None:
     """Average, weigh or take the median of runs.
 
     Raises:

@@ -14,6 +14,7 @@ from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.selection import Signature
+from ariel_tf.ensembles.members import Members
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 
@@ -39,6 +40,20 @@ def configuration_of(
         **{f"{part}_folds": list(its) for part, its in zip(("train", "validation", "test"), folds, strict=True)},
         **signature.as_json(),
     }
+
+
+def configuration_for(members: Members, how: dict[str, Any], validation: Sequence[int]) -> dict[str, Any]:
+    """The content of config.json of an ensemble whose members are yet to be trained.
+
+    Args:
+        members: to train.
+        how: the ensemble's own options.
+        validation: folds that no member is trained on and that choose nothing but its best epoch.
+    """
+    config = members.config
+    train_folds = [fold for fold in members.known_folds if fold not in validation]
+    folds = (train_folds, validation, config.test_folds)
+    return configuration_of(how, config.model, config.signature, config.data, folds)
 
 
 def open_data(run: RunFolder, member: Any):

@@ -24,8 +24,9 @@ from ariel_tf.config.train_config import Configuration, flag_of
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.selection import Selection, Signature, union
-from ariel_tf.ensembles.members import Plan, describe, parts, train_members
-from ariel_tf.ensembles.run import collect, open_data, report, save, together
+from ariel_tf.ensembles.members import Members, parts
+from ariel_tf.ensembles.resampling import check_count
+from ariel_tf.ensembles.run import collect, configuration_for, open_data, report, save, together
 from ariel_tf.runs.folder import RunFolder, is_finished, recorded_fingerprint
 
 BLOCKS = 6
@@ -34,42 +35,43 @@ LEVEL_1_EPOCHS = 50
 BESIDE_RUNS = ("--data", "--wavelength", "--validation-folds", "--test-folds", "--seed")
 
 
-def train_stacking(options: argparse.Namespace, plan: Plan, how: dict[str, Any], command: str) -> None:
-    """Train both levels and score the result.
+def train_stacking(options: Any, members: Members) -> None:
+    """Train the base models and the meta-model, and score the result.
 
     Args:
-        options: of the command.
-        plan: of level 0's models, or what replaces `--level-0`'s data and folds.
-        how: what the ensemble's configuration says so far.
-        command: what the user repeats to go on.
+        options: of the command, `ensemble.Stacking`.
+        members: configuration of the base models; with `--level-0` it gives their data, wavelengths and folds only.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    if (row := plan.config.signature.row) != "observation":
-        raise UsageError(f"stacking: a row of {plan.config.model} is a whole {row}; take another model.")
-    names, level_0 = of_runs(options.level_0, plan) if options.level_0 else blocks(plan, options.blocks)
+    config = members.config
+    check_count("--splits", options.splits, len(config.train_folds))
+    if (row := config.signature.row) != "observation":
+        raise UsageError(f"stacking: a row of {config.model} is a whole {row}; take another model.")
+    how = {"how": "stacking", "splits": options.splits, "trained": config.as_json()}
+    names, level_0 = of_runs(options.level_0, members) if options.level_0 else blocks(options.blocks)
     how |= {"level_0": names}
-    members = members_of(options.members_of, how) if options.members_of else options.run / "members"
+    folder = members_of(options.members_of, how) if options.members_of else options.run / "members"
     how |= level_1_of(options)
-    folds = parts(plan.config.train_folds, options.splits)
-    configuration = describe(plan, how, plan.config.validation_folds)
+    folds = parts(config.train_folds, options.splits)
+    configuration = configuration_for(members, how, config.validation_folds)
     if options.level_0:
         configuration |= reads_of(level_0)
     fingerprint = recorded_fingerprint(options.run)
     with RunFolder(options.run, configuration, fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
             changes = {
-                f"l{index}-k{split}": change | {"test_folds": sorted([*part, *plan.config.test_folds])}
+                f"l{index}-k{split}": change | {"test_folds": sorted([*part, *config.test_folds])}
                 for index, change in enumerate(level_0)
                 for split, part in enumerate(folds)
             }
-            each = train_members(members, plan, changes)
-            Stacking(run, each, names, folds, plan.config.seed).finish(command)
+            each = members.train(folder, changes)
+            Stacking(run, each, names, folds, config.seed).finish(members.command)
         report(run)
 
 
-def level_1_of(options: argparse.Namespace) -> dict[str, Any]:
+def level_1_of(options: Any) -> dict[str, Any]:
     """What the command says of level 1, checked."""
     epochs = options.level_1_epochs
     if options.level_1 == "ridge":
@@ -81,7 +83,7 @@ def level_1_of(options: argparse.Namespace) -> dict[str, Any]:
     return {"level_1": options.level_1, "level_1_epochs": epochs or LEVEL_1_EPOCHS}
 
 
-def blocks(plan: Plan, count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
+def blocks(count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
     """Level 0 as one model a block of steps."""
     count = BLOCKS if count is None else count
     if not 1 <= count <= N_STEPS:
@@ -91,25 +93,24 @@ def blocks(plan: Plan, count: int | None) -> tuple[list[str], list[dict[str, Any
     return [f"steps {text}" for text in steps], [{"steps": text} for text in steps]
 
 
-def of_runs(runs: Sequence[Path], plan: Plan) -> tuple[list[str], list[dict[str, Any]]]:
+def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dict[str, Any]]]:
     """Level 0 as what runs were trained as, on the folds and the data of this ensemble."""
-    level_0 = []
+    level_0, ours = [], members.config.as_json()
     for path in runs:
         values = read_json(configuration_file(path), dict)
-        if values["wavelength"] != plan.as_json()["wavelength"]:
-            wanted = plan.as_json()["wavelength"]
+        if values["wavelength"] != ours["wavelength"]:
             raise UsageError(
-                f"--level-0 {path}: predicts wavelength {values['wavelength']}, expected {wanted} as --wavelength says."
+                f"--level-0 {path}: predicts wavelength {values['wavelength']}, expected "
+                f"{ours['wavelength']} as --wavelength says."
             )
-        kept = ("data", "validation_folds")
-        level_0.append(values | {name: plan.as_json()[name] for name in kept})
+        level_0.append(values | {name: ours[name] for name in ("data", "validation_folds")})
     return [str(path) for path in runs], level_0
 
 
 def refuse_training_options(options: argparse.Namespace) -> None:
     """Refuse what would say how members are trained, beside runs that say it."""
     given = [flag_of(item.name) for item in fields(Configuration) if hasattr(options, item.name)]
-    given += [f"--{name}" for name in ("set", "config", "blocks") if getattr(options, name) not in (None, [])]
+    given += [f"--{name}" for name in ("set", "config", "blocks") if getattr(options, name, None) not in (None, [])]
     if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
         raise UsageError(
             f"--level-0: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "

@@ -3,24 +3,26 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, distribute
+from ariel_tf.training.data import TrainingData
 from ariel_tf.training.tensorboard import TensorBoardLog
 
 
 @dataclass(frozen=True)
-class Work:
-    """What there is to do.
+class FitPlan:
+    """What `fit` trains on, and for how long.
 
     Attributes:
         batches: from the number of finished epochs to the dataset (inputs, radius) of the epochs left.
-        steps: of an epoch.
+        steps: batches of an epoch.
         rows: observations of an epoch.
         validation: dataset (inputs, radius), finite, its batches counted.
         epochs: at most.
@@ -38,16 +40,37 @@ class Work:
     seed: int
     shared: bool = False
 
+    @classmethod
+    def of(cls, rows: TrainingData, config: Configuration, validation: Any, epochs: int | None = None) -> Self:
+        """The plan of a training.
+
+        Args:
+            rows: of the training.
+            config: resolved.
+            validation: dataset (inputs, radius) of the validation rows.
+            epochs: at most; None for those of the configuration.
+        """
+        return cls(
+            batches=rows.training,
+            steps=rows.steps,
+            rows=rows.count,
+            validation=validation,
+            epochs=epochs or config.epochs,
+            patience=config.patience,
+            seed=config.seed,
+            shared=rows.part is not None,
+        )
+
 
 def fit(
-    run: RunFolder, built: Built, work: Work, log: TensorBoardLog | None, command: str, look: Callable[[int], None]
+    run: RunFolder, built: Built, plan: FitPlan, log: TensorBoardLog | None, command: str, look: Callable[[int], None]
 ) -> None:
     """Train from the run folder's last epoch to the end.
 
     Args:
         run: resumed from, and committed to as epochs end.
         built: the compiled model, in the scope of the strategy to train it under.
-        work: the data and how long.
+        plan: batches, and for how long.
         log: TensorBoard's; None where another process writes it.
         command: what the user repeats to go on after a stop.
         look: called with the epoch every few epochs, for pictures.
@@ -62,15 +85,15 @@ def fit(
         restore(run, built, first)
         if log:
             print(f"resuming {run.path} after epoch {first}", flush=True)
-    told = [callbacks.TellEpoch(run, work.epochs, work.steps), log, callbacks.EveryFewEpochs(look)] if log else []
+    told = [callbacks.TellEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(look)] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
         watching = [*told, callbacks.ShowLife(run), stop]
-        for last in stages(built, first, work.epochs):
+        for last in stages(built, first, plan.epochs):
             # A backbone that no longer gains while it is frozen may still do so once it is not.
-            patience = work.patience if last == work.epochs else 0
+            patience = plan.patience if last == plan.epochs else 0
             if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
-                save = callbacks.SaveEpoch(run, built.inference, stop, patience, work.rows, frozen(built))
-                _fit_stage(run, built, dataclasses.replace(work, epochs=last), first, [save, *watching])
+                save = callbacks.SaveEpoch(run, built.inference, stop, patience, plan.rows, frozen(built))
+                _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching])
             first = last
 
 
@@ -84,27 +107,27 @@ def stages(built: Built, first: int, epochs: int) -> list[int]:
     return sorted({end for end in (min(frozen(built), epochs), epochs) if end > first})
 
 
-def _fit_stage(run: RunFolder, built: Built, work: Work, first: int, watching: list[Any]) -> None:
-    """One call of Keras's `fit`, from epoch `first` to `work.epochs`."""
+def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any]) -> None:
+    """One call of Keras's `fit`, from epoch `first` to `plan.epochs`."""
     strategy = built.training.distribute_strategy
     _thaw(built, first)
-    distribute.prepare(built.training, work.validation)
+    distribute.prepare(built.training, plan.validation)
     scheduled = []
     if built.settings["schedule"] == "plateau":
         fraction = built.thaw.fine_rate if built.thaw and built.thaw.thawed else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
     built.training.fit(
-        distribute.distribute_dataset(strategy, work.batches(first), work.shared),
+        distribute.distribute_dataset(strategy, plan.batches(first), plan.shared),
         initial_epoch=first,
-        epochs=work.epochs,
-        steps_per_epoch=work.steps,
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps,
         # One iterator serves all epochs' validation, so it must not end.
-        validation_data=distribute.distribute_dataset(strategy, work.validation.repeat()),
-        validation_steps=int(work.validation.cardinality()),
+        validation_data=distribute.distribute_dataset(strategy, plan.validation.repeat()),
+        validation_steps=int(plan.validation.cardinality()),
         shuffle=False,  # the batches already are
         verbose=0,
         callbacks=[
-            callbacks.Reseed(work.seed),
+            callbacks.Reseed(plan.seed),
             *scheduled,
             callbacks.RefuseNonFinite(run),
             *watching,

@@ -14,7 +14,6 @@ from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.statistics import Moments
 from ariel_tf.data.writer import DatasetWriter
-from ariel_tf.ensembles import members as ensemble_training
 from ariel_tf.ensembles import meta_model
 from ariel_tf.ensembles.run import together
 from ariel_tf.physics.references import Ridge, constant
@@ -145,8 +144,7 @@ def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_p
     (tmp_path / "config.json").write_text(json.dumps(values))
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     for more in ([], ["--wavelength", "joint"]):
-        options, rest = ensemble.parse([*arguments, *more])
-        config = ensemble_training.plan_of(options, rest, "", train).config
+        config = ensemble.members_of(ensemble.parser().parse_args([*arguments, *more])).config
         assert (config.model, config.wavelength, config.data, config.test_folds) == ("dense", "joint", DATA, (7,))
     (tmp_path / "config.json").write_text(json.dumps(values | {"ensemble": {}}))
     with pytest.raises(UsageError, match="expected a run of one model, received an ensemble"):
@@ -163,8 +161,8 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
         ensemble.main([*arguments, *given])
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
-    options, rest = ensemble.parse([*arguments, "--seed", "7", "--test-folds", "1"])
-    config = ensemble_training.plan_of(options, rest, "", train).config
+    given = ensemble.parser().parse_args([*arguments, "--seed", "7", "--test-folds", "1"])
+    config = ensemble.members_of(given).config
     assert (config.seed, config.test_folds, config.epochs) == (7, (1,), 40)
 
 

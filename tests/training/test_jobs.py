@@ -13,6 +13,7 @@ import pytest
 from support.run_folders import loaded, run
 
 from ariel_tf import evaluate
+from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
@@ -202,7 +203,8 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
         lambda run, job: (write_json(run.path / "scores.json", {}), run.commit(("scores.json",), finished=True)),
     )
     monkeypatch.setattr(per_wavelength.summary, "report_lines", lambda path, scores: ["mean score"])
-    job = types.SimpleNamespace(path=tmp_path, every=(3, 7))
+    config = types.SimpleNamespace(wavelength=Targets.parse("3,7"))
+    job = types.SimpleNamespace(path=tmp_path, config=config)
     told = []
     for number, details in (
         ("2", {"last": False}),

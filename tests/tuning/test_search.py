@@ -168,7 +168,7 @@ def test_an_interrupted_trial_goes_on_from_its_epoch(found, tmp_path, monkeypatc
 
 
 def test_crashes_and_nans_are_rows_and_the_search_goes_on(found, monkeypatch, capsys):
-    build, count = trials.build, iter(range(9))
+    build, count = trials.TrainingJob.build, iter(range(9))
 
     def broken(*arguments):
         number = next(count)
@@ -178,7 +178,7 @@ def test_crashes_and_nans_are_rows_and_the_search_goes_on(found, monkeypatch, ca
             raise NonFiniteError("loss is nan after epoch 1; nothing is saved.")
         return build(*arguments)
 
-    monkeypatch.setattr(trials, "build", broken)
+    monkeypatch.setattr(trials.TrainingJob, "build", broken)
     best = max(scores(found))
     run(*SEARCH, "--trials", "6", "--run", "found")
     table = rows(found)
@@ -202,7 +202,7 @@ def test_a_trial_that_kills_its_process_again_and_again_is_given_up(found, monke
 
 def test_without_a_completed_trial_the_search_fails_and_says_why(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trials, "build", lambda *_: stop_with("no memory"))
+    monkeypatch.setattr(trials.TrainingJob, "build", lambda *_: stop_with("no memory"))
     with pytest.raises(Exception, match="no trial was completed"):
         run(*SEARCH, "--trials", "2", "--run", "none")
     assert [row["reason"] for row in rows("none")] == ["MemoryError: no memory"] * 2

@@ -46,8 +46,8 @@ def print_cost(source: Any, price: float | None) -> None:
 
 def print_training_cost(
     source: Any,
-    own: Mapping[str, Selection],
-    together: Mapping[str, Selection],
+    own: Mapping[Any, Selection],
+    together: Mapping[Any, Selection],
     epochs: int,
     price: float | None,
 ) -> None:

@@ -30,7 +30,7 @@ CALL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class StackWork:
+class StackPlan:
     """What there is to do.
 
     Attributes:
@@ -106,14 +106,14 @@ def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, 
 
 
 def fit(
-    run: RunFolder, stack: Stack, wavelengths: Sequence[int], work: StackWork, log: TensorBoardLog | None, command: str
+    run: RunFolder, stack: Stack, wavelengths: Sequence[int], plan: StackPlan, log: TensorBoardLog | None, command: str
 ) -> Progress:
     """Train from the run folder's last epoch until every wavelength has stopped or the epochs are over.
 
     Args:
         run: resumed from, and committed to as epochs end.
         stack: of the models of these wavelengths, in their order.
-        work: the data and how long.
+        plan: the data and how long.
         log: TensorBoard's, of the means; None where another process writes it.
         command: what the user repeats to go on after a stop.
 
@@ -127,49 +127,49 @@ def fit(
         stack.load(run.verified(run.checkpoint_name(epoch)))
         if log:
             print(f"resuming {run.path} after epoch {epoch}", flush=True)
-    now, pace = progress_of(run, wavelengths, work.patience), Pace()
+    now, pace = progress_of(run, wavelengths, plan.patience), Pace()
     with callbacks.StopOnSignal(run, command) as stop:
-        while epoch < work.epochs and now.training.any():
+        while epoch < plan.epochs and now.training.any():
             started = time.perf_counter()
-            stack.reseed(work.seed, epoch)
-            training = _train_epoch(stack, work, epoch, stop)
+            stack.reseed(plan.seed, epoch)
+            training = _train_epoch(stack, plan, epoch, stop)
             seconds = time.perf_counter() - started
-            validation = stack.test(work.validation, 4 * work.batch_size)
+            validation = stack.test(plan.validation, 4 * plan.batch_size)
             stop.check()
             _refuse_non_finite(run, stack, wavelengths, now.training, training, validation)
             epoch += 1
             run.rows.append(
-                _row(epoch, wavelengths, training, validation, stack.learning_rate, work.table.rows, seconds)
+                _row(epoch, wavelengths, training, validation, stack.learning_rate, plan.table.rows, seconds)
             )
-            now = progress_of(run, wavelengths, work.patience)
+            now = progress_of(run, wavelengths, plan.patience)
             stack.keep_best(now.best_epoch == epoch)
-            if epoch == work.epochs or not now.training.any() or stop.received or pace.due():
+            if epoch == plan.epochs or not now.training.any() or stop.received or pace.due():
                 with pace.saving():
                     _save(run, stack, epoch)
             heartbeat.advance(run.state["epoch"])
             if log:
-                _tell(run, now, work.epochs)
+                _tell(run, now, plan.epochs)
                 log.on_epoch_end(epoch - 1)
             stop.check(epoch_ended=True)
     return now
 
 
-def _train_epoch(stack: Stack, work: StackWork, epoch: int, stop: callbacks.StopOnSignal) -> Sums:
-    order, total = work.order(epoch), np.zeros(())
-    steps, first, chunk = work.steps, 0, 4
+def _train_epoch(stack: Stack, plan: StackPlan, epoch: int, stop: callbacks.StopOnSignal) -> Sums:
+    order, total = plan.order(epoch), np.zeros(())
+    steps, first, chunk = plan.steps, 0, 4
     with tqdm(
         total=steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
         while first < steps:
             started = time.perf_counter()
             last = min(first + chunk, steps)
-            total = total + stack.train(work.table, order, work.batch_size, first, last)
+            total = total + stack.train(plan.table, order, plan.batch_size, first, last)
             heartbeat.advance()
             stop.check()
             bar.update(last - first)
             chunk = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
             first = last
-    return stack.sums(total, work.table)
+    return stack.sums(total, plan.table)
 
 
 def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: Sums, validation: Sums) -> None:

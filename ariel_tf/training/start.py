@@ -1,0 +1,59 @@
+"""Start a training: of one model, of one for each wavelength of a list, or by several processes that share a list."""
+
+import sys
+
+from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core import processes
+from ariel_tf.core.errors import UsageError
+from ariel_tf.runs.folder import move_aside
+from ariel_tf.training import cluster
+from ariel_tf.training.job import open_job, train_one
+
+
+def train(config: Configuration, options: RunOptions) -> None:
+    """Train, or resume, to the end.
+
+    Args:
+        config: resolved, its data named.
+        options: how it runs.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    if config.wavelength.is_list and options.jobs > 1 and processes.number() is None and not options.dry_run:
+        train_by_processes(options)
+        return
+    job = open_job(config, options)
+    if config.wavelength.is_list:
+        from ariel_tf.training import per_wavelength
+
+        per_wavelength.train(job)
+    else:
+        train_one(job)
+
+
+def train_by_processes(options: RunOptions) -> None:
+    """Train a list of wavelengths by several processes of this machine."""
+    if options.overwrite:
+        if options.run is None:
+            raise UsageError("--overwrite: with --jobs, expected --run with it, the run to move aside.")
+        if (options.run / "config.json").is_file():
+            move_aside(options.run)
+    command = [sys.executable, "-m", "ariel_tf.train", *options.arguments]
+    processes.Jobs(command, options.jobs, options.devices).run()
+
+
+def check(config: Configuration, options: RunOptions) -> None:
+    """Refuse options that only a list of wavelengths takes, or that this list does not take.
+
+    Raises:
+        UsageError: names the option.
+    """
+    if config.wavelength.is_list:
+        if options.jobs > 1 and cluster.task()[1] > 1:
+            raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
+        return
+    for flag, value, usual in (("--stack", options.stack, "auto"), ("--jobs", options.jobs, 1)):
+        if value != usual:
+            raise UsageError(f"{flag} {value}: expected a list of wavelengths with it, like --wavelength 0-54.")
