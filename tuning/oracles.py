@@ -16,10 +16,13 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from ariel_tf.core.atomic_files import read_json, remove_leftovers, replacing, write_json
+from ariel_tf.core.atomic_files import remove_leftovers, replacing
 from ariel_tf.core.errors import DataError
 from tuning import outcomes
 from tuning.hyperparameters import fits
+from tuning.outcomes import Outcome
+from tuning.recovery import TRIAL_FOLDER, checked_record
+from tuning.sealed_json import read_sealed, write_sealed
 from tuning.space import rounded
 
 OBJECTIVE = "val_score"
@@ -67,7 +70,7 @@ class SafeOracle(keras_tuner.Oracle):
         self.trials = self.read_trials()
         if not path.is_file():
             return
-        state = read_json(path, dict)
+        state = read_sealed(path)
         lost = {name for name, trial in state.get("ongoing_trials", {}).items() if trial not in self.trials}
         try:
             ongoing = {name: trial for name, trial in state["ongoing_trials"].items() if name not in lost}
@@ -76,25 +79,39 @@ class SafeOracle(keras_tuner.Oracle):
             raise DataError(f"{path}: expected the state of a search, received other JSON.") from error
 
     def read_trials(self) -> dict[str, Trial]:
-        """Every trial, from keras-tuner's file of it or, where that is torn, from its outcome."""
-        found: dict[str, Trial] = {}
-        for folder in sorted((self.run / "oracle").glob("trial_*"), key=lambda path: int(path.name[6:])):
-            name = folder.name.removeprefix("trial_")
-            try:
-                found[name] = Trial.from_state(read_json(folder / "trial.json", dict))
-            except (DataError, KeyError, TypeError, ValueError, OSError):
-                found[name] = self.from_outcome(name)
-        return found
+        """Every trial, from keras-tuner's record of it or, where that is damaged or gone, from its outcome."""
+        folders = [path.name for path in (self.run / "oracle").glob("trial_*") if TRIAL_FOLDER.fullmatch(path.name)]
+        names = {int(name[6:]): name[6:] for name in folders}
+        digits = len(str(self.max_trials))  # as keras-tuner names them
+        names = {number: f"{number:0{digits}d}" for number in outcomes.numbers(self.run)} | names
+        return {names[number]: self.read_trial(names[number]) for number in sorted(names)}
 
-    def from_outcome(self, name: str) -> Trial:
-        """A trial whose own file is lost; a failed one where nothing is known of it."""
+    def read_trial(self, name: str) -> Trial:
+        """A trial as its record has it, unless its outcome differs."""
         outcome = outcomes.find(self.run, int(name))
+        try:
+            trial = Trial.from_state(checked_record(self.run / "oracle" / f"trial_{name}" / "trial.json"))
+        except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
+            return self.from_outcome(name, outcome)
+        return self.from_outcome(name, outcome) if outcome and differs(trial, outcome) else trial
+
+    def from_outcome(self, name: str, outcome: Outcome | None) -> Trial:
+        """A trial whose record is damaged.
+
+        Raises:
+            DataError: it has no outcome either.
+        """
+        if outcome is None:
+            raise DataError(
+                f"{self.run}/oracle/trial_{name}/trial.json: cannot be read, and the trial has no outcome; restore it, "
+                "or start again with --overwrite."
+            )
         hp = self.hyperparameters.copy()
-        hp.values = outcome.values | outcome.plan if outcome else {}
-        trial = Trial(hp, name, TrialStatus.RUNNING if outcome else TrialStatus.FAILED)
-        if outcome and outcome.status == outcomes.FAILED:
-            trial.status = TrialStatus.FAILED
-        elif outcome and outcome.status == outcomes.COMPLETED:
+        hp.values = outcome.values | outcome.plan
+        trial = Trial(hp, name, TrialStatus.RUNNING)
+        if outcome.status == outcomes.FAILED:
+            trial.status, trial.message = TrialStatus.FAILED, outcome.reason
+        elif outcome.status == outcomes.COMPLETED:
             trial.status = TrialStatus.COMPLETED
             trial.metrics.register(OBJECTIVE, direction="max")
             trial.metrics.update(OBJECTIVE, outcome.score, step=outcome.best_epoch)
@@ -119,10 +136,10 @@ class SafeOracle(keras_tuner.Oracle):
         if path.is_file():
             with replacing(folder / "oracle.backup.json") as copy:
                 shutil.copyfile(path, copy)
-        write_json(path, self.get_state())
+        write_sealed(path, self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
-        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        write_sealed(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def _random_values(self) -> dict[str, Any] | None:
         """The next of `first` that was not tried yet; then as keras-tuner does; None where everything was tried."""
@@ -174,6 +191,20 @@ class SafeOracle(keras_tuner.Oracle):
         if trial is not None and trial.trial_id not in self._retry_queue:
             self._retry_queue.append(trial.trial_id)
             self.save()
+
+
+def differs(trial: Trial, outcome: Outcome) -> bool:
+    """Whether keras-tuner's record of an ended trial has another result or other values than its outcome."""
+    if trial.status not in ENDED:
+        return False
+    if (trial.status == TrialStatus.COMPLETED) != (outcome.status == outcomes.COMPLETED):
+        return True
+    values = trial.hyperparameters.values
+    # The best of Hyperband's trials is trained to its end without the oracle.
+    longer = outcome.plan.get("tuner/epochs") != values.get("tuner/epochs")
+    if outcome.status == outcomes.COMPLETED and not longer and trial.score != outcome.score:
+        return True
+    return any(rounded(values[name]) != rounded(value) for name, value in outcome.values.items() if name in values)
 
 
 class RandomOracle(SafeOracle, keras_tuner.oracles.RandomSearchOracle):

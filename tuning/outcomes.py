@@ -1,19 +1,21 @@
-"""What became of each trial: one small file a trial, from which the table, the best and a lost oracle are made.
+"""The result of each trial, a small file each, from which the table, the best and a lost oracle are made.
 
-    RUN/outcomes/0007.json    status, chosen values, score, best epoch, epochs, seconds, reason, where it trained
+    RUN/outcomes/0007.json    status, chosen values, score, best epoch, epochs, seconds, reason, run folder
 
-The file is written when a trial starts and again when it ends, each time whole; no TensorFlow.
+The file is written when a trial starts and again when it ends, each time as a whole; no TensorFlow.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import read_json, write_json, write_text
+from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import DataError
+from tuning.sealed_json import read_sealed, write_sealed
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 
@@ -26,13 +28,13 @@ class Outcome:
         trial: number, from 0.
         status: running, completed or failed.
         values: what the search chose.
-        run: name of its run folder under RUN/trials; a trial that Hyperband promotes goes on in that of the first.
+        run: name of its run folder under RUN/trials; a trial that Hyperband promotes continues in that of the first.
         score: the best validation score, once completed.
-        best_epoch, epochs: as of the run folder.
-        seconds: spent in this process and those before it.
+        best_epoch, epochs: of the run folder.
+        seconds: of training, in all processes that ran it.
         reason: why it failed.
-        starts: epochs that were done each time that a process took it up.
-        plan: what Hyperband wants of it: rounds, epochs, the trial that it goes on from.
+        starts: number of finished epochs each time that a process started it.
+        plan: Hyperband's values: rounds, epochs, the trial that it continues.
     """
 
     trial: int
@@ -49,11 +51,40 @@ class Outcome:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        values = read_json(path, dict)
+        """Read an outcome's file.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        values = read_sealed(path)
         try:
-            return cls(**values | {"starts": tuple(values.get("starts", ()))})
+            outcome = cls(**values | {"starts": tuple(values.get("starts", ()))})
         except TypeError as error:
             raise DataError(f"{path}: expected the outcome of a trial, received other JSON.") from error
+        if not outcome._is_sound() or path_of(path.parents[1], outcome.trial) != path:
+            raise DataError(f"{path}: expected the outcome of a trial, received other values.")
+        return outcome
+
+    def _is_sound(self) -> bool:
+        """Whether every field has its type and lies within its bounds."""
+        whole = (self.trial, self.best_epoch, self.epochs, *self.starts)
+        return (
+            all(type(number) is int and 0 <= number < 2**31 for number in whole)
+            and self.status in (RUNNING, COMPLETED, FAILED)
+            and isinstance(self.values, dict)
+            and isinstance(self.plan, dict)
+            and isinstance(self.run, str)
+            and self.run.isdecimal()
+            and isinstance(self.reason, str)
+            and is_score(self.seconds)
+            and self.best_epoch <= self.epochs
+            and (is_score(self.score) if self.status == COMPLETED else self.score is None or is_score(self.score))
+        )
+
+
+def is_score(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return type(value) in (int, float) and abs(value) < 1e300
 
 
 def name_of(trial: int) -> str:
@@ -65,22 +96,31 @@ def path_of(run: Path, trial: int) -> Path:
 
 
 def write(run: Path, outcome: Outcome) -> None:
-    write_json(path_of(run, outcome.trial), asdict(outcome))
+    write_sealed(path_of(run, outcome.trial), asdict(outcome))
 
 
 def find(run: Path, trial: int) -> Outcome | None:
-    """The outcome of a trial; nothing where its file is absent or torn."""
+    """The outcome of a trial; None where it has none yet.
+
+    Raises:
+        DataError: its file is damaged.
+    """
     path = path_of(run, trial)
-    try:
-        return Outcome.read(path) if path.is_file() else None
-    except DataError:
-        return None
+    return Outcome.read(path) if path.is_file() else None
+
+
+def numbers(run: Path) -> list[int]:
+    """Numbers of the trials that have an outcome, ascending."""
+    return sorted(int(path.stem) for path in (run / "outcomes").glob("*.json") if re.fullmatch("[0-9]{4,9}", path.stem))
 
 
 def read_all(run: Path) -> list[Outcome]:
-    """Every trial whose file can be read, ascending."""
-    numbers = sorted(int(path.stem) for path in (run / "outcomes").glob("*.json") if path.stem.isdecimal())
-    return [outcome for number in numbers if (outcome := find(run, number))]
+    """Outcomes of all trials, ascending.
+
+    Raises:
+        DataError: the file of one is damaged.
+    """
+    return [outcome for number in numbers(run) if (outcome := find(run, number))]
 
 
 def best(outcomes: Iterable[Outcome]) -> Outcome | None:

@@ -1,6 +1,6 @@
 """Pictures of a search: scores by trial, parallel coordinates, score against each value."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,20 @@ from tuning.outcomes import Outcome
 # A scale that spans more than this is drawn by powers of ten.
 WIDE = 30.0
 TICKS = 4
+# Height that a tick label takes, in 0-1: the widest, 0.00012, is a fifth of a small picture.
+ROOM = 0.22
 
 
-def draw(run: Path, scored: Sequence[Outcome]) -> None:
+def draw(run: Path, scored: Sequence[Outcome], logarithmic: Collection[str] = ()) -> None:
     """Draw history.png, parallel.png and values.png of the completed trials; one that fails is left out with a warning.
 
     Args:
         scored: completed trials, at least one.
+        logarithmic: names of values that are sampled by their logarithm.
     """
     draw_or_warn(history, run / "history.png", scored)
     names = list(dict.fromkeys(name for outcome in scored for name in outcome.values))
-    axes = [Axis(name, [outcome.values.get(name) for outcome in scored]) for name in names]
+    axes = [Axis(name, [one.values.get(name) for one in scored], name in logarithmic) for name in names]
     draw_or_warn(parallel, run / "parallel.png", scored, axes)
     draw_or_warn(against_values, run / "values.png", scored, axes)
 
@@ -31,25 +34,33 @@ def draw(run: Path, scored: Sequence[Outcome]) -> None:
 class Axis:
     """The values of one name over all trials, as heights in 0-1.
 
+    Args:
+        name: of the value.
+        values: one for each trial; None where a trial has no such value.
+        logarithmic: whether the scale is logarithmic; it also is where the values span more than `WIDE`.
+
     Attributes:
+        name: with a note where the scale is logarithmic.
         heights: float [trials]; NaN where a trial has no such value.
         ticks: heights and their labels.
     """
 
-    def __init__(self, name: str, values: Sequence[Any]):
+    def __init__(self, name: str, values: Sequence[Any], logarithmic: bool = False):
         self.name = name
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if numbers and len(numbers) == sum(v is not None for v in values):
-            self._scale(np.array([np.nan if v is None else float(v) for v in values]))
+            self._scale(np.array([np.nan if v is None else float(v) for v in values]), logarithmic)
         else:
             labels = sorted({str(v) for v in values if v is not None})
             place = {label: (i + 0.5) / len(labels) for i, label in enumerate(labels)}
             self.heights = np.array([place.get(str(v), np.nan) for v in values])
             self.ticks = [(place[label], label) for label in labels]
 
-    def _scale(self, values: np.ndarray) -> None:
+    def _scale(self, values: np.ndarray, logarithmic: bool) -> None:
         low, high = np.nanmin(values), np.nanmax(values)
-        logarithmic = low > 0 and high / low > WIDE
+        logarithmic = low > 0 and (logarithmic or high / low > WIDE)
+        if logarithmic and high > low:
+            self.name = f"{self.name} (log scale)"
         scaled = np.log(values) if logarithmic else values
         bottom, top = np.nanmin(scaled), np.nanmax(scaled)
         span = top - bottom or 1.0
@@ -58,9 +69,22 @@ class Axis:
         raw = own if len(own) <= TICKS else bottom + np.linspace(0, 1, TICKS) * span
         marks = (raw - bottom) / span if top > bottom else np.array([0.5])
         self.ticks = [
-            (float(mark), label(float(np.exp(value)) if logarithmic else float(value)))
-            for mark, value in zip(marks, raw, strict=True)
+            (float(marks[index]), label(float(np.exp(raw[index]) if logarithmic else raw[index])))
+            for index in apart(marks)
         ]
+
+
+def apart(marks: np.ndarray) -> list[int]:
+    """Indices of the marks whose labels do not overlap: the first and the last, and those with room between them.
+
+    Args:
+        marks: float [n], heights in 0-1, ascending.
+    """
+    kept = [0]
+    for index in range(1, len(marks) - 1):
+        if marks[index] - marks[kept[-1]] >= ROOM and marks[-1] - marks[index] >= ROOM:
+            kept.append(index)
+    return kept if len(marks) == 1 else [*kept, len(marks) - 1]
 
 
 def label(value: float) -> str:

@@ -82,7 +82,7 @@ def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
     if not best:
         reasons = {outcome.reason for outcome in all_ if outcome.reason}
         return [f"no trial of {len(all_)} was completed; see {run / 'trials.csv'}", *sorted(reasons)]
-    pictures.draw(run, scored)
+    pictures.draw(run, scored, [name for name, range_ in about["space"].items() if range_.endswith("(log)")])
     write_text(run / "README.md", card(run, about, all_, best, command))
     failed = len(all_) - len(scored)
     return [

@@ -34,6 +34,7 @@ from tuning.hyperparameters import format_range, highest, reveal, wavelengths_re
 from tuning.options import ALONE, SearchOptions, without_jobs
 from tuning.oracles import OBJECTIVE, SafeOracle, make_oracle
 from tuning.outcomes import COMPLETED, Outcome
+from tuning.recovery import recover
 from tuning.trial import TrialRunner
 from tuning.wandb_log import tracker
 
@@ -108,6 +109,12 @@ class Study:
             print(f"searching {names} of {self.base.model}, {self.base.what}, in {path}", flush=True)
             oracle = self.oracle()
             self._run_trials(oracle)
+            if (tried := len(oracle.trials)) < options.trials:
+                print(
+                    f"the search space is exhausted after {tried} of {options.trials} trials: no new combination of "
+                    "values was found; give --search wider ranges to go on.",
+                    flush=True,
+                )
             self._train_best_to_its_end(oracle)
             lines = report.finish(path, self.configuration, options.command)
             print("\n".join(lines[:2] if options.brief else lines), flush=True)
@@ -133,6 +140,7 @@ class Study:
         )
         for name in ("outcomes", "logs", "trials", "oracle"):
             (self.path / name).mkdir(exist_ok=True)
+        recover(self.path)
         oracle.place(self.path)
         return oracle
 
@@ -182,8 +190,10 @@ class Study:
         )
 
     def _check_chief(self) -> None:
-        """Wait for the chief's run folder, and compare its search with this one."""
-        path, about = self.path, self.configuration
+        """Wait for the chief and its run folder, and compare its search with this one."""
+        path, about, address = self.path, self.configuration, self.options.worker
+        assert address is not None
+        workers.wait_for_chief(address)
         deadline = time.monotonic() + workers.CHIEF_SILENCE
         while not (path / "config.json").is_file():
             if time.monotonic() > deadline:
@@ -211,8 +221,7 @@ class Study:
             )
             trial = next(trial for name, trial in oracle.trials.items() if int(name) == best.trial)
             longer = dataclasses.replace(best, plan=best.plan | {"tuner/epochs": epochs})
-            outcomes.write(self.path, longer)
-            if self.runner.run(trial).status != COMPLETED:
+            if self.runner.run(trial, longer).status != COMPLETED:
                 outcomes.write(self.path, longer)  # it stays what it was before
 
 

@@ -100,16 +100,17 @@ class TrialRunner:
     on_start: Callable[[], Any] = lambda: None
     on_end: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
 
-    def run(self, trial) -> Outcome:
+    def run(self, trial, outcome: Outcome | None = None) -> Outcome:
         """Train a trial to its end and write its outcome.
 
         Args:
             trial: keras-tuner's; values of new settings are added to its hyperparameters.
+            outcome: of the trial so far, with the epochs to train now; None for the one that is written.
 
         Raises:
             Stopped, KeyboardInterrupt: a signal was received; the trial is resumed next time.
         """
-        outcome = self._begin(trial)
+        outcome = outcome or self._begin(trial)
         self.on_start()
         started = time.perf_counter()
         try:

@@ -13,6 +13,8 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs.folder import is_finished
+from ariel_tf.runs.search_folder import is_search_folder, scored_runs
 
 MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
 
@@ -60,8 +62,13 @@ def read(folder: Path) -> tuple[list[Standing], list[Path]]:
     found = [] if not folder.is_dir() else list(runs_below(folder))
     if not found:
         raise UsageError(f"{folder}: expected a run folder, or a folder of runs, as `python -m ariel_tf.train` makes.")
+    searches = [path for path in found if is_search_folder(path)]
+    unfinished = [path for path in searches if not is_finished(path)]
+    # A search has no test scores itself, but its models may.
+    found = sorted({*found, *(run for path in searches for run in scored_runs(path))} - {*searches})
     finished = [path for path in found if (path / "scores.json").is_file() and (path / "meta.json").is_file()]
-    return [_standing(path) for path in finished], [path for path in found if path not in finished]
+    unfinished += [path for path in found if path not in finished]
+    return [_standing(path) for path in finished], unfinished
 
 
 def _standing(path: Path) -> Standing:
@@ -103,7 +110,7 @@ def lines(standings: list[Standing], unfinished: list[Path]) -> list[str]:
         ]
     if unfinished:
         text.append(f"not finished: {', '.join(map(str, unfinished))}")
-    return text
+    return text or ["no run here is scored on its test folds yet"]
 
 
 def _which(wavelength: str) -> str:

@@ -31,6 +31,7 @@ from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import out_of_transit_scatter, white_light
 from ariel_tf.runs.folder import read_state, recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
+from ariel_tf.runs.search_folder import refuse_search
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +248,9 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
 def _configuration(path: Path) -> dict[str, Any]:
     if not (path / "config.json").is_file() or not (path / "state.json").is_file():
         raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
-    return read_json(path / "config.json", dict)
+    configuration = read_json(path / "config.json", dict)
+    refuse_search(path, configuration)
+    return configuration
 
 
 def _verify(path: Path) -> None:

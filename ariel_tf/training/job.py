@@ -294,6 +294,7 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     best = fit.best_model(run, built)
     draw_validation(run.state["best_epoch"], best, ", the best one")
     predictions = Predictions.collect(best, rows.test())
+    log.test_score(predictions.scores()["observation"])  # the measure of best_score
     finish(run, predictions, rows.statistics["radius"].mean, job, log)
     log.close()
 

@@ -4,6 +4,8 @@
 two lines of one plot.
 """
 
+import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,23 @@ from tensorboard.plugins.hparams import api as hparams
 
 from ariel_tf.runs.folder import RunFolder
 
-SCORE = "score"
+SCORE, BEST_SCORE, TEST_SCORE = "score", "best_score", "test_score"
 
 
 def hyper_parameters(configuration: dict[str, Any]) -> dict[str, Any]:
     """Options and settings side by side; what is neither a number nor a boolean as text."""
     flat = {name: value for name, value in configuration.items() if name != "settings"} | configuration["settings"]
     return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in flat.items()}
+
+
+def trial_id(run: Path) -> str:
+    """A name that no other run has: the HParams tab averages the scores of all runs of one name.
+
+    A folder's last name does not do, since every search has a trial 0000 and every list a w12; nor does its path, since
+    `--overwrite` moves a run aside and makes another one there.
+    """
+    identity = f"{run.resolve()} {time.time_ns()}"
+    return f"{run.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 class TensorBoardLog(keras.callbacks.Callback):
@@ -39,7 +51,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         if not run.resumed:
             # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
             with self.validation.as_default():
-                hparams.hparams(hyper_parameters(configuration), trial_id=run.path.name)
+                hparams.hparams(hyper_parameters(configuration), trial_id=trial_id(run.path))
 
     def on_epoch_end(self, epoch, logs=None):
         row = self.run.rows[-1]
@@ -49,7 +61,14 @@ class TensorBoardLog(keras.callbacks.Callback):
         with self.validation.as_default(step=int(row["epoch"])):
             tf.summary.scalar("loss", row["val_loss"])
             tf.summary.scalar(SCORE, row["val_score"])
+            # The HParams tab shows a scalar's last value: by this one it ranks runs by their best epoch.
+            tf.summary.scalar(BEST_SCORE, max(row["val_score"] for row in self.run.rows))
         self.flush()
+
+    def test_score(self, score: float) -> None:
+        """Write the score on the test planets, after the last epoch."""
+        with self.validation.as_default(step=len(self.run.rows)):
+            tf.summary.scalar(TEST_SCORE, score)
 
     def picture(self, name: str, path: Path, epoch: int) -> None:
         """Show a PNG file under `name` at `epoch`."""

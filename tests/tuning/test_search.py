@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.hparams import session_groups
 from support.run_folders import send_in_epoch
 
-from ariel_tf import train
+from ariel_tf import evaluate, train
 from ariel_tf.core.errors import DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.data import dataset
 from tuning import outcomes, pictures, report, search
@@ -234,32 +235,28 @@ def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(tmp
 
 
 def test_tensorboard_s_hparams_tab_shows_every_trial_with_its_values_and_score(found):
-    from tensorboard.backend.event_processing import data_provider
-    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
-    from tensorboard.context import RequestContext
-    from tensorboard.plugins import base_plugin
-    from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
-
-    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(found / "trials"))
-    multiplexer.Reload()
-    provider = data_provider.MultiplexerDataProvider(multiplexer, str(found))
-    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
-    context = RequestContext()
-    experiment = backend.experiment_from_metadata(
-        context, "", True, backend.hparams_metadata(context, ""), backend.hparams_from_data_provider(context, "", None)
-    )
-    wanted = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=10)
-    for info in experiment.metric_infos:
-        wanted.col_params.add().metric.CopyFrom(info.name)
-    wanted.allowed_statuses.extend([api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_SUCCESS, api_pb2.STATUS_RUNNING])
-    groups = list_session_groups.Handler(context, backend, "", wanted).run().session_groups
+    groups = session_groups(found / "trials")
     seen = {group.hparams["second"].number_value: group for group in groups}
     for row in rows(found):
         group = seen[float(row["second"])]
         assert group.hparams["learning_rate"].number_value == float(row["learning_rate"])
         assert group.hparams["batch_size"].number_value == float(row["batch_size"])
         values = {metric.name.tag: metric.value for metric in group.metric_values}
-        assert "score" in values
+        assert values["best_score"] == pytest.approx(float(row["score"]), rel=1e-6)
+
+
+def test_evaluate_names_the_models_of_a_search_and_the_leaderboard_shows_them(found, capsys):
+    """It said that no epoch was saved; the leaderboard listed a finished search as unfinished, without its best."""
+    with pytest.raises(UsageError, match=r"found: the folder of a search, .* or the best, found/best, after"):
+        evaluate.main(["found"])
+    evaluate.main(["."])
+    assert "no run here is scored on its test folds yet" in capsys.readouterr().out
+    train.main(["--config", "found/best.json", "--run", "found/best"])
+    capsys.readouterr()
+    evaluate.main(["."])
+    board = capsys.readouterr().out
+    assert "found/best" in board
+    assert "not finished" not in board
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tuning import oracles, outcomes, per_wavelength, pictures, report, search, 
 from tuning import trial as trials
 from tuning.hyperparameters import SearchSettings, narrow, option_ranges, reveal
 from tuning.outcomes import COMPLETED, FAILED, Outcome
-from tuning.pictures import Axis, colours, visible
+from tuning.pictures import Axis, apart, colours, visible
 from tuning.space import BUILDER, Space, parse_search, read_space, rounded
 
 DATA = "simulated:planets=10,spots=1,photons=1,seed=1"
@@ -219,6 +219,30 @@ def test_pictures_scale_by_what_is_there():
     assert colours(np.array([1.0, -1e9, 2.0])).tolist() == [0.5, 0, 1]
     low, high = visible(np.array([9000.0, 9100.0, -1e9]))
     assert 8000 < low < 9000 < 9100 < high
+
+
+def test_tick_labels_of_values_png_do_not_overlap_and_a_log_scale_is_one():
+    """Labels of close values overprinted each other; a learning rate sampled by its logarithm was drawn linearly."""
+    axis = Axis("width", [0.4773, 0.4934, 1.0, 3.438])
+    heights = [height for height, _ in axis.ticks]
+    assert (heights[0], heights[-1], [label for _, label in axis.ticks][-1]) == (0, 1, "3.4")
+    assert min(np.diff(heights)) >= pictures.ROOM
+    assert apart(np.array([0, 0.05, 0.3, 0.9, 1])) == [0, 2, 4]
+    assert apart(np.array([0.5])) == [0]
+    rates = Axis("learning_rate", [1e-3, 2e-3, 4e-3], logarithmic=True)
+    np.testing.assert_allclose(rates.heights, [0, 0.5, 1])
+    assert rates.name == "learning_rate (log scale)"
+
+
+def test_a_search_that_exhausts_its_space_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        trials.TrialRunner, "_train", lambda self, trial, outcome: ({"best_score": 1.0}, outcome.values)
+    )
+    monkeypatch.setattr(report, "keep_copy", lambda *_: None)
+    monkeypatch.setattr(pictures, "draw", lambda *_: None)
+    search.main(["--data", DATA, "--algorithm", "random", "--search", "batch_size=7|14", "--trials", "5"])
+    assert "the search space is exhausted after 2 of 5 trials" in capsys.readouterr().out
 
 
 def test_the_best_is_the_highest_then_the_longest_then_the_first():

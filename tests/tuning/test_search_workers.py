@@ -230,6 +230,17 @@ def test_a_worker_says_that_its_chief_is_gone(oracle, monkeypatch):
         workers.connect("127.0.0.1:9", "one", oracle).create_trial("one")
 
 
+def test_a_worker_without_a_chief_says_at_once_that_it_waits_and_then_ends(monkeypatch, capsys):
+    """It was silent for ten minutes."""
+    monkeypatch.setattr(workers, "CHIEF_SILENCE", 0.5)
+    monkeypatch.setattr(workers, "REMINDER", 0.1)
+    with pytest.raises(ArielError, match=r"--worker 127.0.0.1:9: the chief did not answer within"):
+        workers.wait_for_chief("127.0.0.1:9")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("waiting for the chief at 127.0.0.1:9 (Connection refused), 0 s")
+    assert len(lines) > 1, "and again, now and then"
+
+
 def test_a_port_that_is_taken_is_said(oracle, chief):
     with pytest.raises(ArielError, match="is the port taken"):
         workers.serve(oracle, f"127.0.0.1:{chief}", lambda: None)

@@ -1,0 +1,239 @@
+"""Damaged results of a search: corrected or made again from the trials' run folders, or named; never dropped.
+
+The folders are made by hand: three trials of a search, the second of which is the best and the third failed.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import keras_tuner
+import pytest
+
+from ariel_tf.core.atomic_files import sha256, write_json
+from ariel_tf.core.errors import DataError
+from tuning import oracles, outcomes, report
+from tuning.outcomes import COMPLETED, FAILED, Outcome
+from tuning.recovery import recover
+from tuning.sealed_json import CHECKSUM, write_sealed
+
+SCORES = [[9000.5, 9100.25], [9200.75, 9150.0], []]
+RATES = [0.001, 0.02, 0.003]
+REASON = "loss is nan after epoch 1."
+
+
+def outcome_of(trial):
+    values, scores = {"learning_rate": RATES[trial]}, SCORES[trial]
+    if not scores:
+        return Outcome(trial, FAILED, values, f"{trial:04d}", reason=REASON, starts=(0,))
+    best = scores.index(max(scores)) + 1
+    return Outcome(
+        trial, COMPLETED, values, f"{trial:04d}", score=max(scores), best_epoch=best, epochs=2, seconds=4.0, starts=(0,)
+    )
+
+
+def make_trial(run, trial):
+    """The run folder of a trial, as far as recovery reads it."""
+    folder = run / "trials" / f"{trial:04d}"
+    (folder / "checkpoints").mkdir(parents=True)
+    write_json(folder / "config.json", {"model": "baseline", "settings": {"learning_rate": RATES[trial]}})
+    (folder / "best.keras").write_bytes(b"model %d" % trial)
+    rows = [f"{epoch},{score!r},2.0" for epoch, score in enumerate(SCORES[trial], 1)]
+    (folder / "metrics.csv").write_text("\n".join(["epoch,val_score,seconds", *rows, ""]))
+    outcome = outcome_of(trial)
+    files = {name: sha256(folder / name) for name in ("config.json", "best.keras", "metrics.csv")}
+    state = {"epoch": len(SCORES[trial]), "best_epoch": outcome.best_epoch, "best_score": outcome.score}
+    write_json(folder / "state.json", state | {"finished": False, "files": files})
+
+
+def make_oracle(run):
+    hp = keras_tuner.HyperParameters()
+    hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=1e-3)
+    oracle = oracles.make_oracle("random", hp, trials=3, epochs=2, seed=0, first=[{"learning_rate": r} for r in RATES])
+    oracle.place(run)
+    return oracle
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A search of three trials that ended."""
+    write_json(tmp_path / "config.json", {"algorithm": "random", "space": {"learning_rate": "0.0001:0.03 (log)"}})
+    for name in ("outcomes", "trials", "oracle"):
+        (tmp_path / name).mkdir()
+    oracle = make_oracle(tmp_path)
+    for number in range(3):
+        trial = oracle.create_trial("one")
+        outcome = outcome_of(number)
+        make_trial(tmp_path, number)
+        outcomes.write(tmp_path, outcome)
+        trial.status, trial.message = "FAILED", outcome.reason
+        if outcome.status == COMPLETED:
+            oracle.update_trial(trial.trial_id, {oracles.OBJECTIVE: outcome.score}, step=outcome.best_epoch)
+            trial.status, trial.message = "COMPLETED", None
+        oracle.end_trial(trial)
+    recover(tmp_path)
+    report.update(tmp_path)
+    return tmp_path
+
+
+def results(run):
+    """What a search goes on from: outcomes, but for their starts and seconds, and keras-tuner's trials."""
+    found = [
+        (one.trial, one.status, one.values, one.score, one.best_epoch, one.epochs) for one in outcomes.read_all(run)
+    ]
+    trials = make_oracle(run).trials.values()
+    return found, [(one.trial_id, one.status, one.hyperparameters.values, one.score) for one in trials]
+
+
+def edit(path, **changes):
+    """Change a JSON file as an editor would: its checksum stays, or is dropped as in files of earlier versions."""
+    values = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in values.items() if value is not ...}))
+
+
+def test_sound_results_are_left_alone(run, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*.json")}
+    recover(run)
+    assert {path: path.read_bytes() for path in before} == before
+    assert "outcomes" not in capsys.readouterr().out
+
+
+def test_an_unreadable_outcome_of_the_best_is_made_again_and_the_second_best_replaces_nothing(run, capsys):
+    """It was dropped silently; best.json and best.keras became those of the second best, with exit code 0."""
+    before = results(run)
+    path = run / "outcomes/0001.json"
+    path.write_text(path.read_text()[:50])
+    recover(run)
+    report.update(run)
+    assert results(run) == before
+    assert (run / "best.keras").read_bytes() == b"model 1"
+    assert re.search(r"0001.json: was damaged; it was made again", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("checksum", [None, ...], ids=["changed", "of an earlier version"])
+@pytest.mark.parametrize(
+    ("trial", "changes"),
+    [
+        (0, {"score": 99100.25}),
+        (0, {"score": 9100.26}),
+        (1, {"score": 1200.75}),
+        (0, {"best_epoch": 1}),
+        (0, {"values": {"learning_rate": 0.009}}),
+        (0, {"status": FAILED}),
+        (2, {"status": COMPLETED, "score": 9999.0}),
+        (0, {"score": float("nan")}),
+        (0, {"score": "9100.25"}),
+        (0, {"score": None}),
+        (0, {"epochs": "two"}),
+        (0, {"trial": 1}),
+        (0, {"run": "../../elsewhere"}),
+        (0, {"values": 3}),
+        (0, {"colour": "red"}),
+    ],
+    ids=str,
+)
+def test_one_digit_of_an_outcome_does_not_make_another_trial_the_best(run, trial, changes, checksum):
+    """One digit of a score made the worst trial the best; NaN and text were tracebacks."""
+    before = results(run)
+    path = run / f"outcomes/{trial:04d}.json"
+    if checksum is ...:
+        changes = changes | {CHECKSUM: ...}
+    edit(path, **changes)
+    recover(run)
+    assert results(run) == before
+
+
+@pytest.mark.parametrize("place", ["outcomes/0000.json", "outcomes/0002.json", "oracle/trial_1/trial.json"])
+def test_no_changed_byte_of_a_result_goes_unnoticed(run, place):
+    """Of 60 changes to a trial.json 7 went unnoticed."""
+    before, path = results(run), run / place
+    content = path.read_bytes()
+    for index in range(0, len(content), max(1, len(content) // 12)):
+        path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
+        recover(run)
+        assert results(run) == before, f"byte {index}"
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("lost", [["outcomes/0001.json"], ["oracle/trial_1/trial.json"], ["oracle/trial_2/trial.json"]])
+def test_a_removed_result_is_made_again(run, lost):
+    before = results(run)
+    for name in lost:
+        (run / name).unlink()
+    recover(run)
+    assert results(run) == before
+
+
+def test_a_trial_without_any_result_continues_in_its_run_folder(run):
+    (run / "outcomes/0001.json").write_text("{")
+    (run / "oracle/trial_1/trial.json").write_text("{")
+    recover(run)
+    outcome = outcomes.find(run, 1)
+    assert (outcome.status, outcome.values, outcome.run) == (outcomes.RUNNING, {"learning_rate": 0.02}, "0001")
+    trial = make_oracle(run).create_trial("one")
+    assert (int(trial.trial_id), trial.hyperparameters.values) == (1, {"learning_rate": 0.02})
+
+
+def test_a_trial_of_which_nothing_is_left_is_named(run):
+    (run / "outcomes/0001.json").write_text("{")
+    (run / "oracle/trial_1/trial.json").write_text("{")
+    (run / "trials/0001/config.json").unlink()
+    with pytest.raises(DataError, match=r"outcomes/0001.json: cannot be read, and neither can keras-tuner's record"):
+        recover(run)
+
+
+@pytest.mark.parametrize("name", ["best.keras", "config.json"])
+def test_a_damaged_model_of_the_best_trial_never_replaces_the_good_copy(run, name):
+    (run / "trials/0001" / name).write_text("{}")
+    with pytest.raises(DataError, match=rf"trials/0001/{name}: not the file that"):
+        recover(run)
+    assert (run / "best.keras").read_bytes() == b"model 1"
+
+
+def test_folders_and_files_with_other_names_are_left_alone(run):
+    """A folder oracle/trial_x was a traceback."""
+    before = results(run)
+    (run / "oracle/trial_x").mkdir()
+    (run / "outcomes/notes.json").write_text("mine")
+    (run / "outcomes/000\u0661.json").write_text("mine")
+    recover(run)
+    assert results(run) == before
+
+
+def test_a_trial_that_hyperband_continued_keeps_the_score_of_its_own_epochs(run):
+    """Trial 3 continues trial 0 in its folder, from 2 epochs to 3; a damaged outcome of trial 0 still has 2."""
+    folder, before = run / "trials/0000", outcomes.find(run, 0)
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("3,9900.0,2.0\n")
+    state = json.loads((folder / "state.json").read_text())
+    state["files"]["metrics.csv"] = sha256(folder / "metrics.csv")
+    write_json(folder / "state.json", state | {"epoch": 3, "best_epoch": 3, "best_score": 9900.0})
+    recover(run)
+    assert outcomes.find(run, 0) == before
+    record = run / "oracle/trial_0/trial.json"
+    values = json.loads(record.read_text())
+    del values[CHECKSUM]
+    values["hyperparameters"]["values"] |= {"tuner/epochs": 2, "tuner/round": 0}
+    write_sealed(record, values)
+    (run / "outcomes/0000.json").write_text("")
+    recover(run)
+    again = outcomes.find(run, 0)
+    assert (again.score, again.best_epoch, again.epochs) == (before.score, 2, 2)
+    assert again.plan == {"tuner/epochs": 2, "tuner/round": 0}
+
+
+def test_an_outcome_whose_run_folder_was_removed_is_kept(run):
+    before = outcomes.read_all(run)
+    for path in (run / "trials/0000").iterdir():
+        if path.is_file():
+            path.unlink()
+    recover(run)
+    assert outcomes.read_all(run) == before
+
+
+def test_the_path_of_an_outcome_is_that_of_its_trial(tmp_path):
+    (tmp_path / "outcomes").mkdir()
+    outcomes.write(tmp_path, Outcome(3, FAILED, {}, "0003"))
+    Path(tmp_path / "outcomes/0003.json").rename(tmp_path / "outcomes/0004.json")
+    with pytest.raises(DataError, match=r"0004.json: expected the outcome of a trial"):
+        outcomes.read_all(tmp_path)
