@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from ariel_tf.core import cli
 from ariel_tf.core.errors import run_command
 from ariel_tf.training import distribute
+from tuning.connection import wait_for_chief
 from tuning.options import parse_options
 from tuning.options import parser as parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(cli.given(arguments))
-    distribute.strategy_of(options.devices)  # first: devices cannot be chosen once TensorFlow has started
+    if options.worker:
+        wait_for_chief(options.worker)
+    distribute.strategy_of(options.devices)  # devices cannot be chosen once TensorFlow has started
     if options.each:
         from tuning.per_wavelength import search_each
 

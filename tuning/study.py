@@ -30,6 +30,7 @@ from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import distribute
 from ariel_tf.training import job as training_job
 from tuning import crew, outcomes, report, workers
+from tuning.connection import CHIEF_SILENCE
 from tuning.hyperparameters import format_range, highest, reveal, wavelengths_read
 from tuning.options import ALONE, SearchOptions, without_jobs
 from tuning.oracles import OBJECTIVE, SafeOracle, make_oracle
@@ -190,11 +191,9 @@ class Study:
         )
 
     def _check_chief(self) -> None:
-        """Wait for the chief and its run folder, and compare its search with this one."""
-        path, about, address = self.path, self.configuration, self.options.worker
-        assert address is not None
-        workers.wait_for_chief(address)
-        deadline = time.monotonic() + workers.CHIEF_SILENCE
+        """Wait for the chief's run folder, and compare its search with this one."""
+        path, about = self.path, self.configuration
+        deadline = time.monotonic() + CHIEF_SILENCE
         while not (path / "config.json").is_file():
             if time.monotonic() > deadline:
                 raise UsageError(f"--run {path}: expected the folder of the chief's search, on a disk that both see.")

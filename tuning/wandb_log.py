@@ -1,7 +1,7 @@
-"""The same account of each trial for a tracking service: `--track wandb` (extra `wandb`), by default offline.
+"""Log trials to a tracking service: `--track wandb` (extra `wandb`), by default offline.
 
-Runs lie in RUN/wandb; `wandb sync RUN/wandb/offline-run-*` sends them, and WANDB_MODE=online sends them at once.
-A trial is told when it ends, from its own files: a service that is down never costs a trial.
+RUN/wandb holds the runs; `wandb sync RUN/wandb/offline-run-*` sends them, and WANDB_MODE=online sends them at once.
+A trial is logged when it ends, from its own files: a service that is down never costs a trial.
 """
 
 import hashlib
@@ -18,27 +18,27 @@ SERVICES = ("none", "wandb")
 
 
 def check(service: str) -> None:
-    """Raise a `UsageError` where the service's package is not installed."""
+    """Raise a `UsageError` if the service's package is not installed."""
     if service == "wandb" and importlib.util.find_spec("wandb") is None:
         raise UsageError("--track wandb: its package is not installed; pip install 'ariel_tf[wandb]'.")
 
 
 def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str, Any]]], None]:
-    """What to call with each trial that ended and the rows of its epochs."""
+    """A function to call with the outcome of each trial and the rows of its epochs."""
     if service == "none":
         return lambda outcome, rows: None
 
     def log_trial(outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
         try:
             to_wandb(run, outcome, rows)
-        except Exception as error:  # noqa: BLE001  (said, and no reason to lose the search)
-            print(f"wandb was not told of trial {outcome.trial}: {type(error).__name__}: {error}", flush=True)
+        except Exception as error:  # noqa: BLE001  (printed; no reason to lose the search)
+            print(f"wandb did not receive trial {outcome.trial}: {type(error).__name__}: {error}", flush=True)
 
     return log_trial
 
 
 def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One wandb run of one trial: its values as the configuration, an entry an epoch, the score as the summary."""
+    """Write one wandb run of one trial: values as configuration, an entry for each epoch, the score as summary."""
     import wandb
 
     search = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:8]

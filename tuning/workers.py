@@ -11,7 +11,6 @@ handed on, and whoever takes it up goes on from its last epoch. The search ends 
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -23,13 +22,12 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
 from ariel_tf.core.errors import ArielError, Stopped
+from tuning.connection import CHIEF_SILENCE
 from tuning.crew import Crew
 from tuning.oracles import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker counts as dead
-CHIEF_SILENCE = 300.0  # seconds that a worker waits for its chief, which may be started again
-REMINDER = 30.0  # seconds between two lines of a worker that waits for its chief
 FAREWELL = 10.0  # seconds that a chief that is done waits for idle workers to ask once more
 
 
@@ -132,31 +130,6 @@ def serve(
             time.sleep(0.2)
     finally:
         server.stop(1.0).wait()
-
-
-def wait_for_chief(address: str) -> None:
-    """Return once something listens at HOST:PORT; print at once, and every `REMINDER` seconds, that it is waited for.
-
-    Raises:
-        ArielError: nothing listens there for `CHIEF_SILENCE` seconds.
-    """
-    host, _, port = address.rpartition(":")
-    started = printed = time.monotonic()
-    while True:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
-            return
-        except OSError as error:
-            now, reason = time.monotonic(), error.strerror or str(error)
-        if now - started > CHIEF_SILENCE:
-            raise ArielError(
-                f"--worker {address}: the chief did not answer within {CHIEF_SILENCE:.0f} s ({reason}); start the same "
-                f"command with --chief instead of --worker."
-            )
-        if printed == started or now - printed >= REMINDER:
-            printed = now
-            print(f"waiting for the chief at {address} ({reason}), {now - started:.0f} s so far", flush=True)
-        time.sleep(min(1.0, REMINDER))
 
 
 def connect(address: str, name: str, oracle: SafeOracle):

@@ -297,4 +297,4 @@ def test_wandb_gets_the_same(tmp_path, monkeypatch):
 def test_a_tracker_that_fails_never_costs_a_trial(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(wandb_log, "to_wandb", lambda *_: 1 / 0)
     wandb_log.tracker("wandb", tmp_path)(Outcome(7, COMPLETED, {}, "0007"), [])
-    assert "not told of trial 7: ZeroDivisionError" in capsys.readouterr().out
+    assert "did not receive trial 7: ZeroDivisionError" in capsys.readouterr().out

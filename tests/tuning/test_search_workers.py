@@ -15,7 +15,7 @@ import pytest
 
 from ariel_tf import train
 from ariel_tf.core.errors import ArielError
-from tuning import crew, oracles, outcomes, study, workers
+from tuning import connection, crew, oracles, outcomes, search, study, workers
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -232,10 +232,10 @@ def test_a_worker_says_that_its_chief_is_gone(oracle, monkeypatch):
 
 def test_a_worker_without_a_chief_says_at_once_that_it_waits_and_then_ends(monkeypatch, capsys):
     """It was silent for ten minutes."""
-    monkeypatch.setattr(workers, "CHIEF_SILENCE", 0.5)
-    monkeypatch.setattr(workers, "REMINDER", 0.1)
+    monkeypatch.setattr(connection, "CHIEF_SILENCE", 0.5)
+    monkeypatch.setattr(connection, "REMINDER", 0.1)
     with pytest.raises(ArielError, match=r"--worker 127.0.0.1:9: the chief did not answer within"):
-        workers.wait_for_chief("127.0.0.1:9")
+        search.main(["--data", "simulated", "--worker", "127.0.0.1:9", "--run", "found"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("waiting for the chief at 127.0.0.1:9 (Connection refused), 0 s")
     assert len(lines) > 1, "and again, now and then"
