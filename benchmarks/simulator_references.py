@@ -10,7 +10,8 @@ import argparse
 import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, score
-from ariel_tf.physics.references import N_BINS, Ridge, constant, folded_bins, median_depth
+from ariel_tf.physics.references import N_BINS, constant, folded_bins, median_depth
+from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.simulator import Priors, simulate_planet
 
 SPOTS, PHOTONS = 2, 4

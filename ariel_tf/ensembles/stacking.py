@@ -204,7 +204,7 @@ class Stacking:
     def fit_ridge(self, train: Sequence[Any]) -> Any:
         """A ridge of least absolute error in depth; cross-validation of the out-of-fold rows chooses its penalty."""
         from ariel_tf.ensembles import meta_model
-        from ariel_tf.physics.references import Ridge
+        from ariel_tf.physics.regression import Ridge
 
         features = meta_model.ridge_features(np.stack([one.predicted for one in train], axis=1))
         fitted = Ridge(rounds=meta_model.ROUNDS).fit(features, train[0].true)

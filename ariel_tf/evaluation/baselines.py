@@ -24,6 +24,7 @@ from ariel_tf.challenge import N_WAVELENGTHS, PPM, depth_error
 from ariel_tf.core.errors import DataError
 from ariel_tf.evaluation.losses import Losses
 from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.spectral_shape import SpectralShape
 from ariel_tf.planet import Planet
 
@@ -109,12 +110,12 @@ class BaselineTrainer:
         return np.concatenate([own, np.broadcast_to(white, own.shape)], axis=-1) if with_white else own
 
     @cached_property
-    def ridges(self) -> dict[str, references.Ridge]:
+    def ridges(self) -> dict[str, Ridge]:
         own, white = np.concatenate(self._own, axis=1), np.concatenate(self._white)
         counts = [len(one) for one in self._white]
         radii = np.repeat(self._radii[:, self.wavelengths], counts, axis=0)
         return {
-            name: references.Ridge().fit(self.ridge_features(own, white, name == "ridge+white"), radii)
+            name: Ridge().fit(self.ridge_features(own, white, name == "ridge+white"), radii)
             for name in ("ridge", "ridge+white")
             if name in self._names
         }

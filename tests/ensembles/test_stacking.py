@@ -16,7 +16,8 @@ from ariel_tf.data.statistics import Moments
 from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.ensembles import meta_model
 from ariel_tf.ensembles.run import together
-from ariel_tf.physics.references import Ridge, constant
+from ariel_tf.physics.references import constant
+from ariel_tf.physics.regression import Ridge
 from ariel_tf.planet import Planet
 from ariel_tf.runs.predictor import Predictor
 

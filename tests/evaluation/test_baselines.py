@@ -12,6 +12,7 @@ from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import baselines
 from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure
 from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
 
@@ -82,7 +83,7 @@ def test_a_ridge_of_many_rows_learns_from_a_spread_of_them(monkeypatch):
     bins = [references.folded_bins(planet.flux[12]) for planet in TRAIN]
     rows = np.concatenate(bins).astype(np.float32)[::4]  # 120 rows, every 4th of them in one count over planets
     radii = np.repeat([planet.radii[12] for planet in TRAIN], 3)[::4]
-    plain = references.Ridge().fit(rows[None], radii[:, None])
+    plain = Ridge().fit(rows[None], radii[:, None])
     np.testing.assert_allclose(kept.predict(rows[None]), plain.predict(rows[None]))
 
 
