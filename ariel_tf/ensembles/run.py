@@ -18,6 +18,14 @@ from ariel_tf.ensembles.members import Members
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
 
+# Values of a member in `scores.json`, and the heads of their columns in the table of members.
+MEMBER_COLUMNS = {
+    "weight": "       weight",
+    "validation": "   validation (planet medians)",
+    "out of fold": "   out of fold (planet medians)",
+    "test": "   test (planet medians)",
+}
+
 
 def configuration_of(
     how: dict[str, Any], names: str, signature: Signature, data: str, folds: Sequence[Sequence[int]]
@@ -136,17 +144,15 @@ def report(run: RunFolder) -> None:
 
 
 def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
-    """A line a member: scores of its planets' medians, and its weight."""
-    columns = [
-        name
-        for name in ("weight", "validation", "out of fold", "test")
-        if any(row.get(name) is not None for row in members)
-    ]
-    lines = [f"{'member':40s}" + "".join(f"{name:>13s}" for name in columns)]
+    """A table of the members: each one's weight, and scores of the median over a planet's observations."""
+    names = [name for name in MEMBER_COLUMNS if any(row.get(name) is not None for row in members)]
+    lines = [f"{'member':40s}" + "".join(MEMBER_COLUMNS[name] for name in names)]
     for row in members:
-        cells = [row.get(name) for name in columns]
-        shown = ["-" if cell is None else f"{cell:.3f}" if cell <= 1 else f"{cell:.1f}" for cell in cells]
-        lines.append(f"{row['name']:40s}" + "".join(f"{cell:>13s}" for cell in shown))
+        cells = []
+        for name in names:
+            value, digits = row.get(name), 3 if name == "weight" else 1
+            cells.append(("-" if value is None else f"{value:.{digits}f}").rjust(len(MEMBER_COLUMNS[name])))
+        lines.append(f"{row['name']:40s}" + "".join(cells))
     return [line.rstrip() for line in lines]
 
 

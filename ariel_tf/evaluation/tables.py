@@ -1,7 +1,6 @@
-"""A comparison in text and in CSV files; NumPy and the standard library only."""
+"""A comparison as lines of text and as CSV files."""
 
-import csv
-import io
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ from ariel_tf.evaluation.losses import KINDS
 from ariel_tf.runs.model_card import LABELS
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from ariel_tf.evaluation.comparison import Comparison
 
 GROUPS = {"K magnitude": breakdown.by_magnitude, "depth (ppm)": breakdown.by_depth}
@@ -71,7 +72,10 @@ def group_lines(comparison: "Comparison") -> list[str]:
 
 
 def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
-    """`scores.csv`, `differences.csv`, `by_wavelength.csv`, `by_group.csv`, `planets.csv` in a folder."""
+    """Write `scores.csv`, `differences.csv`, `by_wavelength.csv`, `by_group.csv` and `planets.csv` to a folder.
+
+    Floats have ten significant digits: enough to compute with, without the noise of the last ones.
+    """
     tables = {
         "scores.csv": _scores(comparison),
         "differences.csv": _differences(comparison),
@@ -79,73 +83,77 @@ def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
         "by_group.csv": _by_group(comparison),
         "planets.csv": _planets(comparison),
     }
-    for name, (header, rows) in tables.items():
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-        write_text(folder / name, text.getvalue())
+    for name, table in tables.items():
+        write_text(folder / name, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
     return [folder / name for name in tables]
 
 
-Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> "DataFrame":
+    from pandas import DataFrame
+
+    return DataFrame(list(rows), columns=list(columns))
 
 
-def _scores(comparison: "Comparison") -> Table:
-    rows = [
-        (entry.name, "run" if entry in comparison.runs else "reference", kind, int(weighted), *map(_digits, interval))
-        for entry in comparison.entries
-        for kind in KINDS
-        for weighted in (False, True)
-        for interval in [score_interval(entry.losses, kind, weighted)]
-    ]
-    return ("name", "what", "of", "weighted", "score", "low", "high"), rows
+def _scores(comparison: "Comparison") -> "DataFrame":
+    return _table(
+        ("name", "what", "of", "weighted", "score", "low", "high"),
+        (
+            (entry.name, "run" if entry in comparison.runs else "reference", kind, int(weighted), *interval)
+            for entry in comparison.entries
+            for kind in KINDS
+            for weighted in (False, True)
+            for interval in [score_interval(entry.losses, kind, weighted)]
+        ),
+    )
 
 
-def _differences(comparison: "Comparison") -> Table:
-    rows = []
-    for index, one in enumerate(comparison.entries):
-        for other in comparison.entries[index + 1 :]:
-            interval, better = difference(one.losses, other.losses, "planet")
-            rows.append((one.name, other.name, *map(_digits, interval), _digits(better)))
-    return ("name", "other", "difference", "low", "high", "better_on"), rows
+def _differences(comparison: "Comparison") -> "DataFrame":
+    return _table(
+        ("name", "other", "difference", "low", "high", "better_on"),
+        (
+            (one.name, other.name, *interval, better)
+            for one, other in itertools.combinations(comparison.entries, 2)
+            for interval, better in [difference(one.losses, other.losses, "planet")]
+        ),
+    )
 
 
-def _by_wavelength(comparison: "Comparison") -> Table:
-    rows = [
-        (entry.name, kind, wavelength, WAVELENGTHS_UM[wavelength], _digits(score))
-        for entry in comparison.entries
-        for kind in KINDS
-        for wavelength, score in zip(comparison.wavelengths, entry.losses.by_wavelength(kind), strict=True)
-    ]
-    return ("name", "of", "wavelength", "um", "score"), rows
+def _by_wavelength(comparison: "Comparison") -> "DataFrame":
+    return _table(
+        ("name", "of", "wavelength", "um", "score"),
+        (
+            (entry.name, kind, wavelength, WAVELENGTHS_UM[wavelength], score)
+            for entry in comparison.entries
+            for kind in KINDS
+            for wavelength, score in zip(comparison.wavelengths, entry.losses.by_wavelength(kind), strict=True)
+        ),
+    )
 
 
-def _by_group(comparison: "Comparison") -> Table:
-    rows = [
-        (entry.name, kind, title, group.label, len(group.rows), _digits(breakdown.score_of(entry.losses, group, kind)))
-        for entry in comparison.entries
-        for kind in KINDS
-        for title, grouped in GROUPS.items()
-        for group in grouped(comparison.population)
-    ]
-    return ("name", "of", "by", "group", "planets", "score"), rows
+def _by_group(comparison: "Comparison") -> "DataFrame":
+    return _table(
+        ("name", "of", "by", "group", "planets", "score"),
+        (
+            (entry.name, kind, title, group.label, len(group.rows), breakdown.score_of(entry.losses, group, kind))
+            for entry in comparison.entries
+            for kind in KINDS
+            for title, grouped in GROUPS.items()
+            for group in grouped(comparison.population)
+        ),
+    )
 
 
-def _planets(comparison: "Comparison") -> Table:
-    """A row a planet: what it is, and each entry's mean depth error over the wavelengths."""
+def _planets(comparison: "Comparison") -> "DataFrame":
+    """One row for each planet: its star and depth, and each entry's mean depth error over the wavelengths."""
     population = comparison.population
-    columns = [getattr(entry.losses, kind).mean(axis=1) for entry in comparison.entries for kind in KINDS]
-    names = [f"{entry.name} ({kind}, ppm)" for entry in comparison.entries for kind in KINDS]
-    rows = [
-        (int(planet), *map(_digits, star), _digits(depth), *map(_digits, losses))
-        for planet, star, depth, *losses in zip(
-            population.planets, population.star.tolist(), population.depth, *columns, strict=True
-        )
-    ]
-    return ("planet", *STAR_NAMES, "depth_ppm", *names), rows
+    columns = {
+        "planet": population.planets,
+        **dict(zip(STAR_NAMES, population.star.T, strict=True)),
+        "depth_ppm": population.depth,
+    }
+    for entry in comparison.entries:
+        for kind in KINDS:
+            columns[f"{entry.name} ({kind}, ppm)"] = getattr(entry.losses, kind).mean(axis=1)
+    from pandas import DataFrame
 
-
-def _digits(value: float) -> str:
-    """Enough digits to compute with, none that noise makes."""
-    return f"{value:.10g}"
+    return DataFrame(columns)

@@ -13,7 +13,7 @@ from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.ensembles import blend_weights
-from ariel_tf.ensembles.run import together
+from ariel_tf.ensembles.run import member_lines, together
 from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
@@ -185,3 +185,14 @@ def test_bad_input_is_one_sentence(runs, tmp_path, monkeypatch, arguments, said)
     with pytest.raises(UsageError, match=said):
         ensemble.main([argument.format(runs=runs) for argument in arguments])
     assert not Path("out").exists()
+
+
+def test_fault_a14_the_table_of_members_says_which_scores_it_shows():
+    """A member's 9,699 of planet medians stood beside the 9,580 of observations that its own training reported."""
+    rows = [{"name": "runs/a", "validation": 9699.04, "test": -12.3, "weight": 0.75}, {"name": "b", "weight": 0.25}]
+    head, first, second = member_lines(rows)
+    assert head.split("  ")[-2].strip() == "validation (planet medians)"
+    assert head.endswith("   test (planet medians)")
+    assert first.split() == ["runs/a", "0.750", "9699.0", "-12.3"]
+    assert second.split() == ["b", "0.250", "-", "-"]
+    assert len(head) == len(first) == len(second)
