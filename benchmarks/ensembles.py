@@ -15,7 +15,7 @@ from ariel_tf.core.errors import ArielError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.evaluation.baselines import NAMES
 from ariel_tf.evaluation.bootstrap import difference
-from ariel_tf.runs.folder import is_finished
+from ariel_tf.runs.state import is_finished
 
 PLANETS = ["--planets", "400", "--spots", "4", "--photons", "2", "--seed", "0"]
 # Run folder: command. A name in braces stands for that run's folder.

@@ -8,7 +8,6 @@ its reason, and the search continues.
 """
 
 import contextlib
-import csv
 import dataclasses
 import time
 import traceback
@@ -20,12 +19,15 @@ import keras
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import Configuration
-from ariel_tf.core.errors import ArielError, Stopped, UsageError
+from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
-from ariel_tf.runs.folder import RunFolder, read_state
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.history import read_history
+from ariel_tf.runs.lock import Busy
 from ariel_tf.runs.metadata import collect
+from ariel_tf.runs.state import has_state, read_state
 from ariel_tf.training import distribute, fit
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.job import TrainingJob
@@ -39,13 +41,6 @@ from tuning.space import Space
 DEATHS = 3
 # How long a trial waits for the process that had it before, in seconds: it may only have been slow to answer.
 BUSY_WAIT = 600.0
-
-
-def read_rows(folder: Path) -> list[dict[str, float]]:
-    """Read the rows of a run folder's metrics, one an epoch; empty where there is no such file."""
-    path = folder / "metrics.csv"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
 
 
 class RowCache:
@@ -133,7 +128,10 @@ class TrialRunner:
         seconds = outcome.seconds + time.perf_counter() - started
         outcome = dataclasses.replace(outcome, **progress, **ended, seconds=seconds)
         outcomes.write(self.path, outcome)
-        self.on_end(outcome, read_rows(self.folder(outcome)))
+        rows: list[dict[str, float]] = []
+        with contextlib.suppress(DataError):  # a damaged history is the reason why the trial failed
+            rows = read_history(self.folder(outcome))
+        self.on_end(outcome, rows)
         return outcome
 
     def _begin(self, trial) -> Outcome:
@@ -153,7 +151,7 @@ class TrialRunner:
     def _progress(self, outcome: Outcome) -> dict[str, Any]:
         """Epochs and best epoch of a trial's run folder; nothing where it has none."""
         path = self.folder(outcome)
-        if not (path / "state.json").is_file():
+        if not has_state(path):
             return {}
         state = read_state(path)
         return {"epochs": state["epoch"], "best_epoch": state["best_epoch"]}
@@ -203,7 +201,7 @@ class TrialRunner:
         while True:
             try:
                 return RunFolder(path, job.identity, self.source.fingerprint)
-            except UsageError as error:
-                if "another process" not in str(error) or time.monotonic() > deadline:
+            except Busy:
+                if time.monotonic() > deadline:
                     raise
             time.sleep(1)

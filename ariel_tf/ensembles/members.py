@@ -15,7 +15,7 @@ from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import Stopped
 from ariel_tf.data.folds import N_FOLDS
-from ariel_tf.runs.folder import is_finished
+from ariel_tf.runs.state import is_finished
 from ariel_tf.training.job import locate_data
 from ariel_tf.training.start import check, train
 

@@ -59,7 +59,8 @@ def check_count(flag: str, count: int, most: int) -> None:
 def _train(
     members: Members, configuration: dict[str, Any], changes: dict[str, dict[str, Any]], path: Path, overwrite: bool
 ) -> None:
-    with RunFolder(path, configuration, recorded_fingerprint(path), overwrite) as run:
+    fingerprint = "" if overwrite else recorded_fingerprint(path)
+    with RunFolder(path, configuration, fingerprint, overwrite) as run:
         if not run.state["finished"]:
             finish(run, members.train(run.path / "members", changes), members.command)
         report(run)

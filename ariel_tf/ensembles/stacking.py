@@ -27,7 +27,8 @@ from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.resampling import check_count
 from ariel_tf.ensembles.run import collect, configuration_for, open_data, report, save, together
-from ariel_tf.runs.folder import RunFolder, is_finished, recorded_fingerprint
+from ariel_tf.runs.folder import RunFolder, recorded_fingerprint
+from ariel_tf.runs.state import is_finished
 
 BLOCKS = 6
 LEVEL_1_EPOCHS = 50
@@ -58,7 +59,7 @@ def train_stacking(options: Any, members: Members) -> None:
     configuration = configuration_for(members, how, config.validation_folds)
     if options.level_0:
         configuration |= reads_of(level_0)
-    fingerprint = recorded_fingerprint(options.run)
+    fingerprint = "" if options.overwrite else recorded_fingerprint(options.run)
     with RunFolder(options.run, configuration, fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
             changes = {

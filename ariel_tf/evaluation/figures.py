@@ -10,7 +10,6 @@
 | learning_curves.png | training and validation score by epoch |
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from ariel_tf.evaluation.bootstrap import score_interval
 from ariel_tf.evaluation.light_curve_figures import draw_transits
 from ariel_tf.evaluation.prediction_figures import draw_spectra
 from ariel_tf.evaluation.style import BASELINE_COLOURS, COLOURS, micrometres, plain_numbers
+from ariel_tf.runs.history import read_history
+from ariel_tf.runs.state import has_state, read_state
 
 if TYPE_CHECKING:
     from ariel_tf.evaluation.comparison import Comparison, RunEntry
@@ -165,11 +166,10 @@ def learning_curve(run: Path) -> dict[str, np.ndarray]:
 
     A wavelength that stopped early keeps the score of its best epoch.
     """
-    own = run / "metrics.csv"
-    files = [own] if own.is_file() else sorted(run.glob("w[0-9][0-9]/metrics.csv"))
+    folders = [run] if (run / "metrics.csv").is_file() else sorted(run.glob("w[0-9][0-9]/"))
     each = []
-    for file in files:
-        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    for folder in folders:
+        rows = read_history(folder, read_state(folder)) if has_state(folder) else []
         if rows and {"score", "val_score"} <= rows[0].keys():  # not every kind of run trains by epochs
             each.append({name: np.array([float(row[name]) for row in rows]) for name in ("score", "val_score")})
     if not each:

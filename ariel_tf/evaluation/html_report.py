@@ -14,6 +14,7 @@ from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
 from ariel_tf.evaluation.tables import GROUPS
+from ariel_tf.runs.folder import has_scores, read_scores
 
 if TYPE_CHECKING:
     from ariel_tf.evaluation.comparison import Comparison, RunEntry
@@ -194,7 +195,7 @@ def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
     """One run: model, data, folds, best epoch, machine, command, all options."""
     trained, path = entry.trained, entry.trained.path
     configuration = trained.configuration
-    meta, scores = (_read(path / name) for name in ("meta.json", "scores.json"))
+    meta, scores = _read(path / "meta.json"), read_scores(path) if has_scores(path) else {}
     facts = {
         "model": configuration.get("model") or configuration.get("ensemble"),
         "predicts": _wavelengths(configuration.get("wavelength")),

@@ -13,8 +13,9 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.runs.folder import is_finished
+from ariel_tf.runs.folder import has_scores, read_scores, recorded_fingerprint, verified_file
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
+from ariel_tf.runs.state import is_finished
 
 MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
 
@@ -66,21 +67,21 @@ def read(folder: Path) -> tuple[list[Standing], list[Path]]:
     unfinished = [path for path in searches if not is_finished(path)]
     # A search has no test scores itself, but its models may.
     found = sorted({*found, *(run for path in searches for run in scored_runs(path))} - {*searches})
-    finished = [path for path in found if (path / "scores.json").is_file() and (path / "meta.json").is_file()]
+    finished = [path for path in found if has_scores(path)]
     unfinished += [path for path in found if path not in finished]
     return [_standing(path) for path in finished], unfinished
 
 
 def _standing(path: Path) -> Standing:
-    configuration, scores, meta = (read_json(path / f"{name}.json", dict) for name in ("config", "scores", "meta"))
+    configuration, scores = read_json(verified_file(path, "config.json"), dict), read_scores(path)
     try:
         return Standing(
             path=path,
             model=str(configuration.get("model") or configuration.get("ensemble")),
             wavelength=str(configuration["wavelength"]),
             data=str(configuration["data"]),
-            fingerprint=str(meta["data_fingerprint"]),
-            folds=tuple(configuration["test_folds"]),
+            fingerprint=recorded_fingerprint(path),
+            folds=tuple(map(int, configuration["test_folds"])),
             planets=int(scores["test_planets"]),
             observation=float(scores["test"]["observation"]),
             planet=float(scores["test"]["planet"]),

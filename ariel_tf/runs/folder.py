@@ -1,64 +1,65 @@
-"""A run folder: who may write it, what lies in it, and how it survives being stopped at any moment.
+"""A run folder: which process may write it, what it contains, and how it survives being stopped at any moment.
 
     RUN/config.json      the resolved configuration; another one is refused
+        state.json       the commit: last saved epoch, best epoch, SHA-256 of each file; written last (`runs.state`)
         meta.json        commit, versions, hardware, data fingerprint, folds
-        metrics.csv      a row an epoch
-        checkpoints/     weights and optimiser after the last epoch, and after the best if it was saved at once
+        metrics.csv      one row for each epoch (`runs.history`)
+        checkpoints/     weights and optimiser after the last two saves, and the best epoch if saved at once
         best.keras       the best epoch's model: raw flux in, radii out
         scores.json      test scores, once the training is finished
         prediction.png   predicted against true radii of the test planets
         spectra.png      true and predicted spectra of some of them, if all wavelengths are predicted jointly
         tensorboard/     for `tensorboard --logdir`
-        README.md        the run in words
+        README.md        the model card (`runs.model_card`)
         validation.png   as prediction.png of the validation planets, every few epochs; and validation_spectra.png
-        state.json       the commit: last saved epoch, best epoch, SHA-256 of each file; written last
+        .lock            held by the process that writes the folder (`runs.lock`)
 
 No TensorFlow.
 """
 
-import contextlib
-import csv
-import fcntl
-import io
 import os
+import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, write_json, write_text
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs import history
+from ariel_tf.runs import state as run_state
+from ariel_tf.runs.lock import Busy, is_locked, take_lock
 
-NEW_STATE: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
 # Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
 TRAINED = ("metrics.csv", "best.keras", "scores.json")
-
-
-class Busy(UsageError):
-    """Another process holds the lock of a run folder."""
+# Saved checkpoints that an unfinished run keeps besides the best epoch's: if the last is damaged, the run resumes from
+# the one before.
+KEPT_CHECKPOINTS = 2
+CHECKPOINT = re.compile(r"checkpoints/epoch-[0-9]{5,10}\.weights\.h5")
 
 
 class RunFolder:
     """A run folder that this process holds the lock of.
 
     Args:
-        path: made when absent.
-        configuration: plain JSON values; must equal those of a run that is already there, but for where the
-            data lie.
-        fingerprint: of the data; must equal too.
-        overwrite: move a run that is already there aside instead.
-        is_chief: whether this process writes the folder. The other workers of a training on several hosts read what
-            the chief wrote, keep the same state in memory, and write nothing.
-        shared: between jobs: the lock is held only while the folder is opened and in `held` blocks.
+        path: the folder; created if absent.
+        configuration: plain JSON values. A run that is already there must have the same, except for the path of the
+            data.
+        fingerprint: of the data; must be equal too.
+        overwrite: move a run that is already there aside.
+        is_chief: whether this process writes the folder. In a training on several hosts only the chief does; the others
+            read what the chief wrote and keep the same state in memory.
+        shared: whether several jobs use the folder: the lock is held only while it is opened and in `held` blocks.
 
     Attributes:
         state: the last committed state.
-        rows: one an epoch; those of epochs that are not saved yet are not in `metrics.csv`.
-        resumed: whether epochs are already done.
+        rows: one for each epoch; those of epochs that are not saved yet are not in `metrics.csv`.
+        resumed: whether epochs are already saved.
 
     Raises:
-        UsageError: another configuration, other data, another process at work here, or no run folder.
+        UsageError: another configuration, other data, another process at work here, no run folder, or links in it.
         DataError: files of the run were damaged or removed.
     """
 
@@ -82,12 +83,10 @@ class RunFolder:
     def _follow(self) -> None:
         if not (self.path / "config.json").is_file():
             raise UsageError(
-                f"--run {self.path}: the first worker's run folder is not to be seen from this one; give a --run on a "
-                "file system that all hosts share."
+                f"--run {self.path}: this worker cannot read the run folder that the first worker made; give a --run "
+                "on a file system that all hosts share."
             )
-        self._refuse_another()
-        self.state = self._read_state()
-        self.rows = self._read_rows()
+        self._read()
 
     def _open(self, overwrite: bool, wait: bool) -> None:
         path = self.path
@@ -97,27 +96,34 @@ class RunFolder:
         if is_run and overwrite:
             move_aside(path)
             is_run = False
+        refuse_links(path)
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path, wait)
+        self._lock = take_lock(path, wait)
         is_run = is_run or (path / "config.json").is_file()  # which another job may have made meanwhile
         try:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
-            if is_run:
-                self._refuse_another()
-            else:
+            if not is_run:
                 write_json(path / "config.json", self.configuration)
-            self.state = self._read_state()
-            self.rows = self._read_rows()
+            self._read()
+            if not run_state.has_state(path):
+                self.commit()  # from now on a kill at any moment leaves a folder that can be resumed
         except BaseException:
             self.close()
             raise
 
+    def _read(self) -> None:
+        """Compare the folder with what this process was asked for, then read its state and history."""
+        self._refuse_another()
+        self.state = self._read_state()
+        self.rows: list[dict[str, Any]] = list(history.read_history(self.path, self.state))
+        self._check_best()
+
     @contextmanager
     def held(self) -> Iterator[Self]:
-        """A shared folder, with the state of this moment, to commit to."""
+        """Lock a shared folder and read its current state, to commit to it."""
         if self.is_chief:
-            self._lock = _take_lock(self.path, wait=True)
+            self._lock = take_lock(self.path, wait=True)
         try:
             self.state = self._read_state()
             yield self
@@ -125,6 +131,7 @@ class RunFolder:
             self.close()
 
     def close(self) -> None:
+        """Release the lock."""
         if self.is_chief:
             self._lock.close()
 
@@ -135,19 +142,19 @@ class RunFolder:
         self.close()
 
     def _refuse_another(self) -> None:
+        """Raise if the folder holds a run of another configuration or of other data."""
         before = read_json(self.path / "config.json", dict)
         names = {*before, *self.configuration}
-        if ("ensemble" in before) != ("ensemble" in self.configuration):  # what only one of two kinds has says nothing
+        if ("ensemble" in before) != ("ensemble" in self.configuration):  # options of only one kind of run say nothing
             names = before.keys() & self.configuration.keys()
         differing = [
             f"  {name}: {before.get(name)} there, {self.configuration.get(name)} now"
             for name in sorted(names - {"data"})
             if before.get(name) != self.configuration.get(name)
         ]
-        meta = self.path / "meta.json"
-        there = read_json(meta, dict).get("data_fingerprint") if meta.is_file() else self.fingerprint
+        there = recorded_fingerprint(self.path) or self.fingerprint
         if not differing and there != self.fingerprint:
-            differing = [f"  data fingerprint: {str(there)[:12]} there, {self.fingerprint[:12]} now"]
+            differing = [f"  data fingerprint: {there[:12]} there, {self.fingerprint[:12]} now"]
         if differing:
             raise UsageError(
                 f"--run {self.path}: this run has another configuration or other data; "
@@ -155,43 +162,43 @@ class RunFolder:
             )
 
     def _read_state(self) -> dict[str, Any]:
-        if (self.path / "state.json").is_file():
-            return read_state(self.path)
-        left = [name for name in TRAINED if (self.path / name).exists()]
-        if left or any((self.path / "checkpoints").glob("epoch-*")):
-            raise DataError(f"{self.path}: its state.json is gone; restore it, or start again with --overwrite.")
-        return dict(NEW_STATE)
-
-    def _read_rows(self) -> list[dict[str, Any]]:
-        if not self.resumed:
-            return []
-        path = self.path / "metrics.csv"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
-            rows = [row for row in rows if row["epoch"] <= self.state["epoch"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            rows = []
-        if [row["epoch"] for row in rows] != list(range(1, self.state["epoch"] + 1)):
+        if not run_state.has_state(self.path):
+            left = [name for name in TRAINED if (self.path / name).exists()]
+            if left or any((self.path / "checkpoints").glob("epoch-*")):
+                raise DataError(f"{self.path}: its state.json is gone; restore it, or start again with --overwrite.")
+            return dict(run_state.NEW)
+        state = run_state.read_state(self.path)
+        if state["epoch"] and not (self.path / "meta.json").is_file():
             raise DataError(
-                f"{path}: expected a row for each of the {self.state['epoch']} epochs that are saved; restore it, or "
-                "start again with --overwrite."
+                f"{self.path}: its meta.json, which names the data of the {state['epoch']} epochs that are saved, is "
+                "gone; restore it, or start again with --overwrite."
             )
-        return rows
+        return state
+
+    def _check_best(self) -> None:
+        """Raise if the state names another best epoch than the history."""
+        best, score = self.state["best_epoch"], self.state["best_score"]
+        if not best or history.VALIDATION_SCORE not in self.rows[0]:  # a stack has a best epoch for each wavelength
+            return
+        row = history.best_row(self.rows)
+        if (best, score) != (row["epoch"], row[history.VALIDATION_SCORE]):
+            raise DataError(
+                f"{self.path / run_state.NAME}: its best epoch {best} ({score}) is not that of metrics.csv, epoch "
+                f"{row['epoch']:.0f} ({row[history.VALIDATION_SCORE]}); restore it, or start again with --overwrite."
+            )
 
     def write_meta(self, facts: dict[str, Any], session: dict[str, Any]) -> None:
-        """`meta.json`: what stays true of the run, and a line of its own for each time that it was started.
+        """Write `meta.json`: facts that stay true of the run, and one entry for each time that it was started.
 
         Args:
-            facts: data, folds, command; those of the first start stay.
+            facts: data, folds, command; those of the first start are kept.
             session: commit, versions and hardware of this start.
         """
         if not self.is_chief:
             return
-        path = self.path / "meta.json"
-        before = read_json(path, dict) if path.is_file() else facts | {"sessions": []}
+        before = _read_meta(self.path) or facts | {"sessions": []}
         sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
-        write_json(path, before | {"data_fingerprint": self.fingerprint, "sessions": sessions})
+        write_json(self.path / "meta.json", before | {"data_fingerprint": self.fingerprint, "sessions": sessions})
 
     @property
     def resumed(self) -> bool:
@@ -202,9 +209,8 @@ class RunFolder:
         """Whether epochs are trained that are not saved yet."""
         return len(self.rows) > self.state["epoch"]
 
-    @property
-    def told(self) -> str:
-        """What is saved, in words."""
+    def describe(self) -> str:
+        """How many epochs are saved, as text."""
         epochs = self.state["epoch"]
         return f"{self.path} holds {epochs} whole epoch{'s' * (epochs != 1)}"
 
@@ -213,76 +219,145 @@ class RunFolder:
         return f"checkpoints/epoch-{epoch:05d}.weights.h5"
 
     def verified(self, name: str) -> Path:
-        """The path of a committed file whose bytes are those that were committed.
+        """Return the path of a committed file whose bytes are those that were committed.
 
         Raises:
             DataError: it is gone or changed.
         """
-        path = self.path / name
-        if not self.is_sound(name):
-            raise DataError(f"{path}: not the file that this run saved; restore it, or start again with --overwrite.")
-        return path
+        return verified_file(self.path, name, self.state)
 
     def is_sound(self, name: str) -> bool:
-        path = self.path / name
-        return path.is_file() and sha256(path) == self.state["files"].get(name)
+        """Whether a file is there as it was committed."""
+        return _is_sound(self.path, name, self.state)
 
     def write_rows(self) -> None:
-        """`metrics.csv`, whole each time: a row an epoch."""
-        if not self.is_chief:
-            return
-        text = io.StringIO()
-        names = list(self.rows[0])
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | {"epoch": int(row["epoch"])} for row in self.rows)
-        write_text(self.path / "metrics.csv", text.getvalue())
+        """Write `metrics.csv`, the whole file each time: one row for each epoch."""
+        if self.is_chief:
+            history.write_history(self.path, self.rows)
 
     def commit(self, files: tuple[str, ...] = (), **changes: Any) -> None:
-        """Make what was written count: `state.json` with new values and the checksums of `files`.
+        """Make what was written count: write `state.json` with new values and the checksums of `files`.
 
-        Checkpoints that are neither the last nor the best epoch's are removed afterwards.
+        Afterwards checkpoints are removed, except those of the last two saves and of the best epoch; a finished run
+        keeps the last one and the best.
         """
         state = {**self.state, **changes, "files": dict(self.state["files"])}
+        if self.fingerprint:  # an ensemble's is known once its members are trained
+            state["data_fingerprint"] = self.fingerprint
         if not self.is_chief:
             self.state = state
             return
-        for name in {"config.json", *files}:
+        for name in dict.fromkeys(("config.json", *files)):
             state["files"][name] = sha256(self.path / name)
-        wanted = {self.checkpoint_name(state["epoch"]), self.checkpoint_name(state["best_epoch"])}
-        old = [name for name in state["files"] if name.startswith("checkpoints/") and name not in wanted]
-        for name in old:
+        saved = _checkpoints(state)
+        last = saved[-1:] if state["finished"] else saved[-KEPT_CHECKPOINTS:]
+        kept = {*last, self.checkpoint_name(state["best_epoch"])}
+        for name in {*saved} - kept:
             del state["files"][name]
-        write_json(self.path / "state.json", state)
+        run_state.write_state(self.path, state)
         self.state = state
         for path in (self.path / "checkpoints").glob("epoch-*.weights.h5"):
-            if f"checkpoints/{path.name}" not in wanted:
+            if f"checkpoints/{path.name}" not in kept:
                 path.unlink()
 
+    def fall_back(self) -> int:
+        """Return the epoch to resume from: the last saved one, or the one saved before if its checkpoint is damaged.
 
-def read_state(path: Path) -> dict[str, Any]:
-    """A run folder's committed state.
+        The epochs in between are then trained again, to the same bits.
+        """
+        last = self.state["epoch"]
+        name = self.checkpoint_name(last)
+        if not last or self.is_sound(name):
+            return last
+        sound = [saved for saved in _checkpoints(self.state) if _epoch_of(saved) < last and self.is_sound(saved)]
+        epoch = _epoch_of(sound[-1]) if sound else 0
+        if not epoch:
+            return last  # whose checkpoint is then refused by name
+        if self.is_chief:
+            print(f"{self.path / name} is damaged: going on from epoch {epoch}, which was saved before", flush=True)
+        self.rows = self.rows[:epoch]
+        state = {**self.state, "epoch": epoch, "files": {k: v for k, v in self.state["files"].items() if k != name}}
+        if state["best_epoch"] > epoch:
+            best = history.best_row(self.rows)
+            state |= {"best_epoch": int(best["epoch"]), "best_score": best[history.VALIDATION_SCORE]}
+            state["files"].pop("best.keras", None)  # the model of an epoch that is trained again
+        self.state = state
+        return epoch
+
+
+def _checkpoints(state: dict[str, Any]) -> list[str]:
+    """Names of the committed checkpoints, ascending."""
+    names = [name for name in state["files"] if CHECKPOINT.fullmatch(name)]
+    return sorted(names, key=_epoch_of)
+
+
+def _epoch_of(checkpoint: str) -> int:
+    return int(checkpoint.split("-")[1].split(".")[0])
+
+
+def _is_sound(folder: Path, name: str, state: dict[str, Any]) -> bool:
+    path = folder / name
+    return path.is_file() and sha256(path) == state["files"].get(name)
+
+
+def verified_file(folder: Path, name: str, state: dict[str, Any] | None = None) -> Path:
+    """Return the path of a file of a run folder whose bytes are those that the run committed.
+
+    Args:
+        folder: the run folder.
+        name: the file's, relative to it.
+        state: of the run; read from the folder by default.
 
     Raises:
-        DataError: it is damaged.
+        DataError: the file, or the state, is gone or changed.
     """
-    file = path / "state.json"
-    state = read_json(file, dict)
-    kinds = {"epoch": int, "best_epoch": int, "finished": bool, "files": dict}
-    if any(type(state.get(name)) is not kind for name, kind in kinds.items()):
-        raise DataError(f"{file}: expected the state of a run, received other JSON; start again with --overwrite.")
-    return state
+    if not _is_sound(folder, name, run_state.read_state(folder) if state is None else state):
+        raise DataError(
+            f"{folder / name}: not the file that this run saved; restore it, or start again with --overwrite."
+        )
+    return folder / name
 
 
-def recorded_fingerprint(path: Path) -> str:
-    """Of the data that a run was started with; empty where none is on record."""
-    meta = path / "meta.json"
-    return str(read_json(meta, dict).get("data_fingerprint", "")) if meta.is_file() else ""
+def has_scores(folder: Path) -> bool:
+    """Whether a run is finished and has test scores; a search has none."""
+    state = run_state.read_state(folder) if run_state.has_state(folder) else run_state.NEW
+    return state["finished"] and "scores.json" in state["files"]
 
 
-def is_finished(path: Path) -> bool:
-    """Whether a folder holds a run that is finished."""
-    return (path / "state.json").is_file() and read_state(path)["finished"]
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Read the `scores.json` of a finished run.
+
+    Raises:
+        DataError: it is not the file that the run saved.
+    """
+    return read_json(verified_file(folder, "scores.json"), dict)
+
+
+def recorded_fingerprint(folder: Path) -> str:
+    """The fingerprint of the data that a run was started with; empty where none is recorded.
+
+    Raises:
+        DataError: meta.json is damaged, or names other data than state.json.
+    """
+    meta = str(_read_meta(folder).get("data_fingerprint", ""))
+    state = run_state.read_state(folder).get("data_fingerprint", "") if run_state.has_state(folder) else ""
+    if meta and state and meta != state:
+        raise DataError(
+            f"{folder / 'meta.json'}: names data {meta[:12]}, state.json {state[:12]}; restore it, or start again with "
+            "--overwrite."
+        )
+    return meta or state
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    """The content of `meta.json`; empty where there is none."""
+    path = folder / "meta.json"
+    if not path.is_file():
+        return {}
+    meta = read_json(path, dict)
+    if not isinstance(meta.get("sessions", []), list):
+        raise DataError(f"{path}: expected a list of sessions, received other JSON; restore it, or remove it.")
+    return meta
 
 
 def _foreign(path: Path) -> bool:
@@ -291,33 +366,43 @@ def _foreign(path: Path) -> bool:
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process is at work in a run folder."""
-    if not (path / ".lock").is_file():
-        return False
-    with contextlib.suppress(Busy):
-        _take_lock(path).close()
-        return False
-    return True
+def refuse_links(folder: Path) -> None:
+    """Raise if anything within a run folder is a symbolic link out of it, or neither a file nor a folder.
 
+    Somebody else's run folder could otherwise make this process overwrite or delete files elsewhere. The folder itself
+    may be a link.
 
-def _take_lock(path: Path, wait: bool = False):
-    lock = open(path / ".lock", "w")  # noqa: SIM115  (held open as long as the folder is ours)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as error:
-        lock.close()
-        raise Busy(f"--run {path}: another process is training in this folder.") from error
-    return lock
+    Raises:
+        UsageError: names the entry.
+    """
+    real = folder.resolve()
+    for place, folders, files in os.walk(real):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # a temporary file of another job
+                continue
+            if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(real):
+                what = f"is a link to {os.readlink(path)}, out of this run folder"
+            elif stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                continue
+            else:
+                what = "is neither a file nor a folder"
+            raise UsageError(f"--run {folder}: {path.relative_to(real)} {what}; remove it, or give another --run.")
 
 
 def move_aside(path: Path) -> None:
-    """Give an earlier run, which nobody is training, a name with the time in it."""
+    """Rename an earlier run, which no process is training, to a name with the time in it."""
     real = path.resolve()
-    with _take_lock(real):
+    with take_lock(real):
         for lock in sorted(real.glob("*/.lock")):  # a run of several wavelengths, whose jobs hold their own folders
             if is_locked(lock.parent):
                 raise Busy(f"--run {path}: another process is training in {lock.parent.name}.")
-        aside = real.with_name(f"{real.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        name = f"{real.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+        aside, number = real.with_name(name), 1
+        while os.path.lexists(aside):  # moved aside twice in one second
+            number += 1
+            aside = real.with_name(f"{name}-{number}")
         os.rename(real, aside)
     print(f"the earlier run is now {aside}", flush=True)

@@ -29,9 +29,10 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import out_of_transit_scatter, white_light
-from ariel_tf.runs.folder import read_state, recorded_fingerprint
+from ariel_tf.runs.folder import recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
+from ariel_tf.runs.state import has_state, read_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,32 +247,41 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
 
 
 def _configuration(path: Path) -> dict[str, Any]:
-    if not (path / "config.json").is_file() or not (path / "state.json").is_file():
+    """The run's `config.json`, as it was committed."""
+    if not (path / "config.json").is_file() or not has_state(path):
         raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
+    _refuse_changed(path, "config.json", read_state(path)["files"])
     configuration = read_json(path / "config.json", dict)
     refuse_search(path, configuration)
     return configuration
 
 
 def _verify(path: Path) -> None:
-    """Refuse a run whose model or configuration is not what it committed."""
+    """Refuse a run whose model is absent or not the one that it committed."""
     files = read_state(path)["files"]
     if "best.keras" not in files:
         raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
-    for name in ("config.json", "best.keras"):
-        if not (path / name).is_file() or sha256(path / name) != files.get(name):
-            raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
+    _refuse_changed(path, "best.keras", files)
+
+
+def _refuse_changed(path: Path, name: str, files: dict[str, str]) -> None:
+    if not (path / name).is_file() or sha256(path / name) != files.get(name):
+        raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
 
 
 def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, Folds]:
     """Signature, data and folds of a run that is one model."""
     if "ensemble" not in configuration:
-        config = Configuration.from_json(configuration)
+        try:
+            config = Configuration.from_json(configuration)
+            config.check()
+        except (UsageError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path / 'config.json'}: expected the configuration of a run ({error}).") from error
         return config.signature, config.data, config.folds
     try:
         targets = Targets.of_run(configuration["wavelength"]).every
         signature = Signature.from_json(targets, configuration)
         folds = Folds(*(tuple(configuration[f"{role}_folds"]) for role in Folds._fields))
         return signature, configuration["data"], folds
-    except (KeyError, TypeError) as error:
+    except (UsageError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error

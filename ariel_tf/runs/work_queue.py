@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core.atomic_files import read_json
-from ariel_tf.runs.folder import Busy, is_finished, is_locked
+from ariel_tf.runs.lock import Busy, is_locked
+from ariel_tf.runs.state import has_state, is_finished, read_state
 
 # Seconds between looks at what other jobs are at.
 LOOK = 2.0
@@ -75,7 +75,7 @@ def states(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int]) ->
     group_of = {wavelength: group for group in groups for wavelength in group}
     for wavelength in every:
         shop = workshop(path, group_of.get(wavelength, [wavelength]))
-        epoch = read_json(shop / "state.json", dict)["epoch"] if (shop / "state.json").is_file() else 0
+        epoch = read_state(shop)["epoch"] if has_state(shop) else 0
         if is_finished(folder_of(path, wavelength)):
             yield wavelength, "done"
         elif is_locked(shop):

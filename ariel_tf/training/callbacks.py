@@ -91,7 +91,7 @@ class RefuseNonFinite(keras.callbacks.Callback):
         bad += [f"{v.path} is not finite" for v in self.model.trainable_variables if not is_finite(v)]
         if bad:
             raise NonFiniteError(
-                f"{bad[0]} after epoch {epoch + 1}; {self.run.told}. "
+                f"{bad[0]} after epoch {epoch + 1}; {self.run.describe()}. "
                 "Try a smaller --set learning_rate=..., or check the data."
             )
 
@@ -240,7 +240,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.received = number
 
     def _stop(self):
-        raise Stopped(f"stopped: {self.run.told}. To go on, repeat the command:\n  {self.command}", self.received)
+        raise Stopped(f"stopped: {self.run.describe()}. To go on, repeat the command:\n  {self.command}", self.received)
 
     def check(self, epoch_ended: bool = False) -> None:
         """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief at work."""

@@ -80,9 +80,13 @@ def fit(
         NonFiniteError: a loss became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """
-    first = run.state["epoch"]
+    first = run.fall_back()
     if first:
         restore(run, built, first)
+        if "best.keras" not in run.state["files"] and run.state["best_epoch"] == first:
+            if run.is_chief:
+                callbacks.save_model(built.inference, run)
+            run.commit(("best.keras",))
         if log:
             print(f"resuming {run.path} after epoch {first}", flush=True)
     told = [callbacks.TellEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(look)] if log else []

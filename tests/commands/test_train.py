@@ -19,6 +19,7 @@ from ariel_tf import evaluate, plot, predict
 from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
+from ariel_tf.runs.state import read_state, write_state
 from ariel_tf.training import job as training_job
 from ariel_tf.training import schedule
 from pipelines import simulate
@@ -213,11 +214,29 @@ def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
     monkeypatch.setattr(schedule, "SHARE", ALWAYS)
     run(*SMALL, "--epochs", "2", "--run", "one")
     scores = Path("one/scores.json").read_text()
-    state = json.loads(Path("one/state.json").read_text())
-    Path("one/state.json").write_text(json.dumps(state | {"finished": False}))  # killed before the last commit
+    write_state(Path("one"), read_state(Path("one")) | {"finished": False})  # killed before the last commit
     Path("one/best.keras").write_bytes(b"torn")
     run(*SMALL, "--epochs", "2", "--run", "one")
     assert Path("one/scores.json").read_text() == scores
+
+
+def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(monkeypatch, capsys):
+    """Only one checkpoint was kept: a damaged one lost all epochs."""
+    monkeypatch.setattr(schedule, "SHARE", ALWAYS)
+    run(*FOUR, "--run", "unbroken")
+    with monkeypatch.context() as patch:
+        send_in_epoch(patch, 4, signal.SIGTERM)
+        with pytest.raises(Stopped, match="3 whole epochs"):
+            run(*FOUR, "--run", "stopped")
+    Path("stopped/checkpoints/epoch-00003.weights.h5").write_bytes(b"torn")
+    run(*FOUR, "--run", "stopped")
+    printed = capsys.readouterr().out
+    assert "epoch-00003.weights.h5 is damaged: going on from epoch 2, which was saved before" in printed
+    assert "resuming stopped after epoch 2" in printed
+    one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
+    for name, values in one.items():
+        np.testing.assert_array_equal(other[name], values, err_msg=name)
+    assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
 
 
 def test_early_stopping_counts_epochs_without_a_better_score():

@@ -13,6 +13,8 @@ CONFIGURATION = {"model": "baseline", "epochs": 3, "settings": {"first": 10}}
 
 
 def epoch(run, number, best=True):
+    if not (run.path / "meta.json").is_file():
+        run.write_meta({}, {})
     name = run.checkpoint_name(number)
     (run.path / name).write_text(f"weights {number}")
     run.rows.append({"epoch": number, "loss": 0.1 / number})
@@ -37,11 +39,17 @@ def test_created_then_resumed_with_what_was_committed(tmp_path):
         assert run.verified(run.checkpoint_name(2)).read_text() == "weights 2"
 
 
-def test_only_the_last_and_the_best_checkpoint_stay(tmp_path):
+def checkpoints(run):
+    return sorted(path.name[6:11] for path in (run.path / "checkpoints").iterdir())
+
+
+def test_the_last_two_checkpoints_and_the_best_stay_and_of_a_finished_run_the_last_and_the_best(tmp_path):
     with opened(tmp_path / "run") as run:
-        for number, best in ((1, True), (2, True), (3, False), (4, False)):
+        for number, best in ((1, True), (2, True), (3, False), (4, False), (5, False)):
             epoch(run, number, best)
-        assert sorted(p.name[6:11] for p in (run.path / "checkpoints").iterdir()) == ["00002", "00004"]
+        assert checkpoints(run) == ["00002", "00004", "00005"]
+        run.commit(finished=True)
+        assert checkpoints(run) == ["00002", "00005"]
 
 
 def test_another_configuration_is_refused_with_the_differing_keys(tmp_path):

@@ -287,6 +287,7 @@ def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
         assert sorted(path.name for path in run.path.rglob("*")) == before
         with pytest.raises(UsageError, match="epochs: 3 there, 4 now"):
             RunFolder(run.path, {"epochs": 4}, "abc", is_chief=False)
+    (tmp_path / "run" / "state.json").unlink()
     (tmp_path / "run" / "metrics.csv").write_text("epoch\n1\n")
     with pytest.raises(DataError, match=r"its state.json is gone"):
         RunFolder(tmp_path / "run", {"epochs": 3}, "abc", is_chief=False)

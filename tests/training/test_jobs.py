@@ -19,7 +19,8 @@ from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.evaluation import prediction_figures
 from ariel_tf.runs import work_queue
-from ariel_tf.runs.folder import Busy, RunFolder, is_locked
+from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.training import per_wavelength
 from ariel_tf.training.stacked import memory
 

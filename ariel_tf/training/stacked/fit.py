@@ -122,7 +122,7 @@ def fit(
         NonFiniteError: a wavelength's loss or weights became NaN or infinite; what was saved before is kept.
         DataError: a checkpoint that is not the one that was saved.
     """
-    epoch = run.state["epoch"]
+    epoch = run.fall_back()
     if epoch:
         stack.load(run.verified(run.checkpoint_name(epoch)))
         if log:
@@ -181,7 +181,7 @@ def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: S
     if len(bad):
         raise NonFiniteError(
             f"wavelength {wavelengths[bad[0]]}: its loss or a weight is not finite after epoch {len(run.rows) + 1}; "
-            f"{run.told}. Try a smaller --set learning_rate=..., or check the data."
+            f"{run.describe()}. Try a smaller --set learning_rate=..., or check the data."
         )
 
 

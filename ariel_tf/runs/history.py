@@ -1,0 +1,86 @@
+"""`metrics.csv`, the history of a run: one row for each epoch. The only reader and the only writer; no TensorFlow.
+
+Rows are plain dictionaries, not a pandas table: a resumed training continues from them, so every value must survive
+reading and writing to the last bit, and reading them must not cost the import of pandas.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.errors import DataError
+
+NAME = "metrics.csv"
+# The column that chooses the best epoch.
+VALIDATION_SCORE = "val_score"
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `metrics.csv`, the whole file each time.
+
+    Args:
+        folder: the run folder.
+        rows: one for each epoch, all with the columns of the first.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    write_text(folder / NAME, text.getvalue())
+
+
+def read_history(folder: Path, state: Mapping[str, Any] | None = None) -> list[dict[str, float]]:
+    """Read `metrics.csv`: one row for each epoch, empty where there is no such file.
+
+    Args:
+        folder: the run folder.
+        state: of the run. Only the rows of its saved epochs are returned, and they must be those that were saved. A
+            process that was killed while saving may leave rows of later epochs; these are left out.
+
+    Raises:
+        DataError: the file is damaged or, with `state`, differs from what was saved.
+    """
+    path = folder / NAME
+    if state is None:
+        return _parse(path, path.read_bytes()) if path.is_file() else []
+    epochs = state["epoch"]
+    if not epochs:
+        return []
+    # The file is rewritten whole, but its earlier rows never change: their bytes are those of the committed file.
+    committed = b""
+    try:
+        committed = b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + epochs])
+        rows = _parse(path, committed)
+    except (OSError, DataError):
+        rows = []
+    if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+        raise DataError(
+            f"{path}: expected a row for each of the {epochs} epochs that are saved; restore it, or "
+            "start again with --overwrite."
+        )
+    if hashlib.sha256(committed).hexdigest() != state["files"].get(NAME):
+        raise DataError(
+            f"{path}: its first {epochs} epochs are not those that this run saved; restore it, or start again with "
+            "--overwrite."
+        )
+    return rows
+
+
+def _parse(path: Path, content: bytes) -> list[dict[str, float]]:
+    try:
+        lines = content.decode("utf-8").splitlines()
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+        if rows and "epoch" not in rows[0]:
+            raise ValueError("no column epoch")
+    except (ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise DataError(f"{path}: expected a table with a row of numbers for each epoch ({error}).") from error
+    return rows
+
+
+def best_row(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The row of the epoch with the highest validation score; the first of several."""
+    return max(rows, key=lambda row: row[VALIDATION_SCORE])
