@@ -1,29 +1,29 @@
-"""A run of several wavelengths in words and numbers: each one's scores, their mean, where things lie; no TensorFlow."""
+"""A run of several wavelengths: the scores of each and their mean, its model card, what is done so far; no TensorFlow."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS, WAVELENGTHS_UM
-from ariel_tf.core.atomic_files import read_json
-from ariel_tf.runs import work_queue
-from ariel_tf.runs.model_card import LABELS
+from ariel_tf.runs import model_card, work_queue
+from ariel_tf.runs.folder import read_scores
 from ariel_tf.runs.work_queue import folder_of
 
-# Weighted scores of one wavelength are no part of a weighted score of all: the weights differ between them.
+# Weighted scores have no mean over wavelengths: the weights differ between them.
 NAMES = ("observation", "planet")
 
 
-def gather(path: Path, wavelengths: tuple[int, ...]) -> dict[str, Any]:
-    """The scores of finished wavelengths side by side, and their means.
+def gather_scores(path: Path, wavelengths: Sequence[int]) -> dict[str, Any]:
+    """Return the scores of finished wavelengths side by side, and their means: the run's `scores.json`.
 
-    All wavelengths hold the same test rows, so the mean of their scores is the score of all of them together.
+    All wavelengths have the same test rows, so the mean of their scores is the score of all of them together.
     """
-    each = {wavelength: read_json(folder_of(path, wavelength) / "scores.json") for wavelength in wavelengths}
+    each = {wavelength: read_scores(folder_of(path, wavelength)) for wavelength in wavelengths}
     first = each[wavelengths[0]]
 
-    def mean(what: str) -> dict[str, float]:
-        return {name: sum(scores[what][name] for scores in each.values()) / len(each) for name in NAMES}
+    def mean(part: str) -> dict[str, float]:
+        return {name: sum(scores[part][name] for scores in each.values()) / len(each) for name in NAMES}
 
     return {
         "test": mean("test"),
@@ -38,91 +38,96 @@ def gather(path: Path, wavelengths: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def which(wavelengths: Mapping[Any, Any]) -> str:
-    """How many wavelengths a summary speaks of."""
+def describe_count(wavelengths: Mapping[Any, Any]) -> str:
+    """Return `all 55 wavelengths` or `3 of 55 wavelengths`."""
     count = len(wavelengths)
     return f"all {count} wavelengths" if count == N_WAVELENGTHS else f"{count} of {N_WAVELENGTHS} wavelengths"
 
 
-def report_lines(path: Path, scores: dict[str, Any]) -> list[str]:
-    """What the command says at the end."""
+def describe_done(states: Mapping[int, str]) -> str:
+    """Return how many of a run's wavelengths are done: `2 of 3 are done`."""
+    return f"{sum(state == 'done' for state in states.values())} of {len(states)} are done"
+
+
+def report_lines(path: Path, scores: Mapping[str, Any]) -> list[str]:
+    """Return what the command prints when all wavelengths are finished."""
     lines = ["wavelength      um   best epoch   validation   one observation   planet's median"]
     for name, row in scores["wavelengths"].items():
         lines.append(
             f"        {name}  {WAVELENGTHS_UM[int(name)]:6.3f}   {row['best_epoch']:4d} of {row['epochs']:3d}   "
             f"{row['best_score']:10.1f}   {row['observation']:15.1f}   {row['planet']:15.1f}"
         )
-    lines.append(
-        f"mean score, {which(scores['wavelengths'])}, on {scores['test_planets']} test planets (10,000 is perfect):"
-    )
-    for name in NAMES:
-        lines.append(
-            f"  {LABELS[name]:46s}{scores['test'][name]:9.1f}   constant prediction {scores['constant'][name]:9.1f}"
-        )
     return [
         *lines,
-        f"models       {path / 'wNN' / 'best.keras'}, each in a run folder of its own",
-        f"in words     {path / 'README.md'}",
-        f"TensorBoard  tensorboard --logdir {path}",
+        f"mean score, {describe_count(scores['wavelengths'])}, on {scores['test_planets']} test planets "
+        "(10,000 is perfect):",
+        *model_card.score_lines(scores),
+        f"models       {path / 'wNN' / 'best.keras'}, each in its own run folder",
+        f"model card   {path / 'README.md'}",
+        f"TensorBoard  tensorboard --logdir {shlex.quote(str(path))}",
     ]
 
 
-def write_progress(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int], configuration, command) -> str:
-    """The README.md of a run of several wavelengths that are not all finished yet."""
+def progress_card(
+    path: Path, groups: Sequence[Sequence[int]], every: Sequence[int], configuration: Mapping[str, Any], command: str
+) -> str:
+    """Return the README.md of a run of which some wavelengths are not finished yet.
+
+    Args:
+        path: of the run.
+        groups: of wavelengths that train together.
+        every: wavelength of the run.
+        configuration: content of `config.json`.
+        command: that resumes the run.
+    """
     states = dict(work_queue.states(path, groups, every))
     rows = []
     for wavelength, state in states.items():
-        score = ""
-        if state == "done":
-            score = f"{read_json(folder_of(path, wavelength) / 'scores.json')['test']['planet']:.1f}"
-        rows.append(f"| {wavelength:02d} | {WAVELENGTHS_UM[wavelength]:.3f} | {state} | {score} |")
-    table = "\n".join(rows)
-    return f"""# {configuration["model"]}, one model for each of {which(states)}: {done_line(states)}
-
-As of the last wavelength that was finished or job that ended. To go on, or to take over what a job left, repeat
-
-    {command}
-
-| wavelength | um | state | planet's median |
-|---|---|---|---|
-{table}
-"""
-
-
-def done_line(states: Mapping[int, str]) -> str:
-    """How many of a run's wavelengths are done, in words."""
-    return f"{sum(state == 'done' for state in states.values())} of {len(states)} are done"
-
-
-def write_card(scores: dict[str, Any], facts: dict[str, Any], configuration: dict[str, Any], command: str) -> str:
-    """The README.md of a run of several wavelengths."""
-    rows = "\n".join(
-        f"| [{name}](w{name}/README.md) | {WAVELENGTHS_UM[int(name)]:.3f} | {row['best_epoch']} of {row['epochs']} | "
-        f"{row['best_score']:.1f} | {row['observation']:.1f} | {row['planet']:.1f} |"
-        for name, row in scores["wavelengths"].items()
+        score = f"{read_scores(folder_of(path, wavelength))['test']['planet']:.1f}" if state == "done" else ""
+        rows.append([f"{wavelength:02d}", f"{WAVELENGTHS_UM[wavelength]:.3f}", state, score])
+    return model_card.page(
+        f"{configuration['model']}, one model for each of {describe_count(states)}: {describe_done(states)}",
+        "This page was written when the last wavelength was finished or the last job ended. To resume the run, or to "
+        "take over what a job left unfinished, repeat",
+        model_card.code_block([command]),
+        model_card.table(["wavelength", "um", "state", "planet's median"], rows),
     )
-    test, constant = scores["test"], scores["constant"]
-    return f"""# {configuration["model"]}, one model for each of {which(scores["wavelengths"])}
 
-Each `wNN/` is a run folder of its own, with the model that is best at that wavelength by the score on the validation
-folds {configuration["validation_folds"]}.
 
-Scores on the test folds {configuration["test_folds"]}: {scores["test_planets"]} planets, {scores["test_observations"]}
-observations, which nothing else in the training saw. 10,000 is perfect. The mean over wavelengths is the challenge's
-score, unweighted, of all these wavelengths together.
+def list_card(
+    scores: Mapping[str, Any], facts: Mapping[str, Any], configuration: Mapping[str, Any], command: str
+) -> str:
+    """Return the README.md of a finished run of several wavelengths.
 
-| | these models | constant |
-|---|---|---|
-| {LABELS["observation"]} | {test["observation"]:.1f} | {constant["observation"]:.1f} |
-| {LABELS["planet"]} | {test["planet"]:.1f} | {constant["planet"]:.1f} |
-
-Data: {facts["data"]} (fingerprint {facts["data_fingerprint"][:12]}).
-
-Repeat it with
-
-    {command}
-
-| wavelength | um | best epoch | validation | one observation | planet's median |
-|---|---|---|---|---|---|
-{rows}
-"""
+    Args:
+        scores: as `gather_scores` returns them.
+        facts: of the data, as in `meta.json`.
+        configuration: content of `config.json`.
+        command: that makes the run again.
+    """
+    rows = [
+        [
+            f"[{name}](w{name}/README.md)",
+            f"{WAVELENGTHS_UM[int(name)]:.3f}",
+            f"{row['best_epoch']} of {row['epochs']}",
+            *(f"{row[column]:.1f}" for column in ("best_score", "observation", "planet")),
+        ]
+        for name, row in scores["wavelengths"].items()
+    ]
+    return model_card.page(
+        f"{configuration['model']}, one model for each of {describe_count(scores['wavelengths'])}",
+        "Each `wNN/` is a run folder with the model of one wavelength, after the epoch with the best score on the "
+        f"validation folds {configuration['validation_folds']}.",
+        model_card.score_section(
+            configuration["test_folds"],
+            scores,
+            "which nothing else in the training used",
+            "these models",
+            "The mean over wavelengths is the challenge's score, unweighted, of all these wavelengths together.",
+        ),
+        model_card.data_line(facts),
+        model_card.repeat(command),
+        model_card.table(
+            ["wavelength", "um", "best epoch", "validation", "one observation", "planet's median"], rows
+        ),
+    )

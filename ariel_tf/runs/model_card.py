@@ -1,11 +1,13 @@
-"""A finished run in words: what was trained, on what, how well, and how to repeat it."""
+"""The README.md of a run folder, its model card: what was trained, on which data, how well, and how to repeat it.
+
+Every kind of run builds its page from the same parts: `page`, `table`, `score_section`, `data_line`, `code_block`.
+"""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core.atomic_files import read_json
 from ariel_tf.runs.folder import RunFolder
 
 LABELS = {
@@ -16,103 +18,131 @@ LABELS = {
 }
 
 
-def what(configuration: dict[str, Any]) -> str:
-    """What a run predicts, in words."""
-    return Targets.of_run(configuration["wavelength"]).describe()
+def page(title: str, *parts: str) -> str:
+    """Return a Markdown page: the title, then the parts with an empty line between them; empty parts are left out."""
+    return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"
 
 
-def score_lines(scores: dict[str, Any]) -> list[str]:
-    """The scores as lines of text for a terminal."""
-    lines = []
-    for name, label in LABELS.items():
-        test, constant = scores["test"][name], scores["constant"][name]
-        lines.append(f"  {label:46s}{test:9.1f}   constant prediction {constant:9.1f}")
-    return lines
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
-def write_card(
-    scores: dict[str, Any], facts: dict[str, Any], configuration: dict[str, Any], command: str, spectra: bool = False
-) -> str:
-    """The README.md of one model's run; `spectra`: whether spectra.png lies beside it."""
-    about = f"""Predicts the relative radius Rp/Rs of a planet from raw light curves [300 steps].
-`best.keras` is the model after epoch {scores["best_epoch"]} of {scores["epochs"]}, the best by the score on the
-validation folds {configuration["validation_folds"]}: {scores["best_score"]:.1f}."""
-    pictures = {"predicted against true radii": "prediction.png"}
-    if spectra:
-        pictures["true and predicted spectra"] = "spectra.png"
-    options = {name: value for name, value in configuration.items() if name != "settings"}
-    tables = {"option": options, "setting of the model": configuration["settings"]}
-    return page(
-        title=f"{configuration['model']}, {what(configuration)}",
-        about=about,
-        pictures=pictures,
-        held_out=(configuration["test_folds"], "nothing else in the training saw"),
-        scores=scores,
-        facts=facts,
-        command=command,
-        tables=tables,
-    )
-
-
-def page(
-    title: str,
-    about: str,
-    pictures: dict[str, str],
-    held_out: tuple[Sequence[int], str],
-    scores: dict[str, Any],
-    facts: dict[str, Any],
-    command: str,
-    tables: dict[str, dict[str, Any]],
-    members: Sequence[str] = (),
-) -> str:
-    """A run's README.md, whatever kind of run it is.
-
-    Args:
-        pictures: file names by what they show.
-        held_out: the test folds, and who never saw them.
-        command: what makes the run again.
-        tables: names and values, by the head of their column.
-        members: lines about the parts of an ensemble.
-    """
-    folds, unseen = held_out
-    rows = "\n".join(
-        f"| {label} | {scores['test'][name]:.1f} | {scores['constant'][name]:.1f} |" for name, label in LABELS.items()
-    )
-    parts = [
-        f"# {title}",
-        about,
-        *(f"![{shown}]({name})" for shown, name in pictures.items()),
-        f"""Scores on the test folds {list(folds)}: {scores["test_planets"]} planets,
-{scores["test_observations"]} observations, which {unseen}. 10,000 is perfect.
-The constant is the mean radius of the training planets. Weights are 1 / (noise outside transit)^2.""",
-        f"| | this model | constant |\n|---|---|---|\n{rows}",
-    ]
-    if members:
-        parts += ["Its members, with the scores of the median over a planet's observations:", _indented(members)]
-    parts += [f"Data: {facts['data']} (fingerprint {facts['data_fingerprint'][:12]}).", "Repeat it with"]
-    parts.append(_indented([command]))
-    for head, values in tables.items():
-        lines = [f"| {name} | `{value}` |" for name, value in values.items()]
-        parts.append("\n".join([f"| {head} | value |", "|---|---|", *lines]))
-    return "\n\n".join(parts) + "\n"
-
-
-def _indented(lines: Sequence[str]) -> str:
+def code_block(lines: Iterable[str]) -> str:
+    """Return commands or other fixed-width text as an indented Markdown block."""
     return "\n".join(f"    {line}" for line in lines)
 
 
-def read_scores(run: RunFolder) -> dict[str, Any]:
-    return read_json(run.verified("scores.json"))
+def pictures(files: Mapping[str, str]) -> str:
+    """Return Markdown images.
+
+    Args:
+        files: file name of each picture by its caption.
+    """
+    return "\n\n".join(f"![{caption}]({name})" for caption, name in files.items())
 
 
-def report_lines(run: RunFolder, scores: dict[str, Any]) -> list[str]:
-    """What the command says at the end."""
+def score_section(
+    folds: Sequence[int], scores: Mapping[str, Any], unseen: str, model: str = "this model", note: str = ""
+) -> str:
+    """Return the scores on the test folds beside those of a constant prediction.
+
+    Args:
+        folds: the test folds.
+        scores: content of `scores.json`.
+        unseen: a relative clause that says what was not trained on them.
+        model: header of the column of scores.
+        note: a sentence about the scores.
+    """
+    names = [name for name in LABELS if name in scores["test"]]
+    about = [
+        f"Scores on the test folds {list(folds)}: {scores['test_planets']} planets, {scores['test_observations']} "
+        f"observations, {unseen}. A perfect score is 10,000. The constant prediction is the mean radius of the "
+        "training planets."
+    ]
+    if "planet_weighted" in names:
+        about.append("The weights are 1 / (noise outside transit)^2.")
+    if note:
+        about.append(note)
+    rows = [[LABELS[name], f"{scores['test'][name]:.1f}", f"{scores['constant'][name]:.1f}"] for name in names]
+    return " ".join(about) + "\n\n" + table(["", model, "constant"], rows)
+
+
+def data_line(facts: Mapping[str, Any]) -> str:
+    """Return which data a run was trained on.
+
+    Args:
+        facts: `data` and `data_fingerprint`, as in meta.json.
+    """
+    return f"Data: {facts['data']} (fingerprint {facts['data_fingerprint'][:12]})."
+
+
+def repeat(command: str) -> str:
+    """Return how to make a run again."""
+    return "Repeat the run with\n\n" + code_block([command])
+
+
+def values_table(head: str, values: Mapping[str, Any]) -> str:
+    """Return names and values as a table; empty where there are none."""
+    return table([head, "value"], ([name, f"`{value}`"] for name, value in values.items())) if values else ""
+
+
+def describe_targets(configuration: Mapping[str, Any]) -> str:
+    """Return what a run predicts: `all wavelengths`, `wavelength 12` or `wavelengths 3,7`."""
+    return Targets.of_run(configuration["wavelength"]).describe()
+
+
+def run_card(
+    scores: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    command: str,
+    spectra: bool = False,
+) -> str:
+    """Return the README.md of one model's run.
+
+    Args:
+        scores: content of `scores.json`.
+        facts: of the data, as in `meta.json`.
+        configuration: content of `config.json`.
+        command: that makes the run again.
+        spectra: whether the folder has a spectra.png.
+    """
+    images = {"predicted against true radii": "prediction.png"}
+    if spectra:
+        images["true and predicted spectra"] = "spectra.png"
+    options = {name: value for name, value in configuration.items() if name != "settings"}
+    return page(
+        f"{configuration['model']}, {describe_targets(configuration)}",
+        "Predicts the relative radius Rp/Rs of a planet from raw light curves [300 steps]. `best.keras` is the model "
+        f"after epoch {scores['best_epoch']} of {scores['epochs']}, which has the best score on the validation folds "
+        f"{configuration['validation_folds']}: {scores['best_score']:.1f}.",
+        pictures(images),
+        score_section(configuration["test_folds"], scores, "which nothing else in the training used"),
+        data_line(facts),
+        repeat(command),
+        values_table("option", options),
+        values_table("setting of the model", configuration["settings"]),
+    )
+
+
+def score_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Return the scores as lines of text for a terminal."""
+    return [
+        f"  {LABELS[name]:46s}{test:9.1f}   constant prediction {scores['constant'][name]:9.1f}"
+        for name, test in ((name, scores["test"][name]) for name in LABELS if name in scores["test"])
+    ]
+
+
+def report_lines(run: RunFolder, scores: Mapping[str, Any]) -> list[str]:
+    """Return what the command prints when a run is finished: scores, and the paths of its files."""
     return [
         f"best epoch {scores['best_epoch']} of {scores['epochs']}, validation score {scores['best_score']:.1f}",
-        f"score, {what(run.configuration)}, on {scores['test_planets']} test planets (10,000 is perfect):",
+        f"score, {describe_targets(run.configuration)}, on {scores['test_planets']} test planets (10,000 is perfect):",
         *score_lines(scores),
         f"picture      {run.path / 'prediction.png'}",
         f"model        {run.path / 'best.keras'}",
-        f"in words     {run.path / 'README.md'}",
+        f"model card   {run.path / 'README.md'}",
         f"TensorBoard  tensorboard --logdir {shlex.quote(str(run.path.parent))}",
     ]

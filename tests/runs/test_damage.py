@@ -75,6 +75,12 @@ def rewrite(path, **changes):
     (path / "state.json").write_text(json.dumps(state | changes))
 
 
+@pytest.fixture(autouse=True)
+def no_disk(monkeypatch):
+    """Thousands of files are written; none needs to survive a power cut."""
+    monkeypatch.setattr(atomic_files, "flush", lambda path: None)
+
+
 @pytest.fixture
 def run(tmp_path):
     train(tmp_path / "run")
