@@ -21,8 +21,9 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.sources import open_source
+from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
-from ariel_tf.runs.summary import folder_of
+from ariel_tf.runs.work_queue import folder_of
 from tuning import outcomes
 from tuning.hyperparameters import reveal, wavelengths_read
 from tuning.options import SearchOptions
@@ -115,13 +116,17 @@ def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> Non
         values: list[Any] = [best.values.get(name, "") for name in names]
         table.writerow([w, WAVELENGTHS_UM[w], best.score, best.trial, best.best_epoch, *values])
         cells = [f"[{w:02d}](w{w:02d}/README.md)", f"{WAVELENGTHS_UM[w]:.3f}", f"{best.score:.1f}", *map(str, values)]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     write_text(path / "wavelengths.csv", text.getvalue())
-    head = "| " + " | ".join(["wavelength", "um", "validation score", *names]) + " |"
-    card = ["# Searches, one for each wavelength", "", head, "|" + "---|" * (3 + len(names)), *rows, ""]
-    card += ["To train each one's best again:", "", f"    {retrain_loop(path)}", ""]
-    card += ["To resume:", "", f"    {command}", ""]
-    write_text(path / "README.md", "\n".join(card))
+    card = model_card.page(
+        "Searches, one for each wavelength",
+        model_card.table(["wavelength", "um", "validation score", *names], rows),
+        "To train the best trial of each wavelength again:",
+        model_card.code_block([retrain_loop(path)]),
+        "To resume:",
+        model_card.code_block([command]),
+    )
+    write_text(path / "README.md", card)
 
 
 def retrain_loop(path: Path) -> str:
@@ -140,7 +145,7 @@ def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:
         *lines,
         f"mean validation score of {len(found)} wavelengths: {mean:.1f}",
         f"table        {path / 'wavelengths.csv'}",
-        f"in words     {path / 'README.md'}",
+        f"model card   {path / 'README.md'}",
         "No trial saw the test folds. To train each one's best again, and score it on them:",
         f"  {retrain_loop(path)}",
     ]

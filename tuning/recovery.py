@@ -16,7 +16,8 @@ from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError
-from ariel_tf.runs.folder import is_locked, read_state
+from ariel_tf.runs.lock import is_locked
+from ariel_tf.runs.state import read_state
 from tuning import outcomes
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
 from tuning.sealed_json import read_sealed

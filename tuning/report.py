@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, replacing, write_text
+from ariel_tf.runs import model_card
 from tuning import outcomes, pictures
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome
 
@@ -100,45 +101,46 @@ def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
 
 
 def card(run: Path, about: dict[str, Any], all_: list[Outcome], best: Outcome, command: str) -> str:
-    """The README.md of a search."""
+    """Return the README.md of a search.
+
+    Args:
+        run: folder of the search.
+        about: the search's configuration.
+        all_: outcomes of all trials.
+        best: the best one.
+        command: that repeats the search.
+    """
     top = sorted((o for o in all_ if o.status == COMPLETED), key=lambda o: (-(o.score or 0.0), o.trial))[:10]
     names = list(best.values)
-    head = "| trial | validation score | best epoch | " + " | ".join(names) + " |"
     rows = [
-        f"| [{o.trial}](trials/{o.run}) | {o.score:.1f} | {o.best_epoch} of {o.epochs} | "
-        + " | ".join(str(o.values.get(name, "")) for name in names)
-        + " |"
+        [
+            f"[{o.trial}](trials/{o.run})",
+            f"{o.score:.1f}",
+            f"{o.best_epoch} of {o.epochs}",
+            *(o.values.get(name, "") for name in names),
+        ]
         for o in top
     ]
-    failed = [f"- trial {o.trial}: {o.reason}" for o in all_ if o.status == FAILED]
-    return "\n".join(
-        [
-            f"# Search: {about['model']}, wavelength {about['wavelength']}",
-            "",
-            f"{len(all_)} trials by {about['algorithm']} search, each trained on the training folds and judged by its",
-            f"best score on the validation folds {about['validation_folds']} (10,000 is perfect). The best of many",
-            "trials is partly luck on those planets: no trial saw the test folds, so they tell what it is worth.",
-            "",
-            f"    {score_command(run, best)}",
-            "",
-            "scores the best trial on them. The same training from nothing:",
-            "",
-            f"    {retrain_command(run)}",
-            "",
-            "![scores in the order of the trials](history.png)",
-            "![what each trial chose](parallel.png)",
-            "![score against each value](values.png)",
-            "",
-            "## The ten best",
-            "",
-            head,
-            "|" + "---|" * (3 + len(names)),
-            *rows,
-            "",
-            *(["## Failed", "", *failed, ""] if failed else []),
-            "To go on with the search, or with more `--trials`:",
-            "",
-            f"    {command}",
-            "",
-        ]
+    failed = "\n".join(f"- trial {o.trial}: {o.reason}" for o in all_ if o.status == FAILED)
+    return model_card.page(
+        f"Search: {about['model']}, wavelength {about['wavelength']}",
+        f"{len(all_)} trials by {about['algorithm']} search. Each was trained on the training folds; its score is the "
+        f"best one on the validation folds {about['validation_folds']} (10,000 is perfect). The best of many trials is "
+        "partly luck on those planets. No trial used the test folds, so only they show how good it is. This command "
+        "scores the best trial on them:",
+        model_card.code_block([score_command(run, best)]),
+        "This command trains it again from the start:",
+        model_card.code_block([retrain_command(run)]),
+        model_card.pictures(
+            {
+                "scores in the order of the trials": "history.png",
+                "values and score of each trial": "parallel.png",
+                "score against each value": "values.png",
+            }
+        ),
+        "## The ten best",
+        model_card.table(["trial", "validation score", "best epoch", *names], rows),
+        f"## Failed\n\n{failed}" if failed else "",
+        "To resume the search, or to run more `--trials`:",
+        model_card.code_block([command]),
     )

@@ -16,7 +16,7 @@ from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.selection import Signature
 from ariel_tf.ensembles.members import Members
 from ariel_tf.runs import model_card
-from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.folder import RunFolder, read_scores
 
 # Values of a member in `scores.json`, and the heads of their columns in the table of members.
 MEMBER_COLUMNS = {
@@ -129,18 +129,18 @@ def save(
         "members": table,
     }
     write_json(run.path / "scores.json", scores)
-    write_text(run.path / "README.md", write_card(run.configuration, scores, facts, command, pictures))
+    write_text(run.path / "README.md", ensemble_card(run.configuration, scores, facts, command, pictures))
     files = ("best.keras", "scores.json", *pictures.values(), "README.md")
     run.commit(files, finished=True, best_score=scores["best_score"])
 
 
 def report(run: RunFolder) -> None:
     """What the command says at the end."""
-    scores = model_card.read_scores(run)
+    scores = read_scores(run.path)
     print("\n".join(member_lines(scores["members"])))
     print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
     print("\n".join(model_card.score_lines(scores)))
-    print(f"model        {run.path / 'best.keras'}, one Keras model\nin words     {run.path / 'README.md'}")
+    print(f"model        {run.path / 'best.keras'}, one Keras model\nmodel card   {run.path / 'README.md'}")
 
 
 def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
@@ -156,24 +156,31 @@ def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def write_card(
+def ensemble_card(
     configuration: dict[str, Any],
     scores: dict[str, Any],
     facts: dict[str, Any],
     command: str,
     pictures: dict[str, str],
 ) -> str:
-    """The README.md of an ensemble; `pictures`: file names by what they show."""
-    about = f"""One Keras model, `best.keras`, that holds all its members: raw light curves in, relative radii Rp/Rs of
-{model_card.what(configuration)} out."""
+    """Return the README.md of an ensemble.
+
+    Args:
+        configuration: content of `config.json`.
+        scores: content of `scores.json`.
+        facts: of the data, as in `meta.json`.
+        command: that makes the ensemble again.
+        pictures: file name of each picture by its caption.
+    """
     return model_card.page(
-        title=configuration["model"],
-        about=about,
-        pictures=pictures,
-        held_out=(configuration["test_folds"], "no member saw"),
-        scores=scores,
-        facts=facts,
-        command=command,
-        tables={"option": configuration["ensemble"]},
-        members=member_lines(scores["members"]),
+        configuration["model"],
+        "`best.keras` is one Keras model that contains all members. It reads raw light curves and predicts the "
+        f"relative radii Rp/Rs of {model_card.describe_targets(configuration)}.",
+        model_card.pictures(pictures),
+        model_card.score_section(configuration["test_folds"], scores, "which no member used"),
+        "The members, with the scores of the median over a planet's observations:",
+        model_card.code_block(member_lines(scores["members"])),
+        model_card.data_line(facts),
+        model_card.repeat(command),
+        model_card.values_table("option", configuration["ensemble"]),
     )

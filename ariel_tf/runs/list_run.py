@@ -1,4 +1,4 @@
-"""A run of several wavelengths: the scores of each and their mean, its model card, what is done so far; no TensorFlow."""
+"""A run of several wavelengths: scores of each, their mean, the model card, what is done so far; no TensorFlow."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -127,7 +127,5 @@ def list_card(
         ),
         model_card.data_line(facts),
         model_card.repeat(command),
-        model_card.table(
-            ["wavelength", "um", "best epoch", "validation", "one observation", "planet's median"], rows
-        ),
+        model_card.table(["wavelength", "um", "best epoch", "validation", "one observation", "planet's median"], rows),
     )

@@ -22,7 +22,7 @@ from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.runs import model_card
-from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.folder import RunFolder, read_scores
 from ariel_tf.training import cluster, distribute
 
 if TYPE_CHECKING:
@@ -363,14 +363,14 @@ def finish(
     }
     write_json(run.path / "scores.json", scores)
     spectra = "spectra.png" in drawn
-    text = model_card.write_card(scores, facts, run.configuration, job.options.command, spectra=spectra)
+    text = model_card.run_card(scores, facts, run.configuration, job.options.command, spectra=spectra)
     write_text(run.path / "README.md", text)
     run.commit(("scores.json", *drawn, "README.md"), finished=True)
 
 
 def report(run: RunFolder, config: Configuration) -> None:
     """Print the scores, beside those that the README says to expect."""
-    scores = model_card.read_scores(run)
+    scores = read_scores(run.path)
     print("\n".join(model_card.report_lines(run, scores)))
     if config.model in EXPECTED and config == Configuration(model=config.model, data="simulated").resolved():
         print(f"the README says to expect about {EXPECTED[config.model]} per planet for this command")

@@ -19,12 +19,12 @@ import keras
 
 from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes, resources
-from ariel_tf.core.atomic_files import read_json, write_json, write_text
+from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.models.builder import Built
-from ariel_tf.runs import summary, work_queue
-from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs import list_run, work_queue
+from ariel_tf.runs.folder import RunFolder, read_scores
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
@@ -226,18 +226,18 @@ def finish(run: RunFolder, job: TrainingJob, last: bool = True, repeated: bool =
         # was finished before, the first.
         prints = last if processes.number() is None else ends or (repeated and processes.number() == 1)
         if left:
-            text = summary.write_progress(job.path, run.state["groups"], every, job.identity, job.options.command)
+            text = list_run.progress_card(job.path, run.state["groups"], every, job.identity, job.options.command)
             write_text(job.path / "README.md", text)
         if left and last:
             done = len(every) - len(left)
             print(f"{done} of {len(every)} wavelengths are done; {job.path / 'README.md'} shows which", flush=True)
         elif prints:
-            print("\n".join(summary.report_lines(job.path, read_json(run.verified("scores.json")))), flush=True)
+            print("\n".join(list_run.report_lines(job.path, read_scores(job.path))), flush=True)
 
 
 def _finish(run: RunFolder, job: TrainingJob) -> None:
-    scores = summary.gather(job.path, job.config.wavelength.every)
+    scores = list_run.gather_scores(job.path, job.config.wavelength.every)
     write_json(job.path / "scores.json", scores)
-    text = summary.write_card(scores, job.facts(), job.identity, job.options.command)
+    text = list_run.list_card(scores, job.facts(), job.identity, job.options.command)
     write_text(job.path / "README.md", text)
     run.commit(("scores.json", "README.md"), finished=True)

@@ -218,7 +218,7 @@ def test_an_unfinished_run_is_named_and_a_damaged_one_refused(capsys, tmp_path):
     (tmp_path / "b/config.json").write_text("{}")
     assert f"not finished: {tmp_path}/b" in printed(capsys, str(tmp_path))
     (tmp_path / "a/scores.json").write_text('{"test": {}}')
-    with pytest.raises(DataError, match="expected the scores of a finished run"):
+    with pytest.raises(DataError, match=r"a/scores.json: not the file that this run saved"):
         evaluate.main([str(tmp_path)])
 
 

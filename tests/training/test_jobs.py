@@ -203,7 +203,7 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
         "_finish",
         lambda run, job: (write_json(run.path / "scores.json", {}), run.commit(("scores.json",), finished=True)),
     )
-    monkeypatch.setattr(per_wavelength.summary, "report_lines", lambda path, scores: ["mean score"])
+    monkeypatch.setattr(per_wavelength.list_run, "report_lines", lambda path, scores: ["mean score"])
     config = types.SimpleNamespace(wavelength=Targets.parse("3,7"))
     job = types.SimpleNamespace(path=tmp_path, config=config)
     told = []
