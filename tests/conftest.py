@@ -17,7 +17,7 @@ from ariel_tf.planet import Planet
 
 def pytest_configure() -> None:
     """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on."""
-    tensorflow = import_tensorflow(start_devices=False)
+    tensorflow = import_tensorflow(start_devices=False, any_backend=True)
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
 

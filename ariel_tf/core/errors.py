@@ -69,6 +69,8 @@ def run_command(main: Callable[[], None]) -> None:
     Programming errors (anything that is not an `ArielError`, an `OSError` or Ctrl-C) keep their
     traceback: they are ours to fix, not the user's.
     """
+    # TensorFlow imports Keras, which would otherwise take the backend of the user's keras.json (`core.tf_startup`).
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
         main()
         sys.stdout.flush()

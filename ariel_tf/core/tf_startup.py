@@ -1,16 +1,25 @@
-"""Importing TensorFlow without the page of notices that its C++ side prints at every start."""
+"""Importing TensorFlow and Keras: without start-up notices, and with the settings that every number depends on.
+
+Keras reads `~/.keras/keras.json` when it is imported. Its float type, epsilon, image layout and backend would silently
+change models and scores, so they are set here, once, whatever the user's file contains.
+"""
 
 import logging
 import os
 import sys
 import tempfile
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from ariel_tf.core.errors import ArielError
+from ariel_tf.core.errors import ArielError, UsageError
 
 # TensorFlow's level of errors only; a child process inherits it, and hides no less than its parent.
 HIDDEN = "3"
+BACKEND = "tensorflow"
+# Keras's own defaults; `epsilon` is the smallest standard deviation that its normalisation divides by.
+FLOATX, EPSILON, IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
 
 
 @contextmanager
@@ -47,19 +56,112 @@ def _not_of_retracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-def import_tensorflow(start_devices: bool = True):
-    """The `tensorflow` module, without its start-up notices.
+def refuse_other_keras(any_backend: bool = False) -> None:
+    """Raise if the environment asks for another Keras, or another backend, than the one that this package uses.
+
+    Args:
+        any_backend: accept JAX and PyTorch, on which the models run but nothing else does.
+
+    Raises:
+        UsageError: names the variable.
+    """
+    if os.environ.get("TF_USE_LEGACY_KERAS") in ("true", "True", "1"):
+        raise UsageError(
+            f"TF_USE_LEGACY_KERAS={os.environ['TF_USE_LEGACY_KERAS']}: expected Keras 3; unset this environment "
+            "variable."
+        )
+    backend = os.environ.get("KERAS_BACKEND") or BACKEND
+    if "keras" in sys.modules and hasattr(sys.modules["keras"], "config"):
+        backend = sys.modules["keras"].config.backend()
+    if backend != BACKEND and not any_backend:
+        raise UsageError(
+            f"KERAS_BACKEND={backend}: expected {BACKEND}, which trains and runs all models here; unset this "
+            f"environment variable, or set it to {BACKEND}."
+        )
+
+
+@contextmanager
+def _backend_chosen() -> Iterator[None]:
+    """Make a first import of Keras in this block take TensorFlow, unless the environment names another backend.
+
+    The environment is the same afterwards, so that child processes outside this package choose for themselves.
+    """
+    if os.environ.get("KERAS_BACKEND"):
+        yield
+        return
+    os.environ["KERAS_BACKEND"] = BACKEND
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_BACKEND"]
+
+
+def import_keras() -> types.ModuleType:
+    """Return the `keras` module with fixed settings, whatever the user's `keras.json` contains.
+
+    Raises:
+        UsageError: Keras cannot be imported with that file.
+    """
+    global _keras_is_set
+    try:
+        with _backend_chosen():
+            import keras
+    except (ValueError, AssertionError, AttributeError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in ("keras", "tensorflow"):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"Keras cannot be imported ({reason}); correct or remove its settings file, {_settings_file()}."
+        ) from error
+    if not _keras_is_set:
+        keras.config.set_floatx(FLOATX)
+        keras.config.set_epsilon(EPSILON)
+        keras.config.set_image_data_format(IMAGE_DATA_FORMAT)
+        for name in ("set_max_epochs", "set_max_steps_per_epoch"):  # absent from older versions
+            getattr(keras.config, name, lambda value: None)(None)
+        _keras_is_set = True
+    return keras
+
+
+_keras_is_set = False
+
+
+def _settings_file() -> str:
+    """The path of the user's `keras.json`."""
+    return os.path.join(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"), "keras.json")
+
+
+def keras_settings() -> dict[str, Any]:
+    """Return the Keras settings that numbers depend on, for the record."""
+    keras = import_keras()
+    return {
+        "backend": keras.config.backend(),
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "image_data_format": keras.config.image_data_format(),
+    }
+
+
+def import_tensorflow(start_devices: bool = True, any_backend: bool = False) -> Any:
+    """Return the `tensorflow` module, imported without its start-up notices; Keras is imported and set up, too.
 
     Args:
         start_devices: also start the devices, which prints notices of its own. They cannot be configured
             any more after that; `training.distribute.strategy_of` does both.
+        any_backend: as in `refuse_other_keras`.
+
+    Raises:
+        UsageError: the environment asks for another Keras, or Keras cannot be imported.
     """
+    refuse_other_keras(any_backend)
     logging.getLogger("tensorflow").addFilter(_not_of_retracing)
     if "tensorflow" in sys.modules:
         import tensorflow
 
+        import_keras()
         return tensorflow
     with notices_hidden():
+        import_keras()  # first: it imports TensorFlow, which would import Keras with the user's backend
         import tensorflow
 
         if start_devices:

@@ -1,4 +1,7 @@
-"""What a run was made with: commit, versions, hardware. Never a remote URL, a user or a host name."""
+"""The environment that a run was made in: commit, versions, Keras settings, hardware.
+
+Never a remote URL, which may hold a credential, nor a user's or a host's name.
+"""
 
 import os
 import platform
@@ -7,14 +10,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.core.tf_startup import keras_settings
+
 PACKAGES = ("ariel_tf", "tensorflow", "keras", "numpy", "tensorboard", "pyarrow")
 
 
 def collect(strategy: Any) -> dict[str, Any]:
-    """Plain JSON values; of a `tf.distribute` strategy, how many devices trained together."""
+    """Return plain JSON values for one start of a run.
+
+    Args:
+        strategy: a `tf.distribute` strategy, whose number of devices is recorded.
+    """
     return {
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "keras": keras_settings(),
         "hardware": _hardware() | {"devices": strategy.num_replicas_in_sync},
     }
 
@@ -27,19 +37,19 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The source's git commit, with + when files differ from it; "unknown" where it is no checkout of its own.
+    """The source's git commit, with + when files differ from it; "unknown" outside a checkout.
 
-    An installed package may lie inside somebody else's repository, whose commit says nothing about it.
+    An installed package may be inside somebody else's repository, whose commit is not its own.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return answer.stdout.strip() or "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 def _hardware() -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""The user's Keras settings never change a number, and a Keras that does not fit is one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from support.run_folders import table
+
+from ariel_tf import train
+from ariel_tf.core import tf_startup
+from ariel_tf.core.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+# A convolution, which depends on the image layout; normalised inputs, which depend on epsilon.
+TINY = ["--model", "cnn", "--data", "simulated:planets=10,spots=1,photons=1,seed=1", "--epochs", "1",
+        "--devices", "cpu"]  # fmt: skip
+MEASURED = ("loss", "score", "val_loss", "val_score")
+HOSTILE = {"floatx": "float16", "epsilon": 0.1, "backend": "theano", "image_data_format": "channels_first"}
+
+
+def train_with(home, settings):
+    """Train in a process of its own with this keras.json."""
+    (home / ".keras").mkdir(parents=True)
+    (home / ".keras/keras.json").write_text(json.dumps(settings))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KERAS_")}
+    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "ariel_tf.train", *TINY, "--run", str(home / "run")]
+    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+
+
+def test_keras_json_changes_no_number(tmp_path, monkeypatch):
+    """floatx float16 gave 9,087.5 for 9,760.1, channels_first an IndexError, theano a traceback."""
+    done = train_with(tmp_path / "home", HOSTILE)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    train.main([*TINY, "--run", "plain"])
+    rows = [
+        (tmp_path / name / "metrics.csv").read_text().splitlines()[1].split(",")[:5] for name in ("home/run", "plain")
+    ]
+    assert rows[0] == rows[1]
+    meta = json.loads((tmp_path / "home/run/meta.json").read_text())
+    assert meta["sessions"][0]["keras"] == {
+        "backend": "tensorflow",
+        "floatx": "float32",
+        "epsilon": 1e-7,
+        "image_data_format": "channels_last",
+    }
+
+
+def test_a_keras_json_that_keras_refuses_is_one_sentence(tmp_path):
+    done = train_with(tmp_path, {"floatx": "float8"})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "Keras cannot be imported (Invalid `floatx` configuration." in done.stderr
+    assert f"{tmp_path}/.keras/keras.json" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("KERAS_BACKEND", "jax"), ("KERAS_BACKEND", "torch"), ("TF_USE_LEGACY_KERAS", "1")]
+)
+def test_another_keras_is_one_sentence(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    if name == "KERAS_BACKEND":
+        monkeypatch.setattr(keras.config, "backend", lambda: value)
+    with pytest.raises(UsageError, match=f"{name}={value}: expected .*; unset this environment variable"):
+        tf_startup.import_tensorflow()
+
+
+def test_the_environment_of_child_processes_stays_the_user_s(monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    tf_startup.import_keras()
+    assert "KERAS_BACKEND" not in os.environ
