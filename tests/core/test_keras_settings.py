@@ -38,10 +38,8 @@ def test_keras_json_changes_no_number(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(tmp_path)
     train.main([*TINY, "--run", "plain"])
-    rows = [
-        (tmp_path / name / "metrics.csv").read_text().splitlines()[1].split(",")[:5] for name in ("home/run", "plain")
-    ]
-    assert rows[0] == rows[1]
+    rows = [table(tmp_path / name / "metrics.csv")[0] for name in ("home/run", "plain")]
+    assert [rows[0][name] for name in MEASURED] == [rows[1][name] for name in MEASURED]
     meta = json.loads((tmp_path / "home/run/meta.json").read_text())
     assert meta["sessions"][0]["keras"] == {
         "backend": "tensorflow",
