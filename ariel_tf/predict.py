@@ -18,7 +18,7 @@ from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, folds_option
-from ariel_tf.runs.prediction_files import SMALLEST, Store, refuse_path
+from ariel_tf.runs.prediction_files import SMALLEST, PredictionWriter, refuse_path
 
 
 class Options(Schema):
@@ -92,17 +92,17 @@ def predict(
         )
     source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.signature.inputs)
     rows = source.observations(folds)
-    with Store(out.parent, rows, trained.targets) as store:
+    with PredictionWriter(out.parent, rows, trained.targets) as writer:
         with Progress(rows, "observation") as progress:
             for batch, radii in trained.predict_rows(source, folds):
                 # A row of some models is several observations.
                 instances = batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
-                store.add(batch["key"], radii, instances)
+                writer.add(batch["key"], radii, instances)
                 progress(len(radii) * instances)
-        outside = store.outside()
+        outside = writer.outside()
         if clip:
-            store.clip()
-        written = store.write(out, combine)
+            writer.clip()
+        written = writer.write(out, combine)
     wavelengths = format_count(len(trained.targets), "wavelength")
     print(f"{format_count(written, 'row')} of {wavelengths} in {out}: {progress.summary}")
     if outside:

@@ -20,7 +20,7 @@ from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.selection import Selection
-from ariel_tf.runs.prediction_files import SUFFIXES, read_answers
+from ariel_tf.runs.prediction_files import SUFFIXES, read_predictions
 
 # Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
 UNORDERED = 0.8
@@ -66,7 +66,7 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     Raises:
         DataError: shape, order or range are not as they should be; lists every fault.
     """
-    keys, radii = read_answers(path)
+    keys, radii = read_predictions(path)
     truth = read_truth(data, params)
     faults = _shape_faults(keys, radii, truth["key"])
     if not faults:

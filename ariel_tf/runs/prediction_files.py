@@ -1,12 +1,15 @@
-"""Predicted radii on disk: kept in order of their keys whatever order they come in, and the three kinds of file.
+"""Files of predicted radii: rows sorted by their keys, in any of three formats.
 
     .txt        the challenge's submission: rows ascending AAAA_BB_CC, 55 tab-separated %.10f, no header, no keys
     .csv        the same numbers with their keys: planet, spot, photon, radius_00 ... radius_54
     .parquet    as .csv, in float64
 
-While they come in they lie in a scratch file beside the final one, so memory does not grow with their number.
+Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
+
+Tables are read and written with pyarrow, not pandas: it writes Parquet in pieces, and pandas needs it for Parquet anyway.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,17 +26,26 @@ from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
 KEYS = ("planet", "spot", "photon")
-# The smallest radius that a file of ten decimals can hold: what --clip makes of zero and less.
+# The smallest radius that ten decimals can express: --clip replaces zero and negative radii by it.
 SMALLEST = 1e-10
 CHUNK_ROWS = 4096
 
 
 def column(wavelength: int) -> str:
+    """Return the name of a wavelength's column."""
     return f"radius_{wavelength:02d}"
 
 
 def refuse_path(out: Path, overwrite: bool = False) -> None:
-    """Raise where an answer cannot be written under this name."""
+    """Raise if predictions cannot be written to this file.
+
+    Args:
+        out: the file.
+        overwrite: accept a file that is already there.
+
+    Raises:
+        UsageError: another ending, no such folder, or the file exists.
+    """
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}.")
     if not out.parent.is_dir():
@@ -42,19 +54,29 @@ def refuse_path(out: Path, overwrite: bool = False) -> None:
         raise UsageError(f"--out {out}: exists already; give another name, or --overwrite.")
 
 
-class Store:
-    """Rows of radii with their keys, in any order in, in ascending order of their keys out.
+class PredictionWriter:
+    """Collects rows of radii in any order and writes them in ascending order of their keys.
 
     Args:
-        folder: where its scratch file lies; the file has no name, and goes whatever happens.
-        rows: at most.
+        folder: of its scratch file, which has no name and is removed however the process ends.
+        rows: the most that will be added.
         wavelengths: of the columns.
+
+    Raises:
+        OSError: the disk has no room for the scratch file.
     """
 
     def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int]):
         self.wavelengths = tuple(wavelengths)
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (held as long as the store)
-        self._radii = np.memmap(self._file, np.float64, "w+", shape=(max(rows, 1), len(self.wavelengths)))
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (open as long as the writer)
+        shape = (max(rows, 1), len(self.wavelengths))
+        try:  # all of it now: writing to a memory map on a full disk would kill the process
+            os.posix_fallocate(self._file.fileno(), 0, max(1, shape[0] * shape[1] * np.dtype(np.float64).itemsize))
+        except OSError as error:
+            self._file.close()
+            error.filename = str(folder)
+            raise
+        self._radii = np.memmap(self._file, np.float64, "r+", shape=shape)
         self._keys = np.zeros((rows, len(KEYS)), np.int32)
         self._repeats = np.ones(rows, np.int32)
         self.count = 0
@@ -66,13 +88,19 @@ class Store:
         self._file.close()
 
     def add(self, keys: np.ndarray, radii: np.ndarray, repeats: int = 1) -> None:
-        """Add rows: keys int [n, 3], radii [n, wavelengths], and how many observations each speaks for."""
+        """Add rows.
+
+        Args:
+            keys: int [n, 3].
+            radii: float [n, wavelengths].
+            repeats: number of observations that each row is the prediction of.
+        """
         rows = slice(self.count, self.count + len(keys))
         self._keys[rows], self._radii[rows], self._repeats[rows] = keys, radii, repeats
         self.count += len(keys)
 
     def outside(self) -> int:
-        """How many radii lie outside (0, 1]."""
+        """Return the number of radii outside (0, 1]."""
         return sum(int(((radii <= 0) | (radii > 1)).sum()) for _, radii in self.in_order())
 
     def clip(self) -> None:
@@ -82,14 +110,14 @@ class Store:
             self._radii[rows] = np.clip(self._radii[rows], SMALLEST, 1)
 
     def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Keys [n, 3] and radii [n, wavelengths] in ascending order of their keys, some rows at a time."""
+        """Yield keys [n, 3] and radii [n, wavelengths] in ascending order of their keys, some rows at a time."""
         order = np.lexsort(self._keys[: self.count].T[::-1])
         for start in range(0, self.count, CHUNK_ROWS):
             rows = order[start : start + CHUNK_ROWS]
             yield self._keys[rows], np.asarray(self._radii[rows])
 
     def by_planet(self, how: str) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Each planet, ascending: its number, its observations, and the median or mean of its radii."""
+        """Yield each planet, ascending: its number, number of observations, and the median or mean of its radii."""
         combine: Callable[..., np.ndarray] = np.median if how == "median" else np.mean
         keys = self._keys[: self.count]
         order = np.lexsort(keys.T[::-1])
@@ -98,11 +126,11 @@ class Store:
             yield int(planet), int(self._repeats[rows].sum()), combine(self._radii[rows], axis=0)
 
     def rows(self, combine: str, repeat: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows as a file holds them, some at a time: keys [n, 3] and radii [n, wavelengths].
+        """Yield the rows of a file, some at a time: keys [n, 3] and radii [n, wavelengths].
 
         Args:
             combine: "none", "median" or "mean" over a planet's observations.
-            repeat: a row for each observation, whatever was combined.
+            repeat: one row for each observation, even if they were combined.
         """
         if combine == "none":
             repeats = self._repeats[np.lexsort(self._keys[: self.count].T[::-1])] if repeat else None
@@ -117,10 +145,10 @@ class Store:
                 yield np.tile([planet, 0, 0], (times, 1)), np.tile(radii, (times, 1))
 
     def write(self, path: Path, combine: str = "none") -> int:
-        """Write the file that the name's ending asks for.
+        """Write the file in the format that its ending names.
 
         Returns:
-            How many rows it has.
+            The number of rows written.
         """
         with replacing(path) as temporary:
             if path.suffix == ".parquet":
@@ -151,35 +179,38 @@ class Store:
         return count
 
 
-def read_answers(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
-    """A file of predictions for all 55 wavelengths.
+def read_predictions(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
+    """Read a file of predictions for all 55 wavelengths.
 
     Returns:
         keys int [rows, 3], or None for a .txt, which has none; radii float64 [rows, 55].
 
     Raises:
-        DataError: anything that is not such a file; names the line.
-        OSError: it can't be read.
+        DataError: the file has another layout; names the line or the columns.
+        OSError: it cannot be read.
     """
     if path.suffix == ".txt":
         return None, _read_submission(path)
     try:
         table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
-    except pa.ArrowInvalid as error:
+        names = set(table.column_names)
+    except pa.ArrowException as error:
         raise DataError(f"{path}: expected {path.suffix[1:]} ({str(error).splitlines()[0]}).") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected column names in UTF-8 ({error}).") from error
     expected = [*KEYS, *map(column, range(N_WAVELENGTHS))]
-    if absent := [name for name in expected if name not in table.column_names]:
+    if absent := [name for name in expected if name not in names]:
         some = ", ".join(absent[:5]) + " ..." * (len(absent) > 5)
         raise DataError(f"{path}: expected columns {expected[0]} ... {expected[-1]}. Absent: {some}")
     try:
         keys = np.stack([table[name].to_numpy().astype(np.int64) for name in KEYS], axis=1)
         return keys, np.stack([table[name].to_numpy().astype(np.float64) for name in expected[len(KEYS) :]], axis=1)
-    except ValueError as error:
+    except (ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected numbers in every column ({error}).") from error
 
 
 def _read_submission(path: Path) -> np.ndarray:
-    """The numbers of a submission in the challenge's layout, float64 [rows, 55]."""
+    """Read a submission in the challenge's layout: float64 [rows, 55]."""
     rows = []
     with open(path, encoding="utf-8", errors="replace", newline="") as file:
         for number, line in enumerate(file, 1):

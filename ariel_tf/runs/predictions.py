@@ -12,7 +12,7 @@ from ariel_tf.core.errors import DataError, NonFiniteError
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Rows that carry their key; nothing relies on their order.
+    """Predicted radii of rows in any order, each with its key.
 
     Attributes:
         keys: int [rows, 3], (planet, spot, photon); spot and photon are 0 for a planet's combination.
@@ -29,48 +29,47 @@ class Predictions:
 
     @classmethod
     def collect(cls, model: Any, batches: Iterable[dict[str, Any]]) -> Self:
-        """Predict every row.
-
-        Args:
-            model, batches: as of `predicted_rows`.
-
-        Raises:
-            NonFiniteError, DataError: as of `predicted_rows`.
-        """
+        """Predict every row; arguments and errors are those of `predicted_rows`."""
         keys, true, predicted, scatter = [], [], [], []
-        for rows, answer in predicted_rows(model, batches):
+        for rows, radii in predicted_rows(model, batches):
             keys.append(np.asarray(rows["key"]))
             true.append(np.asarray(rows["radius"], np.float64))
             scatter.append(np.asarray(rows["scatter"], np.float64))
-            predicted.append(answer)
+            predicted.append(radii)
         return cls.of(*map(np.concatenate, (keys, true, predicted, scatter)))
 
     @classmethod
     def of(cls, keys: np.ndarray, true: np.ndarray, predicted: np.ndarray, scatter: np.ndarray) -> Self:
-        """From rows [rows, wavelengths] and their noise outside transit, which gives the weights."""
+        """Build from rows, with weights from their noise.
+
+        Args:
+            keys: int [rows, 3].
+            true, predicted: Rp/Rs, float [rows, wavelengths].
+            scatter: noise outside transit, float [rows, wavelengths].
+        """
         planets, inverse = np.unique(keys[:, 0], return_inverse=True)
         mean = group_mean(np.asarray(scatter, np.float64), inverse, len(planets))
         weights = 1 / np.maximum(mean, 1e-9)[inverse] ** 2
         return cls(keys, np.asarray(true, np.float64), np.asarray(predicted, np.float64), weights)
 
     def by_planet(self) -> Self:
-        """One row a planet: the median of its predictions, which share their target."""
+        """Return one row for each planet: the median of its predictions, which share their target."""
         planets, first, inverse = np.unique(self.keys[:, 0], return_index=True, return_inverse=True)
         medians = [np.median(self.predicted[inverse == index], axis=0) for index in range(len(planets))]
         keys = np.column_stack([planets, np.zeros_like(planets), np.zeros_like(planets)])
         return type(self)(keys, self.true[first], np.stack(medians), self.weights[first])
 
     def in_order(self) -> Self:
-        """The same rows in ascending order of their keys."""
+        """Return the same rows in ascending order of their keys."""
         order = np.lexsort(self.keys.T[::-1])
         return type(self)(*(values[order] for values in (self.keys, self.true, self.predicted, self.weights)))
 
     def replaced(self, predicted: np.ndarray | float) -> Self:
-        """The same rows with other predictions, for a reference to stand beside."""
+        """Return the same rows with other predictions, to score a reference on them."""
         return type(self)(self.keys, self.true, np.broadcast_to(predicted, self.true.shape), self.weights)
 
     def scores(self) -> dict[str, float]:
-        """Per observation and per planet, unweighted and weighted."""
+        """Return the scores per observation and per planet, unweighted and weighted."""
         planets = self.by_planet()
         return {
             "observation": score(self.true, self.predicted),
@@ -81,14 +80,14 @@ class Predictions:
 
 
 def group_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Mean of [rows, columns] over the rows of each group: [groups, columns]."""
+    """Return the mean of [rows, columns] over the rows of each group: [groups, columns]."""
     total = np.zeros((groups, values.shape[1]))
     np.add.at(total, group, values)
     return total / np.bincount(group, minlength=groups)[:, None]
 
 
 def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """Each batch of rows with its predictions, float64 [batch, wavelengths]; nothing is kept.
+    """Yield each batch of rows with its predictions, float64 [batch, wavelengths]; memory does not grow.
 
     Args:
         model: a `Predictor` run, or a Keras model from raw flux (and star) to radii.
@@ -96,7 +95,7 @@ def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tu
 
     Raises:
         NonFiniteError: a prediction is NaN or infinite.
-        DataError: rows that the model does not take: planets with another number of observations.
+        DataError: rows of another shape than the model's input, as of planets with fewer observations.
     """
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     taken = {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs, strict=True)}
@@ -104,8 +103,8 @@ def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tu
         if (shape := tuple(rows["flux"].shape[1:])) != taken["flux"]:
             expected, received = ("x".join(map(str, size)) for size in (taken["flux"], shape))
             raise DataError(f"this model takes flux of {expected} a row (observations first). Received: {received}")
-        answer = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
-        if not np.isfinite(answer).all():
-            row = int(np.argwhere(~np.isfinite(answer))[0, 0])
+        radii = np.asarray(model({name: rows[name] for name in names}, training=False), np.float64)
+        if not np.isfinite(radii).all():
+            row = int(np.argwhere(~np.isfinite(radii))[0, 0])
             raise NonFiniteError(f"the prediction for {Key(*map(int, rows['key'][row])).name} is not finite.")
-        yield rows, answer
+        yield rows, radii

@@ -1,7 +1,7 @@
-"""A run of several wavelengths that several jobs may share: what is done, who is at work, what is left; no TensorFlow.
+"""Sharing a run of several wavelengths between jobs: which are done, in training or left; no TensorFlow.
 
-Whoever trains a wavelength, or a stack of them, holds the lock of its folder, which the system frees when the process
-dies in any way. So no two jobs take the same wavelength, and a dead job's is free for the next that looks.
+A job that trains a wavelength, or a stack of them, holds the lock of its folder, which the system frees however the
+process ends. So no two jobs train the same wavelength, and another job takes over what a dead one left.
 """
 
 import time
@@ -12,73 +12,73 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.runs.state import has_state, is_finished, read_state
 
-# Seconds between looks at what other jobs are at.
-LOOK = 2.0
+# Seconds between two checks of what other jobs have finished.
+CHECK_SECONDS = 2.0
 
 
 def folder_of(path: Path, wavelength: int) -> Path:
-    """The run folder of one wavelength within a run of several."""
+    """Return the run folder of one wavelength within a run of several."""
     return path / f"w{wavelength:02d}"
 
 
-def stack_of(path: Path, group: Sequence[int]) -> Path:
-    """The folder of the training of wavelengths that train together."""
+def stack_folder(path: Path, group: Sequence[int]) -> Path:
+    """Return the folder of a stack: of wavelengths that train together."""
     return path / f"stack-w{group[0]:02d}-w{group[-1]:02d}"
 
 
-def workshop(path: Path, group: Sequence[int]) -> Path:
-    """The folder whose lock means that a group is being trained."""
-    return stack_of(path, group) if len(group) > 1 else folder_of(path, group[0])
+def work_folder(path: Path, group: Sequence[int]) -> Path:
+    """Return the folder whose lock a job holds while it trains a group."""
+    return stack_folder(path, group) if len(group) > 1 else folder_of(path, group[0])
 
 
 def unfinished(path: Path, members: Sequence[int]) -> list[int]:
+    """Return the wavelengths whose runs are not finished."""
     return [wavelength for wavelength in members if not is_finished(folder_of(path, wavelength))]
 
 
 def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Sequence[int]], None]) -> None:
-    """Train every group that is not finished and that no other job holds; wait for those of others, and take over
-    what a dead one leaves.
+    """Train every unfinished group that no other job trains; wait for the others, and take over what they leave.
 
     Args:
         path: of the run.
         groups: of wavelengths.
-        train: trains a group to its end; raises `Busy` where another job was faster.
+        train: trains a group to its end; raises `Busy` if another job took it meanwhile.
     """
-    left, told = list(groups), False
+    left, printed = list(groups), False
     while left:
         before, left = left, []
         for group in before:
             if not unfinished(path, group):
                 continue
             try:
-                if is_locked(workshop(path, group)):
-                    raise Busy(f"{workshop(path, group)}: another job trains there.")
+                if is_locked(work_folder(path, group)):
+                    raise Busy(f"{work_folder(path, group)}: another job trains there.")
                 train(group)
             except Busy:
                 left.append(group)
         if left:
-            if not told:
+            if not printed:
                 names = Targets.each(wavelength for group in left for wavelength in group)
                 print(f"waiting for other jobs, which train wavelengths {names}", flush=True)
-            told = True
-            time.sleep(LOOK)
+            printed = True
+            time.sleep(CHECK_SECONDS)
 
 
 def states(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Each wavelength and how far it is, in words.
+    """Yield each wavelength and its progress as text.
 
     Args:
         path: of the run.
-        groups: those that are planned; a wavelength in none of them is not begun.
-        every: wavelength of the run.
+        groups: the planned ones; a wavelength in none of them is not begun.
+        every: all wavelengths of the run.
     """
     group_of = {wavelength: group for group in groups for wavelength in group}
     for wavelength in every:
-        shop = workshop(path, group_of.get(wavelength, [wavelength]))
-        epoch = read_state(shop)["epoch"] if has_state(shop) else 0
+        folder = work_folder(path, group_of.get(wavelength, [wavelength]))
+        epoch = read_state(folder)["epoch"] if has_state(folder) else 0
         if is_finished(folder_of(path, wavelength)):
             yield wavelength, "done"
-        elif is_locked(shop):
+        elif is_locked(folder):
             yield wavelength, f"in training, {epoch} epochs saved"
         else:
             yield wavelength, f"stopped after epoch {epoch}" if epoch else "not begun"

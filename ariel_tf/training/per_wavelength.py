@@ -26,7 +26,7 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs import list_run, work_queue
 from ariel_tf.runs.folder import RunFolder, read_scores
 from ariel_tf.runs.metadata import collect
-from ariel_tf.runs.work_queue import folder_of
+from ariel_tf.runs.work_queue import wavelength_folder
 from ariel_tf.training import cluster
 from ariel_tf.training.job import TrainingJob, describe, run_folder, train_one
 from ariel_tf.training.stacked import layers, memory
@@ -44,7 +44,7 @@ def train(job: TrainingJob) -> None:
         ArielError: whatever the user can mend, in one sentence.
     """
     chosen = job.config.wavelength.chosen
-    first = job.only(chosen[:1], folder_of(job.path, chosen[0]))
+    first = job.only(chosen[:1], wavelength_folder(job.path, chosen[0]))
     rows = first.load()
     built = first.build(rows.statistics, rows.steps)
     job = job.built_with(built.settings)
@@ -70,7 +70,7 @@ def train(job: TrainingJob) -> None:
 
 def member(job: TrainingJob, wavelength: int) -> TrainingJob:
     """The job of one wavelength, in its run folder within the run."""
-    return job.only([wavelength], folder_of(job.path, wavelength))
+    return job.only([wavelength], wavelength_folder(job.path, wavelength))
 
 
 def open_member(job: TrainingJob, wavelength: int) -> RunFolder:
@@ -200,7 +200,7 @@ def mend(job: TrainingJob, groups: Sequence[Sequence[int]]) -> None:
             with open_member(job, wavelength) as run:
                 if not run.is_sound("best.keras"):
                     damaged.append(wavelength)
-        if damaged and len(group) > 1 and work_queue.stack_of(job.path, group).is_dir():
+        if damaged and len(group) > 1 and work_queue.stack_folder(job.path, group).is_dir():
             train_together(job, group, damaged)
         else:
             for wavelength in damaged:

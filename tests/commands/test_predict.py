@@ -17,7 +17,7 @@ from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.runs.prediction_files import Store
+from ariel_tf.runs.prediction_files import PredictionWriter
 from ariel_tf.runs.predictor import Predictor
 from pipelines import simulate
 
@@ -125,7 +125,7 @@ def test_a_planet_s_combination_stands_in_each_of_its_rows_of_a_submission(home,
 
 
 def test_a_row_of_a_whole_planet_stands_for_each_of_its_observations(home, tmp_path):
-    with Store(tmp_path, 2, (3,)) as store:
+    with PredictionWriter(tmp_path, 2, (3,)) as store:
         store.add(np.array([[7, 0, 0]]), np.array([[0.2]]), repeats=3)
         store.add(np.array([[5, 0, 0]]), np.array([[0.1]]), repeats=2)
         for combine in ("none", "median"):

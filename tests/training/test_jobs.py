@@ -143,7 +143,7 @@ time.sleep(600)
 
 
 def test_a_wavelength_that_another_job_holds_waits_and_a_dead_job_s_is_taken_over(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(work_queue, "LOOK", 0.1)
+    monkeypatch.setattr(work_queue, "CHECK_SECONDS", 0.1)
     held = [sys.executable, "-c", HOLD, str(tmp_path / "w03")]
     taken = []
 
@@ -170,7 +170,7 @@ def test_a_wavelength_that_another_job_holds_waits_and_a_dead_job_s_is_taken_ove
 
 
 def test_what_another_job_finishes_is_not_trained_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(work_queue, "LOOK", 0.1)
+    monkeypatch.setattr(work_queue, "CHECK_SECONDS", 0.1)
     with RunFolder(tmp_path / "w03", {}, "x"):
         threading.Timer(0.5, finish, (tmp_path, 3)).start()
         work_queue.train_each(tmp_path, [[3]], lambda group: pytest.fail("it was another job's"))
