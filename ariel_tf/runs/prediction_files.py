@@ -6,7 +6,7 @@
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
 
-Tables are read and written with pyarrow, not pandas: it writes Parquet in pieces, and pandas needs it for Parquet anyway.
+Tables are read and written with pyarrow: it writes Parquet in pieces, and pandas would need it for Parquet anyway.
 """
 
 import os
