@@ -13,6 +13,7 @@ from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.runs.predictor import Predictor
+from ariel_tf.runs.state import read_state, write_state
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]
@@ -98,5 +99,6 @@ def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
         Predictor.load(*[runs / "alone", tmp_path / "o"])
     meta = json.loads((tmp_path / "o/meta.json").read_text())
     (tmp_path / "o/meta.json").write_text(json.dumps(meta | {"data_fingerprint": "f" * 64}))
+    write_state(tmp_path / "o", read_state(tmp_path / "o") | {"data_fingerprint": "f" * 64})
     with pytest.raises(UsageError, match="different data"):
         Predictor.load(*[runs / "alone", tmp_path / "o"])
