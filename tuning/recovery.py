@@ -16,13 +16,13 @@ from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError
+from ariel_tf.runs.history import read_history
 from ariel_tf.runs.lock import is_locked
 from ariel_tf.runs.state import read_state
 from tuning import outcomes
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
 from tuning.sealed_json import read_sealed
 from tuning.space import rounded
-from tuning.trial import read_rows
 
 TRIAL_FOLDER = re.compile(r"trial_([0-9]{1,9})")
 STATUS = {"COMPLETED": COMPLETED, "FAILED": FAILED, "INVALID": FAILED}
@@ -127,7 +127,7 @@ def rebuilt(run: Path, number: int, record: dict[str, Any] | None) -> Outcome:
     if outcome.status == RUNNING:
         return outcome
     step = int(record.get("best_step") or 0)
-    seconds = sum(row.get("seconds", 0.0) for row in read_rows(folder_of(run, outcome)))
+    seconds = sum(row.get("seconds", 0.0) for row in read_history(folder_of(run, outcome)))
     epochs = _epochs(run, outcome)
     return corrected(
         run,
@@ -153,7 +153,7 @@ def corrected(run: Path, outcome: Outcome) -> Outcome:
     folder = folder_of(run, outcome)
     if not (folder / "config.json").is_file() or is_locked(folder):  # a worker is continuing another trial there
         return outcome
-    rows = read_rows(folder)[: read_state(folder)["epoch"]]
+    rows = read_history(folder, read_state(folder))
     resolved = read_json(folder / "config.json", dict)
     known = {**resolved, **resolved.get("settings", {})}
     outcome = dataclasses.replace(

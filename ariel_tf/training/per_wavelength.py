@@ -26,7 +26,7 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs import list_run, work_queue
 from ariel_tf.runs.folder import RunFolder, read_scores
 from ariel_tf.runs.metadata import collect
-from ariel_tf.runs.work_queue import wavelength_folder
+from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
 from ariel_tf.training.job import TrainingJob, describe, run_folder, train_one
 from ariel_tf.training.stacked import layers, memory
@@ -44,7 +44,7 @@ def train(job: TrainingJob) -> None:
         ArielError: whatever the user can mend, in one sentence.
     """
     chosen = job.config.wavelength.chosen
-    first = job.only(chosen[:1], wavelength_folder(job.path, chosen[0]))
+    first = job.only(chosen[:1], folder_of(job.path, chosen[0]))
     rows = first.load()
     built = first.build(rows.statistics, rows.steps)
     job = job.built_with(built.settings)
@@ -70,7 +70,7 @@ def train(job: TrainingJob) -> None:
 
 def member(job: TrainingJob, wavelength: int) -> TrainingJob:
     """The job of one wavelength, in its run folder within the run."""
-    return job.only([wavelength], wavelength_folder(job.path, wavelength))
+    return job.only([wavelength], folder_of(job.path, wavelength))
 
 
 def open_member(job: TrainingJob, wavelength: int) -> RunFolder:

@@ -9,7 +9,7 @@ from ariel_tf.runs import work_queue
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.predictions import Predictions
-from ariel_tf.runs.work_queue import wavelength_folder
+from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import callbacks, cluster
 from ariel_tf.training.job import TrainingJob, finish, run_folder
 from ariel_tf.training.stacked import fit
@@ -26,7 +26,7 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         group: wavelengths, ascending.
         damaged: finished wavelengths whose model is written anew.
     """
-    members = [job.only([wavelength], wavelength_folder(job.path, wavelength)) for wavelength in group]
+    members = [job.only([wavelength], folder_of(job.path, wavelength)) for wavelength in group]
     config, rows = members[0].config, StackedData(job.source, [one.config for one in members])
     plan = fit.StackPlan(
         table=rows.train,
