@@ -1,4 +1,4 @@
-"""Start the workers of a training and restart all of them when one dies or hangs.
+"""Start the workers of a training, and restart all of them when one dies or hangs.
 
     python -m ariel_tf.supervise --workers 2 -- --model dense --wavelength joint --data DATA --run RUN
 
@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,16 +24,15 @@ from pathlib import Path
 
 from ariel_tf.core import cli
 from ariel_tf.core.errors import ArielError, Stopped, UsageError, run_command
-from ariel_tf.core.processes import pass_on
+from ariel_tf.core.processes import LOOK, PATIENCE, ProcessGroup
 from ariel_tf.core.schema import Schema, option
+from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.training import cluster, heartbeat, slurm
 
 # Exit codes of a training that another start would only repeat.
-FINAL = (0, 2, 3, 4, 130, 143)
-# Seconds that a worker may take to end when it is asked to.
-PATIENCE = 60.0
-# Seconds between looks, and those in which another worker's end may still explain a first one's.
-LOOK, GRACE = 0.2, 2.0
+FINAL = (0, 2, 3, 4, 129, 130, 143)
+# Seconds in which the end of another worker may still explain that of a first one.
+GRACE = 2.0
 
 
 class Options(Schema):
@@ -66,82 +64,93 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not training:
         raise UsageError("expected options of `python -m ariel_tf.train` after --, like -- --wavelength joint.")
     supervisor = Supervisor(training, options.workers, options.silence, options.stall, options.restarts)
-    supervisor.told = cli.repeated("ariel_tf.supervise", arguments)
+    supervisor.repeat_command = cli.repeated("ariel_tf.supervise", arguments)
     supervisor.run()
 
 
 @dataclass
 class Worker:
-    """A process, its number among all workers of the training, and when it last showed a sign of life or a step
-    (seconds of `time.monotonic`)."""
+    """A process of the training.
+
+    Attributes:
+        number: its number among all workers of the training.
+        heartbeat: the file that shows its signs of life, as `training.heartbeat` describes it.
+    """
 
     process: subprocess.Popen
     number: int
     heartbeat: Path
-    readers: list[threading.Thread] = field(default_factory=list)
-    seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _changes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def since(self, suffix: str = "") -> float:
-        """Seconds since a sign; its file's own time only tells that it changed: clocks of hosts differ."""
+    def seconds_since(self, suffix: str = "") -> float:
+        """Seconds since its file last changed. The file's own time only shows that it did: clocks of hosts differ."""
         path = Path(f"{self.heartbeat}{suffix}")
         with contextlib.suppress(FileNotFoundError):
             changed = path.stat().st_mtime
-            if changed != self.seen.get(suffix, (0.0, 0.0))[0]:
-                self.seen[suffix] = (changed, time.monotonic())
-        return time.monotonic() - self.seen[suffix][1]
+            if changed != self._changes.get(suffix, (0.0, 0.0))[0]:
+                self._changes[suffix] = (changed, time.monotonic())
+        return time.monotonic() - self._changes[suffix][1]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it has saved."""
+        return int(Path(f"{self.heartbeat}.steps").read_text() or 0)
 
 
-class Supervisor:
-    """One host's workers of a training.
+class Supervisor(ProcessGroup):
+    """The workers of a training on this host.
 
     Args:
         training: options of `python -m ariel_tf.train`.
-        workers: on this host; None for the one that the environment describes.
-        silence, stall: seconds after which a worker without a sign of life, or without a step, is taken to hang.
-        restarts: in a row, without an epoch saved between them, before it gives up.
+        workers: number of workers on this host; None for the one that the environment describes.
+        silence, stall: seconds without a sign of life, and without a step, after which a worker is taken to hang.
+        restarts: how many in a row, without an epoch saved between them, before it gives up.
 
     Attributes:
-        told: the command that a user repeats to go on, which workers name; empty for their own.
+        repeat_command: the command that workers ask the user to repeat; empty for their own.
     """
 
     def __init__(self, training: Sequence[str], workers: int | None, silence: float, stall: float, restarts: int):
+        super().__init__("worker ")
         self.command = [sys.executable, "-m", "ariel_tf.train", *training]
-        self.told = ""
+        self.repeat_command = ""
         self.count, self.silence, self.stall, self.restarts = workers, silence, stall, restarts
-        self.asked = 0
+        self.request = StopRequest()
+        self._environments: dict[int, dict[str, str]] = {}
+
+    def command_of(self, index: int) -> Sequence[str]:
+        return self.command
+
+    def environment_of(self, index: int) -> dict[str, str]:
+        return self._environments[index]
 
     def run(self) -> None:
-        """Until the training ends by itself.
+        """Run until the training ends by itself.
 
         Raises:
-            ArielError: the training's own end, by its exit code; or too many restarts.
+            ArielError: too many restarts.
+            Stopped: by a signal; every worker has saved its epochs, unless the signal was repeated.
+            SystemExit: the training's own exit code, where that is not 0.
         """
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with tempfile.TemporaryDirectory(prefix="ariel-") as folder:
-                self._keep_alive(Path(folder))
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with graceful_stop() as self.request, tempfile.TemporaryDirectory(prefix="ariel-") as folder:
+            self._keep_running(Path(folder))
 
-    def _note(self, number, frame) -> None:
-        self.asked = number
-
-    def _keep_alive(self, folder: Path) -> None:
+    def _keep_running(self, folder: Path) -> None:
         failures = epochs = 0
         while True:
             workers = self._start(folder)
             try:
                 fault, code = self._watch(workers)
             finally:
-                self._end(workers)
-            if self.asked:
-                raise Stopped("stopped; every whole epoch is saved. The same command goes on.", self.asked)
+                # Without a request the others hang, or wait in vain.
+                self.stop(PATIENCE if self.request.number else 0, self.request)
+            if self.request.number:
+                raise Stopped("stopped; every whole epoch is saved. The same command goes on.", self.request.number)
             if not fault:
                 if code:
-                    sys.exit(code)  # the worker has said why
+                    sys.exit(code)  # the worker has printed why
                 return
-            saved = max(map(_epochs, workers))
+            saved = max(worker.epochs for worker in workers)
             failures = 1 if saved > epochs else failures + 1
             epochs = max(epochs, saved)
             if epochs:  # which the next start must not move aside
@@ -153,45 +162,40 @@ class Supervisor:
             )
 
     def _start(self, folder: Path) -> list[Worker]:
+        """Start all workers of this host."""
         workers, found = [], configurations(self.count, os.environ)
+        self.sign = len(found) > 1
         for config in found:
             number, _ = cluster.task(config)
             path = folder / f"worker-{number}"
             path.touch()
             Path(f"{path}.steps").write_text("0")
-            environment = {**os.environ, heartbeat.VARIABLE: str(path), **({"TF_CONFIG": config} if config else {})}
-            environment |= {heartbeat.COMMAND: self.told} if self.told else {}
-            # Of several, each one's lines are signed.
-            pipe = subprocess.PIPE if len(found) > 1 else None
-            # A session of its own: Ctrl-C reaches the supervisor alone, which then asks each worker.
-            process = subprocess.Popen(
-                self.command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-            )
-            workers.append(Worker(process, number, path))
-            if pipe:
-                workers[-1].readers = pass_on(process, f"worker {number}: ")
+            environment = {heartbeat.VARIABLE: str(path)} | ({"TF_CONFIG": config} if config else {})
+            environment |= {heartbeat.COMMAND: self.repeat_command} if self.repeat_command else {}
+            self._environments[number] = environment
+            workers.append(Worker(self.start(number), number, path))
         return workers
 
     def _watch(self, workers: Sequence[Worker]) -> tuple[str, int]:
-        """What went wrong, or nothing and the exit code once all have ended by themselves."""
-        while not self.asked:
+        """Wait for a fault or the end: what went wrong; or an empty string and the exit code of all workers."""
+        while not self.request.number:
             codes = [worker.process.poll() for worker in workers]
             for worker, code in zip(workers, codes, strict=True):
                 if code in FINAL[1:]:
                     return "", code
                 if code is not None and code not in FINAL:
                     return self._judge(workers, worker.number, code)
-                if code is None and worker.since() > self.silence:
+                if code is None and worker.seconds_since() > self.silence:
                     return f"worker {worker.number} has shown no sign of life for {self.silence:g} s", 1
-                if code is None and worker.since(".steps") > self.stall:
+                if code is None and worker.seconds_since(".steps") > self.stall:
                     return f"worker {worker.number} has done no step for {self.stall:g} s", 1
             if all(code == 0 for code in codes):
                 return "", 0
             time.sleep(LOOK)
-        return "", 128 + self.asked
+        return "", 128 + self.request.number
 
     def _judge(self, workers: Sequence[Worker], number: int, code: int) -> tuple[str, int]:
-        """One worker ended with a fault: perhaps only since another, a moment ago, ended for good."""
+        """The reason for the fault with which a worker ended: perhaps another one that ended for good a moment ago."""
         deadline = time.monotonic() + (GRACE if len(workers) > 1 else 0)
         while time.monotonic() < deadline:
             for worker in workers:
@@ -201,33 +205,14 @@ class Supervisor:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return f"worker {number} ended {how}", code
 
-    def _end(self, workers: Sequence[Worker]) -> None:
-        """End all that still run: by request when the user asked, else at once, since they hang or wait in vain."""
-        left = [worker.process for worker in workers if worker.process.poll() is None]
-        deadline = time.monotonic() + (PATIENCE if self.asked else 0)
-        for process in left if self.asked else ():
-            process.terminate()
-        for process in left:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        for thread in (thread for worker in workers for thread in worker.readers):
-            thread.join(LOOK)  # their last words before ours
-
-
-def _epochs(worker: Worker) -> int:
-    return int(Path(f"{worker.heartbeat}.steps").read_text() or 0)
-
 
 def configurations(workers: int | None, environment: Mapping[str, str]) -> list[str | None]:
-    """A `TF_CONFIG` for each worker to start here; None keeps what the environment has."""
+    """A `TF_CONFIG` for each worker to start on this host; None keeps that of the environment."""
     if workers is None:
         return [None if "TF_CONFIG" in environment else slurm.tf_config(environment)]
     if workers == 1:
         return [None]
-    # Ports of their own at each start: what is left of an earlier worker can't meddle.
+    # New ports at each start, so that what is left of an earlier worker cannot interfere.
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for one in sockets:

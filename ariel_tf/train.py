@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train(
         config,
         options.replace(
-            devices=processes.devices_of(options.devices),
+            devices=processes.devices_in_job(options.devices),
             command=os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments),
             arguments=tuple(argument for argument in arguments if argument != "--overwrite"),
         ),

@@ -22,6 +22,7 @@ from ariel_tf.core.errors import ArielError, Stopped
 from ariel_tf.core.resources import Progress as Progress
 from ariel_tf.core.resources import format_count as format_count
 from ariel_tf.core.schema import Schema, option
+from ariel_tf.core.signals import Interrupted, interrupt_on_signal
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
 
 HOW_IT_WRITES = "how the data set is written"
@@ -86,34 +87,14 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Signal(KeyboardInterrupt):
-    """A signal that came in: like Ctrl-C no `Exception`, which some library might swallow on the way."""
-
-    def __init__(self, number: int):
-        self.number = number
-
-
 @contextlib.contextmanager
 def stopping(how_to_go_on: str) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Stopped` with this sentence; a second one stops at once."""
-
-    def stop(number: int, _) -> None:
-        restore()
-        raise _Signal(number)
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop)
+    """Raise `Stopped` with this sentence on a stopping signal; a second signal stops immediately."""
     try:
-        yield
-    except _Signal as received:
+        with interrupt_on_signal():
+            yield
+    except Interrupted as received:
         raise Stopped(how_to_go_on, received.number) from None
-    finally:
-        restore()
 
 
 class DatasetOptions(Schema):

@@ -12,6 +12,7 @@ from ariel_tf.config import train_options as flags
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core import cli
+from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.training import cluster
@@ -41,7 +42,7 @@ class SearchOptions:
         jobs: number of worker processes on this machine.
         chief, worker: HOST:PORT, or None.
         worker_name: name of this worker.
-        devices: devices of each trial, as `devices.parse_devices` reads them.
+        devices: devices that each trial trains on.
         track: one of `wandb_log.SERVICES`.
         each: wavelengths to search for one after another; empty for that of the space alone.
         brief: print two lines at the end; for one search of many.
@@ -59,7 +60,7 @@ class SearchOptions:
     chief: str | None = None
     worker: str | None = None
     worker_name: str = ALONE
-    devices: str = "auto"
+    devices: Devices = DEFAULT_DEVICES
     track: str = "none"
     each: tuple[int, ...] = ()
     brief: bool = False
@@ -86,7 +87,7 @@ class Flags(Schema):
     space: Path | None = option(
         None, "JSON file of names and ranges, described in docs/search.md", group=HOW, metavar="FILE"
     )
-    devices: str = cli.devices()
+    devices: Devices = cli.devices()
     jobs: int = cli.jobs("number of trials trained at the same time on this machine", group=PROCESSES)
     each: bool = option(
         False,
@@ -154,7 +155,7 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
         chief=options.chief,
         worker=options.worker,
         worker_name=options.worker_name or platform.node() or ALONE,
-        devices="cpu" if options.chief else options.devices,
+        devices=Devices("cpu") if options.chief else options.devices,
         track=options.track,
         each=each,
         dry_run=options.dry_run,

@@ -23,15 +23,15 @@ from keras_tuner.engine.trial import TrialStatus
 from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes
 from ariel_tf.core.atomic_files import read_json
-from ariel_tf.core.devices import parse_devices
 from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import distribute
 from ariel_tf.training import job as training_job
-from tuning import crew, outcomes, report, workers
+from tuning import outcomes, report, workers
 from tuning.connection import CHIEF_SILENCE
 from tuning.hyperparameters import format_range, highest, reveal, wavelengths_read
+from tuning.local_workers import LocalWorkers
 from tuning.options import ALONE, SearchOptions, without_jobs
 from tuning.oracles import OBJECTIVE, SafeOracle, make_oracle
 from tuning.outcomes import COMPLETED, Outcome
@@ -150,13 +150,9 @@ class Study:
         options = self.options
         reporter = report.ProgressReporter(self.path, options.trials)
         if options.jobs > 1:
-            processes_of_workers = crew.Crew(
-                options.jobs,
-                self._worker_command(),
-                self.path / "logs",
-                processes.shares(options.jobs, options.devices),
-            )
-            workers.supervise(oracle, processes_of_workers, reporter.update)
+            share = processes.share_machine(options.jobs, options.devices)
+            local = LocalWorkers(options.jobs, self._worker_command(), self.path / "logs", share)
+            workers.supervise(oracle, local, reporter.update)
         elif options.chief:
             print(f"waiting for workers: this command with --worker {options.chief} instead of --chief", flush=True)
             workers.serve(oracle, options.chief, reporter.update)
@@ -167,7 +163,7 @@ class Study:
     def _worker_command(self) -> list[str]:
         command = [sys.executable, "-m", "tuning.search", *without_jobs(self.options.arguments), "--run"]
         command.append(str(self.path))
-        if parse_devices(self.options.devices).kind != "cpu":
+        if self.options.devices.kind != "cpu":
             command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
         return [*command, "--wavelength", str(self.base.wavelength)]  # of --each, this one
 

@@ -19,6 +19,7 @@ import keras
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
@@ -78,7 +79,7 @@ class TrialRunner:
         space: what is searched, over the base.
         path: folder of the search.
         command: what the user repeats to resume after a stop.
-        devices: of each trial, as `devices.parse_devices` reads them.
+        devices: devices that each trial trains on.
         cache: rows in memory.
         subsets: the source with fewer training planets, by their number and what is read of them.
         on_start: called when a trial has begun.
@@ -89,7 +90,7 @@ class TrialRunner:
     space: Space
     path: Path
     command: str
-    devices: str = "auto"
+    devices: Devices = DEFAULT_DEVICES
     cache: RowCache = dataclasses.field(default_factory=RowCache)
     subsets: dict[Any, Source] = dataclasses.field(default_factory=dict)
     on_start: Callable[[], Any] = lambda: None

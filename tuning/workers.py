@@ -10,7 +10,6 @@ handed on, and whoever takes it up goes on from its last epoch. The search ends 
 """
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +21,10 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
 from ariel_tf.core.errors import ArielError, Stopped
+from ariel_tf.core.processes import PATIENCE
+from ariel_tf.core.signals import graceful_stop
 from tuning.connection import CHIEF_SILENCE
-from tuning.crew import Crew
+from tuning.local_workers import LocalWorkers
 from tuning.oracles import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
@@ -182,22 +183,22 @@ class Client(oracle_client.OracleClient):
             ) from error
 
 
-def supervise(oracle: SafeOracle, crew: Crew, on_change: Callable[[], object], silence: float = SILENCE) -> None:
-    """A chief with a crew of its own, until no trial is left.
+def supervise(
+    oracle: SafeOracle, local: LocalWorkers, on_change: Callable[[], object], silence: float = SILENCE
+) -> None:
+    """Be a chief with workers on this machine, until no trial is left.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM; every worker has saved its whole epochs.
+        Stopped: by a signal; every worker has saved its epochs, unless the signal was repeated.
     """
+    with graceful_stop() as request:
 
-    def asked(number, frame):
-        raise Stopped("stopped; every trial holds its whole epochs.", number)
+        def look_after(servicer: Servicer) -> None:
+            if request.number:
+                raise Stopped("stopped; every trial holds its whole epochs.", request.number)
+            local.look_after(servicer)
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        serve(oracle, "127.0.0.1:0", on_change, crew.mind, crew.start_all, silence)
-    finally:
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave workers behind
-        crew.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            serve(oracle, "127.0.0.1:0", on_change, look_after, local.start_all, silence)
+        finally:
+            local.stop(PATIENCE, request)

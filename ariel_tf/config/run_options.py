@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ariel_tf.core import cli
+from ariel_tf.core.devices import Devices
 from ariel_tf.core.schema import Schema, option
 
 
@@ -21,7 +22,7 @@ class RunOptions(Schema):
         "auto", "train a list of wavelengths together or one by one; auto: together where that is faster",
         group=cli.WHERE_IT_RUNS, choices=("auto", "yes", "no")
     )  # fmt: skip
-    devices: str = cli.devices()
+    devices: Devices = cli.devices()
     jobs: int = cli.jobs("number of processes for a list of wavelengths, with a GPU or a share of the cores each")
     price: float | None = cli.price()
     command: str = ""

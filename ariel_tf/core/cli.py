@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ariel_tf.core import resources
-from ariel_tf.core.devices import DEVICES_HELP, parse_devices
+from ariel_tf.core.devices import DEFAULT_DEVICES, DEVICES_HELP, Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.core.schema import Schema, add_flags, option
 
@@ -222,7 +222,7 @@ def price() -> Any:
 
 def devices() -> Any:
     """--devices."""
-    return option("auto", DEVICES_HELP, group=WHERE_IT_RUNS, metavar="DEVICES", check=parse_devices)
+    return option(DEFAULT_DEVICES, DEVICES_HELP, group=WHERE_IT_RUNS, metavar="DEVICES", parse=Devices.parse)
 
 
 def jobs(help: str, default: int | None = 1, group: str = WHERE_IT_RUNS) -> Any:

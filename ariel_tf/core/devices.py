@@ -1,6 +1,7 @@
-"""`--devices`: which devices a training asks for; no TensorFlow."""
+"""`--devices`: the devices that a training asks for; no TensorFlow."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from ariel_tf.core.errors import UsageError
 
@@ -11,32 +12,43 @@ DEVICES_HELP = (
 
 @dataclass(frozen=True)
 class Devices:
-    """What `--devices` asks for; no numbers means all of the kind, and of CPUs one."""
+    """Devices of one kind. Parses and prints `--devices`.
 
-    kind: str
-    numbers: tuple[int, ...]
+    Attributes:
+        kind: auto, cpu or gpu.
+        numbers: of the devices; none means every GPU, or one CPU.
 
-
-def parse_devices(text: str) -> Devices:
-    """`auto`, `cpu`, `gpu`, `gpu:0,1`, `cpu:0,1`.
-
-    Raises:
-        UsageError: no such form, or a device twice.
-
-    >>> parse_devices("gpu:0,2")
-    Devices(kind='gpu', numbers=(0, 2))
+    >>> Devices.parse("gpu:0,2"), str(Devices.parse("gpu:0,2"))
+    (Devices(kind='gpu', numbers=(0, 2)), 'gpu:0,2')
     """
-    kind, colon, listed = text.partition(":")
-    parts = listed.split(",") if colon else []
-    sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
-    if not sound or any(not part.isascii() or not part.isdecimal() for part in parts):
-        raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
-    numbers = tuple(map(int, parts))
-    if len(set(numbers)) < len(numbers):
-        raise UsageError(f"--devices: expected each device once. Received: {text}")
-    return Devices(kind, numbers)
+
+    kind: str = "auto"
+    numbers: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The devices of `auto`, `cpu`, `gpu`, `gpu:0,1` or `cpu:0,1`.
+
+        Raises:
+            UsageError: another form, or a device twice.
+        """
+        kind, colon, listed = text.partition(":")
+        parts = listed.split(",") if colon else []
+        sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
+        if not sound or any(not part.isascii() or not part.isdecimal() for part in parts):
+            raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
+        numbers = tuple(map(int, parts))
+        if len(set(numbers)) < len(numbers):
+            raise UsageError(f"--devices: expected each device once. Received: {text}")
+        return cls(kind, numbers)
+
+    def __str__(self) -> str:
+        return self.kind + (":" + ",".join(map(str, self.numbers)) if self.numbers else "")
+
+
+DEFAULT_DEVICES = Devices()
 
 
 def describe_gpus(gpus: int) -> str:
-    """What TensorFlow finds, in words."""
+    """The GPUs that TensorFlow finds, as part of a sentence."""
     return f"TensorFlow finds GPUs 0-{gpus - 1}" if gpus else "TensorFlow finds no GPU"

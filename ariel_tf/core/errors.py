@@ -1,4 +1,4 @@
-"""What goes wrong, in one sentence a user can act on, and the exit code that says so to a script.
+"""Errors in one sentence that a user can act on, and exit codes that a script can act on.
 
 | code | meaning |
 |---|---|
@@ -7,7 +7,7 @@
 | 2 | usage: an option, a setting or a run folder that does not fit |
 | 3 | data refused: a file, a shard or a manifest that does not hold what it should |
 | 4 | non-finite: a loss or a prediction became NaN or infinite |
-| 130, 143 | stopped by Ctrl-C or by SIGTERM, after saving |
+| 129, 130, 143 | stopped by SIGHUP, Ctrl-C or SIGTERM; what was done is saved |
 """
 
 import difflib
@@ -15,6 +15,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+
+from ariel_tf.core import console, signals
 
 
 class ArielError(Exception):
@@ -66,25 +68,43 @@ def nearest(received: object, known: Iterable[str]) -> str:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main`; turn its errors into one sentence on stderr and an exit code.
 
-    Programming errors (anything that is not an `ArielError`, an `OSError` or Ctrl-C) keep their
-    traceback: they are ours to fix, not the user's.
+    A signal that no part of the command handles ends it within ten seconds. Programming errors (anything that is not
+    an `ArielError`, an `OSError` or Ctrl-C) keep their traceback: they are ours to fix, not the user's.
     """
     # TensorFlow imports Keras, which would otherwise take the backend of the user's keras.json (`core.tf_startup`).
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    try:
-        main()
-        sys.stdout.flush()
-    except ArielError as error:
+    console.prepare()
+    with signals.Watcher() as watcher:
+        try:
+            try:
+                main()
+            finally:
+                sys.stdout.flush()
+        except BaseException as error:  # noqa: BLE001  (raised again in `_report`, unless it is the user's)
+            code = 128 + watcher.received
+            if isinstance(error, Stopped) or not watcher.received:
+                code = _report(error)
+            else:  # whatever a library made of the interruption
+                print(f"\n{signals.describe_signal(watcher.received)}", file=sys.stderr)
+            watcher.reported = True
+            sys.exit(code)
+
+
+def _report(error: BaseException) -> int:
+    """Print an error as one sentence on stderr; return the exit code. What is not the user's is raised again."""
+    if isinstance(error, Stopped):
+        print(f"\n{error}", file=sys.stderr)
+        return error.exit_code
+    if isinstance(error, ArielError):
         for fault in getattr(error, "faults", ()):
             print(f"  {fault}", file=sys.stderr)
-        print(f"error: {error}" if not isinstance(error, Stopped) else f"\n{error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output (`| head`) has gone; there is nobody left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
         print("\nstopped.", file=sys.stderr)
-        sys.exit(130)
+        return 128 + signal.SIGINT
+    if isinstance(error, OSError):
+        name = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        print(f"error: {error.strerror or error}{name}", file=sys.stderr)
+        return 1
+    raise error

@@ -1,7 +1,10 @@
-"""Several processes of one command on this machine, a GPU or a share of the cores each; no TensorFlow at the top.
+"""Child processes of one command on this machine: started, watched, started again, ended; no TensorFlow at the top.
 
-`python -m ariel_tf.train --wavelength 0-54 --jobs 2` starts two: each takes the next wavelength, or stack of them,
-that no other has (`runs.work_queue`). One that dies is started again.
+ProcessGroup    what every use shares
+  Jobs          `ariel_tf.train --wavelength 0-54 --jobs 2`: each process takes the next wavelength, or stack of
+                them, that no other has (`runs.work_queue`); one that dies is started again
+  LocalWorkers  `tuning.search --jobs 2`, in tuning/local_workers.py
+and `ariel_tf.supervise`, which starts all of its workers again when one of them is gone.
 """
 
 import contextlib
@@ -12,53 +15,61 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, TextIO
 
 from ariel_tf.core import resources
-from ariel_tf.core.devices import describe_gpus, parse_devices
+from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
+from ariel_tf.core.signals import StopRequest, graceful_stop
 
-CREW, NUMBER = "ARIEL_TF_CREW", "ARIEL_TF_JOB"
-# Seconds that a job may take to save and end.
+# Environment of a child process: that it is one, and its number among jobs.
+CHILD, NUMBER = "ARIEL_TF_CREW", "ARIEL_TF_JOB"
+# Seconds that a process may take to save and end once it was asked to.
 PATIENCE = 60.0
+# Seconds between looks.
 LOOK = 0.2
 # Exit codes of options, data or losses that another start would only meet again.
 FINAL = (2, 3, 4)
 
 
-def number() -> int | None:
-    """Which of several jobs this process is, from 1; None where it is none."""
+def job_number() -> int | None:
+    """The number of this process among several jobs, from 1; None where it is not a job."""
     text = os.environ.get(NUMBER)
     return int(text) if text else None
 
 
-def devices_of(devices: str) -> str:
-    """What `--devices` means within a job, which sees its own GPU only."""
-    kind = parse_devices(devices).kind
-    return devices if number() is None else kind
+def is_child() -> bool:
+    """Whether a `ProcessGroup` started this process."""
+    return os.environ.get(CHILD) == "1"
 
 
 def stop_with_parent() -> None:
-    """In a process of a crew: stop, saved, when the process that started it is gone."""
-    if os.environ.get(CREW) == "1":
+    """In a process of a `ProcessGroup`: save and stop when the parent is gone."""
+    if is_child():
 
-        def wait():
+        def wait() -> None:
             sys.stdin.read()
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=wait, daemon=True).start()
 
 
-def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
-    """The environment of each of `count` processes: a GPU each where there are any, and a share of the cores.
+def devices_in_job(devices: Devices) -> Devices:
+    """The devices of `--devices` that this process uses: a job sees its own GPU only."""
+    return devices if job_number() is None else Devices(devices.kind)
+
+
+def share_machine(count: int, devices: Devices) -> Callable[[int], dict[str, str]]:
+    """The environment of each of `count` processes: a share of the cores, and one GPU each where there are any.
 
     Args:
-        count: of processes.
-        devices: as of `devices.parse`; GPUs of this list are dealt out.
+        count: number of processes.
+        devices: the GPUs to deal out.
     """
     cores = max(1, resources.available_cpus() // count)
     threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
-    gpus = [] if parse_devices(devices).kind == "cpu" else _gpus(devices)
+    gpus = [] if devices.kind == "cpu" else _gpus(devices)
 
     def environment(index: int) -> dict[str, str]:
         return threads | ({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {})
@@ -66,135 +77,185 @@ def shares(count: int, devices: str) -> Callable[[int], dict[str, str]]:
     return environment
 
 
-def _gpus(devices: str) -> list[str]:
+def _gpus(devices: Devices) -> list[str]:
     from ariel_tf.core.tf_startup import import_tensorflow
 
     held = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = len(import_tensorflow(start_devices=False).config.list_physical_devices("GPU"))
-    there = held.split(",") if held else [str(index) for index in range(count)]
-    chosen = parse_devices(devices)
-    if chosen.kind == "gpu" and (not there or max(chosen.numbers, default=0) >= len(there)):
-        raise UsageError(f"--devices {devices}: {describe_gpus(len(there))} here.")
-    return [there[index] for index in chosen.numbers or range(len(there))]
+    available = held.split(",") if held else [str(index) for index in range(count)]
+    if devices.kind == "gpu" and (not available or max(devices.numbers, default=0) >= len(available)):
+        raise UsageError(f"--devices {devices}: {describe_gpus(len(available))} here.")
+    return [available[index] for index in devices.numbers or range(len(available))]
 
 
-def close_pipe(process: subprocess.Popen) -> None:
-    """Close the standard input that lets a process know that this one lives."""
+def describe_exit(code: int) -> str:
+    """How a process ended: `was killed by SIGKILL`, `ended with exit code 1`."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+class ProcessGroup:
+    """Child processes of one command.
+
+    Each has a session of its own, so that Ctrl-C reaches this process alone, which then asks each of them to stop; and
+    a pipe as standard input, which closes when this process dies in any way (`stop_with_parent`).
+
+    Args:
+        label: first part of the processes' names, such as "job ".
+        first: number of the first process in its name.
+        logs: folder for their output, in a file of the process's name; None to print it.
+        sign: print each line with the process's name in front; needless where there is one process.
+
+    Attributes:
+        processes: those that have not ended, by their index from 0.
+        deaths: restarts so far.
+    """
+
+    def __init__(self, label: str, first: int = 0, logs: Path | None = None, sign: bool = True):
+        self.label, self.first, self.logs, self.sign = label, first, logs, sign
+        self.processes: dict[int, subprocess.Popen] = {}
+        self.deaths = 0
+        self._readers: list[threading.Thread] = []
+
+    def name(self, index: int) -> str:
+        return f"{self.label}{index + self.first}"
+
+    def command_of(self, index: int) -> Sequence[str]:
+        """The command of a process."""
+        raise NotImplementedError
+
+    def environment_of(self, index: int) -> dict[str, str]:
+        """Variables of a process beside those of this one."""
+        raise NotImplementedError
+
+    def start(self, index: int) -> subprocess.Popen:
+        """Start a process, or start it again."""
+        with contextlib.ExitStack() as stack:
+            output: IO[str] | int | None = None
+            if self.logs is not None:
+                output = stack.enter_context(self.log(index).open("a", encoding="utf-8"))
+            elif self.sign:
+                output = subprocess.PIPE
+            process = subprocess.Popen(
+                self.command_of(index),
+                env=os.environ | {CHILD: "1"} | self.environment_of(index),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                text=True,
+                errors="backslashreplace",
+                start_new_session=True,
+            )
+        self.processes[index] = process
+        for stream, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+            if stream is not None:
+                arguments = (stream, out, f"{self.name(index)}: ")
+                self._readers.append(threading.Thread(target=_print_lines, args=arguments, daemon=True))
+                self._readers[-1].start()
+        return process
+
+    def log(self, index: int) -> Path:
+        """The file of a process's output."""
+        assert self.logs is not None
+        return self.logs / f"{self.name(index)}.txt"
+
+    def ended(self) -> list[tuple[int, int]]:
+        """(index, exit code) of the processes that have ended since the last call; negative for a signal."""
+        found = [(index, code) for index, process in self.processes.items() if (code := process.poll()) is not None]
+        for index, _ in found:
+            _close_pipe(self.processes.pop(index))
+        return found
+
+    def restart(self, index: int, code: int) -> None:
+        """Start a process again that died with this exit code, and print so."""
+        self.deaths += 1
+        print(f"{self.name(index)} {describe_exit(code)}: it is started again", flush=True)
+        self.start(index)
+
+    def stop(self, patience: float, request: StopRequest | None = None) -> None:
+        """End all processes: ask them to save and end, and kill those that have not after some time.
+
+        Args:
+            patience: seconds; 0 to kill them at once.
+            request: kill them as soon as the signal of this request is repeated.
+        """
+        left = [process for process in self.processes.values() if process.poll() is None]
+        for process in left if patience else ():
+            process.terminate()
+        deadline = time.monotonic() + patience
+        while any(process.poll() is None for process in left) and time.monotonic() < deadline:
+            if request and request.repeated:
+                break
+            time.sleep(LOOK / 4)
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            _close_pipe(process)
+        for thread in self._readers:
+            thread.join(LOOK)  # their last lines before ours
+
+
+def _close_pipe(process: subprocess.Popen) -> None:
     with contextlib.suppress(BrokenPipeError):
         if process.stdin:
             process.stdin.close()
 
 
-def told(code: int) -> str:
-    """How a process ended, in words."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-class Jobs:
-    """Processes of one command, each with a number of its own.
-
-    Args:
-        command: of each.
-        count: how many.
-        devices: as of `devices.parse`.
-    """
-
-    def __init__(self, command: Sequence[str], count: int, devices: str):
-        self.command, self.count, self.environment = list(command), count, shares(count, devices)
-        self.processes: dict[int, subprocess.Popen] = {}
-        self.readers: list[threading.Thread] = []
-        self.asked = 0
-
-    def run(self) -> None:
-        """Until all have ended.
-
-        Raises:
-            ArielError: too many died.
-            Stopped: Ctrl-C or SIGTERM; every job has saved its whole epochs.
-        """
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for index in range(self.count):
-                self._start(index)
-            self._mind()
-        finally:
-            self._stop()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number, frame) -> None:
-        self.asked = number
-
-    def _start(self, index: int) -> None:
-        # Its own session: Ctrl-C reaches this process alone, which then asks each job. Its standard input is a pipe
-        # that closes when this process dies in any way.
-        process = subprocess.Popen(
-            self.command,
-            env=os.environ | self.environment(index) | {CREW: "1", NUMBER: str(index + 1)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.processes[index] = process
-        self.readers += pass_on(process, f"job {index + 1}: ")
-
-    def _mind(self) -> None:
-        deaths = 0
-        while self.processes:
-            for index, process in list(self.processes.items()):
-                code = process.poll()
-                if code is None:
-                    continue
-                del self.processes[index]
-                close_pipe(process)
-                if code in FINAL:
-                    sys.exit(code)  # it has said why
-                if code:
-                    deaths += 1
-                    if deaths > 2 * self.count:
-                        raise ArielError(f"job {index + 1} {told(code)}, the {deaths}th to do so; repeat the command.")
-                    print(f"job {index + 1} {told(code)}: it is started again", flush=True)
-                    self._start(index)
-            if self.asked:
-                raise Stopped("stopped; every job has saved its whole epochs. The same command goes on.", self.asked)
-            time.sleep(LOOK)
-
-    def _stop(self) -> None:
-        """Ask those that are left to save and end; kill those that do not."""
-        end(list(self.processes.values()), PATIENCE)
-        for thread in self.readers:
-            thread.join(LOOK)
-
-
-def end(processes: Sequence[subprocess.Popen], patience: float) -> None:
-    """Ask processes to save and end, and after `patience` seconds kill those that did not."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + patience
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        close_pipe(process)
-
-
-def pass_on(process: subprocess.Popen, prefix: str) -> list[threading.Thread]:
-    """Show what a process writes to its pipes, signed; the threads that do so, which end with it."""
-    threads = []
-    for stream, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-        assert stream is not None
-        threads.append(threading.Thread(target=_pass_on, args=(stream, out, prefix), daemon=True))
-        threads[-1].start()
-    return threads
-
-
-def _pass_on(stream: IO[str], out: TextIO, prefix: str) -> None:
-    """A process's lines, each with a word on whose it is."""
+def _print_lines(stream: IO[str], out: TextIO, prefix: str) -> None:
+    """Print a process's lines with its name in front."""
     with stream:
         for line in stream:
             out.write(prefix + line)
             out.flush()
+
+
+class Jobs(ProcessGroup):
+    """Processes of one command, each with a number of its own.
+
+    Args:
+        command: of each.
+        count: number of processes.
+        devices: the GPUs to deal out.
+    """
+
+    def __init__(self, command: Sequence[str], count: int, devices: Devices):
+        super().__init__("job ", first=1)
+        self.command, self.count, self.share = list(command), count, share_machine(count, devices)
+
+    def command_of(self, index: int) -> Sequence[str]:
+        return self.command
+
+    def environment_of(self, index: int) -> dict[str, str]:
+        return self.share(index) | {NUMBER: str(index + 1)}
+
+    def run(self) -> None:
+        """Run until all processes have ended.
+
+        Raises:
+            ArielError: too many died.
+            Stopped: by a signal; every job has saved its epochs, unless the signal was repeated.
+        """
+        with graceful_stop() as request:
+            try:
+                for index in range(self.count):
+                    self.start(index)
+                while self.processes:
+                    self._look_after()
+                    if request.number:
+                        raise Stopped(
+                            "stopped; every job has saved its whole epochs. The same command goes on.", request.number
+                        )
+                    time.sleep(LOOK)
+            finally:
+                self.stop(PATIENCE, request)
+
+    def _look_after(self) -> None:
+        for index, code in self.ended():
+            if code in FINAL:
+                sys.exit(code)  # it has printed why
+            if code and self.deaths >= 2 * self.count:
+                raise ArielError(
+                    f"{self.name(index)} {describe_exit(code)}, the {self.deaths + 1}th to do so; repeat the command."
+                )
+            if code:
+                self.restart(index, code)

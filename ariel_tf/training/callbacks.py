@@ -4,7 +4,6 @@
 before it is told. Validation scores come from `fit` itself.
 """
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import NonFiniteError, Stopped
+from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.models.builder import copy_of
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, heartbeat
@@ -214,42 +214,43 @@ class TellEpoch(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ctrl-C and SIGTERM end the training between two steps, never in the middle of a save.
+    """End the training on a stopping signal, between two steps and never in the middle of a save.
 
-    The epoch at hand is given up where the run folder holds every epoch before it; else it is trained to its end and
-    saved with them, unless the same signal comes again. As a context manager it puts the earlier handlers back.
+    The current epoch is given up if the run folder holds every epoch before it; otherwise it is finished and saved
+    with them, unless the same signal is received again. Used as a context manager around the training.
     """
 
     def __init__(self, run: RunFolder, command: str):
         super().__init__()
         self.run, self.command = run, command
-        self.received, self.again, self.said = 0, False, False
+        self.request, self.announced = StopRequest(), False
+        self._block = graceful_stop()
+
+    @property
+    def received(self) -> int:
+        """The signal that was received; 0 for none."""
+        return self.request.number
 
     def __enter__(self):
-        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.request = self._block.__enter__()
         return self
 
     def __exit__(self, kind, error, traceback):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        self._block.__exit__(kind, error, traceback)
         if self.received and cluster.is_loss(error):  # a worker that was asked to stop, too, may have gone first
             self._stop()
-
-    def _note(self, number, frame):
-        self.again |= self.received == number
-        self.received = number
 
     def _stop(self):
         raise Stopped(f"stopped: {self.run.describe()}. To go on, repeat the command:\n  {self.command}", self.received)
 
     def check(self, epoch_ended: bool = False) -> None:
-        """Stop here if asked to, and if nothing is lost by it: neither our epochs nor those of a chief at work."""
-        if self.received and (self.again or (not self.run.behind and (self.run.is_chief or epoch_ended))):
+        """Raise `Stopped` if a signal was received and no unsaved epoch would be lost, neither ours nor the chief's."""
+        if self.received and (self.request.repeated or (not self.run.behind and (self.run.is_chief or epoch_ended))):
             self._stop()
-        if self.received and not self.said:
-            self.said = True
+        if self.received and not self.announced:
+            self.announced = True
             if self.run.is_chief:
-                print("stopping after the epoch at hand, to save it and those before; Ctrl-C again: now", flush=True)
+                print("Finishing and saving the current epoch. Press Ctrl-C again to stop immediately.", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         self.check()

@@ -11,43 +11,40 @@ With one device nothing here changes anything: that is stock Keras.
 
 Under more than one, three methods of the model object (not of its class, which is what gets saved) are replaced:
 Keras's own build fails across hosts, its loss averages shares as if they were equal, and its optimiser clips
-before it adds up. `--devices` and mistakes in it need no TensorFlow.
+before it adds up. Mistakes in `--devices` need no TensorFlow.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ariel_tf.core import tf_startup
-from ariel_tf.core.devices import Devices, describe_gpus, parse_devices
+from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import UsageError
 from ariel_tf.training import cluster
 
 
 @functools.cache
-def strategy_of(devices: str) -> Any:
+def strategy_of(devices: Devices) -> Any:
     """The `tf.distribute` strategy of `--devices`: TensorFlow's default for one device.
 
-    To be called before anything else starts TensorFlow's devices, which can't be chosen afterwards; the same again
-    gives the same. Memory of GPUs grows as it is needed.
-
-    Args:
-        devices: as of `parse`.
+    To be called before anything else starts TensorFlow's devices, which cannot be chosen afterwards; the same devices
+    again return the same strategy. With several workers it waits until all of them have started. The memory that is
+    used on a GPU grows as it is needed.
 
     Raises:
-        UsageError: not of this form, or devices that are not there.
+        UsageError: devices that this machine does not have.
     """
-    chosen = parse_devices(devices)
     _, workers = cluster.task()
-    if workers > 1 and chosen.kind == "cpu" and chosen.numbers:
+    if workers > 1 and devices.kind == "cpu" and devices.numbers:
         raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
     if workers > 1:
         print(f"waiting for the {workers} workers of this training", flush=True)
     tf = tf_startup.import_tensorflow(start_devices=False)
     with tf_startup.notices_hidden():
         try:
-            found = _choose(tf, chosen, devices)
+            found = _choose(tf, devices)
             if workers > 1:
                 return tf.distribute.MultiWorkerMirroredStrategy()
             names = [device.name for device in found()]
@@ -61,11 +58,11 @@ def strategy_of(devices: str) -> Any:
         return tf.distribute.get_strategy()
 
 
-def _choose(tf, chosen: Devices, devices: str):
-    """Make the chosen devices the visible ones; a function that starts and lists them."""
+def _choose(tf: Any, devices: Devices) -> Callable[[], list[Any]]:
+    """Make the chosen devices the visible ones; return a function that starts and lists them."""
     gpus = tf.config.list_physical_devices("GPU")
-    if chosen.kind == "gpu" or (chosen.kind == "auto" and gpus):
-        wanted = chosen.numbers or tuple(range(len(gpus)))
+    if devices.kind == "gpu" or (devices.kind == "auto" and gpus):
+        wanted = devices.numbers or tuple(range(len(gpus)))
         if not gpus or max(wanted) >= len(gpus):
             raise UsageError(f"--devices {devices}: {describe_gpus(len(gpus))} here.")
         tf.config.set_visible_devices([gpus[number] for number in wanted], "GPU")
@@ -74,7 +71,7 @@ def _choose(tf, chosen: Devices, devices: str):
         return lambda: tf.config.list_logical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices([], "GPU")
-    wanted = chosen.numbers or (0,)
+    wanted = devices.numbers or (0,)
     cpu, parts = tf.config.list_physical_devices("CPU")[0], max(wanted) + 1
     if parts > len(tf.config.get_logical_device_configuration(cpu) or [None]):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)

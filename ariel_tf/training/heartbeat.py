@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.processes import is_child
 
 VARIABLE, COMMAND = "ARIEL_HEARTBEAT", "ARIEL_COMMAND"
 INTERVAL = 1.0
@@ -32,7 +33,8 @@ def _beat(path: Path, supervisor: int) -> None:
     while os.getppid() == supervisor:
         path.touch()
         time.sleep(INTERVAL)
-    os.kill(os.getpid(), signal.SIGTERM)  # nobody watches any more: save and end
+    if not is_child():  # whose `stop_with_parent` does this, and a second signal would stop it before it has saved
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def advance(epochs: int | None = None) -> None:

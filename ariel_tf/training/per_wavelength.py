@@ -224,7 +224,7 @@ def finish(run: RunFolder, job: TrainingJob, last: bool = True, repeated: bool =
             _finish(run, job)
         # Of several processes the one that ends the run prints the scores, whichever group it trained; of a run that
         # was finished before, the first.
-        prints = last if processes.number() is None else ends or (repeated and processes.number() == 1)
+        prints = last if processes.job_number() is None else ends or (repeated and processes.job_number() == 1)
         if left:
             text = list_run.progress_card(job.path, run.state["groups"], every, job.identity, job.options.command)
             write_text(job.path / "README.md", text)

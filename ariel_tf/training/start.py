@@ -21,7 +21,7 @@ def train(config: Configuration, options: RunOptions) -> None:
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
-    if config.wavelength.is_list and options.jobs > 1 and processes.number() is None and not options.dry_run:
+    if config.wavelength.is_list and options.jobs > 1 and processes.job_number() is None and not options.dry_run:
         train_by_processes(options)
         return
     job = open_job(config, options)

@@ -126,7 +126,7 @@ def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(learn
         send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
         with pytest.raises(Stopped, match="3 whole epochs") as stopped:
             run(*arguments, "--run", "stopped")
-    assert "stopping after the epoch at hand" in capsys.readouterr().out
+    assert "Finishing and saving the current epoch" in capsys.readouterr().out
     check_stopped(stopped, 3, arguments, capsys)
 
 

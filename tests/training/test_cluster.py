@@ -133,7 +133,7 @@ heartbeat.start()
 def pretending(what, workers=2, silence=20.0, stall=60.0, restarts=3, faults=()):
     supervisor = Faulty(["--run", "none"], workers, silence, stall, restarts, faults=faults)
     supervisor.command = [sys.executable, "-c", PRETEND.format(what=what)]
-    supervisor.told = f"python -m ariel_tf.supervise --workers {workers} -- --run none"
+    supervisor.repeat_command = f"python -m ariel_tf.supervise --workers {workers} -- --run none"
     return supervisor
 
 

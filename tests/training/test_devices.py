@@ -10,6 +10,7 @@ import tensorflow as tf
 from support.run_folders import loaded, run, send_in_epoch, table
 
 from ariel_tf.config import model_registry
+from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import Stopped, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
@@ -114,7 +115,7 @@ def test_every_family_of_models_scores_alike_on_two_devices(name):
 
 
 def test_each_row_goes_to_exactly_one_device():
-    strategy = distribute.strategy_of("cpu:0,1")
+    strategy = distribute.strategy_of(Devices.parse("cpu:0,1"))
     rows = np.arange(23, dtype=np.float32)
     batches = tf.data.Dataset.from_tensor_slices(({"flux": rows}, rows)).batch(5)
     shares = []
@@ -137,13 +138,13 @@ def test_devices_that_are_none_are_one_sentence(text):
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_one_sentence():
     with pytest.raises(UsageError, match=r"--devices gpu:0,3: TensorFlow finds no GPU here"):
-        distribute.strategy_of("gpu:0,3")
+        distribute.strategy_of(Devices.parse("gpu:0,3"))
 
 
 def test_devices_can_not_be_chosen_once_they_are_started():
     tf.config.list_logical_devices()
     with pytest.raises(UsageError, match="has started other devices already"):
-        distribute.strategy_of("cpu:0,7")
+        distribute.strategy_of(Devices.parse("cpu:0,7"))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_devices_can_not_be_chosen_once_they_are_started():
 )
 def test_a_batch_that_does_not_divide_names_sizes_that_do(size, rows, said):
     with pytest.raises(UsageError, match=said):
-        distribute.check_batch(distribute.strategy_of("cpu:0,1"), size, rows)
+        distribute.check_batch(distribute.strategy_of(Devices.parse("cpu:0,1")), size, rows)
 
 
 def test_sizes_that_are_named_are_taken(capsys):

@@ -16,6 +16,7 @@ from ariel_tf import evaluate
 from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes
 from ariel_tf.core.atomic_files import write_json
+from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.evaluation import prediction_figures
 from ariel_tf.runs import work_queue
@@ -33,7 +34,7 @@ SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in (processes.CREW, processes.NUMBER, "TF_CONFIG"):
+    for name in (processes.CHILD, processes.NUMBER, "TF_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -226,7 +227,7 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
 
 def pretending(what, count=2):
     program = f"import os, sys, time\nfrom pathlib import Path\nme = os.environ['{processes.NUMBER}']\n{what}"
-    return processes.Jobs([sys.executable, "-c", program], count, "cpu")
+    return processes.Jobs([sys.executable, "-c", program], count, Devices("cpu"))
 
 
 def test_a_job_that_is_killed_is_started_again(capfd):
@@ -265,7 +266,7 @@ def test_jobs_that_are_asked_to_stop_ask_their_processes():
 
 def test_two_jobs_train_a_list_though_one_is_killed(monkeypatch, capfd):
     """Real processes; the second is killed once it holds a wavelength."""
-    start = processes.Jobs._start
+    start = processes.Jobs.start
     killed = []
 
     def kill(process):
@@ -274,12 +275,13 @@ def test_two_jobs_train_a_list_though_one_is_killed(monkeypatch, capfd):
         process.kill()
 
     def start_and_kill(self, index):
-        start(self, index)
+        process = start(self, index)
         if index == 1 and not killed:
-            killed.append(self.processes[1])
-            threading.Thread(target=kill, args=(self.processes[1],), daemon=True).start()
+            killed.append(process)
+            threading.Thread(target=kill, args=(process,), daemon=True).start()
+        return process
 
-    monkeypatch.setattr(processes.Jobs, "_start", start_and_kill)
+    monkeypatch.setattr(processes.Jobs, "start", start_and_kill)
     arguments = [*SMALL, "--wavelength", "3,7", "--stack", "no", "--devices", "cpu"]
     run(*arguments, "--jobs", "2", "--run", "one")
     printed = capfd.readouterr().out

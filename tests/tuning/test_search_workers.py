@@ -15,7 +15,7 @@ import pytest
 
 from ariel_tf import train
 from ariel_tf.core.errors import ArielError
-from tuning import connection, crew, oracles, outcomes, search, study, workers
+from tuning import connection, local_workers, oracles, outcomes, search, study, workers
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -252,22 +252,22 @@ def test_a_port_that_is_taken_is_said(oracle, chief):
     [("print('error: --set: no'); exit(2)", "exit code 2: error: --set: no"), ("exit(1)", "exit code 1")],
 )
 def test_workers_that_cannot_work_end_the_search_with_their_last_words(oracle, tmp_path, program, said):
-    hands = crew.Crew(2, [sys.executable, "-c", program], tmp_path, lambda index: {})
+    local = local_workers.LocalWorkers(2, [sys.executable, "-c", program], tmp_path, lambda index: {})
     with pytest.raises(ArielError, match=said):
-        workers.supervise(oracle, hands, lambda: None)
-    assert all(child.poll() is not None for child in hands.processes.values())
+        workers.supervise(oracle, local, lambda: None)
+    assert all(child.poll() is not None for child in local.processes.values())
 
 
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
     program = (
-        "from tuning import crew; import sys, os\n"
-        "child = ('import time; from tuning import crew; crew.stop_with_parent();'\n"
+        "from tuning.local_workers import LocalWorkers; import sys, os\n"
+        "child = ('import time; from ariel_tf.core import processes; processes.stop_with_parent();'\n"
         "         'print(1, flush=True); time.sleep(999)')\n"
         "from pathlib import Path\n"
-        "hands = crew.Crew(1, [sys.executable, '-c', child], Path('.'), lambda index: {})\n"
-        "hands.start_all(1)\n"
+        "local = LocalWorkers(1, [sys.executable, '-c', child], Path('.'), lambda index: {})\n"
+        "local.start_all(1)\n"
         "while '1' not in Path('worker0.txt').read_text(): pass\n"
-        "print(hands.processes[0].pid, flush=True)\n"
+        "print(local.processes[0].pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
