@@ -79,8 +79,8 @@ def _end_with_the_parent() -> None:
 
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back, here for a moment, in processes started meanwhile for good: the parent tells them to stop."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Block Ctrl-C and SIGHUP, here for a moment, in processes started meanwhile for good: the parent ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

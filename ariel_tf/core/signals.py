@@ -20,7 +20,7 @@ from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds after a signal until Python must have handled it, and until the command must have ended.
-UNHANDLED, UNFINISHED = 3.0, 8.0
+UNHANDLED, UNFINISHED = 2.0, 7.0
 _LOOK = 0.05
 
 
@@ -140,14 +140,15 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before:
+        if self._before and not self.received:  # an interrupted command is watched to its end
             _restore(self._before)
             signal.set_wakeup_fd(self._wakeup_before)
-            os.close(self._writer)  # which ends the thread, unless it waits for an interrupted command to end
+            os.close(self._writer)  # which ends the thread
+            os.close(self._stderr)
 
     def _interrupt(self, number: int) -> None:
-        if self.received == number:
-            self._end(number)
+        if self.received:
+            self._end(self.received)
         self.received = number
         raise Interrupted(number)
 
