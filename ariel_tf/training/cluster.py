@@ -1,14 +1,15 @@
-"""Several processes, on one host or many, that train as one: who they are, what they share, and that one has gone.
+"""Several workers, on one host or many, that train one model: their tasks, their run folder, and the loss of one.
 
 Each is started with the same command and with `TF_CONFIG` in its environment, as TensorFlow documents it. The first
 is the chief: it alone writes the run folder, which the others read, and scores the best model at the end. When one
-of them dies the others can't go on; all must be started again, which `python -m ariel_tf.supervise` does.
+of them dies the others cannot continue; all must be started again, which `python -m ariel_tf.supervise` does.
 """
 
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,30 +19,87 @@ from ariel_tf.training.heartbeat import COMMAND
 
 
 class PeerLost(ArielError):
-    """Another process of this training died, or can't be reached."""
+    """Another worker of this training died, or cannot be reached."""
 
 
 def task(text: str | None = None) -> tuple[int, int]:
-    """(this process, how many train together), as a `TF_CONFIG` says, by default the environment's; (0, 1) without.
+    """(index of this worker, number of workers) in a `TF_CONFIG`, by default the environment's; (0, 1) without one.
+
+    A `chief`, as Vertex AI and Kubeflow name it, is worker 0, and their workers follow it.
 
     Raises:
-        UsageError: a `TF_CONFIG` that is not what TensorFlow documents, or that names other tasks than workers.
+        UsageError: a `TF_CONFIG` that TensorFlow does not document, or whose task does not train.
     """
-    text = text or os.environ.get("TF_CONFIG")
-    if not text:
-        return 0, 1
+    index, addresses = _parse(os.environ.get("TF_CONFIG") if text is None else text)
+    return index, max(1, len(addresses))
+
+
+def name_workers_only() -> None:
+    """Rewrite the environment's `TF_CONFIG` so that it lists workers alone, whichever way it named them."""
+    index, addresses = _parse(os.environ.get("TF_CONFIG"))
+    if len(addresses) > 1:
+        os.environ["TF_CONFIG"] = json.dumps(
+            {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        )
+
+
+def _parse(text: str | None) -> tuple[int, list[str]]:
+    """(index of this worker, addresses of all) of a `TF_CONFIG`; no addresses where it names no cluster."""
+    if not text or not text.strip():
+        return 0, []
     try:
         config = json.loads(text)
-        workers = list(config["cluster"]["worker"])
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-    except (ValueError, KeyError, TypeError):
-        workers, kind, index = [], "", 0
-    if kind != "worker" or not 0 <= index < len(workers) or set(config["cluster"]) != {"worker"}:
-        raise UsageError(
-            'TF_CONFIG: expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
-            f"the same list on every host and an index of its own. Received: {text}"
-        )
-    return index, len(workers)
+    except (ValueError, RecursionError):
+        raise _unreadable(text) from None
+    if not isinstance(config, dict) or not isinstance(config.get("cluster", {}), dict):
+        raise _unreadable(text)
+    cluster = {kind: members for kind, members in config.get("cluster", {}).items() if members}
+    if not cluster and not config.get("task"):
+        return 0, []
+    # An evaluator would score checkpoints beside a training: ours scores by itself, and needs none.
+    chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
+    if not cluster.keys() <= {"chief", "worker", "evaluator"} or not all(
+        isinstance(members, list) and all(isinstance(address, str) for address in members)
+        for members in (chiefs, workers)
+    ):
+        raise _unreadable(text)
+    addresses = [*chiefs, *workers]
+    task = config.get("task")
+    kind, number = (task.get("type"), _whole(task.get("index", 0))) if isinstance(task, dict) else (None, None)
+    members = {"chief": chiefs, "worker": workers}.get(kind, []) if isinstance(kind, str) else []
+    if len(chiefs) > 1 or number is None or not 0 <= number < len(members):
+        raise _unreadable(text)
+    if len(addresses) > 1:
+        _check_addresses(addresses)
+    return number + (len(chiefs) if kind == "worker" else 0), addresses
+
+
+def _whole(value: Any) -> int | None:
+    """A task's index; None for what is no whole number. Some launchers write it as text."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _check_addresses(addresses: Sequence[str]) -> None:
+    """Refuse addresses that workers could not reach, or that two of them would share."""
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port[:6]) < 1 << 16:
+            raise UsageError(f"TF_CONFIG: expected HOST:PORT for each worker. Received: {address[:100]}")
+    (twice, count), *_ = Counter(addresses).most_common(1)
+    if count > 1:
+        raise UsageError(f"TF_CONFIG: expected an address of its own for each worker. Received twice: {twice[:100]}")
+
+
+def _unreadable(text: str) -> UsageError:
+    received = text if len(text) <= 300 else f"{text[:300]}..."
+    return UsageError(
+        'TF_CONFIG: expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
+        f"the same list on every host and an index of its own, or a chief beside the workers. Received: {received}"
+    )
 
 
 @contextmanager
@@ -53,14 +111,14 @@ def run_folder(
     overwrite: bool = False,
     shared: bool = False,
 ) -> Iterator[RunFolder]:
-    """The run folder of a training of one process or several, as of `RunFolder`; only the chief's is written.
+    """The run folder of a training of one worker or several, with the arguments of `RunFolder`; the chief writes it.
 
-    In the block a lost peer becomes one sentence. All leave it together.
+    In the block a lost worker becomes one sentence. All workers leave it together.
 
     Raises:
-        PeerLost: another process has gone.
-        UsageError: what the chief's run folder refuses, or the folder is not to be seen from here.
-        DataError: processes see different states of it.
+        PeerLost: another worker is gone.
+        UsageError: the chief's run folder was refused, or this worker cannot see it.
+        DataError: workers see different states of it.
     """
     index, workers = task()
     if workers == 1:
@@ -90,33 +148,33 @@ def barrier(strategy: Any) -> None:
 
 
 def _sum(strategy: Any, value: float) -> float:
-    """The sum over all processes of each one's value; also a meeting point."""
+    """The sum of the values of all workers; also a barrier."""
     import tensorflow as tf
 
     @tf.function
     def add(number):
         return strategy.reduce("SUM", strategy.run(lambda: number + 0), axis=None)
 
-    # Each of a process's devices brings the value once.
+    # Each device of a worker contributes the value once.
     return float(add(tf.constant(float(value), tf.float64))) / strategy.extended._num_devices_per_worker
 
 
 def _agree(strategy: Any, value: float) -> bool:
-    """Whether all processes bring the same value."""
+    """Whether the value is the same in all workers."""
     _, workers = task()
     same = _sum(strategy, value) == workers * value
-    return _sum(strategy, same) == workers  # so that all come to one answer
+    return _sum(strategy, same) == workers  # so that all return the same
 
 
 def check_weights(strategy: Any, arrays: Iterable[Any]) -> None:
-    """Refuse to go on where processes hold different weights, which they never should.
+    """Refuse to continue where workers hold different weights, which should never happen.
 
     Args:
-        strategy: of all of them.
-        arrays: this process's, NumPy.
+        strategy: the strategy of all workers.
+        arrays: weights of this worker, NumPy.
 
     Raises:
-        ArielError: they differ.
+        ArielError: the weights differ.
     """
     if task()[1] == 1:
         return
@@ -143,7 +201,7 @@ def _losing_peers() -> Iterator[None]:
 
 
 def is_loss(error: BaseException | None) -> bool:
-    """Whether an error is TensorFlow's for a process that no longer answers."""
+    """Whether an error is one of those that TensorFlow raises when a worker no longer responds."""
     if task()[1] == 1:
         return False
     import tensorflow as tf

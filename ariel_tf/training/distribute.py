@@ -46,6 +46,7 @@ def strategy_of(devices: Devices) -> Any:
         try:
             found = _choose(tf, devices)
             if workers > 1:
+                cluster.name_workers_only()
                 return tf.distribute.MultiWorkerMirroredStrategy()
             names = [device.name for device in found()]
         except RuntimeError as error:
