@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.config.targets import Targets, list_option
 from ariel_tf.core import cli
-from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import folds_option
@@ -112,11 +112,13 @@ def refuse_used(folder: Path) -> None:
 def show_leaderboard(options: Options) -> None:
     """Rank the runs below a folder."""
     folder = options.runs[0]
-    standings, unfinished = leaderboard.read(folder)
+    board = leaderboard.read(folder)
     given = [flag for flag in ("data", "folds", "wavelength", "out") if getattr(options, flag) is not None]
     if given or options.against != "none":
         raise UsageError(f"{folder}: holds runs; name the runs themselves, like {folder}/*, to give other options.")
-    print("\n".join(leaderboard.lines(standings, unfinished)))
+    print("\n".join(leaderboard.lines(board)))
+    if board.damaged:
+        raise DataError("left out of the leaderboard: " + " ".join(board.damaged))
 
 
 def report_lines(comparison: "Comparison") -> list[str]:

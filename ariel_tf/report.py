@@ -14,7 +14,7 @@ from pathlib import Path
 from ariel_tf import evaluate
 from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import write_text
-from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.data.bigquery import address
 from ariel_tf.evaluation import leaderboard
 
@@ -51,7 +51,10 @@ def expanded(path: Path) -> list[Path]:
     """A run, or the finished runs of a folder of runs."""
     if leaderboard.is_run(path):
         return [path]
-    return [standing.path for standing in leaderboard.read(path)[0]]
+    board = leaderboard.read(path)
+    if board.damaged:
+        raise DataError(" ".join(board.damaged))
+    return [run.path for run in board.runs]
 
 
 def report(options: Options, command: str) -> None:

@@ -1,15 +1,16 @@
-"""All finished runs below a folder by the test score that each recorded; reads JSON only, no TensorFlow.
+"""The finished runs below a folder, ranked by their recorded test scores; reads JSON only, no TensorFlow.
 
-Scores of other planets or other wavelengths can't be compared, so runs stand in groups of the same data, test folds
-and wavelengths.
+Scores of different planets or wavelengths are not comparable, so runs are grouped by data, test folds and wavelengths.
+A run whose files differ from those that it saved is named, and left out.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
@@ -21,8 +22,8 @@ MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are n
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A finished run and the scores that it recorded of its test folds."""
+class ScoredRun:
+    """A finished run and its recorded scores on its test folds."""
 
     path: Path
     model: str
@@ -36,8 +37,23 @@ class Standing:
 
     @property
     def group(self) -> tuple[str, tuple[int, ...], str]:
-        """What must agree for two scores to be comparable."""
+        """Scores of runs with the same data, folds and wavelengths are comparable."""
         return self.fingerprint, self.folds, self.wavelength
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The runs below a folder.
+
+    Attributes:
+        runs: finished, with test scores.
+        unfinished: paths of the others.
+        damaged: a sentence for each run whose files are not those that it saved.
+    """
+
+    runs: list[ScoredRun]
+    unfinished: list[Path]
+    damaged: list[str]
 
 
 def is_run(path: Path) -> bool:
@@ -53,12 +69,11 @@ def runs_below(folder: Path, levels: int = MOST_LEVELS) -> Iterator[Path]:
             yield from runs_below(inner, levels - 1)
 
 
-def read(folder: Path) -> tuple[list[Standing], list[Path]]:
-    """The finished runs below a folder, and those that are not finished.
+def read(folder: Path) -> Leaderboard:
+    """Read the configuration and the scores of every run below a folder.
 
     Raises:
         UsageError: there is no run.
-        DataError: a run's files are not what they should be.
     """
     found = [] if not folder.is_dir() else list(runs_below(folder))
     if not found:
@@ -69,48 +84,64 @@ def read(folder: Path) -> tuple[list[Standing], list[Path]]:
     found = sorted({*found, *(run for path in searches for run in scored_runs(path))} - {*searches})
     finished = [path for path in found if has_scores(path)]
     unfinished += [path for path in found if path not in finished]
-    return [_standing(path) for path in finished], unfinished
+    runs, damaged = [], []
+    for path in finished:
+        try:
+            runs.append(_scored_run(path))
+        except DataError as error:
+            damaged.append(str(error))
+    return Leaderboard(runs, unfinished, damaged)
 
 
-def _standing(path: Path) -> Standing:
+def _scored_run(path: Path) -> ScoredRun:
     configuration, scores = read_json(verified_file(path, "config.json"), dict), read_scores(path)
     try:
-        return Standing(
+        wavelength = str(configuration["wavelength"])
+        Targets.of_run(wavelength)
+        return ScoredRun(
             path=path,
             model=str(configuration.get("model") or configuration.get("ensemble")),
-            wavelength=str(configuration["wavelength"]),
+            wavelength=wavelength,
             data=str(configuration["data"]),
             fingerprint=recorded_fingerprint(path),
             folds=tuple(map(int, configuration["test_folds"])),
             planets=int(scores["test_planets"]),
-            observation=float(scores["test"]["observation"]),
-            planet=float(scores["test"]["planet"]),
+            observation=_score(scores["test"]["observation"]),
+            planet=_score(scores["test"]["planet"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise DataError(f"{path}: expected the scores of a finished run, received other JSON ({error}).") from error
 
 
-def lines(standings: list[Standing], unfinished: list[Path]) -> list[str]:
-    """The leaderboard: groups with most runs first, in each the best planet score first."""
-    groups: dict[Any, list[Standing]] = {}
-    for standing in standings:
-        groups.setdefault(standing.group, []).append(standing)
+def _score(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"a score of {value!r}")
+    if value > PERFECT_SCORE:
+        raise ValueError(f"a score of {value} above {PERFECT_SCORE:,.0f}")
+    return float(value)
+
+
+def lines(board: Leaderboard) -> list[str]:
+    """The leaderboard as text: the largest groups first, in each of them the best score of planets first."""
+    groups: dict[Any, list[ScoredRun]] = {}
+    for run in board.runs:
+        groups.setdefault(run.group, []).append(run)
     text = []
     for group in sorted(groups.values(), key=len, reverse=True):
-        group = sorted(group, key=lambda standing: standing.planet, reverse=True)
+        group = sorted(group, key=lambda run: run.planet, reverse=True)
         first = group[0]
         text.append(
             f"{_which(first.wavelength)}, {first.planets} test planets (folds {', '.join(map(str, first.folds))}) of "
             f"{first.data} ({first.fingerprint[:8]}):"
         )
-        width = max(len(standing.model) for standing in group)
+        width = max(len(run.model) for run in group)
         text.append(f"  {'':3s} {'model':{width}s}   a planet's   one observation   run")
         text += [
             f"  {rank:3d} {one.model:{width}s} {one.planet:12.1f} {one.observation:17.1f}   {one.path}"
             for rank, one in enumerate(group, 1)
         ]
-    if unfinished:
-        text.append(f"not finished: {', '.join(map(str, unfinished))}")
+    if board.unfinished:
+        text.append(f"not finished: {', '.join(map(str, board.unfinished))}")
     return text or ["no run here is scored on its test folds yet"]
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from support.run_folders import table
 
 from ariel_tf import evaluate, predict, report, train
+from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.sources import open_source
@@ -22,6 +23,7 @@ from ariel_tf.evaluation import held_out
 from ariel_tf.planet import out_of_transit_scatter
 from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.predictor import Predictor
+from ariel_tf.runs.state import read_state, write_state
 from pipelines import convert, simulate
 
 SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
@@ -220,6 +222,36 @@ def test_an_unfinished_run_is_named_and_a_damaged_one_refused(capsys, tmp_path):
     (tmp_path / "a/scores.json").write_text('{"test": {}}')
     with pytest.raises(DataError, match=r"a/scores.json: not the file that this run saved"):
         evaluate.main([str(tmp_path)])
+    recommit(tmp_path / "a")
+    with pytest.raises(DataError, match="expected the scores of a finished run"):
+        evaluate.main([str(tmp_path)])
+
+
+def recommit(run):
+    """Let a run's state.json take its scores.json for its own."""
+    state = read_state(run)
+    state["files"]["scores.json"] = sha256(run / "scores.json")
+    write_state(run, state)
+
+
+@pytest.mark.parametrize("value", ["9999.5", "NaN", "Infinity", '"9000"', "true", "10000.5", "null"])
+def test_fault_a8_a_leaderboard_ranks_no_damaged_scores(value, capsys, tmp_path):
+    """One digit of a scores.json made the worst run the best; the others are still ranked, the damaged one is named."""
+    shutil.copytree("runs/squid", tmp_path / "sound")
+    shutil.copytree("runs/squid", tmp_path / "damaged")
+    file = tmp_path / "damaged/scores.json"
+    score = json.loads(file.read_text())["test"]["planet"]
+    file.write_text(file.read_text().replace(f'"planet": {score}', f'"planet": {value}', 1))
+    rules = ["not the file that this run saved"]
+    if value != "9999.5":  # which no rule but the checksum finds
+        rules.append("expected the scores of a finished run")
+    for rule in rules:
+        with pytest.raises(DataError, match=f"left out of the leaderboard: .*/damaged.*{rule}"):
+            evaluate.main([str(tmp_path)])
+        board = capsys.readouterr().out
+        assert f"{tmp_path}/sound" in board
+        assert "damaged" not in board
+        recommit(tmp_path / "damaged")
 
 
 def test_runs_of_different_data_or_wavelengths_need_something_in_common(tmp_path):
