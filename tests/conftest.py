@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from support import pictures
 from support.bigquery_emulator import Emulator, running
+from support.tiny_runs import TinyRuns
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
 from ariel_tf.core.tf_startup import import_tensorflow
@@ -16,7 +19,8 @@ from ariel_tf.planet import Planet
 
 
 def pytest_configure() -> None:
-    """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on."""
+    """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on; and no pictures."""
+    Figure.savefig = pictures.save_dot
     tensorflow = import_tensorflow(start_devices=False, any_backend=True)
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
@@ -91,6 +95,19 @@ def same_planets() -> Callable[..., None]:
                 np.testing.assert_array_equal(one[name], other[name])
 
     return same
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> TinyRuns:
+    """A function (*options, into=None) -> the folder of a finished run, trained once for these options."""
+    return TinyRuns(tmp_path_factory.mktemp("tiny_runs"))
+
+
+@pytest.fixture
+def draws() -> Iterator[None]:
+    """The test draws real pictures; all others save a dot in their place."""
+    with pictures.drawn():
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support.pictures import is_drawn
 from support.run_folders import loaded
 
 from ariel_tf import ensemble, evaluate, predict, train
@@ -46,20 +47,20 @@ def radii(runs, *names):
 
 
 @pytest.mark.parametrize("how", ["average", "median"])
-def test_the_mean_and_the_median_are_those_of_the_members(runs, tmp_path, how):
-    train.main([*SMALL, "--seed", "9", "--run", str(tmp_path / "c")])
-    names = ["a", "b", tmp_path / "c"]
+def test_the_mean_and_the_median_are_those_of_the_members(runs, tiny_run, tmp_path, how):
+    names = ["a", "b", tiny_run(*SMALL, "--seed", "9")]
     one = combine(how, runs, names, tmp_path / "out")
     assert one.signature == Signature((12,), (12,), white_light=True)
     expected = {"average": np.mean, "median": np.median}[how](radii(runs, *names), axis=0)
     np.testing.assert_allclose(collected(one).predicted[:, 0], expected, rtol=1e-6)
 
 
-def test_an_ensemble_is_a_run_folder_like_any_other(runs, tmp_path, capsys):
+def test_an_ensemble_is_a_run_folder_like_any_other(runs, tmp_path, capsys, draws):
     combine("average", runs, "ab", tmp_path / "out")
     printed = capsys.readouterr().out
     for name in ("config.json", "meta.json", "best.keras", "scores.json", "prediction.png", "README.md", "state.json"):
         assert (tmp_path / "out" / name).stat().st_size > 0
+    assert is_drawn(tmp_path / "out/prediction.png")
     scores = loaded(tmp_path / "out/scores.json")
     assert f"{scores['test']['planet']:.1f}" in printed
     assert [row["weight"] for row in scores["members"]] == [0.5, 0.5]
@@ -125,7 +126,7 @@ def test_weights_of_least_squares_are_the_best_of_all_that_sum_to_one():
 
 
 def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
-    other = ["--test-folds", "7", "--validation-folds", "8", "--run", str(tmp_path / "other")]
+    other = ["--test-folds", "7", "--validation-folds", "8", "--epochs", "1", "--run", str(tmp_path / "other")]
     train.main([*SMALL, *other])
     with pytest.raises(UsageError, match=r"was trained on folds \[\d\], which .* holds out as its test"):
         combine("average", runs, ["a", tmp_path / "other"], tmp_path / "out")

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import pictures
+from support.pictures import is_drawn
 from support.run_folders import table
 
 from ariel_tf import evaluate, predict, report, train
@@ -40,7 +42,8 @@ def folder(tmp_path_factory):
         simulate.main(["text", "--planets=40", "--spots=1", "--photons=2", "--seed=3", "--format=text", "--jobs=1"])
         convert.main(["--light-curves=text/noisy_train", "--params=text/params_train", "--out=data", "--jobs=1"])
         common = ["--data", "data", *SMALL]
-        train.main([*common, "--model", "transit", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
+        with pictures.drawn():
+            train.main([*common, "--model", "transit", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
         train.main([*common, "--model", "squid", "--wavelength", "12", "--run", "runs/squid"])
         train.main([*common, "--model", "squid", "--wavelength", "3,12", "--run", "runs/two"])
         compressed = ["--model", "compressed", "--set", "second=8", "--set", "third=8"]
@@ -182,11 +185,11 @@ def test_references_alone_need_no_run(capsys):
         evaluate.main([])
 
 
-def test_tables_and_pictures_are_written_once(capsys, tmp_path):
+def test_tables_and_pictures_are_written_once(capsys, tmp_path, draws):
     out = tmp_path / "out"
     printed(capsys, "runs/joint", "runs/two", "--against", "constant,photon-limit", "--out", str(out))
     for name in ("ladder", "by_wavelength", "by_magnitude", "spectra", "light_curves", "learning_curves"):
-        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert is_drawn(out / f"{name}.png")
     scores = {(row["name"], row["of"], row["weighted"]): float(row["score"]) for row in table(out / "scores.csv")}
     by_wavelength = [float(row["score"]) for row in table(out / "by_wavelength.csv")
                      if (row["name"], row["of"]) == ("joint", "planet")]  # fmt: skip
@@ -283,6 +286,7 @@ def test_order_of_rows_changes_no_score():
 def test_a_joint_training_leaves_spectra_in_its_folder_and_in_tensorboard():
     state = json.loads(Path("runs/joint/state.json").read_text())
     assert {"prediction.png", "spectra.png"} <= set(state["files"])
+    assert all(is_drawn(f"runs/joint/{name}.png") for name in ("prediction", "spectra", "validation_spectra"))
     assert "(spectra.png)" in Path("runs/joint/README.md").read_text()
     assert "spectra" not in Path("runs/squid/README.md").read_text()
     tags = {
@@ -320,7 +324,7 @@ class Page(html.parser.HTMLParser):
         self.texts.append(data)
 
 
-def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path):
+def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path, draws):
     out = tmp_path / "report.html"
     report.main(["runs/joint", "runs/two", "--against", "constant,photon-limit", "--out", str(out)])
     text = out.read_text()
@@ -330,7 +334,9 @@ def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path):
     assert page.needed == []
     assert len(page.pictures) == 6
     for picture in page.pictures:
-        assert base64.b64decode(picture.split(",")[1]).startswith(b"\x89PNG")
+        content = base64.b64decode(picture.split(",")[1])
+        assert content.startswith(b"\x89PNG")
+        assert content != pictures.DOT
     assert "url(" not in text
     said = " ".join(page.texts)
     scores = [score_in(printed(capsys, "runs/joint", "runs/two", "--against", "constant"), name)

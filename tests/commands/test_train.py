@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.pictures import is_drawn
 from support.run_folders import ALWAYS, SELDOM, run, send_in_epoch, table
 
 from ariel_tf import evaluate, plot, predict
@@ -40,12 +41,14 @@ def weights(path):
     return arrays
 
 
-def test_a_run_from_nothing_leaves_all_that_it_says(capsys):
+def test_a_run_from_nothing_leaves_all_that_it_says(capsys, draws):
     run(*FOUR, "--run", "one")
     printed = capsys.readouterr().out
     assert printed.count("epoch ") >= 4
     for name in ("config.json", "meta.json", "metrics.csv", "best.keras", "scores.json", "prediction.png", "README.md"):
         assert Path("one", name).stat().st_size > 0
+    assert is_drawn("one/prediction.png")
+    assert is_drawn("one/validation.png")
     rows = table("one/metrics.csv")
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     scores = json.loads(Path("one/scores.json").read_text())
@@ -57,8 +60,8 @@ def test_a_run_from_nothing_leaves_all_that_it_says(capsys):
     assert "http" not in Path("one/meta.json").read_text()
 
 
-def test_evaluate_and_predict_agree_with_the_training(capsys):
-    run(*FOUR, "--run", "one")
+def test_evaluate_and_predict_agree_with_the_training(tiny_run, capsys):
+    tiny_run(*FOUR, into="one")
     scores = json.loads(Path("one/scores.json").read_text())["test"]
     evaluate.main(["one"])
     printed = capsys.readouterr().out
@@ -118,10 +121,10 @@ def check_stopped(stopped, epochs, arguments, capsys):
     assert unbroken == resumed
 
 
-@pytest.mark.parametrize("learning_rate", ["0.001", "0.05"], ids=["still better", "better before"])
-def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(learning_rate, monkeypatch, capsys):
-    arguments = [*FOUR, "--set", f"learning_rate={learning_rate}"]
-    run(*arguments, "--run", "unbroken")
+@pytest.mark.parametrize("more", [[], ["--set", "learning_rate=0.05"]], ids=["still better", "better before"])
+def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(more, tiny_run, monkeypatch, capsys):
+    arguments = [*FOUR, *more]
+    tiny_run(*arguments, into="unbroken")
     with monkeypatch.context() as patch:
         send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
         with pytest.raises(Stopped, match="3 whole epochs") as stopped:
@@ -130,8 +133,10 @@ def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(learn
     check_stopped(stopped, 3, arguments, capsys)
 
 
-def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_are_trained_again(monkeypatch, capsys):
-    run(*FOUR, "--run", "unbroken")
+def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_are_trained_again(
+    tiny_run, monkeypatch, capsys
+):
+    tiny_run(*FOUR, into="unbroken")
     with monkeypatch.context() as patch:
         send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
         send_in_epoch(patch, 3, signal.SIGTERM, SELDOM)
@@ -154,9 +159,17 @@ def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
         run(*arguments, "--run", "seldom")
 
 
+def small_backbone(input_shape, weights=None, include_top=False, pooling=None, name="backbone", alpha=1.0):
+    """Takes the place of `keras.applications.MobileNet`, which is tried in tests/models; this one compiles faster."""
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(8, 3, strides=4, use_bias=False, name="conv")(inputs)
+    x = keras.layers.ReLU(name="relu")(keras.layers.BatchNormalization(name="norm")(x))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x) if pooling else x, name=name)
+
+
 def test_a_pretrained_backbone_thaws_and_resumes_before_and_after_it(monkeypatch, capsys):
-    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.25)
-    backbone.save_weights("photographs.weights.h5")
+    monkeypatch.setattr(keras.applications, "MobileNet", small_backbone)
+    small_backbone((32, 32, 3)).save_weights("photographs.weights.h5")
     arguments = ["--model", "image", "--wavelength", "joint", "--weights", "photographs.weights.h5", "--epochs", "4",
                  "--data", "simulated:planets=10,spots=2,photons=2", "--set", "size=32", "--set", "frozen_epochs=2",
                  "--set", "fine_rate=0.5"]  # fmt: skip
@@ -199,9 +212,10 @@ def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(mon
     assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
 
 
-def test_a_finished_run_is_only_told_again(capsys):
-    run(*SMALL, "--epochs", "1", "--run", "one")
-    first = capsys.readouterr().out
+def test_a_finished_run_is_only_told_again(tiny_run, capsys):
+    options = [*SMALL, "--epochs", "1"]
+    tiny_run(*options, into="one")
+    first = tiny_run.printed(*options).replace(str(tiny_run(*options)), "one")
     before = Path("one/best.keras").stat().st_mtime_ns
     run(*SMALL, "--epochs", "1", "--run", "one")
     again = capsys.readouterr().out
@@ -268,9 +282,20 @@ def test_dry_run_writes_nothing(capsys):
     assert os.listdir() == []
 
 
-def test_other_options_get_another_folder_and_the_same_options_the_same(capsys):
+@pytest.fixture
+def stopped_at_once(monkeypatch):
+    """Every training is stopped before its first epoch."""
+
+    def stop(*_):
+        raise Stopped("stopped here")
+
+    monkeypatch.setattr(training_job, "fit_and_score", stop)
+
+
+def test_other_options_get_another_folder_and_the_same_options_the_same(stopped_at_once):
     for arguments in (["--seed", "1"], ["--seed", "2"], ["--seed", "1"]):
-        run(*SMALL, "--epochs", "1", *arguments)
+        with pytest.raises(Stopped):
+            run(*SMALL, "--epochs", "1", *arguments)
     assert len(os.listdir("runs")) == 2
 
 
@@ -295,8 +320,8 @@ def test_bad_input_is_one_sentence(arguments, error, said):
         run(*arguments)
 
 
-def test_a_run_of_another_configuration_is_refused():
-    run(*SMALL, "--epochs", "1", "--run", "one")
+def test_a_run_of_another_configuration_is_refused(tiny_run):
+    tiny_run(*SMALL, "--epochs", "1", into="one")
     with pytest.raises(UsageError, match="epochs: 1 there, 2 now"):
         run(*SMALL, "--epochs", "2", "--run", "one")
 
@@ -305,7 +330,7 @@ def converted(folder, seed=1):
     simulate.main([folder, "--planets=20", "--spots=1", "--photons=3", f"--seed={seed}", "--jobs=1"])
 
 
-def test_evaluate_says_what_the_folds_were_to_the_training(capsys):
+def test_evaluate_says_what_the_folds_were_and_refuses_its_own_data_changed_since_the_training(capsys):
     converted("data")
     run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
     for arguments, said in (
@@ -317,13 +342,7 @@ def test_evaluate_says_what_the_folds_were_to_the_training(capsys):
         capsys.readouterr()
         evaluate.main(["one", *arguments])
         assert said in capsys.readouterr().out
-
-
-def test_evaluate_refuses_its_own_data_changed_since_the_training():
-    """Otherwise planets that were trained on could stand in the test folds now."""
-    converted("data")
-    run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
-    shutil.rmtree("data")
+    shutil.rmtree("data")  # planets that were trained on could stand in the test folds now
     converted("data", seed=2)
     with pytest.raises(DataError, match="changed since one was trained on it"):
         evaluate.main(["one"])
@@ -331,16 +350,16 @@ def test_evaluate_refuses_its_own_data_changed_since_the_training():
         run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
 
 
-def test_a_changed_configuration_never_renames_predictions():
-    run(*SMALL, "--epochs", "1", "--run", "one")
+def test_a_changed_configuration_never_renames_predictions(tiny_run):
+    tiny_run(*SMALL, "--epochs", "1", into="one")
     config = json.loads(Path("one/config.json").read_text())
     Path("one/config.json").write_text(json.dumps(config | {"wavelength": 21}))
     with pytest.raises(DataError, match="damaged or changed"):
         predict.main(["one", "--data", DATA, "--out", "radii.csv"])
 
 
-def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command():
-    run(*SMALL, "--epochs", "2", "--run", "one")
+def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command(tiny_run):
+    tiny_run(*SMALL, "--epochs", "2", into="one")
     Path("one/best.keras").unlink()
     with pytest.raises(DataError, match="repeat the run's command"):
         evaluate.main(["one"])
@@ -348,8 +367,9 @@ def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command():
     evaluate.main(["one"])
 
 
-def test_the_command_to_go_on_never_starts_again():
-    run(*SMALL, "--epochs", "1", "--run", "one", "--overwrite")
+def test_the_command_to_go_on_never_starts_again(stopped_at_once):
+    with pytest.raises(Stopped):
+        run(*SMALL, "--epochs", "1", "--run", "one", "--overwrite")
     assert "--overwrite" not in json.loads(Path("one/meta.json").read_text())["command"]
 
 
@@ -369,26 +389,25 @@ def test_predictions_and_pictures_get_a_new_name_in_a_folder_that_exists():
         predict.main(["one", "--data", DATA, "--out", "nowhere/a.csv"])
 
 
-def test_plot_draws_an_observation_and_names_one_that_is_not_there(capsys):
+def test_plot_draws_an_observation_and_names_one_that_is_not_there(draws):
     plot.main(["--data", DATA, "--planet", "1", "--photon", "2", "--out", "a.png"])
-    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    assert is_drawn("a.png")
     with pytest.raises(UsageError, match="holds no observation 0001_01_09"):
         plot.main(["--data", DATA, "--planet", "1", "--photon", "9", "--out", "b.png"])
 
 
-def test_evaluate_refuses_what_is_no_run_and_a_damaged_model():
+def test_evaluate_refuses_what_is_no_run_and_a_damaged_model(tiny_run):
     with pytest.raises(UsageError, match="expected a run folder"):
         evaluate.main(["nowhere"])
-    run(*SMALL, "--epochs", "1", "--run", "one")
+    tiny_run(*SMALL, "--epochs", "1", into="one")
     Path("one/best.keras").write_bytes(b"torn")
     with pytest.raises(ArielError, match="damaged"):
         evaluate.main(["one"])
 
 
-def test_tensorboard_holds_scalars_hyper_parameters_and_a_picture():
-    run(*SMALL, "--epochs", "2", "--run", "one")
+def test_tensorboard_holds_scalars_hyper_parameters_and_a_picture(tiny_run):
     tags = {}
-    for path in Path("one/tensorboard").rglob("events*"):
+    for path in (tiny_run(*SMALL, "--epochs", "2") / "tensorboard").rglob("events*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 tags.setdefault(path.parent.name, set()).add(value.tag)

@@ -54,10 +54,10 @@ def check_same_runs(one, other, tolerance=1e-4):
     np.testing.assert_allclose(*answers, rtol=tolerance, atol=tolerance / 100)
 
 
-def test_a_stack_leaves_the_run_folders_that_trainings_alone_leave(capsys):
-    run(*FOUR, "--run", "together")
-    printed = capsys.readouterr().out
-    assert "training baseline, wavelengths 3,7,12 together, in together" in printed
+def test_a_stack_leaves_the_run_folders_that_trainings_alone_leave(tiny_run, capsys):
+    printed = tiny_run.printed(*FOUR)
+    assert f"training baseline, wavelengths 3,7,12 together, in {tiny_run(*FOUR)}" in printed
+    tiny_run(*FOUR, into="together")
     assert printed.count("epoch ") >= 4
     assert "3 of 3 training" in printed
     run(*FOUR, "--stack", "no", "--run", "alone")
@@ -74,8 +74,8 @@ def test_a_stack_leaves_the_run_folders_that_trainings_alone_leave(capsys):
     assert "3 of 55 wavelengths" in Path("together/README.md").read_text()
 
 
-def test_evaluate_predict_and_train_know_a_wavelength_s_folder(capsys):
-    run(*FOUR, "--run", "one")
+def test_evaluate_predict_and_train_know_a_wavelength_s_folder(tiny_run, capsys):
+    tiny_run(*FOUR, into="one")
     score = loaded("one/w07/scores.json")["test"]["planet"]
     evaluate.main(["one/w07"])
     assert f"{score:9.1f}" in capsys.readouterr().out
@@ -115,8 +115,8 @@ def arrays(path):
 
 
 @pytest.mark.parametrize(("share", "held"), [(ALWAYS, 2), (SELDOM, 3)], ids=["each epoch saved", "seldom saved"])
-def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, monkeypatch, capsys):
-    run(*FOUR, "--run", "unbroken")
+def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, tiny_run, monkeypatch, capsys):
+    tiny_run(*FOUR, into="unbroken")
     reseed = stacked.Stack.reseed
 
     def stop_in_the_third_epoch(self, seed, epoch):

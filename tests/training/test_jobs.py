@@ -74,16 +74,16 @@ def test_fault_c9_a_picture_that_fails_never_costs_the_scores(monkeypatch, capsy
     assert "warning: a picture could not be drawn (RuntimeError: no font)" in capsys.readouterr().err
 
 
-def test_a_slice_of_what_trains_together_is_refused():
-    run(*SMALL, "--wavelength", "3,7", "--run", "one")
+def test_a_slice_of_what_trains_together_is_refused(tiny_run):
+    tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     state = loaded("one/state.json")
     assert state["groups"] == [[3, 7]]
     with pytest.raises(UsageError, match="trains wavelengths 3,7 together, and this list holds some of them only"):
         run(*SMALL, "--wavelength", "3,7/2:1", "--run", "one")
 
 
-def test_a_damaged_model_of_a_stack_is_made_anew_by_its_command(capsys):
-    run(*SMALL, "--wavelength", "3,7", "--run", "one")
+def test_a_damaged_model_of_a_stack_is_made_anew_by_its_command(tiny_run, capsys):
+    tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     score = loaded("one/w03/scores.json")["test"]["planet"]
     untouched = Path("one/w07/best.keras").stat().st_mtime_ns
     Path("one/w03/best.keras").write_bytes(b"torn")
@@ -96,8 +96,8 @@ def test_a_damaged_model_of_a_stack_is_made_anew_by_its_command(capsys):
     assert Path("one/w07/best.keras").stat().st_mtime_ns == untouched
 
 
-def test_the_configuration_of_a_list_trains_the_list_again():
-    run(*SMALL, "--wavelength", "3,7", "--run", "one")
+def test_the_configuration_of_a_list_trains_the_list_again(tiny_run):
+    tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     run("--config", "one/config.json", "--run", "two")
     assert loaded("two/config.json") == loaded("one/config.json")
     assert loaded("two/scores.json")["test"] == pytest.approx(loaded("one/scores.json")["test"], rel=1e-6)

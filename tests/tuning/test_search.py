@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hparams import session_groups
+from support.pictures import drawn, is_drawn
 from support.run_folders import send_in_epoch
 
 from ariel_tf import evaluate, train
@@ -40,7 +41,7 @@ def scores(path):
 def finished(tmp_path_factory):
     """A search of three trials, and what it printed; not to be changed."""
     folder = tmp_path_factory.mktemp("search")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, drawn():
         patch.chdir(folder)
         loads = []
         load = dataset.load
@@ -72,7 +73,7 @@ def test_a_search_leaves_a_table_the_best_and_pictures(found):
     assert (found / "best.json").read_text() == (folder / "config.json").read_text()
     assert (found / "best.keras").read_bytes() == (folder / "best.keras").read_bytes()
     for picture in ("history", "parallel", "values"):
-        assert (found / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+        assert is_drawn(found / f"{picture}.png")
     config = json.loads((found / "best.json").read_text())
     assert config["seed"] == best
     assert config["batch_size"] == int(table[best]["batch_size"])
