@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from support.pictures import is_drawn
 
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
@@ -16,6 +17,8 @@ from ariel_tf.runs.predictions import Predictions
 from pipelines import correlations
 from tuning import pictures
 from tuning.outcomes import COMPLETED, Outcome
+
+pytestmark = pytest.mark.usefixtures("draws")
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +44,7 @@ def drawn(folder):
         f"{name}.png" for name in ("prediction", "spectra", "curves", "correlations", "history", "parallel", "values")
     }
     for path in folder.iterdir():
-        assert path.read_bytes().startswith(b"\x89PNG")
+        assert is_drawn(path)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
