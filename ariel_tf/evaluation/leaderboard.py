@@ -78,19 +78,26 @@ def read(folder: Path) -> Leaderboard:
     found = [] if not folder.is_dir() else list(runs_below(folder))
     if not found:
         raise UsageError(f"{folder}: expected a run folder, or a folder of runs, as `python -m ariel_tf.train` makes.")
-    searches = [path for path in found if is_search_folder(path)]
-    unfinished = [path for path in searches if not is_finished(path)]
-    # A search has no test scores itself, but its models may.
-    found = sorted({*found, *(run for path in searches for run in scored_runs(path))} - {*searches})
-    finished = [path for path in found if has_scores(path)]
-    unfinished += [path for path in found if path not in finished]
-    runs, damaged = [], []
-    for path in finished:
-        try:
-            runs.append(_scored_run(path))
-        except DataError as error:
-            damaged.append(str(error))
-    return Leaderboard(runs, unfinished, damaged)
+    board = Leaderboard([], [], [])
+    for path in found:
+        _add(board, path)
+    return board
+
+
+def _add(board: Leaderboard, path: Path) -> None:
+    """Add a run, or the scored models of a search, to the list where it belongs."""
+    try:
+        if is_search_folder(path):
+            if not is_finished(path):
+                board.unfinished.append(path)
+            for run in scored_runs(path):  # a search has no test scores itself, but its models may
+                _add(board, run)
+        elif has_scores(path):
+            board.runs.append(_scored_run(path))
+        else:
+            board.unfinished.append(path)
+    except DataError as error:
+        board.damaged.append(str(error))
 
 
 def _scored_run(path: Path) -> ScoredRun:
