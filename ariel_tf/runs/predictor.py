@@ -275,6 +275,8 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, F
         try:
             config = Configuration.from_json(configuration)
             config.check()
+            if not isinstance(configuration.get("settings", {}), dict):
+                raise TypeError(f"settings: expected names and values. Received: {configuration['settings']!r}")
         except (UsageError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path / 'config.json'}: expected the configuration of a run ({error}).") from error
         return config.signature, config.data, config.folds

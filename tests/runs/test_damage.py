@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ariel_tf.config.train_config import Configuration
 from ariel_tf.core import atomic_files
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.evaluation import leaderboard
@@ -17,6 +18,8 @@ from ariel_tf.runs import folder as folder_module
 from ariel_tf.runs.folder import RunFolder, read_scores, recorded_fingerprint
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.lock import Busy, is_locked
+from ariel_tf.runs.predictor import Predictor
+from ariel_tf.runs.predictor import _facts as facts_of
 from ariel_tf.runs.state import read_state
 
 CONFIGURATION = {"model": "baseline", "wavelength": 12, "data": "here", "test_folds": [9], "epochs": 9, "settings": {}}
@@ -225,6 +228,45 @@ def test_a_meta_json_of_other_data_is_refused(run):
     for fingerprint in ("abc", "xyz"):
         with pytest.raises(DataError, match=r"meta.json: names data xyz, state.json abc"):
             opened(run, fingerprint)
+
+
+# The configuration.
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unknown": 1},
+        {"test_folds": 9},
+        {"test_folds": [[9]]},
+        {"steps": 7},
+        {"channels": None},
+        {"settings": 3},
+        {"model": None},
+        {"model": "frist"},
+        {"wavelength": [1]},
+        {"epochs": 10**30},
+        {"ensemble": {}, "seen": 3},
+        {"ensemble": {}, "wavelength": None},
+    ],
+    ids=str,
+)
+def test_a_config_json_of_wrong_types_is_one_sentence_for_every_reader(tmp_path, changes):
+    """Even where its checksum fits: a stranger's run folder. Each was a traceback."""
+    path = tmp_path / "run"
+    configuration = Configuration(data="simulated").resolved().as_json() | changes
+    with pytest.raises(ArielError):  # evaluate, predict, report, ensemble, export
+        facts_of(path, configuration)
+    with RunFolder(path, configuration, "abc") as run:
+        scores = {"test": {"observation": 9000.0, "planet": 9100.0}, "test_planets": 2}
+        atomic_files.write_json(path / "scores.json", scores)
+        run.commit(("scores.json",), finished=True)
+    with pytest.raises(ArielError):
+        Predictor.load(path)
+    with pytest.raises(UsageError, match="another configuration"):
+        opened(path)
+    with contextlib.suppress(ArielError):
+        leaderboard.lines(*leaderboard.read(tmp_path))
 
 
 # The scores.
