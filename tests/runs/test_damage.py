@@ -265,8 +265,7 @@ def test_a_config_json_of_wrong_types_is_one_sentence_for_every_reader(tmp_path,
         Predictor.load(path)
     with pytest.raises(UsageError, match="another configuration"):
         opened(path)
-    with contextlib.suppress(ArielError):
-        leaderboard.lines(*leaderboard.read(tmp_path))
+    leaderboard.lines(leaderboard.read(tmp_path))
 
 
 # The scores.
@@ -275,17 +274,19 @@ def test_a_config_json_of_wrong_types_is_one_sentence_for_every_reader(tmp_path,
 def test_a_damaged_scores_json_is_refused_wherever_it_is_read(tmp_path):
     finish(tmp_path / "run")
     assert read_scores(tmp_path / "run")["test"]["planet"] == 9100.0
-    assert leaderboard.read(tmp_path)[0][0].planet == 9100.0
+    assert leaderboard.read(tmp_path).runs[0].planet == 9100.0
     text = (tmp_path / "run/scores.json").read_text()
     (tmp_path / "run/scores.json").write_text(text.replace("9100", "9900"))
-    for read in (lambda: read_scores(tmp_path / "run"), lambda: leaderboard.read(tmp_path)):
-        with pytest.raises(DataError, match=r"scores.json: not the file that this run saved"):
-            read()
+    with pytest.raises(DataError, match=r"scores.json: not the file that this run saved"):
+        read_scores(tmp_path / "run")
+    board = leaderboard.read(tmp_path)
+    assert board.runs == []
+    assert "scores.json: not the file that this run saved" in board.damaged[0]
 
 
 def test_scores_that_were_not_committed_leave_the_run_unfinished(run):
     (run / "scores.json").write_text("{}")
-    assert leaderboard.read(run.parent) == ([], [run])
+    assert leaderboard.read(run.parent) == leaderboard.Leaderboard([], [run], [])
 
 
 # Checkpoints.
