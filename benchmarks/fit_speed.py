@@ -99,7 +99,7 @@ class Case:
         """Add a run of our `fit` with all that it saves."""
         from ariel_tf.runs.folder import RunFolder
         from ariel_tf.training import callbacks, fit
-        from ariel_tf.training.schedule import Pace
+        from ariel_tf.training.schedule import CheckpointSchedule
         from ariel_tf.training.tensorboard import TensorBoardLog
 
         began: list[float] = []
@@ -109,7 +109,7 @@ class Case:
             def on_epoch_begin(self, epoch, logs=None):
                 began.append(time.perf_counter())
 
-        class ClockedPace(Pace):
+        class ClockedSchedule(CheckpointSchedule):
             @contextlib.contextmanager
             def saving(self):
                 started = time.perf_counter()
@@ -122,7 +122,7 @@ class Case:
         plan = fit.FitPlan(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
-            with mock.patch.object(callbacks, "Pace", ClockedPace):
+            with mock.patch.object(callbacks, "CheckpointSchedule", ClockedSchedule):
                 fit.fit(run, self.built, plan, log, "", lambda epoch: None)
             cost.add([*began, time.perf_counter()], saves)
             log.close()

@@ -17,7 +17,8 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import run_command
 from ariel_tf.data.sources import open_source
-from ariel_tf.training import job as training_job
+from ariel_tf.training.job import job_on
+from ariel_tf.training.one_model import train_one
 from tuning import outcomes, search
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     for index in range(3):
         started, cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
-            training_job.train_one(training_job.job_on(source, config, RunOptions(run=options.runs / f"bare-{index}")))
+            train_one(job_on(source, config, RunOptions(run=options.runs / f"bare-{index}")))
         bare.append((time.perf_counter() - started, time.process_time() - cpu))
     common = ["--model", options.model, "--data", options.data, "--epochs", str(options.epochs), "--patience", "0"]
     common += ["--search", "learning_rate", "--trials", str(options.trials), "--algorithm", "random"]

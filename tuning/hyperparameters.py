@@ -19,7 +19,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.hyperparameters import FALSE, TRUE, Settings
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.errors import UsageError, nearest
-from ariel_tf.models.builder import rehearse
+from ariel_tf.models.builder import build_dry
 from tuning.space import OPTIONS, SENSIBLE, Space, flag, rounded
 
 HIGHEST = 1 << 20  # upper end of an option that is a whole number
@@ -79,7 +79,7 @@ def reveal(space: Space) -> HyperParameters:
     hp = HyperParameters()
     hp.merge(option_ranges(space), overwrite=False)
     settings = SearchSettings(space, hp, space.base.settings)
-    rehearse(space.base, settings)
+    build_dry(space.base, settings)
     known = {*settings.asked, *OPTIONS}
     for name in space.given:
         if name not in known:

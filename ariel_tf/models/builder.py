@@ -22,6 +22,7 @@ from ariel_tf.config import model_registry
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.train_config import Configuration
 from ariel_tf.models import transforms
+from ariel_tf.models.fine_tuning import FineTuning
 from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
 from ariel_tf.models.yeo_johnson import Power
 
@@ -68,36 +69,6 @@ class Pretrained(NamedTuple):
     fine_rate: float
 
 
-@dataclass
-class Thaw:
-    """A backbone that is frozen for some epochs, then trained too.
-
-    Attributes:
-        epoch: how many epochs are frozen.
-        fine_rate: of the learning rate, from then on.
-        backbone: frozen now, unless `thawed`.
-        compile: with a fraction of the learning rate, and an optimiser that starts from nothing.
-    """
-
-    epoch: int
-    fine_rate: float
-    backbone: keras.Model
-    compile: Callable[[float], None]
-    thawed: bool = False
-
-    def set(self, thawed: bool) -> None:
-        """Thaw or freeze it; nothing happens where it already is."""
-        if thawed == self.thawed:
-            return
-        self.thawed = thawed
-        self.backbone.trainable = thawed
-        if thawed:
-            for layer in self.backbone.layers:
-                # Layers that are not trained keep their statistics too, which small batches of ours would ruin.
-                layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-        self.compile(self.fine_rate if thawed else 1.0)
-
-
 @dataclass(frozen=True)
 class Built:
     """A model to train, the same layers as the model to save, and the settings that it came from."""
@@ -105,7 +76,7 @@ class Built:
     training: keras.Model
     inference: keras.Model
     settings: dict[str, Any]
-    thaw: Thaw | None = None
+    fine_tuning: FineTuning | None = None
 
 
 def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
@@ -145,13 +116,13 @@ def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settin
                 jit_compile=config.jit == "yes",
             )
 
-        thaw = None
+        fine_tuning = None
         if pretrained:
-            thaw = Thaw(pretrained.frozen_epochs, pretrained.fine_rate, pretrained.backbone, compile)
+            fine_tuning = FineTuning(pretrained.frozen_epochs, pretrained.fine_rate, pretrained.backbone, compile)
             pretrained.backbone.trainable = False
         compile()
     hp.refuse_unknown()
-    return Built(training, inference, hp.values, thaw)
+    return Built(training, inference, hp.values, fine_tuning)
 
 
 def copy_of(model: keras.Model) -> keras.Model:
@@ -159,7 +130,7 @@ def copy_of(model: keras.Model) -> keras.Model:
     return type(model).from_config(model.get_config())
 
 
-def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
+def build_dry(config: Configuration, hp: Settings | None = None) -> Built:
     """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
 
     Raises:
@@ -169,21 +140,21 @@ def rehearse(config: Configuration, hp: Settings | None = None) -> Built:
     several = () if signature.row == "observation" else (1,)
     shapes = {"flux": (*several, N_STEPS, len(signature.channels)), "star": (len(STAR_NAMES),)}
     shapes |= {name: (len(signature.targets),) for name in ("radius", "depth")}
-    made = {name: Made(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}
+    made = {name: _Placeholder(np.zeros(shape), *(np.ones(shape) for _ in range(3))) for name, shape in shapes.items()}
     flux = made["flux"]
     return build(config, made | {"power": Power(flux.std, flux.mean, flux.std)}, hp=hp)
 
 
-class Made(NamedTuple):
-    """Made-up statistics, of the form that `build` takes."""
+class _Placeholder(NamedTuple):
+    """Placeholder statistics, in the form that `build` takes."""
 
     mean: np.ndarray
     std: np.ndarray
     min: np.ndarray
     max: np.ndarray
 
-    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Made":
-        return Made(*(function(values) for values in self))
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "_Placeholder":
+        return _Placeholder(*(function(values) for values in self))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.models.builder import copy_of
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, heartbeat
-from ariel_tf.training.schedule import Pace
+from ariel_tf.training.schedule import CheckpointSchedule
 
 TRAIN, VALIDATION = "score", "val_score"
 
@@ -127,7 +127,7 @@ class SaveEpoch(keras.callbacks.Callback):
         super().__init__()
         self.run, self.inference, self.stop, self.observations = run, inference, stop, rows
         self.patience, self.since = patience, since
-        self.pace = Pace()
+        self.pace = CheckpointSchedule()
         self.held: list[np.ndarray] = []
         self.holder: keras.Model | None = None
 
@@ -186,7 +186,7 @@ def save_model(inference: keras.Model, run: RunFolder) -> None:
         inference.save(path)
 
 
-class TellEpoch(keras.callbacks.Callback):
+class PrintEpoch(keras.callbacks.Callback):
     """One line an epoch on stdout; a bar within the epoch only where stderr is a terminal."""
 
     def __init__(self, run: RunFolder, epochs: int, steps: int):

@@ -13,7 +13,7 @@ from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.sources import Source
 from ariel_tf.training import cluster
-from ariel_tf.training.flux_statistics import passed, passed_once
+from ariel_tf.training.flux_statistics import cached_flux_pass, flux_pass
 
 
 def batches_of(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -43,9 +43,9 @@ class TrainingData:
         if config.needs_pass:
             batches, count = self._flux(), self.count
             if self._table is None:
-                self.statistics |= passed_once(batches, count, config, source, self._selection)
+                self.statistics |= cached_flux_pass(batches, count, config, source, self._selection)
             else:
-                self.statistics |= passed(batches, count, config)
+                self.statistics |= flux_pass(batches, count, config)
 
     def _flux(self) -> Iterator[np.ndarray]:
         """Raw flux of all training rows, batch by batch."""

@@ -63,7 +63,7 @@ class FitPlan:
 
 
 def fit(
-    run: RunFolder, built: Built, plan: FitPlan, log: TensorBoardLog | None, command: str, look: Callable[[int], None]
+    run: RunFolder, built: Built, plan: FitPlan, log: TensorBoardLog | None, command: str, draw: Callable[[int], None]
 ) -> None:
     """Train from the run folder's last epoch to the end.
 
@@ -73,7 +73,7 @@ def fit(
         plan: batches, and for how long.
         log: TensorBoard's; None where another process writes it.
         command: what the user repeats to go on after a stop.
-        look: called with the epoch every few epochs, for pictures.
+        draw: called with the epoch every few epochs, to draw pictures.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
@@ -89,9 +89,9 @@ def fit(
             run.commit(("best.keras",))
         if log:
             print(f"resuming {run.path} after epoch {first}", flush=True)
-    told = [callbacks.TellEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(look)] if log else []
+    reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(draw)] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
-        watching = [*told, callbacks.ShowLife(run), stop]
+        watching = [*reports, callbacks.ShowLife(run), stop]
         for last in stages(built, first, plan.epochs):
             # A backbone that no longer gains while it is frozen may still do so once it is not.
             patience = plan.patience if last == plan.epochs else 0
@@ -103,22 +103,22 @@ def fit(
 
 def frozen(built: Built) -> int:
     """How many epochs are trained with a frozen backbone."""
-    return built.thaw.epoch if built.thaw else 0
+    return built.fine_tuning.epoch if built.fine_tuning else 0
 
 
 def stages(built: Built, first: int, epochs: int) -> list[int]:
-    """Where the parts of the training end that are fitted one after another: two around a backbone's thawing."""
+    """The last epoch of each part that is fitted by itself: two parts around the unfreezing of a backbone."""
     return sorted({end for end in (min(frozen(built), epochs), epochs) if end > first})
 
 
 def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any]) -> None:
     """One call of Keras's `fit`, from epoch `first` to `plan.epochs`."""
     strategy = built.training.distribute_strategy
-    _thaw(built, first)
+    _set_fine_tuning(built, first)
     distribute.prepare(built.training, plan.validation)
     scheduled = []
     if built.settings["schedule"] == "plateau":
-        fraction = built.thaw.fine_rate if built.thaw and built.thaw.thawed else 1.0
+        fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
     built.training.fit(
         distribute.distribute_dataset(strategy, plan.batches(first), plan.shared),
@@ -139,17 +139,17 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     )
 
 
-def _thaw(built: Built, epoch: int) -> None:
+def _set_fine_tuning(built: Built, epoch: int) -> None:
     """A backbone as it is trained in this epoch, counted from 0."""
-    if built.thaw:
+    if built.fine_tuning:
         with built.training.distribute_strategy.scope():
-            built.thaw.set(epoch >= built.thaw.epoch)
+            built.fine_tuning.set(epoch >= built.fine_tuning.epoch)
 
 
 def restore(run: RunFolder, built: Built, epoch: int) -> None:
     """Weights and optimiser as after `epoch` epochs."""
     path, model = run.verified(run.checkpoint_name(epoch)), built.training
-    _thaw(built, epoch - 1)
+    _set_fine_tuning(built, epoch - 1)
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
     try:

@@ -34,7 +34,7 @@ VERSION = 1
 KINDS = {"flux": Statistics, "power": Power}
 
 
-def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> dict[str, Any]:
+def flux_pass(batches: Iterable[np.ndarray], count: int, config: Configuration) -> dict[str, Any]:
     """Statistics of flux that is shaped before it is scaled, in one pass.
 
     Args:
@@ -64,10 +64,10 @@ def passed(batches: Iterable[np.ndarray], count: int, config: Configuration) -> 
     return {"flux": statistics, "power": yeo_johnson.fit((np.concatenate(kept) - statistics.mean) / spread)}
 
 
-def passed_once(
+def cached_flux_pass(
     batches: Iterable[np.ndarray], count: int, config: Configuration, source: Source, selection: Selection
 ) -> dict[str, Any]:
-    """As `passed`, or what an earlier process has kept of the very same pass; then nothing is read.
+    """As `flux_pass`, or what an earlier process has kept of the very same pass; then nothing is read.
 
     Args:
         source: of the rows; may hold a part of a data set's planets.
@@ -76,7 +76,7 @@ def passed_once(
     path = _place(source, selection, config)
     found = _read(path)
     if found is None:
-        found = passed(batches, count, config)
+        found = flux_pass(batches, count, config)
         with contextlib.suppress(OSError):  # a home that can't be written to costs another pass, no training
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, found)

@@ -28,7 +28,8 @@ from ariel_tf.runs.folder import RunFolder, read_scores
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
-from ariel_tf.training.job import TrainingJob, describe, run_folder, train_one
+from ariel_tf.training.job import TrainingJob, describe, run_folder
+from ariel_tf.training.one_model import train_one
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import train_together
 from ariel_tf.training.stacked.layers import NotStackable

@@ -1,15 +1,15 @@
-"""When to save, so that saving takes a small share of a training's time; no TensorFlow."""
+"""When to save checkpoints, so that saving takes a small share of the training time; no TensorFlow."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Of the time. A process that is killed loses at most what it did in 1 / SHARE times as long as a save takes.
+# Share of the training time. A killed process loses at most the work of 1 / SHARE times as long as a save takes.
 SHARE = 0.05
 
 
-class Pace:
-    """Says when a save is due: the first at once, each other one after a pause in proportion to what the last took."""
+class CheckpointSchedule:
+    """When a checkpoint is due: the first at once, each later one after a pause in proportion to its last cost."""
 
     def __init__(self):
         self.ready = -float("inf")
@@ -19,7 +19,7 @@ class Pace:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around a save."""
+        """Time a save."""
         started = time.perf_counter()
         yield
         ended = time.perf_counter()

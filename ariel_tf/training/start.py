@@ -8,7 +8,8 @@ from ariel_tf.core import processes
 from ariel_tf.core.errors import UsageError
 from ariel_tf.runs.folder import move_aside
 from ariel_tf.training import cluster
-from ariel_tf.training.job import open_job, train_one
+from ariel_tf.training.job import open_job
+from ariel_tf.training.one_model import train_one
 
 
 def train(config: Configuration, options: RunOptions) -> None:

@@ -21,8 +21,7 @@ from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, Stopped,
 from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.runs.state import read_state, write_state
-from ariel_tf.training import job as training_job
-from ariel_tf.training import schedule
+from ariel_tf.training import one_model, schedule
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -289,7 +288,7 @@ def stopped_at_once(monkeypatch):
     def stop(*_):
         raise Stopped("stopped here")
 
-    monkeypatch.setattr(training_job, "fit_and_score", stop)
+    monkeypatch.setattr(one_model, "fit_and_score", stop)
 
 
 def test_other_options_get_another_folder_and_the_same_options_the_same(stopped_at_once):
@@ -455,5 +454,5 @@ def test_help_lists_groups_and_models_list(capsys):
 
 def test_the_readme_gives_the_scores_that_train_says_it_gives():
     readme = (ROOT / "README.md").read_text()
-    for model, score in training_job.EXPECTED.items():
+    for model, score in one_model.EXPECTED.items():
         assert f"{score:,}" in readme or str(score) in readme, model

@@ -13,8 +13,7 @@ from support.run_folders import ALWAYS, SELDOM, loaded, run, table
 
 from ariel_tf import evaluate, predict
 from ariel_tf.core.errors import NonFiniteError, Stopped, UsageError
-from ariel_tf.training import job as training_job
-from ariel_tf.training import schedule
+from ariel_tf.training import one_model, schedule
 from ariel_tf.training.stacked import fit as stack_trainer
 from ariel_tf.training.stacked import group, memory
 from ariel_tf.training.stacked import stack as stacked
@@ -156,7 +155,7 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held,
 
 
 def test_one_by_one_a_finished_wavelength_is_skipped_and_the_next_goes_on(monkeypatch, capsys):
-    fit = training_job.fit_and_score
+    fit = one_model.fit_and_score
 
     def stop_at_the_second(run, *rest):
         if run.path.name == "w07":
@@ -165,7 +164,7 @@ def test_one_by_one_a_finished_wavelength_is_skipped_and_the_next_goes_on(monkey
 
     arguments = [*SMALL, "--wavelength", "3,7", "--stack", "no", "--epochs", "1", "--run", "one"]
     with monkeypatch.context() as patch:
-        patch.setattr(training_job, "fit_and_score", stop_at_the_second)
+        patch.setattr(one_model, "fit_and_score", stop_at_the_second)
         with pytest.raises(Stopped):
             run(*arguments)
     before = Path("one/w03/best.keras").stat().st_mtime_ns

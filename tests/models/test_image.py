@@ -33,8 +33,8 @@ def test_a_pretrained_backbone_is_frozen_then_thawed(weights):
         return [not np.array_equal(*pair) for pair in zip(backbone.get_weights(), expected, strict=True)]
 
     assert not any(moved())
-    assert model.thaw.epoch == 3
-    model.thaw.set(True)
+    assert model.fine_tuning.epoch == 3
+    model.fine_tuning.set(True)
     assert float(model.training.optimizer.learning_rate) == pytest.approx(0.001)
     after = moved()
     assert any(after)

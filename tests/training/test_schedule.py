@@ -9,7 +9,7 @@ from ariel_tf.training import schedule
     ("epoch", "save", "saves"), [(100.0, 1.0, 1000), (1.0, 1.0, 53), (0.1, 2.0, 3), (10.0, 0.1, 1000)]
 )
 def test_saves_are_as_many_as_their_share_of_the_time_allows(epoch, save, saves, monkeypatch):
-    now, count, paced = [0.0], 0, schedule.Pace()
+    now, count, paced = [0.0], 0, schedule.CheckpointSchedule()
     monkeypatch.setattr(schedule.time, "perf_counter", lambda: now[0])
     for _ in range(1000):
         now[0] += epoch
@@ -22,7 +22,7 @@ def test_saves_are_as_many_as_their_share_of_the_time_allows(epoch, save, saves,
 
 
 def test_a_save_that_failed_is_due_again():
-    paced = schedule.Pace()
+    paced = schedule.CheckpointSchedule()
     with pytest.raises(OSError, match="full"), paced.saving():
         raise OSError("full")
     assert paced.due()

@@ -8,7 +8,7 @@ from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import flux_statistics
 from ariel_tf.training.data import TrainingData
-from ariel_tf.training.flux_statistics import passed
+from ariel_tf.training.flux_statistics import flux_pass
 from ariel_tf.training.stacked.data import StackedData
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
@@ -26,7 +26,7 @@ def test_statistics_of_shaped_flux_equal_numpy_in_any_batches():
     shaped[:, :28] = 1
     for size in (7, 50):
         batches = [flux[start : start + size] for start in range(0, 50, size)]
-        statistics = passed(batches, 50, config)["flux"]
+        statistics = flux_pass(batches, 50, config)["flux"]
         np.testing.assert_allclose(statistics.mean, (shaped**2).mean(0), rtol=1e-6)
         np.testing.assert_allclose(statistics.std, (shaped**2).std(0), rtol=1e-3, atol=1e-7)
 
@@ -35,7 +35,7 @@ def test_a_power_transform_is_the_same_in_any_batches(monkeypatch):
     config = configured()
     flux = np.random.default_rng(0).normal(1, 0.01, (50, 300, 1)).astype(np.float32)
     monkeypatch.setattr("ariel_tf.training.flux_statistics.FITTED_BYTES", 20 * flux[0].nbytes)  # a third of the rows
-    whole, parts = (passed(batches, 50, config)["power"] for batches in ([flux], np.split(flux, [7, 8, 30])))
+    whole, parts = (flux_pass(batches, 50, config)["power"] for batches in ([flux], np.split(flux, [7, 8, 30])))
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-3)
 
@@ -66,7 +66,7 @@ def streamed(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     made = []
-    monkeypatch.setattr(flux_statistics, "passed", lambda *what: made.append(1) or passed(*what))
+    monkeypatch.setattr(flux_statistics, "flux_pass", lambda *what: made.append(1) or flux_pass(*what))
     return lambda: sorted(tmp_path.rglob("*.npz")), made
 
 

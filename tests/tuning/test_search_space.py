@@ -40,9 +40,9 @@ def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_
 def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
     monkeypatch.setattr(model_registry, "load", lambda name: lambda hp, inputs: keras.layers.Flatten()(inputs.flux))
     asked = SearchSettings(Space(Configuration().resolved()), keras_tuner.HyperParameters(), {})
-    from ariel_tf.models.builder import rehearse
+    from ariel_tf.models.builder import build_dry
 
-    rehearse(Configuration().resolved(), asked)
+    build_dry(Configuration().resolved(), asked)
     assert set(asked.asked) == set(BUILDER)
 
 
@@ -65,9 +65,9 @@ def test_a_setting_that_appears_with_another_s_value_joins_the_search(monkeypatc
     hp = reveal(space)
     assert list(space_of(hp)) == ["layers", "units_0", "learning_rate"]
     hp.values["layers"] = 2
-    from ariel_tf.models.builder import rehearse
+    from ariel_tf.models.builder import build_dry
 
-    settings = rehearse(space.base, SearchSettings(space, hp, {})).settings
+    settings = build_dry(space.base, SearchSettings(space, hp, {})).settings
     assert (settings["layers"], settings["units_1"]) == (2, 4)
     assert "units_1" in space_of(hp)
 

@@ -11,7 +11,7 @@ from ariel_tf.config.train_config import Configuration, Role
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import Source
 from ariel_tf.training.data import batches_of
-from ariel_tf.training.flux_statistics import passed
+from ariel_tf.training.flux_statistics import flux_pass
 
 
 class Table(NamedTuple):
@@ -75,7 +75,7 @@ class StackedData:
         if config.needs_pass:
             size = dataset.prediction_batch_size(config.signature)
             for index, its in enumerate(self.statistics):
-                its |= passed(batches_of(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
+                its |= flux_pass(batches_of(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
         self.train = self._table(rows)
         self.validation = self._table(self._load("validation"))
 

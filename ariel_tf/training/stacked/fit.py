@@ -19,7 +19,7 @@ from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import NonFiniteError
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
-from ariel_tf.training.schedule import Pace
+from ariel_tf.training.schedule import CheckpointSchedule
 from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.stack import Stack, Sums
 from ariel_tf.training.tensorboard import TensorBoardLog
@@ -127,7 +127,7 @@ def fit(
         stack.load(run.verified(run.checkpoint_name(epoch)))
         if log:
             print(f"resuming {run.path} after epoch {epoch}", flush=True)
-    now, pace = progress_of(run, wavelengths, plan.patience), Pace()
+    now, pace = progress_of(run, wavelengths, plan.patience), CheckpointSchedule()
     with callbacks.StopOnSignal(run, command) as stop:
         while epoch < plan.epochs and now.training.any():
             started = time.perf_counter()

@@ -11,7 +11,8 @@ from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import callbacks, cluster
-from ariel_tf.training.job import TrainingJob, finish, run_folder
+from ariel_tf.training.job import TrainingJob, run_folder
+from ariel_tf.training.one_model import finish
 from ariel_tf.training.stacked import fit
 from ariel_tf.training.stacked.data import StackedData
 from ariel_tf.training.stacked.stack import Stack

@@ -1,0 +1,160 @@
+"""Train one model to its end: epochs, the best of them scored on the test folds, pictures and the model card."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ariel_tf.config.train_config import Configuration
+from ariel_tf.core.atomic_files import write_json, write_text
+from ariel_tf.core.figures import draw_or_warn
+from ariel_tf.runs import model_card
+from ariel_tf.runs.folder import RunFolder, read_scores
+from ariel_tf.training import cluster, distribute
+from ariel_tf.training.job import TrainingJob, data_facts, describe, run_folder
+
+if TYPE_CHECKING:
+    from ariel_tf.models.builder import Built
+    from ariel_tf.runs.predictions import Predictions
+    from ariel_tf.training.data import TrainingData
+    from ariel_tf.training.tensorboard import TensorBoardLog
+
+# Test scores per planet of the default command on the default simulated planets, as the README gives them.
+EXPECTED = {"baseline": 8450, "squid": 8950, "transit": 9890}
+
+
+def train_one(job: TrainingJob) -> None:
+    """Train one model, or resume it, to the end: a run folder with its scores.
+
+    Args:
+        job: of one wavelength, or of all jointly.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    from ariel_tf.runs.metadata import collect
+    from ariel_tf.training.fit import best_model
+
+    rows = job.load()
+    built = job.build(rows.statistics, rows.steps)
+    job = job.built_with(built.settings)
+    if job.options.dry_run:
+        describe(job, built)
+        return
+    with run_folder(job) as run:
+        if not run.state["finished"]:
+            run.write_meta(job.facts(), collect(job.strategy))
+            if run.is_chief:
+                what = f"{job.config.model}, {job.config.wavelength.describe()}"
+                print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
+            fit_and_score(run, rows, built, job)
+        if run.is_chief:
+            best_model(run, built)  # made anew if a finished run's was damaged
+            report(run, job.config)
+
+
+def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob) -> None:
+    """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
+    from ariel_tf.data import dataset
+    from ariel_tf.runs.predictions import Predictions
+    from ariel_tf.training import fit
+    from ariel_tf.training.tensorboard import TensorBoardLog
+
+    config, validation = job.config, rows.validation()
+    log = TensorBoardLog(run, run.configuration) if run.is_chief else None
+
+    def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> None:
+        predictions = Predictions.collect(model, validation.as_numpy_iterator())
+        title = f"{config.model}: validation planets after epoch {epoch}{note}"
+        pictures = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
+        draw_pictures(run, config, predictions, title, pictures, log, epoch)
+
+    plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
+    try:
+        fit.fit(run, built, plan, log, job.options.command, draw_validation)
+        cluster.check_weights(built.training.distribute_strategy, (v.numpy() for v in built.training.variables))
+    except dataset.UNREADABLE as error:
+        raise dataset.damaged(rows.source, error) from error
+    if log is None:  # the chief does the rest
+        return
+    best = fit.best_model(run, built)
+    draw_validation(run.state["best_epoch"], best, ", the best one")
+    predictions = Predictions.collect(best, rows.test())
+    log.test_score(predictions.scores()["observation"])  # the measure of best_score
+    finish(run, predictions, rows.statistics["radius"].mean, job, log)
+    log.close()
+
+
+def draw_pictures(
+    run: RunFolder,
+    config: Configuration,
+    predictions: "Predictions",
+    title: str,
+    pictures: Mapping[str, str],
+    log: "TensorBoardLog | None",
+    epoch: int,
+) -> list[str]:
+    """Draw predicted against true radii and, for a joint model, spectra, as PNG files and in TensorBoard.
+
+    Args:
+        run: whose folder takes the files.
+        config: of the model.
+        predictions: drawn.
+        title: of both pictures.
+        pictures: file names by TensorBoard tag: of the predictions, then of the spectra.
+        log: of the run; None for files only.
+        epoch: TensorBoard's step.
+
+    Returns:
+        The names of the files that were written; a picture that fails costs a warning.
+    """
+    from ariel_tf.evaluation import prediction_figures
+
+    drawings: list[Any] = [(prediction_figures.draw_predictions, (predictions, title))]
+    if config.wavelength.is_joint:
+        drawings.append((prediction_figures.draw_spectra, (predictions, config.signature.targets, title)))
+    drawn = []
+    for (tag, name), (draw, arguments) in zip(pictures.items(), drawings, strict=False):
+        if draw_or_warn(draw, *arguments, run.path / name):
+            drawn.append(name)
+            if log:
+                log.picture(tag, run.path / name, epoch)
+    return drawn
+
+
+def finish(
+    run: RunFolder, predictions: "Predictions", constant: Any, job: TrainingJob, log: "TensorBoardLog | None" = None
+) -> None:
+    """Write the test scores, the pictures and the model card, and commit the run as finished.
+
+    Args:
+        run: trained to its end.
+        predictions: of the test folds.
+        constant: mean radius [targets] of the training planets.
+        job: of the run.
+        log: receives the pictures too.
+    """
+    facts = data_facts(job.source, job.config.folds)
+    pictures = {"test": "prediction.png", "test spectra": "spectra.png"}
+    title = f"{job.config.model}: test planets"
+    drawn = draw_pictures(run, job.config, predictions, title, pictures, log, run.state["epoch"])
+    scores = {
+        "test": predictions.scores(),
+        "constant": predictions.replaced(constant).scores(),
+        "test_planets": facts["folds"]["test"]["planets"],
+        "test_observations": facts["folds"]["test"]["observations"],
+        "epochs": run.state["epoch"],
+        "best_epoch": run.state["best_epoch"],
+        "best_score": run.state["best_score"],
+    }
+    write_json(run.path / "scores.json", scores)
+    spectra = "spectra.png" in drawn
+    text = model_card.run_card(scores, facts, run.configuration, job.options.command, spectra=spectra)
+    write_text(run.path / "README.md", text)
+    run.commit(("scores.json", *drawn, "README.md"), finished=True)
+
+
+def report(run: RunFolder, config: Configuration) -> None:
+    """Print the scores, beside those that the README says to expect."""
+    scores = read_scores(run.path)
+    print("\n".join(model_card.report_lines(run, scores)))
+    if config.model in EXPECTED and config == Configuration(model=config.model, data="simulated").resolved():
+        print(f"the README says to expect about {EXPECTED[config.model]} per planet for this command")
