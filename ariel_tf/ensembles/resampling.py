@@ -7,7 +7,8 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.ensembles.combine import finish
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.run import configuration_for, report
-from ariel_tf.runs.folder import RunFolder, recorded_fingerprint
+from ariel_tf.runs.committed import recorded_fingerprint
+from ariel_tf.runs.folder import RunFolder
 
 
 def train_kfold(members: Members, splits: int, run: Path, overwrite: bool = False) -> None:

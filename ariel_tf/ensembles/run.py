@@ -16,7 +16,8 @@ from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.data.selection import Signature
 from ariel_tf.ensembles.members import Members
 from ariel_tf.runs import model_card
-from ariel_tf.runs.folder import RunFolder, read_scores
+from ariel_tf.runs.committed import read_scores
+from ariel_tf.runs.folder import RunFolder
 
 # Values of a member in `scores.json`, and the heads of their columns in the table of members.
 MEMBER_COLUMNS = {

@@ -27,7 +27,8 @@ from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.resampling import check_count
 from ariel_tf.ensembles.run import collect, configuration_for, open_data, report, save, together
-from ariel_tf.runs.folder import RunFolder, recorded_fingerprint
+from ariel_tf.runs.committed import recorded_fingerprint
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.state import is_finished
 
 BLOCKS = 6

@@ -14,7 +14,7 @@ from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
 from ariel_tf.evaluation.tables import GROUPS
-from ariel_tf.runs.folder import has_scores, read_scores
+from ariel_tf.runs.committed import has_scores, read_scores
 
 if TYPE_CHECKING:
     from ariel_tf.evaluation.comparison import Comparison, RunEntry

@@ -14,7 +14,7 @@ from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.runs.folder import has_scores, read_scores, recorded_fingerprint, verified_file
+from ariel_tf.runs.committed import has_scores, read_scores, recorded_fingerprint, verified_file
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
 from ariel_tf.runs.state import is_finished
 

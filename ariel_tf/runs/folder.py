@@ -19,7 +19,6 @@ No TensorFlow.
 
 import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,8 @@ from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, writ
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.runs import history
 from ariel_tf.runs import state as run_state
+from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint, verified_file
+from ariel_tf.runs.links import refuse_links
 from ariel_tf.runs.lock import Busy, is_locked, take_lock
 
 # Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
@@ -196,7 +197,7 @@ class RunFolder:
         """
         if not self.is_chief:
             return
-        before = _read_meta(self.path) or facts | {"sessions": []}
+        before = read_meta(self.path) or facts | {"sessions": []}
         sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
         write_json(self.path / "meta.json", before | {"data_fingerprint": self.fingerprint, "sessions": sessions})
 
@@ -228,7 +229,7 @@ class RunFolder:
 
     def is_sound(self, name: str) -> bool:
         """Whether a file is there as it was committed."""
-        return _is_sound(self.path, name, self.state)
+        return is_sound_file(self.path, name, self.state)
 
     def write_rows(self) -> None:
         """Write `metrics.csv`, the whole file each time: one row for each epoch."""
@@ -295,101 +296,10 @@ def _epoch_of(checkpoint: str) -> int:
     return int(checkpoint.split("-")[1].split(".")[0])
 
 
-def _is_sound(folder: Path, name: str, state: dict[str, Any]) -> bool:
-    path = folder / name
-    return path.is_file() and sha256(path) == state["files"].get(name)
-
-
-def verified_file(folder: Path, name: str, state: dict[str, Any] | None = None) -> Path:
-    """Return the path of a file of a run folder whose bytes are those that the run committed.
-
-    Args:
-        folder: the run folder.
-        name: the file's, relative to it.
-        state: of the run; read from the folder by default.
-
-    Raises:
-        DataError: the file, or the state, is gone or changed.
-    """
-    if not _is_sound(folder, name, run_state.read_state(folder) if state is None else state):
-        raise DataError(
-            f"{folder / name}: not the file that this run saved; restore it, or start again with --overwrite."
-        )
-    return folder / name
-
-
-def has_scores(folder: Path) -> bool:
-    """Whether a run is finished and has test scores; a search has none."""
-    state = run_state.read_state(folder) if run_state.has_state(folder) else run_state.NEW
-    return state["finished"] and "scores.json" in state["files"]
-
-
-def read_scores(folder: Path) -> dict[str, Any]:
-    """Read the `scores.json` of a finished run.
-
-    Raises:
-        DataError: it is not the file that the run saved.
-    """
-    return read_json(verified_file(folder, "scores.json"), dict)
-
-
-def recorded_fingerprint(folder: Path) -> str:
-    """The fingerprint of the data that a run was started with; empty where none is recorded.
-
-    Raises:
-        DataError: meta.json is damaged, or names other data than state.json.
-    """
-    meta = str(_read_meta(folder).get("data_fingerprint", ""))
-    state = run_state.read_state(folder).get("data_fingerprint", "") if run_state.has_state(folder) else ""
-    if meta and state and meta != state:
-        raise DataError(
-            f"{folder / 'meta.json'}: names data {meta[:12]}, state.json {state[:12]}; restore it, or start again with "
-            "--overwrite."
-        )
-    return meta or state
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    """The content of `meta.json`; empty where there is none."""
-    path = folder / "meta.json"
-    if not path.is_file():
-        return {}
-    meta = read_json(path, dict)
-    if not isinstance(meta.get("sessions", []), list):
-        raise DataError(f"{path}: expected a list of sessions, received other JSON; restore it, or remove it.")
-    return meta
-
-
 def _foreign(path: Path) -> bool:
     """Whether a folder holds anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
-
-
-def refuse_links(folder: Path) -> None:
-    """Raise if anything within a run folder is a symbolic link out of it, or neither a file nor a folder.
-
-    Somebody else's run folder could otherwise make this process overwrite or delete files elsewhere. The folder itself
-    may be a link.
-
-    Raises:
-        UsageError: names the entry.
-    """
-    real = folder.resolve()
-    for place, folders, files in os.walk(real):
-        for name in (*folders, *files):
-            path = Path(place, name)
-            try:
-                mode = path.lstat().st_mode
-            except FileNotFoundError:  # a temporary file of another job
-                continue
-            if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(real):
-                what = f"is a link to {os.readlink(path)}, out of this run folder"
-            elif stat.S_ISLNK(mode) or stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-                continue
-            else:
-                what = "is neither a file nor a folder"
-            raise UsageError(f"--run {folder}: {path.relative_to(real)} {what}; remove it, or give another --run.")
 
 
 def move_aside(path: Path) -> None:

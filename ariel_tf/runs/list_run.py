@@ -7,7 +7,7 @@ from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.runs import model_card, work_queue
-from ariel_tf.runs.folder import read_scores
+from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.work_queue import folder_of
 
 # Weighted scores have no mean over wavelengths: the weights differ between them.

@@ -29,7 +29,7 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import out_of_transit_scatter, white_light
-from ariel_tf.runs.folder import recorded_fingerprint
+from ariel_tf.runs.committed import recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
 from ariel_tf.runs.state import has_state, read_state

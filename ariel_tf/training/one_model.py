@@ -7,7 +7,8 @@ from ariel_tf.config.train_config import Configuration
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.runs import model_card
-from ariel_tf.runs.folder import RunFolder, read_scores
+from ariel_tf.runs.committed import read_scores
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, distribute
 from ariel_tf.training.job import TrainingJob, data_facts, describe, run_folder
 

@@ -24,7 +24,8 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.models.builder import Built
 from ariel_tf.runs import list_run, work_queue
-from ariel_tf.runs.folder import RunFolder, read_scores
+from ariel_tf.runs.committed import read_scores
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster

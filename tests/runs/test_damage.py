@@ -15,7 +15,8 @@ from ariel_tf.core import atomic_files
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.evaluation import leaderboard
 from ariel_tf.runs import folder as folder_module
-from ariel_tf.runs.folder import RunFolder, read_scores, recorded_fingerprint
+from ariel_tf.runs.committed import read_scores, recorded_fingerprint
+from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.runs.predictor import Predictor
