@@ -214,7 +214,7 @@ def test_the_dry_run_of_a_training_reads_nothing(uploaded, monkeypatch, capsys):
     [
         ([], "20 times"),
         (["--model", "compressed"], "once"),
-        (["--model", "image"], "once"),
+        (["--model", "image", "--wavelength", "joint"], "once"),
         (["--bootstrap", "yes"], "once"),
         (["--every", "2"], "once"),
         (["--wavelength", "3,12"], "20 times"),
