@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ariel_tf.config import train_options as flags
+from ariel_tf.config import train_config
 from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.schema import Schema, option
@@ -127,7 +128,7 @@ def _parser_of(how: str) -> cli.Parser:
     example = EXAMPLES[how].removeprefix(f"{how} ")
     made = cli.Parser("ariel_tf.ensemble", KINDS[how].__doc__, KINDS[how], examples=[example], word=how)
     if not issubclass(KINDS[how], Average):
-        flags.add_options(made)
+        train_config.add_flags(made)
         made.add_schema(RunOptions, OF_MEMBERS)
     return made
 
@@ -140,7 +141,7 @@ def members_of(given: argparse.Namespace, command: str = "") -> Members:
 
         refuse_training_options(given)
         given.config = configuration_file(runs[0])  # wavelengths, data and folds are those of the first run
-    config = locate_data(flags.from_arguments(given))
+    config = locate_data(TrainConfig.from_flags(given))
     how = {name: value for name, value in RunOptions.given(given).items() if name in OF_MEMBERS}
     return Members(config, RunOptions(**how), command)
 

@@ -14,9 +14,9 @@ TensorFlow is imported inside functions, once every mistake in an option has bee
 import os
 from collections.abc import Sequence
 
-from ariel_tf.config import model_registry
-from ariel_tf.config import train_options as flags
+from ariel_tf.config import model_registry, train_config
 from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli, processes
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.schema import option
@@ -41,7 +41,7 @@ class Options(RunOptions):
 
 def parser() -> cli.Parser:
     made = cli.Parser("ariel_tf.train", __doc__, examples=EXAMPLES)
-    flags.add_options(made)
+    train_config.add_flags(made)
     made.add_schema(Options)
     return made
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{entry.name:12s}{entry.summary}")
         return
     processes.stop_with_parent()
-    config = flags.from_arguments(given)
+    config = TrainConfig.from_flags(given)
     check(config, options)
     config = locate_data(config)
     if options.dry_run and is_address(config.data):

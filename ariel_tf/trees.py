@@ -20,8 +20,7 @@ import numpy as np
 
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.targets import list_option
-from ariel_tf.config.train_config import Configuration
-from ariel_tf.config.train_options import parse_settings
+from ariel_tf.config.train_config import TrainConfig, parse_settings
 from ariel_tf.core import cli, resources
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import UsageError, run_command
@@ -97,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
     if set(options.validation_folds) & set(options.test_folds):
         raise UsageError("--validation-folds and --test-folds share a fold.")
-    data = training_job.locate_data(Configuration(data=options.data)).data
+    data = training_job.locate_data(TrainConfig(data=options.data)).data
     grow(options.replace(data=data), cli.repeated("ariel_tf.trees", arguments))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -61,7 +61,7 @@ class Case:
         source: of its rows.
     """
 
-    def __init__(self, config: Configuration, source):
+    def __init__(self, config: TrainConfig, source):
         from ariel_tf.models.builder import build
         from ariel_tf.training.data import TrainingData
 
@@ -143,8 +143,9 @@ def main() -> None:
     for name in options.models or model_registry.entries():
         entry = model_registry.entry(name)
         wavelength = Targets.parse("joint" if entry.scope == "joint" else 12)
-        config = Configuration(name, wavelength, SMALLER.get(name, {}), "simulated", epochs=10_000).resolved()
-        case = Case(config, source)
+        settings = SMALLER.get(name, {})
+        config = TrainConfig(model=name, wavelength=wavelength, settings=settings, data="simulated", epochs=10_000)
+        case = Case(config.resolve(), source)
         bare, ours, first = Cost(), Cost(), Cost()
         case.bare(2, first)
         epochs = max(5, round(options.seconds / first.epoch))

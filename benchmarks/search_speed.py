@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.data.sources import open_source
 from ariel_tf.training.job import job_on
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--jobs", default="1,2")
     parser.add_argument("--runs", type=Path, default=Path("runs/search_speed"))
     options = parser.parse_args()
-    config = Configuration(model=options.model, data=options.data, epochs=options.epochs, patience=0).resolved()
+    config = TrainConfig(model=options.model, data=options.data, epochs=options.epochs, patience=0).resolve()
     source = open_source(config.data, config.signature.inputs)
     bare = []
     for index in range(3):

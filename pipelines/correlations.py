@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
-from ariel_tf.config.train_config import Configuration, steps_text
+from ariel_tf.config.time_steps import format_steps
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
@@ -24,7 +25,7 @@ from ariel_tf.data.sources import Source
 from pipelines import common
 
 TOP = 100
-FOLDS = Configuration().train_folds
+FOLDS = TrainConfig().train_folds
 TABLE, PICTURE = "correlations.csv", "correlations.png"
 
 
@@ -101,7 +102,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
 def as_flag(steps: Sequence[int]) -> str:
     """Ascending steps as `--steps` takes them: `98:198` where none between is left out."""
     whole = range(steps[0], steps[-1] + 1)
-    return steps_text(whole if len(whole) == len(steps) else steps)
+    return format_steps(whole if len(whole) == len(steps) else steps)
 
 
 def table(values: np.ndarray) -> str:

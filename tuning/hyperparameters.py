@@ -8,7 +8,6 @@ Settings that are not searched never enter keras-tuner's space, which is what it
 switch itself would also keep out a searched setting that a model asks for only when another has some value.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +16,9 @@ from keras_tuner.engine.hyperparameters import Boolean, Choice, Float, HyperPara
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.hyperparameters import FALSE, TRUE, Settings
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core.schema import bounds
 from ariel_tf.models.builder import build_dry
 from tuning.space import OPTIONS, SENSIBLE, Space, flag, rounded
 
@@ -98,11 +98,11 @@ def reveal(space: Space) -> HyperParameters:
 
 def option_ranges(space: Space) -> list[HyperParameter]:
     """Ranges of the searched options of the configuration, in its order."""
-    return [_option_range(space, item) for item in dataclasses.fields(Configuration) if item.name in space.given]
+    return [_option_range(space, name) for name in TrainConfig.model_fields if name in space.given]
 
 
-def _option_range(space: Space, item: dataclasses.Field) -> HyperParameter:
-    name, given, value = item.name, space.given[item.name], getattr(space.base, item.name)
+def _option_range(space: Space, name: str) -> HyperParameter:
+    given, value = space.given[name], getattr(space.base, name)
     if name not in OPTIONS:
         raise UsageError(
             f"--search: {flag(name)} is not searched; expected {', '.join(OPTIONS)}, or settings of the model."
@@ -112,8 +112,8 @@ def _option_range(space: Space, item: dataclasses.Field) -> HyperParameter:
     values: Sequence[Any]
     if given is None:
         values = OPTIONS[name] if value in OPTIONS[name] else (value, *OPTIONS[name])
-    elif "low" in item.metadata:
-        return narrow(Int(name, item.metadata["low"], HIGHEST, default=value), given, sampling="log")
+    elif (low := bounds(TrainConfig.model_fields[name])[0]) is not None:
+        return narrow(Int(name, int(low), HIGHEST, default=value), given, sampling="log")
     else:
         values = given.split("|") if isinstance(given, str) else given
         if not isinstance(values, Sequence) or not values or len({*map(str, values)}) < len(values):
@@ -225,7 +225,7 @@ def highest(hp: HyperParameters, name: str) -> Any:
     return next((getattr(one, "max_value", None) or max(one.values) for one in hp.space if one.name == name), None)
 
 
-def wavelengths_read(base: Configuration, hp: HyperParameters) -> tuple[int, ...]:
+def wavelengths_read(base: TrainConfig, hp: HyperParameters) -> tuple[int, ...]:
     """Wavelengths whose light curves some trial may read."""
     channels = next((one.values for one in hp.space if one.name == "channels"), (base.channels,))
     return tuple(range(N_WAVELENGTHS)) if "all" in channels else base.signature.targets

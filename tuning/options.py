@@ -4,13 +4,13 @@ import argparse
 import dataclasses
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config import train_options as flags
+from ariel_tf.config import train_config
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig, parse_settings
 from ariel_tf.core import cli
 from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import UsageError
@@ -118,7 +118,7 @@ EXAMPLES = (
 def parser() -> cli.Parser:
     made = cli.Parser("tuning.search", DESCRIPTION, examples=EXAMPLES)
     made.add_schema(Flags)
-    flags.add_options(made)
+    train_config.add_flags(made)
     return made
 
 
@@ -185,19 +185,19 @@ def space_from(options: Flags, given: argparse.Namespace) -> Space:
     ranges = (read_space(options.space) if options.space else {}) | (
         parse_search(options.search or "") if options.search else {}
     )
-    known = {item.name for item in fields(Configuration) if "help" in item.metadata}
+    known = TrainConfig.flags()
     fixed = {}
-    for name, value in flags.parse_settings(options.fix).items():
+    for name, value in parse_settings(options.fix).items():
         if name.replace("-", "_") in known:
             setattr(given, name.replace("-", "_"), value)
         else:
-            given.set.append(f"{name}={value}")
+            given.settings = [*getattr(given, "settings", []), f"{name}={value}"]
         fixed[name.replace("-", "_")] = value
-    base = training_job.locate_data(flags.from_arguments(given))
+    base = training_job.locate_data(TrainConfig.from_flags(given))
     for name in fixed:
         if name in ranges:
             raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")
-    names = {*flags.parse_settings(given.set)} - {*ranges}
+    names = {*parse_settings(getattr(given, "settings", []))} - {*ranges}
     return Space(base, ranges, frozenset(names))
 
 

@@ -64,7 +64,7 @@ def search_each(options: SearchOptions) -> None:
         ArielError: whatever the user can mend, in one sentence.
     """
     chosen = options.each
-    bases = {w: dataclasses.replace(options.space.base, wavelength=Targets.one(w)) for w in chosen}
+    bases = {w: options.space.base.replace(wavelength=Targets.one(w)) for w in chosen}
     spaces = {w: dataclasses.replace(options.space, base=base) for w, base in bases.items()}
     hyperparameters = reveal(options.space)
     read = sorted({w for base in bases.values() for w in wavelengths_read(base, hyperparameters)})

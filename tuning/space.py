@@ -4,9 +4,8 @@ Without `--search` a search takes the model function's own settings and the lear
 (`tuning/hyperparameters.py`).
 """
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ariel_tf.config.train_config import (
     OPTIMIZERS,
     RAMPS,
     TRANSFORMS,
-    Configuration,
+    TrainConfig,
 )
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
@@ -66,7 +65,7 @@ class Space:
         fixed: names that keep the base's value.
     """
 
-    base: Configuration
+    base: TrainConfig
     given: Mapping[str, Any] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
 
@@ -76,13 +75,12 @@ class Space:
             return name in self.given
         return name not in self.fixed and (name == LEARNING_RATE or name not in BUILDER)
 
-    def configuration(self, values: Mapping[str, Any], seed: int | None = None) -> Configuration:
+    def configuration(self, values: Mapping[str, Any], seed: int | None = None) -> TrainConfig:
         """The base with the options among these values; `SearchSettings` takes the settings."""
-        names = {item.name for item in fields(Configuration)}
-        options = {name: rounded(value) for name, value in values.items() if name in names}
+        options = {name: rounded(value) for name, value in values.items() if name in TrainConfig.model_fields}
         if seed is not None:
             options["seed"] = seed
-        return dataclasses.replace(self.base, **options).resolved()
+        return self.base.replace(**options).resolve()
 
 
 def rounded(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data import dataset
@@ -188,7 +188,7 @@ class TrialRunner:
                 fit.fit(run, built, plan, log, self.command, lambda epoch: None)
             return run.state, searched
 
-    def _subset(self, config: Configuration) -> Source:
+    def _subset(self, config: TrainConfig) -> Source:
         """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
         what = (config.train_folds, config.planets, config.signature)
         if what not in self.subsets:

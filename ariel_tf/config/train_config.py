@@ -1,16 +1,25 @@
-"""What a training is: its options, their defaults and bounds, completed by the model's recipe; no TensorFlow."""
+"""Everything that decides what a training does: one schema for flags, `--config` files and Python callers.
 
-import dataclasses
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, cast
+A model brings a recipe, defaults of its own; `resolve` fills in what neither the user nor the recipe gives from
+`FALLBACK`. No TensorFlow, so --help and mistakes take no time.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import PlainValidator, model_validator
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
-from ariel_tf.core.errors import UsageError, nearest
-from ariel_tf.core.schema import parse_names
+from ariel_tf.config.time_steps import format_steps, parse_steps
+from ariel_tf.core import schema
+from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.errors import DataError, UsageError, nearest
+from ariel_tf.core.schema import Schema, option, parse_names
+from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
 
@@ -24,59 +33,134 @@ TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-john
 RAMPS = ("keep", "one", "divide")
 Role = Literal["train", "validation", "test"]
 FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
+YES_NO = ("no", "yes")
+WHAT, DATA, READS, TRAINS = "what to train", "data", "what the model reads", "how it trains"
+# A configuration file is a page; a larger one is another file, given by mistake.
+LARGEST_FILE = 1 << 20
+SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
+
+# Values of options that neither the user nor the recipe of the model gives.
+FALLBACK: dict[str, Any] = {
+    "channels": "own",
+    "every": 1,
+    "planets": 0,
+    "bootstrap": "no",
+    "steps": f"0:{N_STEPS}",
+    "ramp": "keep",
+    "function": "none",
+    "transform": "standardize",
+    "star": "none",
+    "clip_star": "no",
+    "logg": "number",
+    "augment": "none",
+    "head": "radius",
+    "loss": "mse",
+    "optimizer": "adam",
+    "epochs": 20,
+    "patience": 10,
+    "batch_size": 50,
+    "precision": "float32",
+    "jit": "no",
+}
 
 
-def option(default: Any, group: str, help: str, **extra: Any) -> Any:
-    return field(default=default, metadata={"group": group, "help": help, **extra})
+def _recipe(help: str, group: str, name: str, **how: Any) -> Any:
+    """An option whose default the recipe of the model may set."""
+    return option(None, help, group=group, shown=f"the model's, else {FALLBACK[name]}", **how)
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """Everything that decides what a training does; equal configurations give equal models.
+def _folds(default: tuple[int, ...], help: str) -> Any:
+    def parse(text: str) -> tuple[int | str, ...]:
+        return tuple(int(part) if part.isdecimal() else part for part in text.split(","))
 
-    Fields of default None are filled by `resolved` from the model's recipe, then from `FALLBACK`; until then
-    they may hold None.
+    def fit(folds: tuple[int, ...]) -> bool:
+        return bool(folds) and all(0 <= fold < N_FOLDS for fold in folds)
+
+    return option(
+        default, help, group=DATA, metavar="FOLDS", parse=parse, check=fit, expected=f"folds among 0-{N_FOLDS - 1}"
+    )
+
+
+class TrainConfig(Schema):
+    """What a training does; equal configurations give equal models.
+
+    Fields of default None are filled in by `resolve`; until then they may hold None.
     """
 
-    model: str = option("baseline", "what to train", "which model; --list-models describes them")
-    wavelength: Targets = option("12", "what to train", HELP)  # noqa: RUF009  (parsed in __post_init__)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    data: str = option("", "data", "folder of shards and manifest, or simulated[:planets=1000,spots=4,...]")
-    validation_folds: tuple[int, ...] = option((8,), "data", "folds that choose the best epoch", list=True)
-    every: int = option(None, "data", "train on every n-th observation only", low=1)
-    planets: int = option(None, "data", "train on so many of the training planets; 0: all", low=0)
-    bootstrap: str = option(None, "data", "draw training planets with replacement, by the seed", choices=("no", "yes"))
-    test_folds: tuple[int, ...] = option((9,), "data", "folds that are scored once, at the end", list=True)
-
-    channels: str = option(None, "what the model sees", "light curves beside the wavelength's own", choices=CHANNELS)
-    steps: str = option(
-        None, "what the model sees", "time steps: START:STOP[:EVERY] within 0:300, a list like 5,9,12, or random:N"
+    model: str = option(
+        "baseline", "name of the model; --list-models describes all of them", group=WHAT, metavar="MODEL"
     )
-    ramp: str = option(
-        None, "what the model sees", "the ramp at the start: as it is, set to 1, or divided out", choices=RAMPS
+    wavelength: Annotated[Targets, PlainValidator(Targets.parse)] = option(
+        Targets.one(12), HELP, group=WHAT, metavar="TARGETS", shown="12"
     )
-    function: str = option(None, "what the model sees", "of the flux, before it is scaled", choices=FUNCTIONS)
-    transform: str = option(None, "what the model sees", "scaling of the light curves", choices=TRANSFORMS)
-    star: str = option(None, "what the model sees", "stellar parameters: none, all, or names with commas")
+    settings: dict[str, Any] = option(
+        {}, "a setting of the model or its training; repeatable; --dry-run prints them", group=WHAT, flag="--set",
+        append=True, metavar="NAME=VALUE", expected="settings as names and values"
+    )  # fmt: skip
 
-    clip_star: str = option(None, "what the model sees", "cut the stellar parameters' far tails", choices=("no", "yes"))
-    logg: str = option(None, "what the model sees", "surface gravity as", choices=("number", "one-hot"))
+    data: str = option(
+        "", "data set: folder of shards and manifest, simulated[:planets=1000,spots=4,...] or "
+        "bigquery://PROJECT/DATASET", group=DATA, shown="the folder ./data if it holds a manifest, else simulated"
+    )  # fmt: skip
+    validation_folds: tuple[int, ...] = _folds((8,), "folds whose score selects the best epoch")
+    every: int = _recipe("train on every N-th observation only", DATA, "every", low=1, metavar="N")
+    planets: int = _recipe("number of training planets; 0: all", DATA, "planets", low=0, metavar="N")
+    bootstrap: str = _recipe("draw the training planets with replacement, by --seed", DATA, "bootstrap", choices=YES_NO)
+    test_folds: tuple[int, ...] = _folds((9,), "folds for the test score, which is computed once, at the end")
 
-    weights: str = option("none", "how it learns", "file of pretrained weights, for a model that takes some")
-    augment: str = option(None, "how it learns", f"none, or names among {', '.join(AUGMENTATIONS)} with commas")
-    head: str = option(None, "how it learns", "what the last layer answers", choices=HEADS)
-    loss: str = option(None, "how it learns", "what training minimises", choices=LOSSES)
-    optimizer: str = option(None, "how it learns", "how", choices=OPTIMIZERS)
-    epochs: int = option(None, "how it learns", "passes over the training planets, at most", low=1)
-    patience: int = option(None, "how it learns", "epochs without a better score before stopping; 0: never", low=0)
-    batch_size: int = option(None, "how it learns", "observations a step", low=1)
-    precision: str = option(None, "how it learns", "of layers; weights stay float32", choices=PRECISIONS)
-    jit: str = option(None, "how it learns", "compile the training step with XLA", choices=("no", "yes"))
-    seed: int = option(0, "how it learns", "of initial weights, order and dropout", low=0)
+    channels: str = _recipe(
+        "light curves that the model reads: that of its wavelength, white light too, or all 55", READS, "channels",
+        choices=CHANNELS
+    )  # fmt: skip
+    steps: str = _recipe(
+        "time steps: START:STOP[:EVERY] within 0:300, a list like 5,9,12, or random:N", READS, "steps",
+        check=parse_steps
+    )  # fmt: skip
+    ramp: str = _recipe(
+        "detector ramp at the start of a light curve: keep it, set it to 1, or divide it out", READS, "ramp",
+        choices=RAMPS
+    )  # fmt: skip
+    function: str = _recipe("function of the flux, applied before it is scaled", READS, "function", choices=FUNCTIONS)
+    transform: str = _recipe("scaling of the light curves", READS, "transform", choices=TRANSFORMS)
+    star: str = _recipe(
+        "stellar parameters that the model reads: none, all, or names with commas", READS, "star",
+        check=lambda text: parse_star(text) is not None
+    )  # fmt: skip
+    clip_star: str = _recipe("clip the far tails of the stellar parameters", READS, "clip_star", choices=YES_NO)
+    logg: str = _recipe("encoding of the surface gravity", READS, "logg", choices=("number", "one-hot"))
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "wavelength", Targets.parse(self.wavelength))
+    weights: str = option(
+        "none", "file of pretrained weights, for a model that takes some", group=TRAINS, metavar="FILE",
+        flag="--pretrained-weights", aliases=("--weights",)
+    )  # fmt: skip
+    augment: str = _recipe(
+        f"data augmentation: none, or names among {', '.join(AUGMENTATIONS)} with commas", TRAINS, "augment",
+        check=lambda text: parse_augment(text) is not None
+    )  # fmt: skip
+    head: str = _recipe("quantity that the last layer predicts", TRAINS, "head", choices=HEADS)
+    loss: str = _recipe("loss that training minimises", TRAINS, "loss", choices=LOSSES)
+    optimizer: str = _recipe("optimiser used for training", TRAINS, "optimizer", choices=OPTIMIZERS)
+    epochs: int = _recipe("passes over the training data, at most", TRAINS, "epochs", low=1, metavar="N")
+    patience: int = _recipe(
+        "epochs without a better validation score before training stops; 0: never", TRAINS, "patience", low=0,
+        metavar="N"
+    )  # fmt: skip
+    batch_size: int = _recipe("observations in a training step", TRAINS, "batch_size", low=1, metavar="N")
+    precision: str = _recipe(
+        "numeric precision of the layers; weights are always float32", TRAINS, "precision", choices=PRECISIONS
+    )
+    jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=YES_NO)
+    seed: int = option(
+        0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"
+    )
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> Self:
+        if shared := set(self.validation_folds) & set(self.test_folds):
+            raise UsageError(f"folds {sorted(shared)} are in both --validation-folds and --test-folds.")
+        if not self.train_folds:
+            raise UsageError("no fold is left to train on; give fewer --validation-folds and --test-folds.")
+        return self
 
     @property
     def signature(self) -> Signature:
@@ -104,7 +188,7 @@ class Configuration:
 
     def for_each_wavelength(self) -> dict[int, Self]:
         """The configuration of one model of each wavelength to train here."""
-        return {one.chosen[0]: dataclasses.replace(self, wavelength=one) for one in self.wavelength.for_each()}
+        return {one.chosen[0]: self.replace(wavelength=one) for one in self.wavelength.for_each()}
 
     @property
     def what(self) -> str:
@@ -139,134 +223,113 @@ class Configuration:
         """The folds by what the training uses them for."""
         return Folds(self.train_folds, self.validation_folds, self.test_folds)
 
-    def resolved(self) -> Self:
-        """With the model's recipe filled in and every value checked."""
-        entry = model_registry.entry(str(self.model))
+    def resolve(self) -> Self:
+        """The same with the recipe of the model filled in.
+
+        Raises:
+            UsageError: an unknown model, or options that the model does not take.
+        """
+        entry = model_registry.entry(self.model)
         if entry.scope == ("one" if self.wavelength.is_joint else "joint"):
             raise UsageError(
                 f"--model {entry.name}: predicts {SCOPES[entry.scope]}. Received: --wavelength {self.wavelength}"
             )
         recipe = FALLBACK | entry.recipe | (entry.joint if self.wavelength.is_joint else {})
         filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
-        settings = {**recipe.get("settings", {}), **self.settings}
-        complete = dataclasses.replace(self, **filled, settings=settings)
-        complete.check()
+        complete = self.replace(**filled, settings={**recipe.get("settings", {}), **self.settings})
         if entry.unit != "observation" and complete.every > 1:
             raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
         if entry.unit != "observation" and complete.augmentations:
             raise UsageError(f"--augment: a row of the model {entry.name} is a whole {entry.unit}, expected none.")
         if complete.weights != "none" and not entry.pretrained:
-            raise UsageError(f"--weights: the model {entry.name} takes none; it starts from its seed.")
-        steps, star = steps_text(complete.time_steps), star_text(complete.star_names)
-        return dataclasses.replace(complete, steps=steps, star=star, augment=",".join(complete.augmentations) or "none")
+            raise UsageError(f"--pretrained-weights: the model {entry.name} takes none; it starts from its seed.")
+        return complete.replace(
+            steps=format_steps(complete.time_steps),
+            star=format_star(complete.star_names),
+            augment=",".join(complete.augmentations) or "none",
+        )
 
-    def check(self) -> None:
-        """Raise a `UsageError` for the first value out of its bounds."""
-        for item in fields(self):
-            if item.type in ("str", str) and not isinstance(getattr(self, item.name), str):
-                raise UsageError(f"{flag_of(item.name)}: expected text. Received: {getattr(self, item.name)!r}")
-        parse_steps(str(self.steps), 0)
-        parse_star(str(self.star))
-        parse_augment(str(self.augment))
-        for item in fields(self):
-            value = getattr(self, item.name)
-            flag = flag_of(item.name)
-            choices = item.metadata.get("choices")
-            if choices and value not in choices:
-                hint = nearest(value, choices)
-                raise UsageError(f"{flag}: expected one of {', '.join(choices)}. Received: {value}{hint}")
-            low = item.metadata.get("low")
-            if low is not None and not (type(value) is int and low <= value < 2**31):
-                raise UsageError(f"{flag}: expected a whole number, {low} or more. Received: {value}")
-        for name in ("validation_folds", "test_folds"):
-            folds = getattr(self, name)
-            if (
-                not isinstance(folds, tuple)
-                or not folds
-                or any(type(fold) is not int or not 0 <= fold < N_FOLDS for fold in folds)
-            ):
-                raise UsageError(f"{flag_of(name)}: expected folds among 0-{N_FOLDS - 1}. Received: {folds}")
-        if shared := set(self.validation_folds) & set(self.test_folds):
-            raise UsageError(f"folds {sorted(shared)} are in both --validation-folds and --test-folds.")
-        if not self.train_folds:
-            raise UsageError("no fold is left to train on; give fewer --validation-folds and --test-folds.")
+    def require_resolved(self) -> None:
+        """Raise a `UsageError` for the first field that is still to be filled in."""
+        for name in FALLBACK:
+            if getattr(self, name) is None:
+                raise UsageError(self._mismatch(name, None))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Back from `as_json`."""
-        fitting: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return cls(**fitting)
+        return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `config.json` holds them and `--config` takes them."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    @classmethod
+    def given(cls, arguments: argparse.Namespace) -> dict[str, Any]:
+        """The values of the flags that were given; settings as a dictionary."""
+        values = super().given(arguments)
+        if "settings" in values:
+            values["settings"] = parse_settings(values["settings"])
+        return values
 
-SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
+    @classmethod
+    def from_flags(cls, arguments: argparse.Namespace) -> Self:
+        """The resolved configuration: flags over `--config` over the recipe of the model over the defaults.
 
-# What a recipe need not say.
-FALLBACK: dict[str, Any] = {
-    "channels": "own",
-    "every": 1,
-    "planets": 0,
-    "bootstrap": "no",
-    "steps": f"0:{N_STEPS}",
-    "ramp": "keep",
-    "function": "none",
-    "transform": "standardize",
-    "star": "none",
-    "clip_star": "no",
-    "logg": "number",
-    "augment": "none",
-    "head": "radius",
-    "loss": "mse",
-    "optimizer": "adam",
-    "epochs": 20,
-    "patience": 10,
-    "batch_size": 50,
-    "precision": "float32",
-    "jit": "no",
-}
+        Raises:
+            UsageError: a value that does not fit, named with its flag.
+            DataError: a `--config` file that is not JSON.
+        """
+        file, given = getattr(arguments, "config", None), cls.given(arguments)
+        values = _read_file(Path(file)) if file else {}
+        if given.get("model", values.get("model")) != values.get("model"):
+            values.pop("settings", None)  # those of another model
+        settings = {**values.get("settings", {}), **given.get("settings", {})}
+        config = cls(**values | given | {"settings": settings}).resolve()
+        return config.replace(data=address.with_flags(config.data, arguments))
 
 
-def flag_of(name: str) -> str:
-    return "--set" if name == "settings" else "--" + name.replace("_", "-")
+class ConfigFile(Schema):
+    """--config, which stands beside the flags of `TrainConfig`."""
+
+    config: Path | None = option(
+        None, "configuration file, such as the config.json of a run; flags override its values", group=WHAT,
+        metavar="FILE"
+    )  # fmt: skip
 
 
-def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
-    """Time steps in any of their spellings, ascending.
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `TrainConfig`, --config and the flags of data in BigQuery."""
+    schema.add_flags(parser, TrainConfig)
+    schema.add_flags(parser, ConfigFile)
+    address.add_flags(parser)
 
-    `99:200` gives range(99, 200), `::3` every third step, `9,5` (5, 9), and `random:100` a hundred drawn from the seed.
 
-    Raises:
-        UsageError: no such form, outside 0-300, or empty.
-    """
-    word, _, count = text.partition(":")
-    if word == "random" and count.isdecimal() and 1 <= int(count) <= N_STEPS:
-        return tuple(sorted(random.Random(seed).sample(range(N_STEPS), int(count))))
-    listed = text.split(",")
-    if len(listed) > 1 and all(part.isdecimal() for part in listed):
-        steps = tuple(sorted(map(int, listed)))
-        if len(set(steps)) == len(steps) and steps[-1] < N_STEPS:
-            return steps
-    parts = text.split(":")
-    try:
-        numbers = [int(part) if part else None for part in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) in (2, 3):
-        start, stop, every = [*numbers, None][:3]
-        start = 0 if start is None else start
-        stop = N_STEPS if stop is None else stop
-        every = 1 if every is None else every
-        if 0 <= start < stop <= N_STEPS and every >= 1:
-            return range(start, stop, every)
-    raise UsageError(
-        f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}, different steps like 5,9,12, or "
-        f"random:N. Received: {text}"
-    )
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UsageError(f"--config {path}: expected a file, such as a run's config.json.")
+    if path.stat().st_size > LARGEST_FILE:
+        raise DataError(f"--config {path}: expected a configuration of {LARGEST_FILE >> 20} MiB at most.")
+    values = read_json(path, dict)
+    known = TrainConfig.model_fields
+    if not isinstance(values.get("settings", {}), dict):
+        raise UsageError(f"--config {path}: expected settings as names and values. Received: {values['settings']!r}")
+    if unknown := sorted(set(values) - set(known)):
+        raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
+    return values
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
+    """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--set: expected NAME=VALUE, like --set first=10. Received: {pair}")
+        settings[name] = value
+    return settings
 
 
 def parse_star(text: str) -> tuple[str, ...]:
@@ -279,13 +342,6 @@ def parse_augment(text: str) -> tuple[str, ...]:
     return parse_names("--augment", text, AUGMENTATIONS, ("none",))
 
 
-def steps_text(steps: Sequence[int]) -> str:
-    """The one way to write a choice of steps: `99:200`, `0:300:3`, `5,9,12`."""
-    if isinstance(steps, range):
-        return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
-    return ",".join(map(str, steps))
-
-
-def star_text(names: tuple[str, ...]) -> str:
-    """The one way to write a choice of stellar parameters."""
+def format_star(names: tuple[str, ...]) -> str:
+    """Names as the shortest text that `parse_star` reads back."""
     return {(): "none", STAR_NAMES: "all"}.get(names, ",".join(names))

@@ -40,6 +40,7 @@ class Flag:
         help: one line, without the default.
         group: title of its group in --help.
         metavar: placeholder of its value; by default its choices or its name.
+        flag: its spelling, such as "--set"; by default by the name of the field.
         aliases: other spellings, such as "--old-name".
         choices: values allowed.
         expected: the values allowed in words, for messages; by default from type, bounds and choices.
@@ -54,6 +55,7 @@ class Flag:
     help: str
     group: str = "options"
     metavar: str = ""
+    flag: str = ""
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     expected: str = ""
@@ -191,7 +193,9 @@ class Schema(BaseModel):
 
 def flag_name(name: str, flag: Flag | None = None) -> str:
     """`--batch-size` of batch_size, or the placeholder of a positional argument."""
-    return flag.metavar if flag and flag.positional else "--" + name.replace("_", "-")
+    if flag and flag.positional:
+        return flag.metavar
+    return (flag.flag if flag else "") or "--" + name.replace("_", "-")
 
 
 def add_flags(
@@ -226,7 +230,7 @@ def add_flags(
             action = groups[title].add_argument(name, **settings)
         else:
             settings |= {"dest": name, "required": info.is_required()}
-            action = groups[title].add_argument(flag_name(name), *flag.aliases, **settings)
+            action = groups[title].add_argument(flag_name(name, flag), *flag.aliases, **settings)
         if kind is Path or flag.choices:  # what a shell can complete
             action.completion = flag.choices or Path  # type: ignore[attr-defined]
 
@@ -274,7 +278,8 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _bounds(info: FieldInfo) -> tuple[float | None, float | None]:
+def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
+    """The lowest and the highest number that a field takes."""
     low, high = (
         next((getattr(one, name) for one in info.metadata if hasattr(one, name)), None) for name in ("ge", "le")
     )
@@ -290,7 +295,7 @@ def _expected(info: FieldInfo, flag: Flag | None) -> str:
         return "whole numbers"
     if kind not in (int, float):
         return {str: "text", Path: "a path", bool: "true or false"}.get(kind, "another value")
-    low, high = _bounds(info)
+    low, high = bounds(info)
     what = "a whole number" if kind is int else "a number"
     if low is None:
         return what
@@ -326,5 +331,5 @@ def _help(info: FieldInfo, flag: Flag, default: str | None) -> str:
     shown = flag.default if default is None else default
     value = None if info.is_required() else info.default
     if not shown and value is not None and value is not False:
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).removesuffix(".0")
+        shown = ",".join(map(str, value)) if isinstance(value, tuple | dict) else str(value).removesuffix(".0")
     return (flag.help + (f" (default: {shown})" if shown else "")).replace("%", "%%").lstrip()

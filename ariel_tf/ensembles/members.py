@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import Stopped
 from ariel_tf.data.folds import N_FOLDS
@@ -30,7 +30,7 @@ class Members:
         command: the command of the ensemble, which a user repeats to resume.
     """
 
-    config: Configuration
+    config: TrainConfig
     options: RunOptions
     command: str
 
@@ -70,7 +70,7 @@ class Members:
         write_json(file, {**self.config.as_json(), **change})
         arguments = ("--config", str(file), "--run", str(path), *self._flags())
         command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
-        config = Configuration.from_json({**self.config.as_json(), **change}).resolved()
+        config = TrainConfig.from_json({**self.config.as_json(), **change}).resolve()
         options = self.options.replace(run=path, command=command, arguments=arguments)
         check(config, options)
         try:

@@ -12,7 +12,6 @@ Level 0 is one model a block of steps (six blocks of 50 by default), or what run
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS
-from ariel_tf.config.train_config import Configuration, flag_of
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.schema import flag_name
 from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.resampling import check_count
@@ -111,8 +111,9 @@ def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dic
 
 def refuse_training_options(options: argparse.Namespace) -> None:
     """Refuse what would say how members are trained, beside runs that say it."""
-    given = [flag_of(item.name) for item in fields(Configuration) if hasattr(options, item.name)]
-    given += [f"--{name}" for name in ("set", "config", "blocks") if getattr(options, name, None) not in (None, [])]
+    flags = {name: flag_name(name, flag) for name, flag in TrainConfig.flags().items()}
+    last = {"settings": flags.pop("settings"), "config": "--config", "blocks": "--blocks"}
+    given = [flag for name, flag in (flags | last).items() if getattr(options, name, None) is not None]
     if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
         raise UsageError(
             f"--level-0: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "
@@ -148,7 +149,7 @@ def reads_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The keys of `config.json` that say what models of several configurations read together."""
     signatures, names = [], []
     for values in level_0:
-        config = Configuration.from_json(values)
+        config = TrainConfig.from_json(values)
         signatures.append(config.signature)
         names.append(config.model)
     return {"model": f"stacking of {', '.join(sorted(set(names)))}"} | union(signatures, names).as_json()

@@ -20,7 +20,7 @@ import numpy as np
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.hyperparameters import Settings
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.models import transforms
 from ariel_tf.models.fine_tuning import FineTuning
 from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
@@ -79,7 +79,7 @@ class Built:
     fine_tuning: FineTuning | None = None
 
 
-def build(config: Configuration, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
+def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
     """Build and compile the model that a configuration describes.
 
     Args:
@@ -130,7 +130,7 @@ def copy_of(model: keras.Model) -> keras.Model:
     return type(model).from_config(model.get_config())
 
 
-def build_dry(config: Configuration, hp: Settings | None = None) -> Built:
+def build_dry(config: TrainConfig, hp: Settings | None = None) -> Built:
     """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
 
     Raises:
@@ -194,7 +194,7 @@ def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimi
     return keras.optimizers.get({"class_name": name, "config": config})
 
 
-def _seen(raw: Mapping, config: Configuration, statistics: Mapping) -> Inputs:
+def _seen(raw: Mapping, config: TrainConfig, statistics: Mapping) -> Inputs:
     steps = config.time_steps
     flux, spread, power = raw["flux"], statistics["flux"], statistics.get("power")
     if len(steps) < N_STEPS:

@@ -43,7 +43,7 @@ def read_weights(backbone: keras.Model, name: str, path: str) -> None:
             backbone.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"--weights {path}: not the weights of {name} without top ({reason}).") from error
+        raise DataError(f"--pretrained-weights {path}: not the weights of {name} without top ({reason}).") from error
 
 
 @model(scope="joint", unit="spot", pretrained=True, channels="all", head="depth", loss="mae", epochs=30, batch_size=16,
@@ -51,8 +51,8 @@ def read_weights(backbone: keras.Model, name: str, path: str) -> None:
 def image(hp, inputs: Inputs):
     """A spot instance's light curves of all wavelengths and photon instances as one picture, 224 x 224, for a backbone.
 
-    Without --weights the backbone of keras.applications learns from scratch. With a local file of its weights
-    (without top) it stays frozen for `frozen_epochs`, then is fine-tuned at `fine_rate` of the learning rate.
+    Without --pretrained-weights the backbone of keras.applications is trained from scratch. With a local file of its
+    weights (without top) it stays frozen for `frozen_epochs`, then is fine-tuned at `fine_rate` of the learning rate.
     """
     size = hp.Int("size", 32, 512, default=224)
     name = hp.Choice("backbone", list(BACKBONES), default="MobileNet")

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import STAR_NAMES
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.models import yeo_johnson
 from ariel_tf.models.yeo_johnson import Power
@@ -84,7 +84,7 @@ def _offset_and_scale(name: str, statistics) -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(offset, shape), np.broadcast_to(scale, shape)
 
 
-def invert_flux(y, config: Configuration, statistics, power: Power | None = None):
+def invert_flux(y, config: TrainConfig, statistics, power: Power | None = None):
     """Light curves as they were recorded, from what a model of this configuration sees.
 
     Args:
@@ -120,7 +120,7 @@ def _or_one(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def transform_star(star, config: Configuration, statistics):
+def transform_star(star, config: TrainConfig, statistics):
     """Stellar parameters as a model sees them.
 
     Args:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
@@ -273,10 +273,8 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, F
     """Signature, data and folds of a run that is one model."""
     if "ensemble" not in configuration:
         try:
-            config = Configuration.from_json(configuration)
-            config.check()
-            if not isinstance(configuration.get("settings", {}), dict):
-                raise TypeError(f"settings: expected names and values. Received: {configuration['settings']!r}")
+            config = TrainConfig.from_json(configuration)
+            config.require_resolved()
         except (UsageError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path / 'config.json'}: expected the configuration of a run ({error}).") from error
         return config.signature, config.data, config.folds

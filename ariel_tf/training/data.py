@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
@@ -33,7 +33,7 @@ class TrainingData:
         statistics: of the training rows, as `dataset.statistics` returns them.
     """
 
-    def __init__(self, source: Source, config: Configuration, load=dataset.load):
+    def __init__(self, source: Source, config: TrainConfig, load=dataset.load):
         self.source, self.config, self._load = source, config, load
         self._selection = config.selection("train")
         self._table = load(source, self._selection) if dataset.fits_in_memory(source, self._selection) else None

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import keras
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
@@ -41,7 +41,7 @@ class FitPlan:
     shared: bool = False
 
     @classmethod
-    def of(cls, rows: TrainingData, config: Configuration, validation: Any, epochs: int | None = None) -> Self:
+    def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
         """The plan of a training.
 
         Args:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
@@ -34,7 +34,7 @@ VERSION = 1
 KINDS = {"flux": Statistics, "power": Power}
 
 
-def flux_pass(batches: Iterable[np.ndarray], count: int, config: Configuration) -> dict[str, Any]:
+def flux_pass(batches: Iterable[np.ndarray], count: int, config: TrainConfig) -> dict[str, Any]:
     """Statistics of flux that is shaped before it is scaled, in one pass.
 
     Args:
@@ -65,7 +65,7 @@ def flux_pass(batches: Iterable[np.ndarray], count: int, config: Configuration) 
 
 
 def cached_flux_pass(
-    batches: Iterable[np.ndarray], count: int, config: Configuration, source: Source, selection: Selection
+    batches: Iterable[np.ndarray], count: int, config: TrainConfig, source: Source, selection: Selection
 ) -> dict[str, Any]:
     """As `flux_pass`, or what an earlier process has kept of the very same pass; then nothing is read.
 
@@ -83,7 +83,7 @@ def cached_flux_pass(
     return found
 
 
-def _place(source: Source, selection: Selection, config: Configuration) -> Path:
+def _place(source: Source, selection: Selection, config: TrainConfig) -> Path:
     planets = sorted(planet for planet, fold in source.folds.items() if fold in selection.folds)
     what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(selection)]
     what += [config.ramp, config.function, config.transform == "yeo-johnson"]

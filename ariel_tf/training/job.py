@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration, Role
+from ariel_tf.config.train_config import TrainConfig, Role
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.training import cluster, distribute
@@ -40,7 +40,7 @@ class TrainingJob:
         settings: of the model, complete, once it was built; until then those of the configuration.
     """
 
-    config: Configuration
+    config: TrainConfig
     source: "Source"
     options: RunOptions
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class TrainingJob:
         targets = Targets.one(wavelengths[0]) if len(wavelengths) == 1 else Targets.each(wavelengths)
         return dataclasses.replace(
             self,
-            config=dataclasses.replace(self.config, wavelength=targets),
+            config=self.config.replace(wavelength=targets),
             options=self.options.replace(run=run, overwrite=False),
         )
 
@@ -108,7 +108,7 @@ class TrainingJob:
             return build(self.config, statistics, steps * self.config.epochs, settings)
 
 
-def locate_data(config: Configuration) -> Configuration:
+def locate_data(config: TrainConfig) -> TrainConfig:
     """The configuration with its data named: what was asked for, else ./data, else simulated planets.
 
     Raises:
@@ -116,18 +116,18 @@ def locate_data(config: Configuration) -> Configuration:
     """
     if config.weights != "none":
         if not Path(config.weights).is_file():
-            raise UsageError(f"--weights: expected a file. Received: {config.weights}")
-        config = dataclasses.replace(config, weights=str(Path(config.weights).resolve()))
+            raise UsageError(f"--pretrained-weights: expected a file. Received: {config.weights}")
+        config = config.replace(weights=str(Path(config.weights).resolve()))
     if config.data:
         folder = Path(config.data)  # by its full path, so that a run finds it from anywhere
-        return dataclasses.replace(config, data=str(folder.resolve())) if folder.is_dir() else config
+        return config.replace(data=str(folder.resolve())) if folder.is_dir() else config
     if (DEFAULT_DATA / "manifest.json").is_file():
-        return dataclasses.replace(config, data=str(DEFAULT_DATA.resolve()))
+        return config.replace(data=str(DEFAULT_DATA.resolve()))
     print(f"no data set in ./{DEFAULT_DATA}: using simulated planets (--data names a data set)", flush=True)
-    return dataclasses.replace(config, data="simulated")
+    return config.replace(data="simulated")
 
 
-def open_job(config: Configuration, options: RunOptions) -> TrainingJob:
+def open_job(config: TrainConfig, options: RunOptions) -> TrainingJob:
     """Open the data of a training, once the devices are chosen and every mistake in an option is found.
 
     Args:
@@ -146,7 +146,7 @@ def open_job(config: Configuration, options: RunOptions) -> TrainingJob:
     return job_on(open_source(config.data, config.signature.inputs), config, options)
 
 
-def job_on(source: "Source", config: Configuration, options: RunOptions) -> TrainingJob:
+def job_on(source: "Source", config: TrainConfig, options: RunOptions) -> TrainingJob:
     """A training on a source that is open for every wavelength that its models read.
 
     Raises:
@@ -202,7 +202,7 @@ def default_path(identity: Mapping[str, Any], fingerprint: str) -> Path:
     return Path("runs") / f"{identity['model']}-{Targets.of_run(identity['wavelength']).folder_name}-{digest[:8]}"
 
 
-def print_cost(config: Configuration, price: float | None) -> None:
+def print_cost(config: TrainConfig, price: float | None) -> None:
     """Print the configuration, and what its training would scan in BigQuery and cost, for --dry-run.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.figures import draw_or_warn
 from ariel_tf.runs import model_card
@@ -86,7 +86,7 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
 
 def draw_pictures(
     run: RunFolder,
-    config: Configuration,
+    config: TrainConfig,
     predictions: "Predictions",
     title: str,
     pictures: Mapping[str, str],
@@ -153,9 +153,9 @@ def finish(
     run.commit(("scores.json", *drawn, "README.md"), finished=True)
 
 
-def report(run: RunFolder, config: Configuration) -> None:
+def report(run: RunFolder, config: TrainConfig) -> None:
     """Print the scores, beside those that the README says to expect."""
     scores = read_scores(run.path)
     print("\n".join(model_card.report_lines(run, scores)))
-    if config.model in EXPECTED and config == Configuration(model=config.model, data="simulated").resolved():
+    if config.model in EXPECTED and config == TrainConfig(model=config.model, data="simulated").resolve():
         print(f"the README says to expect about {EXPECTED[config.model]} per planet for this command")

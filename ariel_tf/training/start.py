@@ -3,7 +3,7 @@
 import sys
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import processes
 from ariel_tf.core.errors import UsageError
 from ariel_tf.runs.folder import move_aside
@@ -12,7 +12,7 @@ from ariel_tf.training.job import open_job
 from ariel_tf.training.one_model import train_one
 
 
-def train(config: Configuration, options: RunOptions) -> None:
+def train(config: TrainConfig, options: RunOptions) -> None:
     """Train, or resume, to the end.
 
     Args:
@@ -45,7 +45,7 @@ def train_by_processes(options: RunOptions) -> None:
     processes.Jobs(command, options.jobs, options.devices).run()
 
 
-def check(config: Configuration, options: RunOptions) -> None:
+def check(config: TrainConfig, options: RunOptions) -> None:
     """Refuse options that only a list of wavelengths takes, or that this list does not take.
 
     Raises:

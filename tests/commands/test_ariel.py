@@ -104,7 +104,7 @@ def test_bash_accepts_the_completion_script_which_knows_every_command_and_flag(t
     subprocess.run(["bash", "-n", str(tmp_path / "ariel.sh")], check=True)
     for word in MODULES:
         assert f"_{word.replace('-', '_')}_option_strings=" in script
-    for flag in ("--model", "--light-curves", "--level-0", "--algorithm", "--skip-bad", "float32"):
+    for flag in ("--pretrained-weights", "--light-curves", "--level-0", "--algorithm", "--skip-bad", "float32"):
         assert flag in script
 
 

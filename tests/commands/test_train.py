@@ -194,7 +194,7 @@ def test_a_pretrained_backbone_thaws_and_resumes_before_and_after_it(monkeypatch
 
 
 def test_weights_that_are_not_there_are_refused():
-    with pytest.raises(UsageError, match=r"--weights: expected a file. Received: nothing.h5"):
+    with pytest.raises(UsageError, match=r"--pretrained-weights: expected a file. Received: nothing.h5"):
         run("--model", "image", "--wavelength", "joint", "--weights", "nothing.h5")
 
 

@@ -6,17 +6,17 @@ import json
 import pytest
 
 from ariel_tf.challenge import STAR_NAMES
-from ariel_tf.config import train_options
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration, parse_steps
+from ariel_tf.config.time_steps import parse_steps
+from ariel_tf.config.train_config import TrainConfig, add_flags
 from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.selection import Selection, Signature
 
 
 def configured(*arguments):
     parser = argparse.ArgumentParser()
-    train_options.add_options(parser)
-    return train_options.from_arguments(parser.parse_args(arguments))
+    add_flags(parser)
+    return TrainConfig.from_flags(parser.parse_args(arguments))
 
 
 def test_a_model_brings_its_recipe_and_flags_override_it():
@@ -133,7 +133,7 @@ def test_a_config_file_that_does_not_fit_is_refused(tmp_path, content):
 
 
 def test_values_survive_json():
-    config = Configuration().resolved()
+    config = TrainConfig().resolve()
     assert json.loads(json.dumps(config.as_json())) == config.as_json()
 
 

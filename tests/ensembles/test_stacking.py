@@ -8,7 +8,7 @@ import pytest
 
 from ariel_tf import ensemble, train
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, score
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
@@ -141,7 +141,7 @@ def test_level_0_can_be_what_runs_were_trained_as(tmp_path):
 
 def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_path):
     """`stacking --wavelength joint --level-0 RUN RUN`, as docs/answers.md has it, was refused for the default model."""
-    values = Configuration(model="dense", wavelength="joint", data=DATA, test_folds=(7,)).resolved().as_json()
+    values = TrainConfig(model="dense", wavelength="joint", data=DATA, test_folds=(7,)).resolve().as_json()
     (tmp_path / "config.json").write_text(json.dumps(values))
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     for more in ([], ["--wavelength", "joint"]):
@@ -154,7 +154,7 @@ def test_without_a_model_level_0_brings_its_own_wavelengths_data_and_folds(tmp_p
 
 def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
     """`--level-0 RUN RUN --epochs 1` once trained level 0 as long as ever and said nothing."""
-    values = Configuration(model="dense", wavelength="joint", data=DATA).resolved().as_json()
+    values = TrainConfig(model="dense", wavelength="joint", data=DATA).resolve().as_json()
     (tmp_path / "config.json").write_text(json.dumps(values))
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     given = ["--model", "dense", "--epochs", "1", "--set", "shape=1024-256", "--blocks", "3", "--seed", "1"]

@@ -45,7 +45,7 @@ def test_a_pretrained_backbone_is_frozen_then_thawed(weights):
 def test_weights_of_another_backbone_are_refused(weights):
     with pytest.raises(DataError, match="not the weights of MobileNetV3Small without top"):
         built("image", "joint", weights=str(weights[0]), **small("image", backbone="MobileNetV3Small"))
-    with pytest.raises(UsageError, match="--weights: the model squid takes none"):
+    with pytest.raises(UsageError, match="--pretrained-weights: the model squid takes none"):
         configured("squid", weights=str(weights[0]))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.pictures import is_drawn
 
-from ariel_tf.config.train_config import parse_steps
+from ariel_tf.config.time_steps import parse_steps
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source

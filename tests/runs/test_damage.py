@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import atomic_files
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.evaluation import leaderboard
@@ -255,7 +255,7 @@ def test_a_meta_json_of_other_data_is_refused(run):
 def test_a_config_json_of_wrong_types_is_one_sentence_for_every_reader(tmp_path, changes):
     """Even where its checksum fits: a stranger's run folder. Each was a traceback."""
     path = tmp_path / "run"
-    configuration = Configuration(data="simulated").resolved().as_json() | changes
+    configuration = TrainConfig(data="simulated").resolve().as_json() | changes
     with pytest.raises(ArielError):  # evaluate, predict, report, ensemble, export
         facts_of(path, configuration)
     with RunFolder(path, configuration, "abc") as run:

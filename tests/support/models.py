@@ -3,7 +3,7 @@
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.data.statistics import Statistics
 from ariel_tf.models.builder import build
 
@@ -40,7 +40,7 @@ def small(name, **settings):
 
 
 def configured(name, wavelength=12, **options):
-    return Configuration(model=name, wavelength=wavelength, **options).resolved()
+    return TrainConfig(model=name, wavelength=wavelength, **options).resolve()
 
 
 def built(name, wavelength=12, **options):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import flux_statistics
@@ -16,7 +16,7 @@ SHAPED = {"ramp": "divide", "function": "log", "transform": "yeo-johnson"}
 
 
 def configured(**options):
-    return Configuration(model="squid", data=DATA, **{**SHAPED, **options}).resolved()
+    return TrainConfig(model="squid", data=DATA, **{**SHAPED, **options}).resolve()
 
 
 def test_statistics_of_shaped_flux_equal_numpy_in_any_batches():

@@ -13,7 +13,7 @@ import pytest
 from keras_tuner.engine.hyperparameters import Boolean, Choice, Int
 
 from ariel_tf.config import model_registry
-from ariel_tf.config.train_config import Configuration
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import DataError, UsageError
 from tuning import oracles, outcomes, per_wavelength, pictures, report, search, wandb_log
 from tuning import trial as trials
@@ -30,7 +30,7 @@ def space_of(hp):
 
 
 def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_rate():
-    found = space_of(reveal(Space(Configuration().resolved())))
+    found = space_of(reveal(Space(TrainConfig().resolve())))
     assert list(found) == ["activation", "dropout", "first", "second", "learning_rate"]
     assert (found["first"].min_value, found["first"].max_value, found["first"].default) == (4, 4096, 1064)
     assert (found["learning_rate"].min_value, found["learning_rate"].max_value) == (1e-4, 3e-2)
@@ -39,17 +39,17 @@ def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_
 
 def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
     monkeypatch.setattr(model_registry, "load", lambda name: lambda hp, inputs: keras.layers.Flatten()(inputs.flux))
-    asked = SearchSettings(Space(Configuration().resolved()), keras_tuner.HyperParameters(), {})
+    asked = SearchSettings(Space(TrainConfig().resolve()), keras_tuner.HyperParameters(), {})
     from ariel_tf.models.builder import build_dry
 
-    build_dry(Configuration().resolved(), asked)
+    build_dry(TrainConfig().resolve(), asked)
     assert set(asked.asked) == set(BUILDER)
 
 
 @pytest.mark.parametrize("name", list(model_registry.entries()))
 def test_every_model_tells_what_can_be_searched(name):
     entry = model_registry.entry(name)
-    base = Configuration(model=name, wavelength="joint" if entry.scope == "joint" else 12).resolved()
+    base = TrainConfig(model=name, wavelength="joint" if entry.scope == "joint" else 12).resolve()
     assert len(reveal(Space(base)).space) >= 1
 
 
@@ -61,7 +61,7 @@ def test_a_setting_that_appears_with_another_s_value_joins_the_search(monkeypatc
         return x
 
     monkeypatch.setattr(model_registry, "load", lambda name: grown)
-    space = Space(Configuration().resolved())
+    space = Space(TrainConfig().resolve())
     hp = reveal(space)
     assert list(space_of(hp)) == ["layers", "units_0", "learning_rate"]
     hp.values["layers"] = 2
@@ -115,7 +115,7 @@ def test_one_value_of_a_boolean_is_no_range():
 
 
 def test_an_option_s_own_value_is_among_those_tried():
-    base = Configuration(model="nadam").resolved()
+    base = TrainConfig(model="nadam").resolve()
     (batch,) = option_ranges(Space(base, {"batch_size": None}))
     assert batch.values[0] == base.batch_size == 5
     assert batch.default == 5

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import tensorflow as tf
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import Configuration, Role
+from ariel_tf.config.train_config import Role, TrainConfig
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import Source
 from ariel_tf.training.data import batches_of
@@ -64,7 +64,7 @@ class StackedData:
         statistics: of each wavelength's training rows, as `dataset.statistics` returns them.
     """
 
-    def __init__(self, source: Source, configs: Sequence[Configuration]):
+    def __init__(self, source: Source, configs: Sequence[TrainConfig]):
         self.source, self.configs, self.config = source, configs, configs[0]
         config = self.config
         rows = self._load("train")

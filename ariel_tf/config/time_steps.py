@@ -1,0 +1,48 @@
+"""`--steps`: which of the 300 time steps of a light curve a model reads. No TensorFlow."""
+
+import random
+from collections.abc import Sequence
+
+from ariel_tf.challenge import N_STEPS
+from ariel_tf.core.errors import UsageError
+
+
+def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
+    """Time steps in any of their spellings, ascending.
+
+    `99:200` gives range(99, 200), `::3` every third step, `9,5` (5, 9), and `random:100` a hundred drawn from the seed.
+
+    Raises:
+        UsageError: no such form, outside 0-300, or empty.
+    """
+    word, _, count = text.partition(":")
+    if word == "random" and count.isdecimal() and 1 <= int(count) <= N_STEPS:
+        return tuple(sorted(random.Random(seed).sample(range(N_STEPS), int(count))))
+    listed = text.split(",")
+    if len(listed) > 1 and all(part.isdecimal() for part in listed):
+        steps = tuple(sorted(map(int, listed)))
+        if len(set(steps)) == len(steps) and steps[-1] < N_STEPS:
+            return steps
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) in (2, 3):
+        start, stop, every = [*numbers, None][:3]
+        start = 0 if start is None else start
+        stop = N_STEPS if stop is None else stop
+        every = 1 if every is None else every
+        if 0 <= start < stop <= N_STEPS and every >= 1:
+            return range(start, stop, every)
+    raise UsageError(
+        f"--steps: expected START:STOP[:EVERY] with 0 <= START < STOP <= {N_STEPS}, different steps like 5,9,12, or "
+        f"random:N. Received: {text}"
+    )
+
+
+def format_steps(steps: Sequence[int]) -> str:
+    """Steps as the shortest text that `parse_steps` reads back: `99:200`, `0:300:3`, `5,9,12`."""
+    if isinstance(steps, range):
+        return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
+    return ",".join(map(str, steps))
