@@ -1,6 +1,5 @@
 """Rows of several wavelengths in memory, for models that train side by side."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -81,9 +80,7 @@ class StackedData:
 
     def _load(self, role: Role) -> dict[str, tf.Tensor]:
         """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
-        together = dataclasses.replace(
-            self.config, wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs)
-        )
+        together = self.config.replace(wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs))
         return dataset.load(self.source, together.selection(role))
 
     def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
