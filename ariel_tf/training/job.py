@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import TrainConfig, Role
+from ariel_tf.config.train_config import Role, TrainConfig
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.training import cluster, distribute
