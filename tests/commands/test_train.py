@@ -214,7 +214,8 @@ def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(mon
 def test_a_finished_run_is_only_told_again(tiny_run, capsys):
     options = [*SMALL, "--epochs", "1"]
     tiny_run(*options, into="one")
-    first = tiny_run.printed(*options).replace(str(tiny_run(*options)), "one")
+    path = tiny_run(*options)
+    first = tiny_run.printed(*options).replace(str(path), "one").replace(str(path.parent), ".")
     before = Path("one/best.keras").stat().st_mtime_ns
     run(*SMALL, "--epochs", "1", "--run", "one")
     again = capsys.readouterr().out
