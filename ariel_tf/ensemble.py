@@ -91,12 +91,16 @@ class Stacking(KFold):
 
     blocks: int | None = option(None, "base models: one for each of N blocks of time steps", metavar="N", shown="6")
     level_0: tuple[Path, ...] | None = option(
-        None, "base models: configured like these runs instead", metavar="RUN", nargs="+", aliases=("--base-models",)
+        None, "base models: configured like these runs instead", metavar="RUN", nargs="+", flag="--base-models",
+        aliases=("--level-0",)
+    )  # fmt: skip
+    level_1: str = option(
+        "ridge", "meta-model", choices=("ridge", "dense", "dense+flux"), flag="--meta-model", aliases=("--level-1",)
     )
-    level_1: str = option("ridge", "meta-model", choices=("ridge", "dense", "dense+flux"), aliases=("--meta-model",))
     level_1_epochs: int | None = option(
-        None, "epochs of a dense meta-model, at most", metavar="N", shown="50", aliases=("--meta-model-epochs",)
-    )
+        None, "epochs of a dense meta-model, at most", metavar="N", shown="50", flag="--meta-model-epochs",
+        aliases=("--level-1-epochs",)
+    )  # fmt: skip
     members_of: Path | None = option(None, "reuse the base models of this stacking run", metavar="STACK")
 
 

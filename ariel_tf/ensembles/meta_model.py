@@ -1,6 +1,6 @@
-"""The model on top of a stack of models: from the radii that level 0 predicts to better ones.
+"""The model on top of a stack of models: from the radii that the base models predict to better ones.
 
-    level 0's radii [batch, members, wavelengths] --> ridge on depths, or dense network --> radii [batch, wavelengths]
+    radii of base models [batch, members, wavelengths] --> ridge on depths, or dense --> radii [batch, wavelengths]
 
 Both are made of Keras's own layers and become part of the one saved model.
 """
@@ -19,7 +19,7 @@ SMALLEST_DEPTH = 1e-10
 # How often the ridge is reweighted towards the least absolute error, which the score counts: beside plain least squares
 # that was worth 16 to 19 points on 400 simulated planets.
 ROUNDS = 5
-# Hidden layers of the dense level 1 that the challenge's first authors described.
+# Hidden layers of the dense meta-model that the challenge's first authors described.
 UNITS = (256, 1024, 1024, 256)
 
 
@@ -63,12 +63,12 @@ def _weighed(depth: Any, weights: np.ndarray) -> Any:
 
 
 def dense(statistics: Mapping[str, Any], members: int, star: bool, flux: bool) -> keras.Model:
-    """A dense network on level 0's radii; it starts as their mean, to which it learns a correction.
+    """A dense network on the base models' radii; it starts as their mean, to which it learns a correction.
 
     Args:
         statistics: `Statistics` of the training rows: "level_0" [members, wavelengths], "radius" [wavelengths], and
             "star" [6] and "flux" [300, channels] where they are seen.
-        members: of level 0.
+        members: number of base models.
         star: whether it sees the star.
         flux: whether it sees the light curves too.
     """
@@ -96,7 +96,7 @@ def _standardised(x: Any, statistics: Any) -> Any:
 def fit_dense(
     model: keras.Model, train: tuple[dict, np.ndarray], validation: tuple[dict, np.ndarray], epochs: int, scale: float
 ) -> None:
-    """Train a dense level 1 to its best validation score.
+    """Train a dense meta-model to its best validation score.
 
     Args:
         train, validation: inputs by name, and radii [rows, wavelengths].

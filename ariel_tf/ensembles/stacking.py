@@ -1,13 +1,15 @@
-"""Stacking: level 0 is trained several times, each without some planets, and level 1 learns from those alone.
+"""Stacking: base models are trained several times, each without some planets, whose predictions train a meta-model.
 
     training folds  0 1 | 2 3 | 4 5 | 6 7                       --splits 4
     members/l0-k0   is trained without 0 1 and predicts them     and so on: every training planet is predicted by
     members/l0-k1   is trained without 2 3 and predicts them     a model that has never seen it
 
-Level 1 is fitted to these out-of-fold predictions; the validation folds choose its penalty or epoch, the test folds
-score the whole once. In the saved model a member of level 0 is the mean of its splits.
+The meta-model is fitted to these out-of-fold predictions; the validation folds choose its penalty or epoch, and the
+test folds score the result once. In the saved model a base model is the mean of its splits.
 
-Level 0 is one model a block of steps (six blocks of 50 by default), or what runs were trained as (--level-0).
+The base models are one model for each block of time steps (six blocks of 50 by default), or models with the
+configurations of some runs (`--base-models`). Configuration files and the inputs of saved models call base models
+`level_0` and the meta-model `level_1`.
 """
 
 import argparse
@@ -32,8 +34,8 @@ from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.state import is_finished
 
 BLOCKS = 6
-LEVEL_1_EPOCHS = 50
-# What the command still decides where --level-0 names runs.
+META_MODEL_EPOCHS = 50
+# Options of the command that apply beside --base-models.
 BESIDE_RUNS = ("--data", "--wavelength", "--validation-folds", "--test-folds", "--seed")
 
 
@@ -42,7 +44,7 @@ def train_stacking(options: Any, members: Members) -> None:
 
     Args:
         options: of the command, `ensemble.Stacking`.
-        members: configuration of the base models; with `--level-0` it gives their data, wavelengths and folds only.
+        members: configuration of the base models; with `--base-models` it gives their data, wavelengths and folds only.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
@@ -52,20 +54,20 @@ def train_stacking(options: Any, members: Members) -> None:
     if (row := config.signature.row) != "observation":
         raise UsageError(f"stacking: a row of {config.model} is a whole {row}; take another model.")
     how = {"how": "stacking", "splits": options.splits, "trained": config.as_json()}
-    names, level_0 = of_runs(options.level_0, members) if options.level_0 else blocks(options.blocks)
+    names, base_models = of_runs(options.level_0, members) if options.level_0 else blocks(options.blocks)
     how |= {"level_0": names}
     folder = members_of(options.members_of, how) if options.members_of else options.run / "members"
-    how |= level_1_of(options)
+    how |= meta_model_options(options)
     folds = parts(config.train_folds, options.splits)
     configuration = configuration_for(members, how, config.validation_folds)
     if options.level_0:
-        configuration |= reads_of(level_0)
+        configuration |= reads_of(base_models)
     fingerprint = "" if options.overwrite else recorded_fingerprint(options.run)
     with RunFolder(options.run, configuration, fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
             changes = {
                 f"l{index}-k{split}": change | {"test_folds": sorted([*part, *config.test_folds])}
-                for index, change in enumerate(level_0)
+                for index, change in enumerate(base_models)
                 for split, part in enumerate(folds)
             }
             each = members.train(folder, changes)
@@ -73,20 +75,20 @@ def train_stacking(options: Any, members: Members) -> None:
         report(run)
 
 
-def level_1_of(options: Any) -> dict[str, Any]:
-    """What the command says of level 1, checked."""
+def meta_model_options(options: Any) -> dict[str, Any]:
+    """The options of the meta-model, checked."""
     epochs = options.level_1_epochs
     if options.level_1 == "ridge":
         if epochs is not None:
-            raise UsageError("--level-1-epochs: a ridge has none; it goes with --level-1 dense or dense+flux.")
+            raise UsageError("--meta-model-epochs: a ridge has none; it goes with --meta-model dense or dense+flux.")
         return {"level_1": "ridge"}
     if epochs is not None and epochs < 1:
-        raise UsageError(f"--level-1-epochs: expected 1 or more. Received: {epochs}")
-    return {"level_1": options.level_1, "level_1_epochs": epochs or LEVEL_1_EPOCHS}
+        raise UsageError(f"--meta-model-epochs: expected 1 or more. Received: {epochs}")
+    return {"level_1": options.level_1, "level_1_epochs": epochs or META_MODEL_EPOCHS}
 
 
 def blocks(count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
-    """Level 0 as one model a block of steps."""
+    """Base models: one for each block of time steps."""
     count = BLOCKS if count is None else count
     if not 1 <= count <= N_STEPS:
         raise UsageError(f"--blocks: expected 1 to {N_STEPS}. Received: {count}")
@@ -96,17 +98,17 @@ def blocks(count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dict[str, Any]]]:
-    """Level 0 as what runs were trained as, on the folds and the data of this ensemble."""
-    level_0, ours = [], members.config.as_json()
+    """Base models with the configurations of runs, on the data and the folds of this ensemble."""
+    base_models, ours = [], members.config.as_json()
     for path in runs:
         values = read_json(configuration_file(path), dict)
         if values["wavelength"] != ours["wavelength"]:
             raise UsageError(
-                f"--level-0 {path}: predicts wavelength {values['wavelength']}, expected "
+                f"--base-models {path}: predicts wavelength {values['wavelength']}, expected "
                 f"{ours['wavelength']} as --wavelength says."
             )
-        level_0.append(values | {name: ours[name] for name in ("data", "validation_folds")})
-    return [str(path) for path in runs], level_0
+        base_models.append(values | {name: ours[name] for name in ("data", "validation_folds")})
+    return [str(path) for path in runs], base_models
 
 
 def refuse_training_options(options: argparse.Namespace) -> None:
@@ -116,39 +118,39 @@ def refuse_training_options(options: argparse.Namespace) -> None:
     given = [flag for name, flag in (flags | last).items() if getattr(options, name, None) is not None]
     if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
         raise UsageError(
-            f"--level-0: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "
-            f"leave it out. Beside it go {', '.join(BESIDE_RUNS)}, of level 1."
+            f"--base-models: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "
+            f"leave it out. Beside it go {', '.join(BESIDE_RUNS)}, of the meta-model."
         )
 
 
 def members_of(stack: Path, how: dict[str, Any]) -> Path:
-    """The folder of another stack's members, if its level 0 is the one that `how` asks for."""
+    """The folder of another stack's members, if its base models are those that `how` asks for."""
     file = stack / "config.json"
     there = read_json(file, dict).get("ensemble", {}) if file.is_file() else {}
     if there.get("how") != "stacking" or not is_finished(stack):
         raise UsageError(f"--members-of {stack}: expected the run folder of a finished stack.")
     if differing := [name for name, value in how.items() if there.get(name) != value]:
         raise UsageError(
-            f"--members-of {stack}: its level 0 is another one, by {', '.join(differing)}; expected the command that "
-            "made it, but for --run and --level-1."
+            f"--members-of {stack}: its base models are other ones, by {', '.join(differing)}; expected the "
+            "command that made it, but for --run and --meta-model."
         )
     return stack / "members"
 
 
 def configuration_file(path: Path) -> Path:
-    """The `config.json` of a run that may be a member of level 0."""
+    """The `config.json` of a run that may be a base model."""
     file = path / "config.json"
     if not file.is_file():
-        raise UsageError(f"--level-0 {path}: expected a run folder.")
+        raise UsageError(f"--base-models {path}: expected a run folder.")
     if "ensemble" in read_json(file, dict):
-        raise UsageError(f"--level-0 {path}: expected a run of one model, received an ensemble.")
+        raise UsageError(f"--base-models {path}: expected a run of one model, received an ensemble.")
     return file
 
 
-def reads_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def reads_of(base_models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The keys of `config.json` that say what models of several configurations read together."""
     signatures, names = [], []
-    for values in level_0:
+    for values in base_models:
         config = TrainConfig.from_json(values)
         signatures.append(config.signature)
         names.append(config.model)
@@ -156,14 +158,14 @@ def reads_of(level_0: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Stacking:
-    """Both levels of a stack, once level 0 is trained.
+    """Base models that are trained, and the meta-model on top of them.
 
     Args:
         run: of the ensemble.
         each: `Predictor` members, all splits of the first, then of the second ...
-        names: of level 0's models, for people.
+        names: of the base models, for people.
         folds: those that each split's members were trained without.
-        seed: of a dense level 1.
+        seed: random seed of a dense meta-model.
     """
 
     def __init__(
@@ -177,18 +179,18 @@ class Stacking:
                 raise UsageError(f"{one.path}: was trained on folds {sorted(seen)}, which it should predict unseen.")
 
     def finish(self, command: str) -> None:
-        """Fit level 1, compose and save the whole."""
+        """Fit the meta-model, compose all models and save the result."""
         train, validation = self.out_of_fold(), self.of_validation()
         table = [
             {"name": name, "out of fold": predictions.scores()["planet"]}
             for name, predictions in zip(self.names, train, strict=True)
         ]
         how = self.run.configuration["ensemble"]["level_1"]
-        level_1 = self.fit_ridge(train) if how == "ridge" else self.fit_dense(train, validation, how.endswith("+flux"))
-        save(self.run, self.composed(level_1), self.source, table, command)
+        model = self.fit_ridge(train) if how == "ridge" else self.fit_dense(train, validation, how.endswith("+flux"))
+        save(self.run, self.composed(model), self.source, table, command)
 
     def out_of_fold(self) -> list[Any]:
-        """For each of level 0's models its predictions of all training planets, none by a model that saw the planet."""
+        """Each base model's predictions of all training planets, none by a split that was trained on the planet."""
         splits = len(self.folds)
         return [
             together([collect(self.each[first + k], self.source, self.folds[k]) for k in range(splits)])
@@ -196,7 +198,7 @@ class Stacking:
         ]
 
     def of_validation(self) -> list[Any]:
-        """For each of level 0's models the mean of its splits' predictions of the validation planets."""
+        """Each base model's predictions of the validation planets, the mean over its splits."""
         splits, folds = len(self.folds), self.run.configuration["validation_folds"]
         means = []
         for first in range(0, len(self.each), splits):
@@ -214,7 +216,7 @@ class Stacking:
         return meta_model.ridge(*fitted.affine(), members=len(train))
 
     def fit_dense(self, train: Sequence[Any], validation: Sequence[Any], sees_flux: bool) -> Any:
-        """A dense network on level 0's radii, the star, and the light curves if asked for."""
+        """A dense network on the base models' radii, the star and, if asked for, the light curves."""
         import keras
 
         from ariel_tf.data.statistics import Moments
@@ -247,15 +249,15 @@ class Stacking:
         table = dataset.load(self.source, Selection(tuple(folds), signature))
         return {name: table[name].numpy() for name, wanted in (("star", star), ("flux", flux)) if wanted}
 
-    def composed(self, level_1: Any) -> Any:
-        """Level 0 and level 1 as one model of raw light curves."""
+    def composed(self, meta_model: Any) -> Any:
+        """Base models and meta-model as one model of raw light curves."""
         from keras import layers, ops
 
         from ariel_tf.models.composite import compose
 
         members = [one.member for one in self.each]
         splits = len(self.folds)
-        wanted = [tensor.name.split(":")[0] for tensor in level_1.inputs]
+        wanted = [tensor.name.split(":")[0] for tensor in meta_model.inputs]
 
         def join(answers, raw):
             means = []
@@ -263,6 +265,6 @@ class Stacking:
                 its = answers[first : first + splits]
                 means.append(layers.Average(dtype="float32")(its) if splits > 1 else its[0])
             inputs = {"level_0": ops.stack(means, axis=1)}
-            return level_1(inputs | {name: raw[name] for name in wanted if name != "level_0"})
+            return meta_model(inputs | {name: raw[name] for name in wanted if name != "level_0"})
 
         return compose(members, join, "stacking")

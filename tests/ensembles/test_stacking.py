@@ -109,7 +109,7 @@ def test_every_training_planet_is_predicted_by_a_model_that_has_not_seen_it(tmp_
 def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_path, monkeypatch):
     monkeypatch.setattr(meta_model, "UNITS", (8,))
     arguments = ["--data", DATA, *SMALL, "--blocks", "2", "--splits", "2", "--star", "all"]
-    one = stack(tmp_path / "out", *arguments, "--level-1", "dense+flux", "--level-1-epochs", "3")
+    one = stack(tmp_path / "out", *arguments, "--meta-model", "dense+flux", "--meta-model-epochs", "3")
     assert np.isfinite(json.loads((tmp_path / "out/scores.json").read_text())["best_score"])
     assert collected(one, (9,)).predicted.shape == (4, 1)
     # With an untrained level 1 the ensemble is the mean of level 0, which need not be trained again.
@@ -120,7 +120,7 @@ def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_pat
     members = [Predictor.load(tmp_path / f"out/members/l{b}-k{k}") for b in range(2) for k in range(2)]
     mean = np.mean([collected(member, (9,)).predicted for member in members], axis=0)
     np.testing.assert_allclose(collected(untrained, (9,)).predicted, mean, rtol=1e-5)
-    with pytest.raises(UsageError, match="its level 0 is another one, by splits, trained; expected the command"):
+    with pytest.raises(UsageError, match="its base models are other ones, by splits, trained; expected the command"):
         stack(tmp_path / "other", *arguments[:-2], "--splits", "3", *same)
 
 
@@ -172,7 +172,7 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
     ("arguments", "said"),
     [
         (["--level-1-epochs", "3"], "a ridge has none"),
-        (["--level-1", "dense", "--level-1-epochs", "0"], "--level-1-epochs: expected 1 or more"),
+        (["--meta-model", "dense", "--meta-model-epochs", "0"], "--meta-model-epochs: expected 1 or more"),
         (["--blocks", "0"], "--blocks: expected 1 to 300"),
         (["--members-of", "nowhere"], "expected the run folder of a finished stack"),
     ],
