@@ -41,10 +41,10 @@ def check_same(one, other, tolerance=1e-5):
         assert scores["test"][name] == pytest.approx(score, rel=tolerance)
 
 
-def check_one_and_two(*arguments):
+def check_one_and_two(*arguments, tolerance=1e-5):
     run(*arguments, "--run", "one")
     run(*arguments, *TWO, "--run", "two")
-    check_same("two", "one")
+    check_same("two", "one", tolerance)
 
 
 def test_two_devices_give_the_scores_of_one(capsys):
@@ -58,7 +58,8 @@ def test_two_devices_give_the_scores_of_one(capsys):
 
 def test_clipping_and_batch_normalisation_see_the_whole_batch():
     more = ["--set", "width=0.1", "--set", "clip_norm=0.1", "--batch-size", "8", "--epochs", "3"]
-    check_one_and_two("--model", "dilated", "--data", DATA, *more, "--patience", "0")
+    # The rounding of sums in another order grows through normalised layers: 4e-5 after three epochs on some processors.
+    check_one_and_two("--model", "dilated", "--data", DATA, *more, "--patience", "0", tolerance=1e-4)
     config = keras.models.load_model("two/best.keras", compile=False).get_layer("norm_0").get_config()
     assert config["synchronized"] is False  # which only TensorFlow could load
 
