@@ -191,13 +191,16 @@ def test_waiting_for_an_absent_worker_ends_within_ten_seconds_of_a_signal(number
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout.readline() == "waiting for the 2 workers of this training\n"
-        deadline = time.monotonic() + 120
-        while not _listens(29411) and time.monotonic() < deadline:  # TensorFlow has begun to wait
-            time.sleep(0.1)
-        began = time.monotonic()
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        try:
+            assert process.stdout.readline() == "waiting for the 2 workers of this training\n"
+            deadline = time.monotonic() + 120
+            while not _listens(29411) and time.monotonic() < deadline:  # TensorFlow has begun to wait
+                time.sleep(0.1)
+            began = time.monotonic()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert err == f"\nstopped by {number.name}; repeat the command to continue.\n"
     assert time.monotonic() - began < 10
