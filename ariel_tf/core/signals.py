@@ -45,8 +45,9 @@ class StopRequest:
     repeated: bool = False
 
 
-# Graceful blocks that are active, and when one of our handlers last ran (seconds of `time.monotonic`).
-_graceful = 0
+# Graceful blocks that are active, the signal that the innermost has noted, and when one of our handlers last ran
+# (seconds of `time.monotonic`).
+_graceful = _noted = 0
 _handled_at = -1.0
 
 
@@ -80,18 +81,20 @@ def _restore(before: dict[int, Any]) -> None:
 @contextmanager
 def graceful_stop() -> Iterator[StopRequest]:
     """Note stopping signals for this block to act on. One that it ends without acting on is delivered after it."""
-    global _graceful
+    global _graceful, _noted
     request = StopRequest()
 
     def note(number: int) -> None:
+        global _noted
         request.repeated |= request.number == number
-        request.number = number
+        request.number = _noted = number
 
     before = _install(note)
     _graceful += bool(before)
     try:
         yield request
     finally:
+        _noted = 0
         _graceful -= bool(before)
         _restore(before)
     if request.number and callable(before.get(request.number)):
@@ -161,10 +164,11 @@ class Watcher:
             while _handled_at < read - 1.0 and time.monotonic() < read + UNHANDLED:
                 time.sleep(_LOOK)
             if _handled_at >= read - 1.0:
+                time.sleep(_LOOK)  # the handler may have begun only
                 if self.received:
                     time.sleep(UNFINISHED)
                     self._end(self.received)
-            elif not _graceful or unhandled == number:  # a graceful block may be in a long step, once
+            elif not _graceful or number in (unhandled, _noted):  # a graceful block may be in a long step, once
                 self._end(number)
             else:
                 unhandled = number

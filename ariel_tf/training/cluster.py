@@ -16,6 +16,7 @@ from typing import Any
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training.heartbeat import COMMAND
+from ariel_tf.training.peers import wait_for_peers
 
 
 class PeerLost(ArielError):
@@ -41,6 +42,11 @@ def name_workers_only() -> None:
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         )
+
+
+def wait_for_workers() -> None:
+    """Wait until every worker of the environment's `TF_CONFIG` has started; a signal ends it."""
+    wait_for_peers(*_parse(os.environ.get("TF_CONFIG")))
 
 
 def _parse(text: str | None) -> tuple[int, list[str]]:

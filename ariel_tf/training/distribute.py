@@ -41,6 +41,7 @@ def strategy_of(devices: Devices) -> Any:
         raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
     if workers > 1:
         print(f"waiting for the {workers} workers of this training", flush=True)
+        cluster.wait_for_workers()
     tf = tf_startup.import_tensorflow(start_devices=False)
     with tf_startup.notices_hidden():
         try:

@@ -175,7 +175,6 @@ def test_bagging_draws_planets_with_replacement(tmp_path):
     [
         (["average", "{runs}/a", "--run", "out"], "two runs or more"),
         (["average", "{runs}/a", "{runs}/a", "--run", "out"], "named twice"),
-        (["average", "{runs}/a", "{runs}/b", "--run", "out", "--splits", "2"], "unknown option --splits"),
         (["kfold", "--splits", "1", "--run", "out"], "--splits: expected 2 to 9"),
         (["bagging", "--members", "0", "--run", "out"], "--members: expected 2"),
         (["kfold", "--model", "squidd", "--run", "out"], "Did you mean squid"),
@@ -186,6 +185,13 @@ def test_bad_input_is_one_sentence(runs, tmp_path, monkeypatch, arguments, said)
     with pytest.raises(UsageError, match=said):
         ensemble.main([argument.format(runs=runs) for argument in arguments])
     assert not Path("out").exists()
+
+
+def test_an_option_of_another_kind_of_ensemble_is_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        ensemble.main(["average", "a", "b", "--run", "out", "--splits", "2"])
+    assert end.value.code == 2
+    assert "unknown argument --splits" in capsys.readouterr().err
 
 
 def test_fault_a14_the_table_of_members_says_which_scores_it_shows():

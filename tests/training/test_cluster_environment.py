@@ -182,7 +182,8 @@ def test_waiting_for_an_absent_worker_ends_within_ten_seconds_of_a_signal(number
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program = "from ariel_tf import train; from ariel_tf.core.errors import run_command; run_command(train.main)"
     options = ["--data", "simulated:planets=20,spots=1,photons=3,seed=1", "--wavelength", "12"]
-    addresses = {"worker": ["127.0.0.1:29411", "127.0.0.1:29412"]}
+    port = 29411 + 2 * number  # of its own: both cases may run at once
+    addresses = {"worker": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]}
     with subprocess.Popen(
         [sys.executable, "-c", f"{default}\n{program}", *options],
         cwd=tmp_path,
@@ -194,7 +195,7 @@ def test_waiting_for_an_absent_worker_ends_within_ten_seconds_of_a_signal(number
         try:
             assert process.stdout.readline() == "waiting for the 2 workers of this training\n"
             deadline = time.monotonic() + 120
-            while not _listens(29411) and time.monotonic() < deadline:  # TensorFlow has begun to wait
+            while not _listens(port) and time.monotonic() < deadline:  # TensorFlow has begun to wait
                 time.sleep(0.1)
             began = time.monotonic()
             process.send_signal(number)
