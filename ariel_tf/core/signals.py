@@ -45,10 +45,8 @@ class StopRequest:
     repeated: bool = False
 
 
-# Graceful blocks that are active, the signal that the innermost has noted, and when one of our handlers last ran
-# (seconds of `time.monotonic`).
-_graceful = _noted = 0
-_handled_at = -1.0
+# Graceful blocks that are active, the signal that the innermost has noted, and how often our handlers have run.
+_graceful = _noted = _handled = 0
 
 
 def describe_signal(number: int) -> str:
@@ -60,8 +58,8 @@ def _install(handler: Callable[[int], None]) -> dict[int, Any]:
     """Handle the stopping signals; return the previous handlers. Does nothing outside the main thread."""
 
     def handle(number: int, _: Any) -> None:
-        global _handled_at
-        _handled_at = time.monotonic()
+        global _handled
+        _handled += 1
         handler(number)
 
     before: dict[int, Any] = {}
@@ -156,14 +154,15 @@ class Watcher:
         raise Interrupted(number)
 
     def _watch(self) -> None:
-        unhandled = 0
+        unhandled, due = 0, _handled
         while byte := os.read(self._reader, 1):
             number, read = byte[0], time.monotonic()
             if number not in SIGNALS:
                 continue
-            while _handled_at < read - 1.0 and time.monotonic() < read + UNHANDLED:
+            due += 1
+            while _handled < due and time.monotonic() < read + UNHANDLED:
                 time.sleep(_LOOK)
-            if _handled_at >= read - 1.0:
+            if _handled >= due:
                 time.sleep(_LOOK)  # the handler may have begun only
                 if self.received:
                     time.sleep(UNFINISHED)
