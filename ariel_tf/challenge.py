@@ -127,9 +127,15 @@ def score(radii_true: np.ndarray, radii_predicted: np.ndarray, weights: np.ndarr
         radii_predicted: the same shape.
         weights: broadcastable to that shape; 1 everywhere when absent (the organisers' public code).
 
+    Raises:
+        ValueError: other shapes, no values, or a masked value, whose mask would be dropped.
+
     >>> round(score(np.array([0.1, 0.2]), np.array([0.1, 0.21])), 6)  # 10^4 - 10^6 (0 + 2 x .2 x .01) / 2
     8000.0
     """
+    for name, values in (("true", radii_true), ("predicted", radii_predicted), ("weights", weights)):
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name}: expected values without a mask; score the rest, such as values[~mask].")
     true = np.asarray(radii_true, np.float64)
     predicted = np.asarray(radii_predicted, np.float64)
     if true.shape != predicted.shape:

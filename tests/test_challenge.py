@@ -144,3 +144,11 @@ def test_each_array_of_another_shape_is_named():
         "planet 0007: scatter has shape (3, 54), expected (3, 55)",
         "planet 0007: white has shape (2, 300), expected (3, 300)",
     ]
+
+
+def test_fault_a3_the_score_refuses_a_mask():
+    true, masked = np.array([0.1, 0.2]), np.ma.masked_array([0.1, 0.5], mask=[False, True])
+    for arguments in ((true, masked), (masked, true), (true, true, masked)):
+        with pytest.raises(ValueError, match="without a mask"):
+            score(*arguments)
+    assert score(true, np.ma.masked_array(true)) == 10_000

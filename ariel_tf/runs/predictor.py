@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
+from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, STAR_NAMES, STAR_PARAMETERS
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json, sha256
@@ -33,6 +33,9 @@ from ariel_tf.runs.committed import recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
 from ariel_tf.runs.state import has_state, read_state
+
+# Median flux of an observation: about 1, and a few percent less in the longest and deepest transits.
+LEVELS = (0.5, 1.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +159,11 @@ class Predictor:
 
         Raises:
             UsageError: another shape, or a star is needed.
-            DataError: flux or star is NaN or infinite somewhere.
-            NonFiniteError: a prediction is.
+            DataError: a value of flux or star is masked, not finite or out of its bounds, or the flux is not relative
+                to the star.
+            NonFiniteError: a prediction is not finite.
         """
-        flux = np.asarray(flux, np.float32)
+        flux = _unmasked("flux", flux)
         instances = row_shape(self.model)[:-1]
         one = flux.ndim == 2 + len(instances)
         flux = flux[None] if one else flux
@@ -170,7 +174,7 @@ class Predictor:
         if "star" in names_of(self.model):
             if star is None:
                 raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
-            star = np.atleast_2d(np.asarray(star, np.float32))
+            star = np.atleast_2d(_unmasked("star", star))
             if star.shape != (len(flux), len(STAR_NAMES)):
                 raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(star.shape)}")
             inputs["star"] = star
@@ -178,6 +182,9 @@ class Predictor:
             if not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
                 row = int(np.argwhere(~np.isfinite(values))[0, 0])
                 raise DataError(f"predict: {name} of row {row} is not finite.")
+        _refuse_bounds(flux, inputs.get("star"))
+        if not len(flux):
+            return np.zeros((0, len(self.targets)))
         radii = np.asarray(self(inputs), np.float64)
         if not np.isfinite(radii).all():
             raise NonFiniteError(f"the prediction for row {int(np.argwhere(~np.isfinite(radii))[0, 0])} is not finite.")
@@ -244,6 +251,45 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
                 f"{each[0].path} and {one.path} were trained on different data ({each[0].fingerprint[:12]}, "
                 f"{one.fingerprint[:12]}), so a test planet of one may be a training planet of the other."
             )
+
+
+def _unmasked(name: str, values: Any) -> np.ndarray:
+    """Values as float32; `np.asarray` would drop a mask and keep what is below it."""
+    if np.ma.is_masked(values):
+        place = np.argwhere(np.ma.getmaskarray(values))[0].tolist()
+        raise DataError(
+            f"predict: {name} {place} is masked: expected a value. Fill it, or leave its row out."
+        )
+    return np.asarray(values, np.float32)
+
+
+def _refuse_bounds(flux: np.ndarray, star: np.ndarray | None) -> None:
+    """Refuse flux and stellar parameters in other units.
+
+    Args:
+        flux: finite [n, ..., 55, 300].
+        star: finite [n, 6] or None.
+    """
+    low, high = FLUX_BOUNDS
+    if (outside := np.argwhere(~((flux > low) & (flux < high)))).size:
+        place = outside[0].tolist()
+        value = flux[tuple(place)]
+        raise DataError(
+            f"predict: flux {place} is {value:g}, expected ({low:g}, {high:g}), relative to the quiet star."
+        )
+    for row, one in enumerate(flux):
+        if not LEVELS[0] < (level := float(np.median(one))) < LEVELS[1]:
+            raise DataError(
+                f"predict: the median flux of row {row} is {level:g}, expected about 1: flux relative to the star, "
+                "not counts or magnitudes."
+            )
+    for row, values in enumerate(() if star is None else star):
+        for parameter, value in zip(STAR_PARAMETERS, values, strict=True):
+            if not parameter.low < value < parameter.high:
+                raise DataError(
+                    f"predict: {parameter.name} of row {row} is {value:g}, expected ({parameter.low:g}, "
+                    f"{parameter.high:g}) {parameter.unit}."
+                )
 
 
 def _configuration(path: Path) -> dict[str, Any]:

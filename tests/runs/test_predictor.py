@@ -85,6 +85,30 @@ def test_flux_that_does_not_fit_is_refused(runs):
         trained.predict(flux, np.ones((2, 6)))
 
 
+def test_fault_a3_masked_values_and_other_units_are_refused(runs):
+    """A mask was dropped (radii off by 1.07); magnitudes and counts were predicted from; no row was a traceback."""
+    trained = Predictor.load(runs / "list")
+    planet = next(open_source(DATA, range(55)).planets(range(10)))
+    flux, star = planet.flux.transpose(1, 0, 2), np.tile(planet.star, (planet.flux.shape[1], 1))
+    expected = trained.predict(flux, star)
+    np.testing.assert_array_equal(trained.predict(np.ma.masked_array(flux), star), expected)
+    np.testing.assert_array_equal(trained.predict(flux.tolist(), star.tolist()), expected)
+    assert trained.predict(flux[:0], star[:0]).shape == (0, len(trained.targets))
+    hidden = np.ma.masked_array(flux, mask=np.zeros(flux.shape, bool))
+    hidden[0, 3, 150] = np.ma.masked
+    cold = star.copy()
+    cold[0, 0] = -1.0
+    for arguments, said in (
+        ((hidden, star), r"flux \[0, 3, 150\] is masked"),
+        ((flux * 1e5, star), r"flux \[0, 0, 0\] is .*, expected \(-10, 10\)"),
+        ((-2.5 * np.log10(np.maximum(flux, 1e-3)), star), "median flux of row 0 is .* not counts or magnitudes"),
+        ((flux, cold), "star_temp of row 0 is -1"),
+        ((flux, np.ma.masked_less(cold, 0)), r"star \[0, 0\] is masked"),
+    ):
+        with pytest.raises(DataError, match=said):
+            trained.predict(*arguments)
+
+
 def test_a_list_run_without_all_its_models_is_refused_by_name(runs, tmp_path):
     shutil.copytree(runs / "list", tmp_path / "list")
     Path(tmp_path / "list/w07/best.keras").unlink()
