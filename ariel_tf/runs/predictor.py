@@ -257,9 +257,7 @@ def _unmasked(name: str, values: Any) -> np.ndarray:
     """Values as float32; `np.asarray` would drop a mask and keep what is below it."""
     if np.ma.is_masked(values):
         place = np.argwhere(np.ma.getmaskarray(values))[0].tolist()
-        raise DataError(
-            f"predict: {name} {place} is masked: expected a value. Fill it, or leave its row out."
-        )
+        raise DataError(f"predict: {name} {place} is masked: expected a value. Fill it, or leave its row out.")
     return np.asarray(values, np.float32)
 
 
