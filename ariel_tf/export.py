@@ -13,6 +13,7 @@ trees, or an ensemble; each becomes one model. Before the export takes its name 
 predictions, in a process that imports no ariel_tf.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -27,9 +28,10 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
 from ariel_tf.core import cli
-from ariel_tf.core.atomic_files import replacing, write_json
-from ariel_tf.core.errors import ArielError, UsageError, run_command
+from ariel_tf.core.atomic_files import read_json, require_utf8, sha256, write_json
+from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.core.schema import Schema, option
+from ariel_tf.core.scratch_folder import publish, scratch_folder
 
 FORMATS = ("savedmodel", "keras", "onnx")
 # Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
@@ -91,12 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
     """Raise where a format cannot be written under this name."""
+    require_utf8(out)
     if kind != "savedmodel" and out.suffix != f".{kind}":
         raise UsageError(f"{out}: expected a name that ends in .{kind}.")
     if not out.parent.is_dir():
         raise UsageError(f"{out}: its folder does not exist; give another name.")
     for path in (out, description_path(out)):
-        if path.exists() and not overwrite:
+        if path.exists() and not overwrite and (path == out or not _is_description(path)):
             raise UsageError(f"{path}: exists already; give another name, or --overwrite.")
     if out.is_dir() and (kind != "savedmodel" or not (out / "saved_model.pb").is_file()):
         raise UsageError(f"{out}: is a folder of something else; give another name.")
@@ -104,6 +107,36 @@ def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
 
 def description_path(out: Path) -> Path:
     return out.with_name(out.name + ".json")
+
+
+def _is_description(path: Path) -> bool:
+    """Whether a file describes an export: one that was killed before its model got its name leaves it."""
+    with contextlib.suppress(DataError):
+        return {"format", "run", "model", "inputs", "output"} <= read_json(path, dict).keys()
+    return False
+
+
+def digests(out: Path) -> dict[str, str]:
+    """SHA-256 of each file of an export by its name, relative to the folder of the export."""
+    files = sorted(path for path in (out, *out.rglob("*")) if path.is_file())
+    return {str(path.relative_to(out.parent)): sha256(path) for path in files}
+
+
+def verify(out: Path) -> None:
+    """Compare an export with the checksums in its description.
+
+    Args:
+        out: file or folder that `export` wrote.
+
+    Raises:
+        DataError: a file was changed, removed or added, or the description is damaged.
+    """
+    path = description_path(out)
+    expected, found = read_json(path, dict).get("sha256"), digests(out)
+    if not isinstance(expected, dict):
+        raise DataError(f"{path}: expected the checksums of an export, found none; export it again.")
+    if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
+        raise DataError(f"{out.parent / wrong[0]}: not the file that was exported; export it again.")
 
 
 def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> None:
@@ -128,18 +161,13 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
         _require_onnx()
     trained = Predictor.load(run)
     write: Callable[[Any, Path], None] = {"savedmodel": _savedmodel, "keras": _keras, "onnx": _onnx}[kind]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as scratch:
-        made = Path(scratch) / out.name
+    with scratch_folder(out, ".exporting-") as scratch:
+        made = scratch / out.name
         write(trained, made)
         largest = compare(trained, made, kind, python)
-        if made.is_dir():
-            if out.exists():
-                shutil.rmtree(out)
-            os.replace(made, out)
-        else:
-            with replacing(out) as temporary:
-                shutil.copyfile(made, temporary)
-    write_json(description_path(out), describe(trained, kind))
+        # The description first: a process that is killed in between leaves one that the next export replaces.
+        write_json(description_path(out), describe(trained, kind) | {"sha256": digests(made)})
+        publish(made, out)
     print(f"{out}: {kind}, tried in a process of its own: at most {largest:.1e} of a radius from our predictions")
     print(f"{description_path(out)}: what goes in and what comes out")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ariel_tf import ensemble, export, train
-from ariel_tf.core.errors import ArielError, UsageError
+from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
@@ -101,3 +101,29 @@ def test_names_that_do_not_fit_are_refused(tmp_path, out, kind, said):
 def test_a_python_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--python nowhere/python: expected a Python to run"):
         export.main(["RUN", str(tmp_path / "m.onnx"), "--python", "nowhere/python"])
+
+
+def test_the_description_of_an_interrupted_export_is_replaced_and_another_file_is_not(tmp_path):
+    page = {"format": "keras", "run": "a", "model": "squid", "inputs": {}, "output": {}}
+    (tmp_path / "m.keras.json").write_text(json.dumps(page))
+    export.refuse_path(tmp_path / "m.keras", "keras")
+    for other in ("{}", "x"):
+        (tmp_path / "m.keras.json").write_text(other)
+        with pytest.raises(UsageError, match="exists already"):
+            export.refuse_path(tmp_path / "m.keras", "keras")
+
+
+def test_a_changed_export_is_refused_by_its_checksums(tmp_path):
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "saved_model.pb").write_text("graph")
+    export.description_path(out).write_text(json.dumps({"sha256": export.digests(out)}))
+    export.verify(out)
+    for change in (lambda: (out / "saved_model.pb").write_text("grapf"), lambda: (out / "more").touch()):
+        change()
+        with pytest.raises(DataError, match="not the file that was exported"):
+            export.verify(out)
+        (out / "saved_model.pb").write_text("graph")
+    export.description_path(out).write_text("{}")
+    with pytest.raises(DataError, match="expected the checksums of an export"):
+        export.verify(out)

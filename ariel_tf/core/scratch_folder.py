@@ -1,0 +1,106 @@
+"""Results that are made in a folder beside their final place, and take it in one step; no TensorFlow.
+
+OUT                    the old result, until the new one is complete
+.exporting-OUT/OUT     the new one, while it is made; removed by the next command if this one is killed
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ariel_tf.core.atomic_files import flush
+from ariel_tf.core.errors import UsageError
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
+_OLD = "replaced"
+
+
+@contextlib.contextmanager
+def scratch_folder(out: Path, prefix: str) -> Iterator[Path]:
+    """An empty folder beside a result, held by this process and removed at the end of the block.
+
+    Those that killed processes left beside it are removed too.
+
+    Args:
+        out: the result to be made; its folder exists.
+        prefix: of the names of scratch folders, such as ".exporting-".
+
+    Raises:
+        UsageError: another process is making the same result.
+    """
+    for left in sorted(out.parent.glob(f"{prefix}*")):
+        if left.is_dir() and not left.is_symlink():
+            _remove_left(left, out)
+    scratch = out.parent / (prefix + out.name)
+    scratch.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if (handle := _lock(scratch)) is None:
+            raise UsageError(f"{out}: another process is writing it; wait for it, or give another name.")
+        stack.callback(os.close, handle)
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        yield scratch
+
+
+def _lock(folder: Path) -> int | None:
+    """Hold a folder until the handle is closed; None if another process holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except OSError:
+        pass  # a file system without locks
+    return handle
+
+
+def _remove_left(left: Path, out: Path) -> None:
+    """Remove the scratch folder of a process that was killed; put a result back that it had moved aside."""
+    if (handle := _lock(left)) is not None:
+        try:
+            if not os.path.lexists(out) and os.path.lexists(left / _OLD / out.name):
+                os.replace(left / _OLD / out.name, out)
+            shutil.rmtree(left)
+        finally:
+            os.close(handle)
+
+
+def publish(made: Path, out: Path) -> None:
+    """Let a file or a folder take its final name in one step, in place of what has that name.
+
+    Args:
+        made: in a scratch folder of `out`.
+        out: the final name. At every moment the old result has it, or the new one; only where the system cannot
+            exchange two names may there be none for a moment, and the next command then brings the old one back.
+    """
+    for path in (made, *made.rglob("*")):
+        flush(path)
+    if not out.is_dir() and not made.is_dir():
+        os.replace(made, out)
+    elif not os.path.lexists(out):
+        os.rename(made, out)
+    elif not _exchange(made, out):
+        old = made.parent / _OLD
+        old.mkdir(exist_ok=True)
+        os.rename(out, old / out.name)
+        os.rename(made, out)
+    flush(out.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    here = -100  # AT_FDCWD
+    if rename(here, os.fsencode(one), here, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
