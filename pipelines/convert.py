@@ -21,6 +21,8 @@ from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.data.dataset_folder import complete_already
+from ariel_tf.data.manifest import MANIFEST_NAME
 from ariel_tf.data.text.discovery import FoundFiles, PlanetFiles, find_files, group
 from ariel_tf.data.text.planet import read_planet
 from pipelines import common
@@ -63,6 +65,16 @@ def convert(options: Options) -> None:
         skip_bad=options.skip_bad,
         overwrite=options.overwrite,
     )
+    source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
+    source["params"] = str(options.params) if params else "none"
+    changed = max(light_curves.changed, params.changed if params else 0)
+    if not options.overwrite and (options.skip_bad or not faults):
+        manifest_path = options.out / MANIFEST_NAME
+        if complete_already(
+            options.out, lambda found: changed < manifest_path.stat().st_mtime_ns and writer.wrote(found, source)
+        ):
+            print(f"{options.out}: complete already")
+            return
     with writer:
         summary = _read_all(tasks, writer, options)
         all_faults = [*map(str, faults), *writer.faults]
@@ -72,8 +84,6 @@ def convert(options: Options) -> None:
                 f"{found} found, so no data set was written: mend or remove these files, or add --skip-bad",
                 all_faults,
             )
-        source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
-        source["params"] = str(options.params) if params else "none"
         manifest = writer.finish(source, [fault.entry() for fault in faults])
     common.report_dataset(options.out, manifest, summary)
 

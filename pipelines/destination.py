@@ -118,19 +118,20 @@ class Destination:
                 with self.connection.refusals(name):
                     client.create_table(view, exists_ok=True, retry=self.connection.retry, timeout=CALL_S)
 
-    def commit(self, files: Mapping[str, bytes]) -> None:
-        """Fill `manifest` with manifest.json and statistics.npz, unless it is filled."""
+    def commit(self, files: Mapping[str, bytes]) -> bool:
+        """Fill `manifest` with manifest.json and statistics.npz, unless it is filled; return whether it was not."""
         import pyarrow as pa
 
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         place = self.connection.address.table(MANIFEST)
         stored = self.connection.rows(f"SELECT name, sha256 FROM `{place}`")
         if Counter(stored) == Counter(digests.items()):
-            return
+            return False
         if stored:
             self.connection.query(f"DELETE FROM `{place}` WHERE TRUE")
         columns = {"name": list(files), "sha256": list(digests.values()), "content": list(files.values())}
         self.load(MANIFEST, pa.table(columns))
+        return True
 
 
 def _schema(table: Table) -> list[Any]:

@@ -13,17 +13,18 @@ from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
-from ariel_tf.core.atomic_files import replacing, sha256
+from ariel_tf.core.atomic_files import replacing, require_utf8, sha256
 from ariel_tf.core.errors import ArielError, DataError, run_command
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.cost import print_cost
-from ariel_tf.data.dataset_folder import claim, install, lock, remove
-from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
+from ariel_tf.data.dataset_folder import claim, clean, complete_already, install, lock
+from ariel_tf.data.manifest import MANIFEST_NAME, STATE_NAME, STATISTICS_NAME, Manifest, Shard
 from pipelines import common
 
 WAVELENGTHS = range(N_WAVELENGTHS)
+COMPLETE = "complete already"
 
 
 def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Shard:
@@ -56,6 +57,8 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     """
     manifest, files = source.uploaded.manifest, source.uploaded.files
     state = {"schema": manifest.schema, "labelled": manifest.labelled, "fold_seed": manifest.fold_seed}
+    if not overwrite and _cleaned(out, lambda found: found.fingerprint == manifest.fingerprint):
+        return manifest, COMPLETE
     handle = lock(out)
     try:
         work = claim(out, state | {"fingerprint": manifest.fingerprint}, overwrite)
@@ -72,12 +75,17 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
             with replacing(work / name) as temporary:
                 temporary.write_bytes(files[name])
         if work == out:
-            remove(out, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in manifest.shards)})
+            clean(out, manifest)
         else:
             install(out)
     finally:
         os.close(handle)
     return manifest, progress.summary
+
+
+def _cleaned(out: Path, is_same: Callable[[Manifest], bool]) -> bool:
+    """Finish a download that was stopped while it removed its own files, after the data set was complete."""
+    return (out / STATE_NAME).is_file() and complete_already(out, is_same)
 
 
 def _is_there(folder: Path, shard: Shard) -> bool:
@@ -98,7 +106,11 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     layout = source.layout
     settings = {"address": source.description, "fingerprint": source.fingerprint}
     options = {"labelled": layout.labelled, "fold_seed": layout.fold_seed, "settings": settings, "overwrite": overwrite}
-    with DatasetWriter(out, layout.observations, **options) as writer:
+    writer = DatasetWriter(out, layout.observations, **options)
+    kind = {"kind": "BigQuery", **settings}
+    if not overwrite and _cleaned(out, lambda found: writer.wrote(found, kind)):
+        return Manifest.read(out), COMPLETE
+    with writer:
         left = {*writer.pending}
         parts = [part for part in layout.parts if left & {*part.planets}]
         done = sum(layout.observations.values()) - sum(part.rows for part in parts)
@@ -106,7 +118,7 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
             for planet in source.planets_of(parts, WAVELENGTHS, white=True):
                 writer.add(planet.number, planet)
                 progress(len(planet.instances))
-        return writer.finish({"kind": "BigQuery", **settings}), progress.summary
+        return writer.finish(kind), progress.summary
 
 
 class Options(Schema):
@@ -133,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import_tensorflow(start_devices=False)
     from ariel_tf.data.sources.bigquery import BigQuerySource
 
+    require_utf8(options.out)
     source = BigQuerySource(address, WAVELENGTHS)
     if options.dry_run:
         print_cost(source, options.price)

@@ -25,10 +25,11 @@ import numpy as np
 from ariel_tf.challenge import Key
 from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import read_json, write_json
-from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
-from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
+from ariel_tf.data.dataset_folder import complete_already
+from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.text.format import write_light_curve, write_params
 from ariel_tf.physics import simulator
 from ariel_tf.physics.priors import Priors
@@ -108,17 +109,15 @@ def open_writer(part: Part, options: Options) -> "DatasetWriter":
 
 def is_finished(part: Part, options: Options) -> bool:
     """Whether this very part lies there as a data set: an earlier run was stopped in a later part, or not at all."""
-    if not (part.shards / MANIFEST_NAME).is_file():
-        return False
-    try:
-        manifest = Manifest.read(part.shards)
-    except DataError:
-        return False  # the writer says what is wrong there
-    return (
-        manifest.source == _source(options)
-        and manifest.planets.keys() == set(part.numbers)
-        and (manifest.labelled, manifest.fold_seed) == (part.labelled, options.fold_seed)
-    )
+
+    def is_same(manifest: Manifest) -> bool:
+        return (
+            manifest.source == _source(options)
+            and manifest.planets.keys() == set(part.numbers)
+            and (manifest.labelled, manifest.fold_seed) == (part.labelled, options.fold_seed)
+        )
+
+    return complete_already(part.shards, is_same)
 
 
 def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> None:

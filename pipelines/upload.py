@@ -47,7 +47,7 @@ class Upload:
         """Upload what is missing.
 
         Returns:
-            what was done, in words.
+            what was done, in words: "complete already" if nothing was.
 
         Raises:
             UsageError: another data set lies there.
@@ -55,14 +55,16 @@ class Upload:
         """
         self.destination.prepare(self.location, self.overwrite)
         missing = {name: self._missing(name) for name in FILLED}
+        complete = not any(missing.values())
         with common.Progress(self.manifest.rows, "observation", self._done(missing)) as progress:
             for planets in self._jobs(missing):
                 self._send(planets, missing)
                 progress(sum(len(planet.instances) for planet in planets))
         self._verify()
         self.destination.make_views()
-        self.destination.commit({name: (self.folder / name).read_bytes() for name in (MANIFEST_NAME, STATISTICS_NAME)})
-        return progress.summary
+        files = {name: (self.folder / name).read_bytes() for name in (MANIFEST_NAME, STATISTICS_NAME)}
+        complete = not self.destination.commit(files) and complete
+        return "complete already" if complete else progress.summary
 
     def _missing(self, name: str) -> set[int]:
         """Planets of which a table has no row; those of which it has some, but not all, are removed from it."""

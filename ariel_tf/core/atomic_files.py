@@ -1,15 +1,19 @@
 """Writing files so that nothing half-written ever keeps a final name; no TensorFlow."""
 
+import gc
 import hashlib
 import json
 import os
+import re
+import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core.errors import DataError
+from ariel_tf.core.errors import DataError, UsageError
 
 
 @contextmanager
@@ -41,10 +45,48 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_by_library(path: Path | str) -> Iterator[Path]:
+    """As `replacing`, for a block in which h5py, zipfile or NumPy writes the file.
+
+    Raises:
+        OSError: what the disk refused, as Python's own files raise it, with the file's name. HDF5 puts the reason into
+            a paragraph, raises some of it as RuntimeError, and prints more when the half-written file is collected.
+    """
+    ignored, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        number = int(found[1]) if found else getattr(error, "errno", None)
+        traceback.clear_frames(error.__traceback__)  # closes the files that were being written
+        gc.collect()
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from None
+    finally:
+        sys.unraisablehook = ignored
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def require_utf8(path: Path | str) -> None:
+    """Raise if a path holds a name that is not UTF-8: TensorFlow and HDF5 open no such file.
+
+    Raises:
+        UsageError: names the path, its odd bytes escaped.
+    """
+    name = os.fsencode(os.path.abspath(path))
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = name.decode("utf-8", "backslashreplace")
+        raise UsageError(f"{shown}: expected a path in UTF-8; rename the folder or file, or give another.") from None
 
 
 def flush(path: Path) -> None:
@@ -57,8 +99,13 @@ def flush(path: Path) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
+    """Write a text in UTF-8.
+
+    A byte of a file name that is not UTF-8, which Python holds as a lone surrogate, is written as `\\udcXX`; in JSON
+    that is its escape, so the name is read back as it was.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -11,13 +11,13 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.atomic_files import flush, read_json, remove_leftovers, write_json
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATE_NAME, STATISTICS_NAME, Sums
+from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_NAME, STATE_NAME, STATISTICS_NAME, Manifest, Sums
 
 REPLACING = ".replacing"
 
@@ -69,6 +69,41 @@ def claim(folder: Path, state: Mapping[str, Any], overwrite: bool) -> Path:
         remove(work, keep=set())
     write_json(work / STATE_NAME, state)
     return work
+
+
+def complete_already(folder: Path, is_same: Callable[[Manifest], bool]) -> bool:
+    """Whether a folder holds this complete data set; if so, remove what a writer that was killed left beside it.
+
+    Args:
+        folder: of a data set; need not exist.
+        is_same: whether the data set with this manifest is the one in question.
+
+    Raises:
+        UsageError: another process is writing there.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        return False
+    handle = lock(folder)
+    try:
+        manifest = Manifest.read(folder)
+        if not is_same(manifest) or any(_size(folder / shard.name) != shard.bytes for shard in manifest.shards):
+            return False
+        clean(folder, manifest)
+    except DataError:
+        return False  # whoever writes there says what is wrong
+    finally:
+        os.close(handle)
+    return True
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def clean(folder: Path, manifest: Manifest) -> None:
+    """Remove what a data set is made of while it is written, once it is complete."""
+    remove_leftovers(folder)
+    remove(folder, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in manifest.shards)})
 
 
 def _refuse_foreign(folder: Path) -> None:

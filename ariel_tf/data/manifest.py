@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import parse_json, replacing, write_json
+from ariel_tf.core.atomic_files import parse_json, replacing, require_utf8, write_json
 from ariel_tf.core.errors import DataError
 from ariel_tf.data.statistics import Statistics, Sums
 
@@ -127,6 +127,7 @@ class Manifest:
         Raises:
             DataError: there is none, or it or its statistics are damaged; names the file and the fault.
         """
+        require_utf8(folder)
         folder = Path(folder)
         path = folder / MANIFEST_NAME
         if not path.is_file():

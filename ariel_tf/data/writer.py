@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.core import resources
-from ariel_tf.core.atomic_files import replacing, sha256, write_json
+from ariel_tf.core.atomic_files import replacing, require_utf8, sha256, write_json
 from ariel_tf.core.errors import ArielError, DataError
-from ariel_tf.data.dataset_folder import claim, install, json_or_none, lock, remove
-from ariel_tf.data.manifest import MANIFEST_NAME, SCHEMA, SHARD_BYTES, STATISTICS_NAME, Manifest, Shard, Sums
+from ariel_tf.data.dataset_folder import claim, clean, install, json_or_none, lock
+from ariel_tf.data.manifest import SCHEMA, SHARD_BYTES, Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
 from ariel_tf.planet import Planet, planet_faults
 
@@ -67,6 +67,7 @@ class DatasetWriter:
         skip_bad: bool = False,
         overwrite: bool = False,
     ):
+        require_utf8(folder)
         self.folder = folder
         self.rows = dict(rows)
         self.labelled = labelled
@@ -201,10 +202,28 @@ class DatasetWriter:
         )
         manifest.write(self._work)
         if self._work == self.folder:
-            remove(self.folder, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in shards)})
+            clean(self.folder, manifest)
         else:
             install(self.folder)
         return manifest
+
+    def wrote(self, manifest: Manifest, source: Mapping[str, Any]) -> bool:
+        """Whether a complete data set is what this writer would write, of the same source.
+
+        Args:
+            manifest: of the data set.
+            source: as for `finish`.
+        """
+        dropped, left_out = {*manifest.dropped}, bool(manifest.skipped)
+        planned = [(shard, [planet for planet in shard.planets if planet not in dropped]) for shard in self.plan]
+        planned = [(shard, planets) for shard, planets in planned if planets]
+        return (
+            (manifest.labelled, manifest.fold_seed, manifest.source) == (self.labelled, self.fold_seed, dict(source))
+            and (self.skip_bad or not left_out)
+            and {*manifest.planets, *dropped} == self.rows.keys()
+            and [(shard.name, planets) for shard, planets in planned] == [(s.name, s.planets) for s in manifest.shards]
+            and (left_out or manifest.rows == sum(self.rows.values()))
+        )
 
     def _check_space(self) -> None:
         rows = [self.rows[planet] for planet in self.pending]

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, write_json
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, require_utf8, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.runs import history
 from ariel_tf.runs import state as run_state
@@ -91,6 +91,7 @@ class RunFolder:
 
     def _open(self, overwrite: bool, wait: bool) -> None:
         path = self.path
+        require_utf8(path)
         is_run = (path / "config.json").is_file()
         if path.exists() and not is_run and (not path.is_dir() or _foreign(path)):
             raise UsageError(f"--run {path}: expected a new name, or a run folder with its config.json.")

@@ -21,7 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.atomic_files import replacing, require_utf8
 from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
@@ -46,6 +46,7 @@ def refuse_path(out: Path, overwrite: bool = False) -> None:
     Raises:
         UsageError: another ending, no such folder, or the file exists.
     """
+    require_utf8(out)
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}.")
     if not out.parent.is_dir():

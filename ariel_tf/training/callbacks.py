@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError, Stopped
 from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.models.builder import copy_of
@@ -163,7 +163,7 @@ class SaveEpoch(keras.callbacks.Callback):
         run = self.run
         files = [run.checkpoint_name(epoch), "metrics.csv"]
         if run.is_chief:
-            with replacing(run.path / files[0]) as path:
+            with replacing_by_library(run.path / files[0]) as path:
                 self.model.save_weights(path)
         run.write_rows()
         if best > run.state["best_epoch"]:
@@ -182,7 +182,7 @@ class SaveEpoch(keras.callbacks.Callback):
 
 
 def save_model(inference: keras.Model, run: RunFolder) -> None:
-    with replacing(run.path / "best.keras") as path:
+    with replacing_by_library(run.path / "best.keras") as path:
         inference.save(path)
 
 

@@ -3,10 +3,12 @@
 import errno
 import os
 
+import h5py
+import numpy as np
 import pytest
 
 from ariel_tf.core import atomic_files
-from ariel_tf.core.errors import DataError
+from ariel_tf.core.errors import DataError, UsageError
 
 
 def fail_after_writing_half(path):
@@ -67,3 +69,42 @@ def test_json_of_another_kind_names_the_file(tmp_path):
     atomic_files.write_json(tmp_path / "state.json", [])
     with pytest.raises(DataError, match=r"state.json: expected a JSON dict, received a list"):
         atomic_files.read_json(tmp_path / "state.json", dict)
+
+
+def test_a_disk_that_is_full_inside_hdf5_is_one_sentence_that_names_the_file(tmp_path, capfd):
+    """HDF5 raised a paragraph, some of it as RuntimeError, and printed "Exception ignored" tracebacks."""
+
+    def write(path):
+        with atomic_files.replacing_by_library(path) as temporary:
+            temporary.unlink()
+            temporary.symlink_to("/dev/full")  # a device that is always full stands in for the disk
+            file = h5py.File(temporary, "w")
+            file["weights"] = np.zeros(10**6)
+            file.close()
+
+    path = tmp_path / "epoch-00001.weights.h5"
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '[^ ]*'$") as caught:
+        write(path)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_that_is_not_the_disk_s_stays_as_it_is(tmp_path):
+    with pytest.raises(RuntimeError, match="a bug"), atomic_files.replacing_by_library(tmp_path / "a.keras"):
+        raise RuntimeError("a bug")
+
+
+def test_a_name_that_is_not_utf_8_survives_json_and_can_be_written_as_text(tmp_path):
+    name = os.fsdecode(b"noisy_\xe9")
+    atomic_files.write_json(tmp_path / "manifest.json", {"light_curves": name})
+    assert atomic_files.read_json(tmp_path / "manifest.json") == {"light_curves": name}
+    (tmp_path / "manifest.json").read_bytes().decode("utf-8")
+    atomic_files.write_text(tmp_path / "README.md", name)
+    assert (tmp_path / "README.md").read_text() == "noisy_\\udce9"
+
+
+def test_a_path_that_is_not_utf_8_is_refused_with_its_bytes_escaped():
+    with pytest.raises(UsageError, match=r"out_\\xe9: expected a path in UTF-8"):
+        atomic_files.require_utf8(os.fsdecode(b"out_\xe9"))
+    atomic_files.require_utf8("Größe")

@@ -39,6 +39,22 @@ def test_a_download_is_byte_for_byte_what_was_uploaded(uploaded, bigquery_shards
     assert_same_files(tmp_path / "out", bigquery_shards / "train")
 
 
+def test_a_download_that_was_killed_while_it_cleaned_up_finishes_cleaning(
+    uploaded, bigquery_shards, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(download, "clean", lambda folder, manifest: None)
+    download.main([uploaded, str(tmp_path)])
+    assert (tmp_path / "unfinished.json").is_file()
+    monkeypatch.undo()
+    download.main([uploaded, str(tmp_path)])
+    assert_same_files(tmp_path, bigquery_shards / "train")
+
+
+def test_a_repeated_upload_says_complete_already(uploaded, bigquery_shards, capsys):
+    upload.main([str(bigquery_shards / "train"), "--project", "proj", "--dataset", "train"])
+    assert "complete already" in capsys.readouterr().out
+
+
 def test_a_download_goes_on_where_it_was_stopped(uploaded, bigquery_shards, tmp_path, monkeypatch):
     written, write = [], download.write_shard
 

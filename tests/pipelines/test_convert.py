@@ -458,3 +458,69 @@ def test_ctrl_c_stops_workers_and_says_how_to_go_on(text, tmp_path):
     run(text, tmp_path / "out", "--shard-bytes=1")
     run(text, tmp_path / "unbroken", "--shard-bytes=1")
     assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_a_repeated_convert_says_complete_already(text, tmp_path, capsys):
+    """It ended with exit code 2, where simulate says that it is complete."""
+    out = tmp_path / "out"
+    run(text, out)
+    before = contents(out)
+    capsys.readouterr()
+    run(text, out)
+    assert capsys.readouterr().out == f"{out}: complete already\n"
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: light_curve(text, "0001_01_01").write_bytes(light_curve(text, "0001_01_02").read_bytes()),
+        lambda text: light_curve(text, "0001_01_01").unlink(),
+        lambda text: os.utime(light_curve(text, "0001_01_01"), (0, 0)),  # another file, however old
+    ],
+)
+def test_changed_text_files_are_not_complete_already(text, tmp_path, change):
+    run(text, tmp_path / "out")
+    change(text)
+    with pytest.raises(UsageError, match="already holds a data set"):
+        run(text, tmp_path / "out")
+
+
+def test_a_convert_of_other_settings_is_not_complete_already(text, tmp_path):
+    run(text, tmp_path / "out")
+    with pytest.raises(UsageError, match="already holds a data set"):
+        run(text, tmp_path / "out", "--fold-seed", "1")
+    light_curve(text, "0001_01_01").write_bytes(b"")
+    run(text, tmp_path / "out", "--skip-bad", "--overwrite")
+    run(text, tmp_path / "out", "--skip-bad")
+    with pytest.raises(UsageError, match="already holds a data set"):
+        run(text, tmp_path / "out")
+
+
+def test_a_convert_that_was_killed_while_it_cleaned_up_finishes_cleaning(text, tmp_path, monkeypatch):
+    """The repeat ended with exit code 2, and its small files stayed for ever."""
+    run(text, tmp_path / "unbroken")
+    monkeypatch.setattr("ariel_tf.data.writer.clean", lambda folder, manifest: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(text, tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out/manifest.json").is_file()
+    assert (tmp_path / "out/unfinished.json").is_file()
+    run(text, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+
+
+def test_input_names_that_are_not_utf_8_are_escaped_in_the_manifest(text, tmp_path):
+    """convert failed after it had read everything."""
+    odd = tmp_path / os.fsdecode(b"noisy_\xe9")
+    shutil.move(text, odd)
+    (odd / "noisy_train" / os.fsdecode(b"0001_01_01 copie \xe9.txt")).write_text("x")
+    manifest = run(odd, tmp_path / "out", "--skip-bad")
+    assert manifest.source["light_curves"] == f"{odd}/noisy_train"
+    assert [os.path.basename(entry["file"]) for entry in manifest.skipped] == [
+        os.fsdecode(b"0001_01_01 copie \xe9.txt")
+    ]
+    run(odd, tmp_path / "out", "--skip-bad")
+    with pytest.raises(UsageError, match=r"out_\\xe9: expected a path in UTF-8"):
+        run(odd, tmp_path / os.fsdecode(b"out_\xe9"))
+    assert not (tmp_path / os.fsdecode(b"out_\xe9")).exists()

@@ -39,6 +39,7 @@ class FoundFiles:
     paths: dict[Key, str] = field(default_factory=dict)
     stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    changed: int = 0  # when the last of them was written, moved or given other rights: nanoseconds since 1970
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def find_files(folder: Path) -> FoundFiles:
             continue
         found.paths[key] = entry.path
         found.stamps[key] = (status.st_size, status.st_mtime_ns)
+        found.changed = max(found.changed, status.st_mtime_ns, status.st_ctime_ns)
     for key in twice:
         del found.paths[key]
     found.paths = dict(sorted(found.paths.items()))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
@@ -204,7 +204,7 @@ def _row(epoch: int, wavelengths, training: Sums, validation: Sums, rate: float,
 def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     name = run.checkpoint_name(epoch)
     if run.is_chief:
-        with replacing(run.path / name) as path:
+        with replacing_by_library(run.path / name) as path:
             stack.save(path)
     run.write_rows()
     run.commit((name, "metrics.csv"), epoch=epoch)
