@@ -47,6 +47,7 @@ class Average(Options):
     how: ClassVar[str] = "average"
 
     runs: tuple[Path, ...] = cli.runs("run folders of any kind")
+    data: str | None = cli.data(shown="the data of the runs")
 
 
 class Weighted(Average):

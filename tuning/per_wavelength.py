@@ -12,14 +12,16 @@ it needs fewer trials of its own; none gets fewer than `FEWEST`.
 import csv
 import dataclasses
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.config.targets import Targets
-from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.atomic_files import read_json, write_text
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.remote import naming
 from ariel_tf.data.sources import open_source
 from ariel_tf.runs import model_card
 from ariel_tf.runs.folder import RunFolder
@@ -130,7 +132,9 @@ def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> Non
 
 
 def retrain_loop(path: Path) -> str:
-    return f"for w in {path}/w??; do python -m ariel_tf.train --config $w/best.json --run $w/best; done"
+    """The shell command that trains the best configuration of each wavelength."""
+    train = shlex.join(["python", "-m", "ariel_tf.train", *naming(read_json(path / "config.json", dict)["data"])])
+    return f"for w in {shlex.quote(str(path))}/w??; do {train} --config $w/best.json --run $w/best; done"
 
 
 def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:

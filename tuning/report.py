@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, replacing, write_text
+from ariel_tf.data.remote import naming
 from ariel_tf.runs import model_card
 from tuning import outcomes, pictures
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome
@@ -61,13 +62,27 @@ def trial_line(outcome: Outcome, all_: list[Outcome], trials: int) -> str:
 
 
 def retrain_command(run: Path) -> str:
-    path = shlex.quote(str(run))
-    return f"python -m ariel_tf.train --config {path}/best.json --run {path}/best"
+    return _train_command(run, "best")
 
 
 def score_command(run: Path, best: Outcome) -> str:
-    path = shlex.quote(str(run))
-    return f"python -m ariel_tf.train --config {path}/best.json --run {path}/trials/{best.run}"
+    return _train_command(run, f"trials/{best.run}")
+
+
+def _train_command(run: Path, name: str) -> str:
+    """The command that trains the best configuration of a search in one of its folders."""
+    data = read_json(run / "config.json", dict)["data"]
+    command = [
+        "python",
+        "-m",
+        "ariel_tf.train",
+        "--config",
+        f"{run}/best.json",
+        *naming(data),
+        "--run",
+        f"{run}/{name}",
+    ]
+    return shlex.join([*command, "--run", f"{run}/{name}"])
 
 
 def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:

@@ -19,6 +19,7 @@ from ariel_tf.core import schema
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError, nearest
 from ariel_tf.core.schema import Schema, option, parse_names
+from ariel_tf.data import remote
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
@@ -279,11 +280,14 @@ class TrainConfig(Schema):
         """The resolved configuration: flags over `--config` over the recipe of the model over the defaults.
 
         Raises:
-            UsageError: a value that does not fit, named with its flag.
+            UsageError: a value that does not fit, named with its flag; remote data that only `--config` names.
             DataError: a `--config` file that is not JSON.
         """
         file, given = getattr(arguments, "config", None), cls.given(arguments)
         values = _read_file(Path(file)) if file else {}
+        for name, flag in (("data", "--data"), ("weights", "--pretrained-weights")):
+            if name not in given and isinstance(values.get(name), str):
+                remote.refuse_unnamed(values[name], f"--config {file}", flag)
         if given.get("model", values.get("model")) != values.get("model"):
             values.pop("settings", None)  # those of another model
         settings = {**values.get("settings", {}), **given.get("settings", {})}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ariel_tf.core.errors import UsageError
+from ariel_tf.data.remote import refuse_unnamed
 from ariel_tf.ensembles.run import collect, configuration_of, open_data, report, save, together
 from ariel_tf.runs.folder import RunFolder
 
@@ -25,6 +26,9 @@ def combine_runs(options: Any, command: str) -> None:
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError(f"{options.how}: a run is named twice.")
     each = [Predictor.load(path) for path in options.runs]
+    if not options.data:
+        for one in each:
+            refuse_unnamed(one.data, one.path / "config.json")
     refuse_other_data(each)
     folds = folds_of(each)
     how: dict[str, Any] = {"how": options.how, "members": [str(path) for path in options.runs]}
@@ -40,7 +44,7 @@ def combine_runs(options: Any, command: str) -> None:
     configuration = describe(how, each, folds)
     with RunFolder(options.run, configuration, each[0].fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
-            finish(run, each, command)
+            finish(run, each, command, options.data)
         report(run)
 
 
@@ -53,19 +57,20 @@ def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[
     return configuration_of(how, ", ".join(names), signature, each[0].data, folds)
 
 
-def finish(run: RunFolder, each: Sequence[Any], command: str) -> None:
+def finish(run: RunFolder, each: Sequence[Any], command: str, data: str | None = None) -> None:
     """Combine the members, score the result once on the test folds, and commit the run.
 
     Args:
         run: of the ensemble.
         each: the members, `Predictor`.
         command: what the user repeats.
+        data: where the members' data are now; None for where they were trained.
     """
     from ariel_tf.models.composite import averaged, median
 
     how = run.configuration["ensemble"]
     members = [one.member for one in each]
-    source = open_data(run, each[0])
+    source = open_data(run, each[0], data)
     # Where members chose their epoch by different folds, each is judged by its own: together, out of fold.
     common = run.configuration["validation_folds"]
     validation = [collect(one, source, common or one.folds.validation) for one in each]

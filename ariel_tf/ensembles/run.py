@@ -65,11 +65,17 @@ def configuration_for(members: Members, how: dict[str, Any], validation: Sequenc
     return configuration_of(how, config.model, config.signature, config.data, folds)
 
 
-def open_data(run: RunFolder, member: Any):
-    """The data that the members were trained on, open for all that the ensemble sees."""
+def open_data(run: RunFolder, member: Any, data: str | None = None):
+    """The data that the members were trained on, open for all that the ensemble reads.
+
+    Args:
+        run: of the ensemble.
+        member: a `Predictor`, whose fingerprint the data must have.
+        data: where they are now, as the user says; None for where the members were trained.
+    """
     from ariel_tf.data.sources import open_source
 
-    source = open_source(run.configuration["data"], run.configuration["seen"])
+    source = open_source(data or run.configuration["data"], run.configuration["seen"])
     if source.fingerprint != member.fingerprint:
         raise DataError(f"{source.description}: changed since {member.path} was trained on it; train its members anew.")
     return source

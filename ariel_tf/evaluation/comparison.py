@@ -186,7 +186,7 @@ def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn
         if not taught.labelled:
             raise DataError(f"--learn-from {taught.description}: its radii are unknown.")
     elif each and not held_out.is_own(each[0], source):
-        taught, folds = open_source(each[0].data, ()), each[0].folds.train
+        taught, folds = open_source(held_out.own_data(each[0], "--learn-from"), ()), each[0].folds.train
         if not held_out.is_own(each[0], taught):
             raise DataError(
                 f"{taught.description}: changed since {each[0].path} was trained on it; name what teaches the "

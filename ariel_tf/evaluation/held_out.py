@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
+from ariel_tf.data.remote import is_remote, refuse_unnamed
 from ariel_tf.data.sources import SIMULATED, Source
 from ariel_tf.data.sources.simulated import Recipe
 from ariel_tf.runs.predictor import Predictor
@@ -43,7 +44,7 @@ def simulation(description: str) -> Simulation | None:
     if description.split(":")[0] == SIMULATED:
         recipe = Recipe.parse(description)
         return Simulation(recipe.seed, assign_folds(range(1, recipe.planets + 1), recipe.seed))
-    if not (Path(description) / MANIFEST_NAME).is_file():
+    if is_remote(description) or not (Path(description) / MANIFEST_NAME).is_file():
         return None
     manifest = Manifest.read(description)
     if manifest.source.get("kind") != "simulated" or type(manifest.source.get("seed")) is not int:
@@ -119,7 +120,7 @@ def same_data(each: Sequence[Predictor]) -> str:
     """The description of the data set that all runs were trained on.
 
     Raises:
-        UsageError: they were trained on different data.
+        UsageError: they were trained on different data, or on data on another machine.
     """
     for other in each[1:]:
         if other.fingerprint != each[0].fingerprint:
@@ -127,4 +128,17 @@ def same_data(each: Sequence[Predictor]) -> str:
                 f"{each[0].path} and {other.path} were trained on different data; name one with --data to score both "
                 "on it."
             )
-    return each[0].data
+    return own_data(each[0])
+
+
+def own_data(trained: Predictor, flag: str = "--data") -> str:
+    """The description of the data that a run was trained on, to be opened as its folder says.
+
+    Args:
+        trained: the run.
+        flag: by which the user can name data.
+
+    Raises:
+        UsageError: the data are on another machine.
+    """
+    return refuse_unnamed(trained.data, trained.path / "config.json", flag)

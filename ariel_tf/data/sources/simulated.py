@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -25,6 +26,8 @@ from ariel_tf.planet import Planet
 PARALLEL = 4
 # What may be taken of the free memory: training needs some, too.
 SHARE = 0.7
+# Upper bounds: a description may come from somebody else's file. A million planets have their folds within seconds.
+MOST = {"planets": 1_000_000, "spots": 1000, "photons": 1000, "seed": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class Recipe:
         for setting in filter(None, settings.split(",")):
             name, _, text = setting.partition("=")
             low = 0 if name == "seed" else 1
-            if name not in cls.__dataclass_fields__ or not text.isdecimal() or int(text) < low:
+            if name not in cls.__dataclass_fields__ or not re.fullmatch("[0-9]{1,19}", text) or int(text) < low:
                 raise UsageError(
                     f"--data {description}: expected settings among planets, spots, photons (1 or more) and seed, "
                     f"like simulated:planets=40,seed=7. Received: {setting}"
                 )
             values[name] = int(text)
+            if values[name] > MOST[name]:
+                raise UsageError(f"--data {description}: expected {name} of {MOST[name]} at most. Received: {text}")
         return cls(**values)
 
     def __str__(self) -> str:
@@ -69,13 +74,13 @@ class SimulatedSource(SourceBase):
 
     def __init__(self, recipe: Recipe, wavelengths: Sequence[int], quiet: bool = False):
         self.description, self._recipe = str(recipe), recipe
-        self._folds = assign_folds(range(1, recipe.planets + 1), recipe.seed)
         self._wavelengths = list(wavelengths)
         self._instances = recipe.spots * recipe.photons
+        self._refuse_too_many()
+        self._folds = assign_folds(range(1, recipe.planets + 1), recipe.seed)
         facts = {"simulator": simulator.VERSION, "priors": asdict(simulator.Priors()), **asdict(recipe)}
         self.fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self._sums = Sums()
-        self._refuse_too_many()
         bar = tqdm(self.folds, "simulating", unit=" planets", disable=True if quiet else None, leave=False)
         table: dict[str, np.ndarray] = {}
         for index, number in enumerate(bar):

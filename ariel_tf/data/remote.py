@@ -1,0 +1,47 @@
+"""Data on other machines, which are read only if the user names them; no TensorFlow.
+
+A run folder or a configuration file may be somebody else's, and so may the address of the data in it. Reading a bucket
+or a table uses the user's credentials and is billed to the user, and a private endpoint receives those credentials.
+Folders on this machine and simulated planets are read as such a file says.
+"""
+
+import os
+import shlex
+from pathlib import Path, PurePosixPath
+
+from ariel_tf.core.errors import UsageError
+
+# Folders below it are mounted from the host of their name when they are first read.
+AUTOMOUNT = ("/", "net")
+
+
+def is_remote(description: str) -> bool:
+    """Whether data are on another machine: an address such as gs://BUCKET/FOLDER, or a network share."""
+    if "://" in description or description.startswith(("//", "\\\\")):
+        return True
+    return PurePosixPath(os.path.normpath(description)).parts[:2] == AUTOMOUNT
+
+
+def refuse_unnamed(description: str, file: Path | str, flag: str = "--data") -> str:
+    """Return the description of data, or the path of a file, that only a configuration names.
+
+    Args:
+        description: as `--data` takes it.
+        file: the configuration file, for the message.
+        flag: by which the user can name it.
+
+    Raises:
+        UsageError: it is on another machine.
+    """
+    if is_remote(description):
+        what = "pretrained weights" if flag == "--pretrained-weights" else "data"
+        raise UsageError(
+            f"{file} names {what} on another machine, {description}, which would be read with your "
+            f"credentials and at your cost; if you want that, name it yourself: {flag} {shlex.quote(description)}"
+        )
+    return description
+
+
+def naming(description: str) -> list[str]:
+    """The flag that names remote data in a command whose other options are in a file; empty for other data."""
+    return ["--data", description] if is_remote(description) else []
