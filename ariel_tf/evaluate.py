@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ariel_tf.config.targets import Targets, list_option
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.printable import printable_line
 from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import folds_option
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ariel_tf.evaluation.comparison import compare
 
     comparison = compare(*compared)
-    print("\n".join(report_lines(comparison)))
+    print("\n".join(map(printable_line, report_lines(comparison))))
     if options.out is not None:
         from ariel_tf.evaluation.figures import draw_all
         from ariel_tf.evaluation.tables import write_tables

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+from ariel_tf.core.printable import printable_stream
+
 
 class _Output(io.FileIO):
     """A standard stream that goes on without its reader, and whose errors name it.
@@ -29,11 +31,20 @@ class _Output(io.FileIO):
             raise OSError(error.errno, error.strerror, self._stream_name) from None
 
 
+class _Text(io.TextIOWrapper):
+    """A text stream that shows no control characters of what it prints (`core.printable`)."""
+
+    def write(self, text: str) -> int:
+        super().write(printable_stream(text))
+        return len(text)
+
+
 def prepare() -> None:
     """Let `print` work on whatever the standard streams of this process are.
 
     A closed stream becomes the null device (its number would otherwise go to the next file that is opened). A pipe
-    whose reader has gone is ignored: the work goes on. Characters that the encoding lacks are escaped.
+    whose reader has gone is ignored: the work goes on. Characters that the encoding lacks are escaped, and so are
+    control characters.
     """
     for number in range(3):
         try:
@@ -52,7 +63,7 @@ def _robust(number: int, stream: Any, name: str | None) -> io.TextIOWrapper:
     """A text stream over `_Output` with the encoding and buffering of `stream`."""
     if stream is not None:
         stream.flush()
-    return io.TextIOWrapper(
+    return _Text(
         io.BufferedWriter(_Output(number, name)),
         encoding=getattr(stream, "encoding", "utf-8"),
         errors="backslashreplace",

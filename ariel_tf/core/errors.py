@@ -12,17 +12,29 @@
 
 import difflib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from ariel_tf.core import console, signals
+from ariel_tf.core.printable import printable, printable_line
+
+# Lines of a message after its first are indented; another line end is part of a quoted name or value.
+_OTHER_LINE_END = re.compile("\n(?!  )")
 
 
 class ArielError(Exception):
-    """A user's mistake or a machine's refusal: its text is the whole message, no traceback is shown."""
+    """A user's mistake or a machine's refusal: its text is the whole message, no traceback is shown.
+
+    Args:
+        message: may quote names and values of files that are somebody else's; it is kept as `printable` gives it.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: object = ""):
+        super().__init__(_OTHER_LINE_END.sub(r"\\n", printable(str(message))))
 
 
 class UsageError(ArielError):
@@ -38,8 +50,8 @@ class DataError(ArielError):
 
     def __init__(self, message: str, faults: Sequence[str] = ()):
         super().__init__(message)
-        self.message = message
-        self.faults = list(faults)
+        self.message: str = self.args[0]
+        self.faults = [printable_line(fault) for fault in faults]
 
     def __reduce__(self):  # so that it survives the way back from a worker process
         return type(self), (self.message, self.faults)
@@ -105,6 +117,6 @@ def _report(error: BaseException) -> int:
         return 128 + signal.SIGINT
     if isinstance(error, OSError):
         name = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes | os.PathLike) else ""
-        print(f"error: {error.strerror or error}{name}", file=sys.stderr)
+        print(f"error: {printable(f'{error.strerror or error}{name}')}", file=sys.stderr)
         return 1
     raise error

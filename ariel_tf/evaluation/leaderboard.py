@@ -14,6 +14,7 @@ from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.printable import printable_line
 from ariel_tf.runs.committed import has_scores, read_scores, recorded_fingerprint, verified_file
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
 from ariel_tf.runs.state import is_finished
@@ -149,7 +150,7 @@ def lines(board: Leaderboard) -> list[str]:
         ]
     if board.unfinished:
         text.append(f"not finished: {', '.join(map(str, board.unfinished))}")
-    return text or ["no run here is scored on its test folds yet"]
+    return [printable_line(line) for line in text] or ["no run here is scored on its test folds yet"]
 
 
 def _which(wavelength: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ariel_tf.config.targets import Targets
+from ariel_tf.core.printable import printable
 from ariel_tf.runs.folder import RunFolder
 
 LABELS = {
@@ -20,7 +21,7 @@ LABELS = {
 
 def page(title: str, *parts: str) -> str:
     """Return a Markdown page: the title, then the parts with an empty line between them; empty parts are left out."""
-    return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"
+    return printable("\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -9,6 +9,7 @@ A `TrainingJob` of several wavelengths gives the job of one of them, or of a gro
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,5 +226,5 @@ def print_cost(config: TrainConfig, price: float | None) -> None:
 def describe(job: TrainingJob, built: "Built") -> None:
     """Print all that would be done, for --dry-run."""
     print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
-    built.inference.summary()
+    built.inference.summary(print_fn=sys.stdout.write)  # without the styles of a terminal, which would be escaped
     print(f"would train in {job.path}; nothing was written")
