@@ -1,21 +1,25 @@
-"""Convert challenge text files to a data set of TFRecord shards with a manifest.
+"""Convert challenge text files, or the pickles of ESA Datalabs, to a data set of TFRecord shards with a manifest.
 
     python -m pipelines.convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.convert --light-curves noisy_test --out TEST
+    python -m pipelines.convert --pickle ADC21esac_train.pkl --out DATA
 
-    folders ── find_files ──▶ key: path ── group ──▶ one task a planet ── read_planet, in --jobs processes ──▶ Planet
+    folders ── find_files ──▶ key: path ── group ──┐
+    pickles ── read_release ──▶ key: place in file ┴▶ one task a planet ── read_planet, in --jobs processes ──▶ Planet
                                                                                                           │
                                               DATA/fold-*.tfrecord, manifest.json ◀── DatasetWriter (here) ┘
 
 After any interruption the same command resumes. A bad file does not stop the reading: all faults are listed at the end
 and no data set is written (exit code 3), unless --skip-bad skips the bad files and records them in the manifest.
+Pickles are never unpickled (`ariel_tf.data.pickles.machine`): no code of the file runs, and its arrays stay in it.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
@@ -23,8 +27,10 @@ from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.dataset_folder import complete_already
 from ariel_tf.data.manifest import MANIFEST_NAME
-from ariel_tf.data.text.discovery import FoundFiles, PlanetFiles, find_files, group
-from ariel_tf.data.text.planet import read_planet
+from ariel_tf.data.pickles import planet as pickles_planet
+from ariel_tf.data.pickles.releases import read_release
+from ariel_tf.data.text.discovery import Fault, FoundFiles, find_files, group
+from ariel_tf.data.text.planet import PlanetRead, read_planet
 from pipelines import common
 
 if TYPE_CHECKING:
@@ -34,14 +40,45 @@ if TYPE_CHECKING:
 class Options(common.DatasetOptions):
     """What `python -m pipelines.convert` takes."""
 
-    light_curves: Path = cli.light_curves(..., "folder of challenge text files, noisy_train or noisy_test")
+    light_curves: Path | None = cli.light_curves(None, "folder of challenge text files, noisy_train or noisy_test")
     params: Path | None = option(None, "folder of their targets, params_train; leave out for a test set", metavar="DIR")
+    pickle: tuple[Path, ...] = option(
+        (), "pickles of ESA Datalabs, all of one set: ADC21esac_train.pkl, or train_X_data.pkl train_X_params.pkl ...",
+        metavar="FILE", nargs="+"
+    )  # fmt: skip
     out: Path = cli.out("folder of the data set to write", "DATA")
     skip_bad: bool = option(False, "skip bad files and record them in the manifest")
 
 
-def convert(options: Options) -> None:
-    """Find, read, write; see the module's docstring."""
+@dataclass(frozen=True)
+class _Input:
+    """Planets to convert.
+
+    Attributes:
+        tasks: one a planet, each with a number and its light curves by key.
+        read: from a task to what came of it; runs in worker processes.
+        labelled: whether there are targets.
+        faults: what is wrong already, before light curves are read.
+        stamps: for each planet what a continued run must find unchanged.
+        changed: when the newest of the files was changed, in ns.
+        source: for the manifest.
+        what: the files or observations that can be left out, in words.
+    """
+
+    tasks: Sequence[Any]
+    read: Callable[[Any], PlanetRead]
+    labelled: bool
+    faults: list[Fault]
+    stamps: dict[int, str]
+    changed: int
+    source: dict[str, str]
+    what: str
+
+
+def _text_input(options: Options) -> _Input:
+    """The planets of folders of text files."""
+    if options.light_curves is None:
+        raise UsageError("expected --light-curves, a folder of challenge text files, or --pickle.")
     light_curves = find_files(_folder(options.light_curves, "--light-curves", options.out))
     params = None
     if options.params is not None:
@@ -51,45 +88,74 @@ def convert(options: Options) -> None:
     if not tasks:
         what = "light curves with targets" if params else "light curves"
         raise DataError(f"{options.light_curves}: expected {what} AAAA_BB_CC.txt, found none", list(map(str, faults)))
+    source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
+    source["params"] = str(options.params) if params else "none"
+    changed = max(light_curves.changed, params.changed if params else 0)
+    read = partial(read_planet, skip_bad=options.skip_bad)
+    stamps = _stamps(light_curves, params)
+    return _Input(tasks, read, params is not None, faults, stamps, changed, source, "files")
 
+
+def _pickle_input(options: Options) -> _Input:
+    """The planets of pickles."""
+    if options.light_curves is not None or options.params is not None:
+        raise UsageError("--pickle: expected without --light-curves and --params.")
+    for path in options.pickle:
+        if not path.is_file():
+            raise UsageError(f"--pickle: expected a file, found none at {path}")
+    with common.Progress(sum(path.stat().st_size for path in options.pickle), "byte") as progress:
+        release = read_release(options.pickle, progress)
+    names = ", ".join(map(str, options.pickle))
+    if not release.tasks:
+        raise DataError(f"{names}: expected light curves, found none", list(map(str, release.faults)))
+    status = [path.stat() for path in options.pickle]
+    stamp = repr([(str(path), one.st_size, one.st_mtime_ns) for path, one in zip(options.pickle, status, strict=True)])
+    read = partial(pickles_planet.read_planet, skip_bad=options.skip_bad)
+    source = {"kind": "pickles of ESA Datalabs", "files": names}
+    stamps = {task.number: stamp for task in release.tasks}
+    changed = max(one.st_mtime_ns for one in status)
+    return _Input(release.tasks, read, release.labelled, release.faults, stamps, changed, source, "observations")
+
+
+def convert(options: Options) -> None:
+    """Find, read, write; see the module's docstring."""
+    planets = _pickle_input(options) if options.pickle else _text_input(options)
     import_tensorflow(start_devices=False)  # only here: it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
     writer = DatasetWriter(
         options.out,
-        rows={task.number: len(task.light_curves) for task in tasks},
-        labelled=params is not None,
+        rows={task.number: len(task.light_curves) for task in planets.tasks},
+        labelled=planets.labelled,
         fold_seed=options.fold_seed,
         shard_bytes=options.shard_bytes,
-        inputs=_inputs(light_curves, params),
+        inputs=planets.stamps,
         skip_bad=options.skip_bad,
         overwrite=options.overwrite,
     )
-    source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
-    source["params"] = str(options.params) if params else "none"
-    changed = max(light_curves.changed, params.changed if params else 0)
-    if not options.overwrite and (options.skip_bad or not faults):
+    if not options.overwrite and (options.skip_bad or not planets.faults):
         manifest_path = options.out / MANIFEST_NAME
         if complete_already(
-            options.out, lambda found: changed < manifest_path.stat().st_mtime_ns and writer.wrote(found, source)
+            options.out,
+            lambda found: planets.changed < manifest_path.stat().st_mtime_ns and writer.wrote(found, planets.source),
         ):
             print(f"{options.out}: complete already")
             return
     with writer:
-        summary = _read_all(tasks, writer, options)
-        all_faults = [*map(str, faults), *writer.faults]
-        if writer.faults or (faults and not options.skip_bad):
+        summary = _read_all(planets, writer, options)
+        all_faults = [*map(str, planets.faults), *writer.faults]
+        if writer.faults or (planets.faults and not options.skip_bad):
             found = "1 fault was" if len(all_faults) == 1 else f"{len(all_faults)} faults were"
             raise DataError(
-                f"{found} found, so no data set was written: mend or remove these files, or add --skip-bad",
+                f"{found} found, so no data set was written: mend or remove these {planets.what}, or add --skip-bad",
                 all_faults,
             )
-        manifest = writer.finish(source, [fault.entry() for fault in faults])
+        manifest = writer.finish(planets.source, [fault.entry() for fault in planets.faults])
     common.report_dataset(options.out, manifest, summary)
 
 
-def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
-    """For each planet the names, sizes and times of its files: what a continued run must find unchanged."""
+def _stamps(*folders: FoundFiles | None) -> dict[int, str]:
+    """For each planet the names, sizes and times of its files."""
     stamps: dict[int, list[tuple]] = {}
     for found in folders:
         for key, stamp in sorted(found.stamps.items()) if found else ():
@@ -97,14 +163,13 @@ def _inputs(*folders: FoundFiles | None) -> dict[int, str]:
     return {number: repr(stamp) for number, stamp in stamps.items()}
 
 
-def _read_all(tasks: list[PlanetFiles], writer: "DatasetWriter", options: Options) -> str:
+def _read_all(planets: _Input, writer: "DatasetWriter", options: Options) -> str:
     """Read every planet that the writer still wants, and give it each."""
-    total = sum(len(task.light_curves) for task in tasks)
-    by_number = {task.number: task for task in tasks}
+    total = sum(len(task.light_curves) for task in planets.tasks)
+    by_number = {task.number: task for task in planets.tasks}
     pending = [by_number[number] for number in writer.pending]
     done = total - sum(len(task.light_curves) for task in pending)
-    read = partial(read_planet, skip_bad=options.skip_bad)
-    results = common.in_order(read, pending, options.jobs)
+    results = common.in_order(planets.read, pending, options.jobs)
     with common.Progress(total, "observation", done) as progress, contextlib.closing(results):
         for result in results:
             skipped = [fault.entry() for fault in result.faults] if options.skip_bad else []
@@ -126,6 +191,7 @@ def parser() -> cli.Parser:
     examples = [
         "--light-curves noisy_train --params params_train --out DATA",
         "--light-curves noisy_test --out TEST --skip-bad --jobs 8",
+        "--pickle ADC21esac_train.pkl --out DATA",
     ]
     return cli.Parser("pipelines.convert", __doc__, Options, examples=examples)
 

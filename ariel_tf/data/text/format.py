@@ -31,7 +31,11 @@ MAX_BYTES = 16 * 2**20
 _NUMBER = rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _IS_NUMBER = re.compile(rb"[ ]*(" + _NUMBER + rb")[ ]*")
 _HEADER = re.compile(rb"#[ \t]*([A-Za-z_]\w*)[ \t]*:[ \t]*(" + _NUMBER + rb")[ \t]*\r?", re.ASCII)
-_BINARY = {b"\x1f\x8b": "a gzip archive", b"PK\x03\x04": "a zip archive", b"\x80": "a pickle, which is never read"}
+_BINARY = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive",
+    b"\x80": "a pickle, which is never read here; pipelines.convert --pickle takes those of ESA Datalabs",
+}
 _TAB, _LINE_END, _RETURN = b"\t\n\r"
 
 

@@ -1,5 +1,6 @@
 """One planet's text files to its record; no TensorFlow, so that worker processes start fast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,10 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.data.text.discovery import Fault, PlanetFiles
 from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.planet import Planet
+
+# Names of a params file's values in faults: orbit, then radii.
+TARGET_NAMES = [parameter.name for parameter in ORBIT_PARAMETERS]
+TARGET_NAMES += [f"the relative radius at wavelength {wavelength}" for wavelength in range(N_WAVELENGTHS)]
 
 
 @dataclass
@@ -43,7 +48,7 @@ def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
             star, first = header, path
         if not np.array_equal(header, star):
             conflict = True
-            faults.append(Fault(path, _difference(STAR_NAMES, header, star, first)))
+            faults.append(Fault(path, difference(STAR_NAMES, header, star, first)))
         flux[:, len(good)] = curves
         good.append(key)
     orbit, radii, params_faults, params_conflict = _read_targets(files.params)
@@ -62,8 +67,6 @@ def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarra
     faults: list[Fault] = []
     orbit = radii = None
     conflict = False
-    names = [parameter.name for parameter in ORBIT_PARAMETERS]
-    names += [f"the relative radius at wavelength {wavelength}" for wavelength in range(N_WAVELENGTHS)]
     for path in paths or []:
         try:
             this_orbit, this_radii = read_params(path)
@@ -75,10 +78,11 @@ def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarra
         before, now = np.r_[orbit, radii], np.r_[this_orbit, this_radii]
         if not np.array_equal(before, now):
             conflict = True
-            faults.append(Fault(path, _difference(names, now, before, first)))
+            faults.append(Fault(path, difference(TARGET_NAMES, now, before, first)))
     return orbit, radii, faults, conflict
 
 
-def _difference(names, values: np.ndarray, others: np.ndarray, other_path: str) -> str:
+def difference(names: Sequence[str], values: np.ndarray, others: np.ndarray, other_path: str) -> str:
+    """What two files of one planet contradict each other in, in words; the first of these."""
     at = int(np.flatnonzero(values != others)[0])
     return f"{names[at]} is {values[at]}, but {others[at]} in {other_path}, a file of the same planet"

@@ -1,0 +1,126 @@
+"""One planet's arrays in a pickle to its record; no TensorFlow, so that worker processes start fast."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from ariel_tf.challenge import (
+    FLUX_BOUNDS,
+    N_STEPS,
+    N_WAVELENGTHS,
+    ORBIT_PARAMETERS,
+    STAR_NAMES,
+    STAR_PARAMETERS,
+    Key,
+    Parameter,
+)
+from ariel_tf.core.errors import DataError
+from ariel_tf.data.pickles.releases import PickledPlanet, stamp_of
+from ariel_tf.data.pickles.values import Array
+from ariel_tf.data.text.discovery import Fault
+from ariel_tf.data.text.planet import TARGET_NAMES, PlanetRead, difference
+from ariel_tf.planet import Planet
+
+
+def read_planet(task: PickledPlanet, skip_bad: bool) -> PlanetRead:
+    """Read the light curves of one planet; a pure function, run in worker processes.
+
+    Args:
+        task: where they are, and the planet's parameters.
+        skip_bad: whether to make the planet from its good observations when there are bad ones.
+
+    Raises:
+        DataError: the file was changed after the planets were found.
+    """
+    faults: list[Fault] = []
+    flux = np.empty((N_WAVELENGTHS, len(task.light_curves), N_STEPS), np.float32)
+    good: list[Key] = []
+    star = None
+    conflict = False
+    handle = os.open(task.path, os.O_RDONLY)
+    try:
+        if stamp_of(handle) != task.stamp:
+            raise DataError(f"{task.path}: was changed while it was read; start again")
+        for key, array in task.light_curves.items():
+            where = f"{task.path}[{key.name}.txt]"
+            try:
+                curves = _flux(array, handle)
+                header = _sound(task.stars.get(key), STAR_PARAMETERS)
+            except DataError as error:
+                faults.append(Fault(where, str(error)))
+                continue
+            if star is None:
+                star, first = header, f"{key.name}.txt"
+            if not np.array_equal(header, star):
+                conflict = True
+                faults.append(Fault(where, difference(STAR_NAMES, header, star, first)))
+            flux[:, len(good)] = curves
+            good.append(key)
+    finally:
+        os.close(handle)
+    orbit, radii, target_faults, target_conflict = _targets(task)
+    faults += target_faults
+    unusable = conflict or target_conflict or (task.radii is not None and radii is None)
+    planet = None
+    if star is not None and not unusable and (skip_bad or not faults):
+        instances = np.array([key[1:] for key in good], np.int32)
+        planet = Planet.from_observations(task.number, instances, star, flux[:, : len(good)], orbit, radii)
+    return PlanetRead(task.number, len(task.light_curves), planet, faults)
+
+
+def _flux(array: Array, handle: int) -> np.ndarray:
+    """Light curves, [55, 300], within the challenge's bounds."""
+    values = array.load(handle)
+    if values.dtype.kind != "f":
+        raise DataError(f"expected flux as floating-point numbers, found {values.dtype}")
+    low, high = FLUX_BOUNDS
+    bad = np.argwhere(~((values > low) & (values < high)))  # NaN is bad too
+    if len(bad):
+        row, column = map(int, bad[0])
+        where = f"row {row + 1}, column {column + 1}"
+        raise DataError(f"{where}: flux is {values[row, column]}, expected within ({low}, {high})")
+    return values
+
+
+def _sound(values: np.ndarray | None, parameters: tuple[Parameter, ...]) -> np.ndarray:
+    """Parameters within their bounds."""
+    if values is None:
+        raise DataError("has no row in the table of stellar parameters")
+    for parameter, value in zip(parameters, values.tolist(), strict=True):
+        if not parameter.low < value < parameter.high:
+            bounds = f"({parameter.low:g}, {parameter.high:g}) {parameter.unit}"
+            raise DataError(f"{parameter.name} is {value}, expected {bounds}")
+    return values
+
+
+def _targets(task: PickledPlanet) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault], bool]:
+    """Orbit [2] and radii [55] on which all rows of the planet agree, the faults, and whether rows contradict."""
+    if task.radii is None:
+        return None, None, [], False
+    faults: list[Fault] = []
+    radii = _agreed(task, task.radii, TARGET_NAMES[len(ORBIT_PARAMETERS) :], faults)
+    orbit = _agreed(task, task.orbits, TARGET_NAMES[: len(ORBIT_PARAMETERS)], faults)
+    if radii is not None:
+        for wavelength in np.flatnonzero(~((radii > 0) & (radii <= 1)))[:3].tolist():
+            fault = f"relative radius is {radii[wavelength]} at wavelength {wavelength}, expected (0, 1]"
+            faults.append(Fault(f"{task.path}[{task.number:04d}]", fault))
+    if orbit is not None:
+        try:
+            _sound(orbit, ORBIT_PARAMETERS)
+        except DataError as error:
+            faults.append(Fault(f"{task.path}[{task.number:04d}]", str(error)))
+    return (None, None, faults, True) if faults else (orbit, radii, [], False)
+
+
+def _agreed(
+    task: PickledPlanet, rows: Mapping[str, np.ndarray], names: list[str], faults: list[Fault]
+) -> np.ndarray | None:
+    """The values of the first row; a row that differs is a fault."""
+    first: np.ndarray | None = None
+    for name, values in rows.items():
+        if first is None:
+            first, first_name = values, name
+        elif not np.array_equal(values, first, equal_nan=True):
+            faults.append(Fault(f"{task.path}[{name}]", difference(names, values, first, first_name)))
+    return first
