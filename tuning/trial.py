@@ -21,6 +21,7 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
+from ariel_tf.core.printable import printable
 from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
@@ -120,9 +121,9 @@ class TrialRunner:
             ended = {"status": FAILED, "reason": str(error).splitlines()[0]}
         except Exception as error:  # noqa: BLE001  (written down with its traceback; the search goes on)
             with self.log(outcome).open("a", encoding="utf-8") as log:
-                log.write(traceback.format_exc())
+                log.write(printable(traceback.format_exc()))
             first = (str(error).splitlines() or [""])[0]
-            ended = {"status": FAILED, "reason": f"{type(error).__name__}: {first}"}
+            ended = {"status": FAILED, "reason": printable(f"{type(error).__name__}: {first}")}
         finally:
             keras.utils.clear_session()
         progress = self._progress(outcome)

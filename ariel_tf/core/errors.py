@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from ariel_tf.core import console, signals
 from ariel_tf.core.printable import printable, printable_line
 
+# A longer message quotes a file, not a name.
+_LONGEST = 20_000
 # Lines of a message after its first are indented; another line end is part of a quoted name or value.
 _OTHER_LINE_END = re.compile("\n(?!  )")
 
@@ -34,7 +36,7 @@ class ArielError(Exception):
     exit_code = 1
 
     def __init__(self, message: object = ""):
-        super().__init__(_OTHER_LINE_END.sub(r"\\n", printable(str(message))))
+        super().__init__(_OTHER_LINE_END.sub(r"\\n", printable(str(message)[:_LONGEST])))
 
 
 class UsageError(ArielError):

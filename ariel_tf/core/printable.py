@@ -1,10 +1,12 @@
-"""Text from outside as it may be shown: names, values and messages of files that may be somebody else's.
+"""Text as it may be shown or kept: without the control characters of somebody else's names, and without secrets.
 
-Errors (`core.errors`), the standard streams of a command (`core.console`) and model cards pass their text through
-here. No TensorFlow.
+Errors (`core.errors`), the standard streams of a command (`core.console`), model cards and the files of a run folder
+pass their text through here. No TensorFlow.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # Control characters but tab and line end, among them the escape that begins a terminal's commands; separators that end
 # a line; and marks that turn the direction of text, so that it reads otherwise than it is.
@@ -12,13 +14,93 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u20
 _CURSOR_UP = re.compile("(\x1b\\[A)+")
 
 
+HIDDEN = "***"
+# Values of these parameters of an address are shown (`data.bigquery.address`, `simulated:`); all others may be secret.
+_SHOWN = {
+    "layout", "reader", "streams", "stars", "fold_seed", "cache", "endpoint", "storage", "planets", "spots", "photons",
+    "seed", "name", "value",
+}  # fmt: skip
+_ADDRESS = re.compile(r"://[^\s'\"<>`]+")
+# user:password@ before a host, also percent-encoded; a password may hold any character, a port is digits.
+_USER = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/:?#@]*:(?!\d{1,5}(?:[/?#]|$))\S*)(?:@|%40)", re.IGNORECASE)
+_BARE_USER = re.compile(r"(?<![\w.+:/-])([\w.+-]{1,64}):(?!//)[^\s@'\"]{1,256}@(?=[\w-]+[.:]|localhost)")
+_PARAMETER = re.compile(
+    r"(?P<before>[?&;]|%3F|%26|#(?=[\w.%-]+=))(?P<name>[\w.~-]{1,80})(?P<equals>=|%3D)"
+    r"[^\s&#'\"<>]*?(?=[).,;:\]]*(?:%26|[\s&#'\"<>]|$))",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(r"(?<=\?)[^\s=&?]+(?=$)")  # without a name
+_WORD = (
+    r"[\w.-]{0,40}(?:token|secret|password|passwd|passphrase|pwd|signature|credentials?|private[_-]?key|api[_-]?key|"
+    r"access[_-]?key|accessid|authorization|x-goog-|x-amz-)[\w-]{0,40}|sig|sas"
+)
+_NAMED = re.compile(
+    rf"(?<![\w.-])(?:(?P<head>(?:{_WORD})(?:\s?=\s?|%3D)['\"]?)(?!\*\*\*)[^\s'\"&<>]+"
+    rf"|(?P<quoted>['\"](?:{_WORD})['\"]\s*[:=]\s*['\"])[^'\"]+)",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\b((?:proxy-)?authorization\s*[:=]\s*\w+\s+|bearer\s+(?=\S*\d))[\w.~+/=-]{6,}", re.IGNORECASE)
+# Forms of keys that their issuers publish: Google, Amazon, GitHub, Hugging Face, Slack, JSON Web Tokens, PEM.
+_KEY = re.compile(
+    r"\b(?:ya29\.[\w.-]+|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|"
+    r"xox[abeprs]-[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+# One of these is in every text that the expressions above change.
+_SIGNS = re.compile(
+    r"[=@]|://|%3[DF]|\b(?:ya29|AKIA|ASIA|AIza|gh[pousr]_|github_pat|hf_|xox|eyJ)|PRIVATE KEY|['\"]:|earer|uthor"
+)
+
+
+def mask_secrets(text: str) -> str:
+    """Passwords, tokens and signatures in addresses and messages as ***.
+
+    >>> mask_secrets("gs://me:pw@bucket/data?token=abc&layout=classic")
+    'gs://***@bucket/data?token=***&layout=classic'
+    """
+    if not _SIGNS.search(text):
+        return text
+    text = _KEY.sub(HIDDEN, text)
+    text = _ADDRESS.sub(_mask_address, text)
+    text = _BARE_USER.sub(rf"\1:{HIDDEN}@", text)
+    text = _PARAMETER.sub(_mask_parameter, text)
+    text = _NAMED.sub(lambda found: f"{found['head'] or found['quoted']}{HIDDEN}", text)
+    return _HEADER.sub(rf"\1{HIDDEN}", text)
+
+
+def _mask_address(found: re.Match[str]) -> str:
+    address = found[0]
+    before = found.string[max(0, found.start() - 8) : found.start()].lower()
+    if not (before.endswith(("abfs", "abfss", "wasb", "wasbs")) and ":" not in address[3:].partition("@")[0]):
+        address = _USER.sub(f"{HIDDEN}@", address)
+    return _QUERY.sub(HIDDEN, address)
+
+
+def _mask_parameter(found: re.Match[str]) -> str:
+    if found["name"].lower() in _SHOWN:
+        return found[0]
+    return f"{found['before']}{found['name']}{found['equals']}{HIDDEN}"
+
+
+def masked(value: Any) -> Any:
+    """JSON-able values with `mask_secrets` of every text in them."""
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: masked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner) for inner in value]
+    return value
+
+
 def printable(text: str) -> str:
-    r"""Control characters as backslash escapes; tabs and line ends stay.
+    r"""Control characters as backslash escapes, and secrets masked; tabs and line ends stay.
 
     >>> print(printable("red \x1b[31m and \u202egnp.exe"))
     red \x1b[31m and \u202egnp.exe
     """
-    return _CONTROLS.sub(_escape, text)
+    return _CONTROLS.sub(_escape, mask_secrets(text))
 
 
 def printable_line(text: str) -> str:

@@ -14,6 +14,7 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import Stopped
+from ariel_tf.core.printable import masked
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.remote import naming
 from ariel_tf.runs.state import is_finished
@@ -68,7 +69,7 @@ class Members:
         """Train one member in its run folder, or resume it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.parent / f"{path.name}.json"
-        write_json(file, {**self.config.as_json(), **change})
+        write_json(file, masked({**self.config.as_json(), **change}))
         arguments = ("--config", str(file), *naming(self.config.data), "--run", str(path), *self._flags())
         command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
         config = TrainConfig.from_json({**self.config.as_json(), **change}).resolve()

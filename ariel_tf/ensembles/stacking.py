@@ -24,6 +24,7 @@ from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.printable import masked
 from ariel_tf.core.schema import flag_name
 from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
@@ -129,7 +130,7 @@ def members_of(stack: Path, how: dict[str, Any]) -> Path:
     there = read_json(file, dict).get("ensemble", {}) if file.is_file() else {}
     if there.get("how") != "stacking" or not is_finished(stack):
         raise UsageError(f"--members-of {stack}: expected the run folder of a finished stack.")
-    if differing := [name for name, value in how.items() if there.get(name) != value]:
+    if differing := [name for name, value in masked(how).items() if there.get(name) != value]:
         raise UsageError(
             f"--members-of {stack}: its base models are other ones, by {', '.join(differing)}; expected the "
             "command that made it, but for --run and --meta-model."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import PERFECT_SCORE
 from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.printable import printable
 from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
@@ -80,7 +81,7 @@ def _resource(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return html.escape(str(value))
+    return html.escape(printable(str(value)))
 
 
 def _number(value: float) -> str:

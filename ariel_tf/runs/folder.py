@@ -27,6 +27,7 @@ from typing import Any, Self
 
 from ariel_tf.core.atomic_files import read_json, remove_leftovers, require_utf8, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.printable import masked
 from ariel_tf.runs import history
 from ariel_tf.runs import state as run_state
 from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint, verified_file
@@ -106,7 +107,7 @@ class RunFolder:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
             if not is_run:
-                write_json(path / "config.json", self.configuration)
+                write_json(path / "config.json", masked(self.configuration))
             self._read()
             if not run_state.has_state(path):
                 self.commit()  # from now on a kill at any moment leaves a folder that can be resumed
@@ -145,14 +146,14 @@ class RunFolder:
 
     def _refuse_another(self) -> None:
         """Raise if the folder holds a run of another configuration or of other data."""
-        before = read_json(self.path / "config.json", dict)
-        names = {*before, *self.configuration}
-        if ("ensemble" in before) != ("ensemble" in self.configuration):  # options of only one kind of run say nothing
-            names = before.keys() & self.configuration.keys()
+        before, now = (masked(each) for each in (read_json(self.path / "config.json", dict), self.configuration))
+        names = {*before, *now}
+        if ("ensemble" in before) != ("ensemble" in now):  # options of only one kind of run say nothing
+            names = before.keys() & now.keys()
         differing = [
-            f"  {name}: {before.get(name)} there, {self.configuration.get(name)} now"
+            f"  {name}: {before.get(name)} there, {now.get(name)} now"
             for name in sorted(names - {"data"})
-            if before.get(name) != self.configuration.get(name)
+            if before.get(name) != now.get(name)
         ]
         there = recorded_fingerprint(self.path) or self.fingerprint
         if not differing and there != self.fingerprint:
@@ -200,7 +201,8 @@ class RunFolder:
             return
         before = read_meta(self.path) or facts | {"sessions": []}
         sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
-        write_json(self.path / "meta.json", before | {"data_fingerprint": self.fingerprint, "sessions": sessions})
+        meta = before | {"data_fingerprint": self.fingerprint, "sessions": sessions}
+        write_json(self.path / "meta.json", masked(meta))
 
     @property
     def resumed(self) -> bool:

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from ariel_tf.core.printable import masked
 from ariel_tf.runs.folder import RunFolder
 
 SCORE, BEST_SCORE, TEST_SCORE = "score", "best_score", "test_score"
@@ -51,7 +52,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         if not run.resumed:
             # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
             with self.validation.as_default():
-                hparams.hparams(hyper_parameters(configuration), trial_id=trial_id(run.path))
+                hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
 
     def on_epoch_end(self, epoch, logs=None):
         row = self.run.rows[-1]

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 import tensorflow as tf
 
 from ariel_tf.core.errors import ArielError, DataError
+from ariel_tf.core.printable import mask_secrets
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 
@@ -41,12 +42,14 @@ class BucketSource(TFRecordSource):
             try:
                 with tf.io.gfile.GFile(f"{url.rstrip('/')}/{name}", "rb") as file:
                     pages.append(file.read())
-            except tf.errors.NotFoundError as error:
-                raise DataError(f"expected a data set with {name} in {url}, found none.") from error
+            except tf.errors.NotFoundError:
+                raise DataError(f"expected a data set with {name} in {url}, found none.") from None
             except tf.errors.OpError as error:
-                raise ArielError(f"{url}: cannot be read ({_first_line(error)}).") from error
+                # Without the cause, whose text holds the address with its secrets.
+                raise ArielError(f"{url}: cannot be read ({_first_line(error)}).") from None
         manifest = Manifest.from_bytes(pages[0], pages[1], url)
         self._open(_Url(url), manifest)  # type: ignore[arg-type]
+        self.description = mask_secrets(self.description)  # it is written to run folders
 
     def _size(self, shard: Shard) -> int | None:
         path = str(self.folder / shard.name)
@@ -55,7 +58,7 @@ class BucketSource(TFRecordSource):
         except tf.errors.NotFoundError:
             return None
         except tf.errors.OpError as error:
-            raise ArielError(f"{path}: cannot be read ({_first_line(error)}).") from error
+            raise ArielError(f"{path}: cannot be read ({_first_line(error)}).") from None
 
     def _sha256(self, shard: Shard) -> str:
         digest = hashlib.sha256()
