@@ -2,6 +2,7 @@
 
     python -m ariel_tf.predict RUN --light-curves noisy_test --out submission.txt --combine median
     python -m ariel_tf.predict RUN RUN ... --data DATA --out radii.parquet
+    python -m ariel_tf.predict RUN --data TEST --out submission.csv --format datalabs
 
 RUN is a run folder of one wavelength, of a list, of all wavelengths jointly, or an ensemble; several runs can be given
 if they predict different wavelengths. The suffix of the file chooses its format (`ariel_tf.runs.prediction_files`).
@@ -9,6 +10,7 @@ Rows are in ascending order of their keys, whatever the order of the data, and m
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ariel_tf.challenge import N_WAVELENGTHS
@@ -18,7 +20,7 @@ from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, folds_option
-from ariel_tf.runs.prediction_files import SMALLEST, PredictionWriter, refuse_path
+from ariel_tf.runs.prediction_files import LAYOUTS, SMALLEST, PredictionWriter, refuse_path
 
 
 class Options(Schema):
@@ -29,6 +31,10 @@ class Options(Schema):
     light_curves: Path | None = cli.light_curves()
     folds: tuple[int, ...] = folds_option(tuple(range(N_FOLDS)), "predict only planets of these folds", shown="all")
     out: Path = cli.out("file to write; its name ends in .txt, .csv or .parquet")
+    format: str = option(
+        "keys", "layout of a .csv: planet, spot, photon, radius_00 ...; or files, w1 ..., as ESA Datalabs",
+        choices=LAYOUTS
+    )  # fmt: skip
     combine: str = option(
         "none", "statistic that combines the observations of a planet", choices=("none", "median", "mean")
     )
@@ -52,26 +58,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     refuse_path(options.out, options.overwrite)
     if options.light_curves and len(options.folds) < N_FOLDS:
         raise UsageError("--folds: text files have none; it goes with --data.")
+    if options.format != LAYOUTS[0] and options.out.suffix != ".csv":
+        raise UsageError(f"--format {options.format}: goes with a name of --out that ends in .csv.")
     data = cli.one_of_data_and_light_curves(address.with_flags(options.data, given), options.light_curves)
-    predict(options.runs, data, options.out, options.combine, options.clip, options.folds)
+    output = Output(options.out, options.combine, options.clip, datalabs=options.format == "datalabs")
+    predict(options.runs, data, output, options.folds)
 
 
-def predict(
-    runs: Sequence[Path],
-    data: str | Path,
-    out: Path,
-    combine: str = "none",
-    clip: bool = False,
-    folds: Sequence[int] = range(N_FOLDS),
-) -> None:
+@dataclass(frozen=True)
+class Output:
+    """The file of predictions.
+
+    Attributes:
+        path: its ending chooses the format.
+        combine: "none", "median" or "mean" over a planet's observations. A submission keeps a row for each observation.
+        clip: bring radii outside (0, 1] into it.
+        datalabs: write a .csv as the submission of ESA Datalabs.
+    """
+
+    path: Path
+    combine: str = "none"
+    clip: bool = False
+    datalabs: bool = False
+
+
+def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Sequence[int] = range(N_FOLDS)) -> None:
     """Write the predictions for a data set.
 
     Args:
         runs: run folders.
         data: what `--data` says; a `Path` is a folder of text files.
-        out: the file.
-        combine: "none", "median" or "mean" over a planet's observations. A .txt keeps a row for each observation.
-        clip: bring radii outside (0, 1] into it.
+        output: the file to write.
         folds: planets of these only.
 
     Raises:
@@ -84,8 +101,9 @@ def predict(
     from ariel_tf.data.sources.text import TextSource
     from ariel_tf.runs.predictor import Predictor
 
+    out = output.path
     trained = Predictor.load(*runs)
-    if out.suffix == ".txt" and (absent := N_WAVELENGTHS - len(trained.targets)):
+    if (output.datalabs or out.suffix == ".txt") and (absent := N_WAVELENGTHS - len(trained.targets)):
         raise UsageError(
             f"--out {out}: a submission has all {N_WAVELENGTHS} wavelengths, and these runs leave {absent} of them "
             "out; name the runs of the others too, or write .csv or .parquet."
@@ -100,13 +118,17 @@ def predict(
                 writer.add(batch["key"], radii, instances)
                 progress(len(radii) * instances)
         outside = writer.outside()
-        if clip:
+        if output.clip:
             writer.clip()
-        written = writer.write(out, combine)
+        if output.datalabs:
+            observations = None if writer.of_observations else source.keys(folds)
+            written = writer.write_datalabs(out, output.combine, observations)
+        else:
+            written = writer.write(out, output.combine)
     wavelengths = format_count(len(trained.targets), "wavelength")
     print(f"{format_count(written, 'row')} of {wavelengths} in {out}: {progress.summary}")
     if outside:
-        done = f"brought into [{SMALLEST:g}, 1]" if clip else "left as they are; --clip brings them in"
+        done = f"brought into [{SMALLEST:g}, 1]" if output.clip else "left as they are; --clip brings them in"
         print(f"{format_count(outside, 'value')} outside (0, 1], {done}")
 
 

@@ -1,8 +1,9 @@
-"""Files of predicted radii: rows sorted by their keys, in any of three formats.
+"""Files of predicted radii: rows sorted by their keys, in any of four layouts.
 
     .txt        the challenge's submission: rows ascending AAAA_BB_CC, 55 tab-separated %.10f, no header, no keys
     .csv        the same numbers with their keys: planet, spot, photon, radius_00 ... radius_54
-    .parquet    as .csv, in float64
+    .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, a row for each observation
+    .parquet    as the first .csv, in float64
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
 
@@ -12,6 +13,7 @@ Tables are read and written with pyarrow: it writes Parquet in pieces, and panda
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Self
 
@@ -20,12 +22,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.challenge import N_WAVELENGTHS, Key, parse_name
 from ariel_tf.core.atomic_files import replacing, require_utf8
 from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
 KEYS = ("planet", "spot", "photon")
+# How a .csv may be laid out; of a file that is read, its header says it.
+LAYOUTS = ("keys", "datalabs")
+DATALABS_COLUMNS = ("files", *(f"w{wavelength + 1}" for wavelength in range(N_WAVELENGTHS)))
 # The smallest radius that ten decimals can express: --clip replaces zero and negative radii by it.
 SMALLEST = 1e-10
 CHUNK_ROWS = 4096
@@ -145,8 +150,13 @@ class PredictionWriter:
                 times = observations if repeat else 1
                 yield np.tile([planet, 0, 0], (times, 1)), np.tile(radii, (times, 1))
 
+    @property
+    def of_observations(self) -> bool:
+        """Whether each row is the prediction of one observation, and not of several."""
+        return bool((self._repeats[: self.count] == 1).all() and (self._keys[: self.count] > 0).all())
+
     def write(self, path: Path, combine: str = "none") -> int:
-        """Write the file in the format that its ending names.
+        """Write the file in the format that its ending names; a .csv with its keys.
 
         Returns:
             The number of rows written.
@@ -156,6 +166,31 @@ class PredictionWriter:
                 return self._write_parquet(temporary, combine)
             with open(temporary, "w", encoding="utf-8", newline="\n") as file:
                 return self._write_text(file, combine, path.suffix == ".txt")
+
+    def write_datalabs(self, path: Path, combine: str = "none", observations: np.ndarray | None = None) -> int:
+        """Write the submission of ESA Datalabs, for all 55 wavelengths.
+
+        Args:
+            path: of the file.
+            combine: as in `rows`.
+            observations: int [n, 3], ascending, where rows are predictions of several observations.
+
+        Returns:
+            The number of rows written.
+        """
+        if observations is None:
+            observations = self._keys[: self.count][np.lexsort(self._keys[: self.count].T[::-1])]
+        form, count = "%s.txt" + ",%.10f" * N_WAVELENGTHS + "\n", 0
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(",".join(DATALABS_COLUMNS) + "\n")
+            for keys, radii in self.rows(combine, repeat=True):
+                own = observations[count : count + len(keys)]
+                if not np.array_equal(own[:, 0], keys[:, 0]):
+                    raise DataError(f"{path}: expected {len(observations)} observations, received others.")
+                for key, row in zip(own.tolist(), radii.tolist(), strict=True):
+                    file.write(form % (Key(*key).name, *row))
+                count += len(keys)
+        return count
 
     def _write_text(self, file: IO[str], combine: str, submission: bool) -> int:
         radii_form = ("\t" if submission else ",").join(["%.10f"] * len(self.wavelengths)) + "\n"
@@ -183,6 +218,8 @@ class PredictionWriter:
 def read_predictions(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
     """Read a file of predictions for all 55 wavelengths.
 
+    A .csv is the submission of ESA Datalabs if it has a column `files` or the columns w1 ... w55.
+
     Returns:
         keys int [rows, 3], or None for a .txt, which has none; radii float64 [rows, 55].
 
@@ -194,18 +231,50 @@ def read_predictions(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
         return None, _read_submission(path)
     try:
         table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
-        names = set(table.column_names)
+        names = list(table.column_names)
     except pa.ArrowException as error:
         raise DataError(f"{path}: expected {path.suffix[1:]} ({str(error).splitlines()[0]}).") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected column names in UTF-8 ({error}).") from error
+    if path.suffix == ".csv" and {DATALABS_COLUMNS[0], *DATALABS_COLUMNS[1:3]} & set(names):
+        return _datalabs(path, table)
     expected = [*KEYS, *map(column, range(N_WAVELENGTHS))]
     if absent := [name for name in expected if name not in names]:
         some = ", ".join(absent[:5]) + " ..." * (len(absent) > 5)
         raise DataError(f"{path}: expected columns {expected[0]} ... {expected[-1]}. Absent: {some}")
     try:
         keys = np.stack([table[name].to_numpy().astype(np.int64) for name in KEYS], axis=1)
-        return keys, np.stack([table[name].to_numpy().astype(np.float64) for name in expected[len(KEYS) :]], axis=1)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise DataError(f"{path}: expected numbers in every column ({error}).") from error
+    return keys, _numbers(path, table, expected[len(KEYS) :])
+
+
+def _datalabs(path: Path, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and radii of a submission of ESA Datalabs, whose columns must be exactly these."""
+    names = table.column_names
+    expected = f"expected the columns {', '.join(DATALABS_COLUMNS[:3])} ... {DATALABS_COLUMNS[-1]} in this order"
+    if names[1:] == [*DATALABS_COLUMNS[1:]] and names[0] != DATALABS_COLUMNS[0]:
+        hint = "write it with to_csv(..., index_label='files')"
+        raise DataError(f"{path}: {expected}. Received {names[0]!r} as the first: {hint}.")
+    if tuple(names) != DATALABS_COLUMNS:
+        pairs = zip_longest(names, DATALABS_COLUMNS)
+        place, (name, right) = next((i, pair) for i, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        raise DataError(f"{path}: {expected}. Received {name!r} as column {place}, expected {right!r}.")
+    keys = np.empty((len(table), len(KEYS)), np.int64)
+    for row, name in enumerate(table[0].to_pylist()):
+        if not str(name).endswith(".txt"):
+            raise DataError(f"{path}, row {row + 1}: expected a file name like 0001_01_01.txt, received {name!r}.")
+        try:
+            keys[row] = parse_name(name)
+        except DataError as error:
+            raise DataError(f"{path}, row {row + 1}: {error}") from None
+    return keys, _numbers(path, table, DATALABS_COLUMNS[1:])
+
+
+def _numbers(path: Path, table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Columns of a table, float64 [rows, columns]."""
+    try:
+        return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected numbers in every column ({error}).") from error
 

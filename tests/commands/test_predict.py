@@ -308,3 +308,35 @@ def test_a_data_set_on_another_file_system_is_read_through_tensorflow(home, from
         open_source("ram://nowhere", (3,))
     with pytest.raises(ArielError, match="nofs://bucket: cannot be read"):
         open_source("nofs://bucket", (3,))
+
+
+def test_a_submission_of_datalabs_is_written_and_checked(home, from_shards, tmp_path, capsys):
+    out, run, data = str(tmp_path / "a.csv"), str(home / "joint"), ["--data", str(home / "data")]
+    predict.main([run, *data, "--out", out, "--format", "datalabs"])
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["files", *(f"{name}.txt" for name in names(home))]
+    assert [line.partition(",")[2].replace(",", "\t") for line in lines[1:]] == from_shards.read_text().splitlines()
+    submission.main([out, *data])
+    assert "48 rows of 55 radii for 12 planets; shape, order and range are sound" in capsys.readouterr().out
+    for spoilt, said in (
+        ([*lines[:-1]], "expected 48 rows, one for each observation, found 47"),
+        ([lines[0], lines[2], lines[1], *lines[3:]], "row 1: expected 0001_01_01 in ascending order, found 0001_01_02"),
+        ([*lines[:5], lines[5].rpartition(",")[0] + ",", *lines[6:]], "1 value not finite"),
+        ([*lines[:5], lines[5].rpartition(",")[0] + ",inf", *lines[6:]], "1 value not finite"),
+    ):
+        (tmp_path / "bad.csv").write_text("\n".join([*spoilt, ""]))
+        with pytest.raises(DataError) as caught:
+            submission.check(tmp_path / "bad.csv", str(home / "data"))
+        assert said in caught.value.faults[0]
+    with pytest.raises(UsageError, match="--format datalabs: goes with a name of --out"):
+        predict.main([run, *data, "--out", str(tmp_path / "b.txt"), "--format", "datalabs"])
+    with pytest.raises(UsageError, match="leave 54 of them out"):
+        predict.main([str(home / "one"), *data, "--out", str(tmp_path / "b.csv"), "--format", "datalabs"])
+
+
+def test_sources_list_the_same_observations(home):
+    expected = [[int(part) for part in name.split("_")] for name in names(home)]
+    for source in (TextSource(home / "data/noisy_train"), TFRecordSource(home / "data")):
+        assert source.keys(range(10)).tolist() == expected
+        some = source.keys([3, 4])
+        assert set(some[:, 0].tolist()) == {planet for planet, fold in source.folds.items() if fold in (3, 4)}

@@ -61,3 +61,77 @@ def test_what_is_written_is_read_again_in_order(tmp_path):
         found = read_predictions(tmp_path / f"a{suffix}")
         np.testing.assert_array_equal(found[0], keys[::-1])
         np.testing.assert_allclose(found[1], radii[::-1], atol=1e-10)
+
+
+DATALABS = ["files", *(f"w{number}" for number in range(1, 56))]
+
+
+def datalabs_file(path, keys=((2, 1, 1), (1, 1, 2), (1, 1, 1)), **how):
+    keys = np.array(keys)
+    radii = np.arange(1.0, 1 + 55 * len(keys)).reshape(-1, 55) / 1000
+    with PredictionWriter(path.parent, len(keys), range(55)) as writer:
+        writer.add(keys, radii)
+        assert writer.of_observations
+        assert writer.write_datalabs(path, **how) == len(keys)
+    return keys, radii
+
+
+def test_the_submission_of_datalabs_is_what_pandas_writes_and_reads(tmp_path):
+    import pandas as pd
+
+    keys, radii = datalabs_file(tmp_path / "a.csv")
+    read = pd.read_csv(tmp_path / "a.csv", index_col="files")
+    assert list(read.index) == ["0001_01_01.txt", "0001_01_02.txt", "0002_01_01.txt"]
+    assert list(read.columns) == DATALABS[1:]
+    np.testing.assert_array_equal(read.to_numpy(), radii[::-1])
+    read.to_csv(tmp_path / "theirs.csv")
+    for name in ("a.csv", "theirs.csv"):
+        found_keys, found = read_predictions(tmp_path / name)
+        np.testing.assert_array_equal(found_keys, keys[::-1])
+        np.testing.assert_array_equal(found, radii[::-1])
+
+
+def test_a_planet_s_combination_is_in_each_row_of_its_files(tmp_path):
+    _, radii = datalabs_file(tmp_path / "a.csv", combine="mean")
+    keys, found = read_predictions(tmp_path / "a.csv")
+    assert keys.tolist() == [[1, 1, 1], [1, 1, 2], [2, 1, 1]]
+    mean = (radii[1] + radii[2]) / 2
+    np.testing.assert_allclose(found, [mean, mean, radii[0]], atol=1e-10)
+
+
+def test_rows_of_whole_planets_take_the_names_of_their_files(tmp_path):
+    observations = np.array([[5, 1, 2], [5, 2, 1], [7, 1, 1], [7, 1, 3], [7, 4, 1]])
+    with PredictionWriter(tmp_path, 2, range(55)) as writer:
+        writer.add(np.array([[7, 0, 0]]), np.full((1, 55), 0.2), repeats=3)
+        writer.add(np.array([[5, 0, 0]]), np.full((1, 55), 0.1), repeats=2)
+        assert not writer.of_observations
+        assert writer.write_datalabs(tmp_path / "a.csv", "none", observations) == 5
+        with pytest.raises(DataError, match="expected 4 observations, received others"):
+            writer.write_datalabs(tmp_path / "b.csv", "none", observations[1:])
+    assert not (tmp_path / "b.csv").exists()
+    keys, radii = read_predictions(tmp_path / "a.csv")
+    np.testing.assert_array_equal(keys, observations)
+    assert radii[:, 3].tolist() == [0.1, 0.1, 0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda text: text.replace("files,", ",", 1), r"Received '' as the first: write it with to_csv\(..., index"),
+        (lambda text: text.replace("w3,w4", "w4,w3", 1), "Received 'w4' as column 4, expected 'w3'"),
+        (lambda text: text.replace(",w55", "", 1).replace(",0.055\n", "\n"), "Received None as column 56, expected"),
+        (lambda text: text.replace("w7,", "W7,", 1), "Received 'W7' as column 8, expected 'w7'"),
+        (lambda text: text.replace("0001_01_01.txt", "0001_01_01"), r"row 1: expected a file name like 0001_01_01.txt"),
+        (lambda text: text.replace("0001_01_01.txt", "1.txt"), r"row 1: expected a file name like 0052_01_10.txt"),
+        (lambda text: text.replace("0.0010000000", "one"), "expected numbers in every column"),
+    ],
+)  # fmt: skip
+def test_another_layout_of_the_submission_is_one_sentence(tmp_path, change, fault):
+    datalabs_file(tmp_path / "a.csv", keys=((1, 1, 1), (2, 1, 1)))
+    text = (tmp_path / "a.csv").read_text()
+    lines = change(text).splitlines()
+    if "w55" not in lines[0]:
+        lines[1:] = [line.rpartition(",")[0] for line in lines[1:]]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=fault):
+        read_predictions(tmp_path / "a.csv")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.statistics import Statistics
 from ariel_tf.planet import Planet
@@ -34,6 +36,14 @@ class Source(Protocol):
 
     def observations(self, folds: Sequence[int]) -> int:
         """Number of observations in these folds."""
+        ...
+
+    def keys(self, folds: Sequence[int]) -> np.ndarray:
+        """Every observation in these folds, ascending: (planet, spot, photon), int32 [n, 3].
+
+        Raises:
+            DataError: a record is damaged.
+        """
         ...
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:

@@ -25,6 +25,17 @@ class SourceBase(Source):
 
     failure: Exception | None = None
 
+    def keys(self, folds: Sequence[int]) -> np.ndarray:
+        found = [np.zeros((0, 3), np.int32)]
+        records = self.records(Selection.of(folds, ())).map(lambda planet: (planet["planet"], planet["instances"]))
+        try:
+            for planet, instances in records.as_numpy_iterator():
+                found.append(np.column_stack([np.full(len(instances), planet, np.int32), instances]))
+        except tf.errors.OpError as error:
+            raise damaged(self, error) from error
+        keys = np.concatenate(found)
+        return keys[np.lexsort(keys.T[::-1])]
+
     def subset(self, folds: Sequence[int], planets: int, signature: Signature) -> Source:
         there = frozenset(planet for planet, fold in self.folds.items() if fold in folds)
         if planets > len(there):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError, UsageError
@@ -60,6 +61,11 @@ class TextSource(SourceBase):
 
     def observations(self, folds: Sequence[int]) -> int:
         return sum(len(task.light_curves) for task in self._tasks if self.folds[task.number] in folds)
+
+    def keys(self, folds: Sequence[int]) -> np.ndarray:
+        """As `Source.keys`, from the names of the files."""
+        keys = [key for task in self._tasks if self.folds[task.number] in folds for key in task.light_curves]
+        return np.array(sorted(keys), np.int32).reshape(-1, 3)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
         raise UsageError(f"{self.description}: training takes a data set; make one with `python -m pipelines.convert`.")
