@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 
 from ariel_tf.core import console, signals
@@ -104,14 +105,32 @@ def run_command(main: Callable[[], None]) -> None:
             sys.exit(code)
 
 
+# Faults that are printed; a longer list goes to a file.
+_SHOWN_FAULTS = 20
+
+
+def _shown_faults(faults: Sequence[str]) -> list[str]:
+    """The lines of a list of faults; a long one is cut, and written whole to a new file in the folder for those."""
+    if len(faults) <= _SHOWN_FAULTS:
+        return list(faults)
+    try:
+        handle, name = tempfile.mkstemp(prefix="ariel-faults-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(f"{fault}\n" for fault in faults)
+    except OSError:
+        return list(faults)
+    more = len(faults) - _SHOWN_FAULTS
+    return [*faults[:_SHOWN_FAULTS], f"... and {more} more; all {len(faults)} are in {name}"]
+
+
 def _report(error: BaseException) -> int:
     """Print an error as one sentence on stderr; return the exit code. What is not the user's is raised again."""
     if isinstance(error, Stopped):
         print(f"\n{error}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ArielError):
-        for fault in getattr(error, "faults", ()):
-            print(f"  {fault}", file=sys.stderr)
+        for line in _shown_faults(getattr(error, "faults", ())):
+            print(f"  {line}", file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):

@@ -40,6 +40,27 @@ def test_every_fault_is_listed_before_the_sentence(capsys):
     assert capsys.readouterr().err.splitlines() == ["  a.txt: empty", "  b.txt: binary", "error: 2 files are bad"]
 
 
+def test_a_long_list_of_faults_is_cut_and_whole_in_a_file(capsys, tmp_path, monkeypatch):
+    """A wrong folder gave a line for each of its 125,600 files."""
+    faults = [f"{number}.txt: empty" for number in range(21)]
+
+    def main():
+        raise DataError("21 files are bad", faults)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit):
+        run_command(main)
+    lines = capsys.readouterr().err.splitlines()
+    (file,) = tmp_path.iterdir()
+    assert lines[:20] == [f"  {fault}" for fault in faults[:20]]
+    assert lines[20:] == [f"  ... and 1 more; all 21 are in {file}", "error: 21 files are bad"]
+    assert file.read_text().splitlines() == faults
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit):
+        run_command(main)
+    assert len(capsys.readouterr().err.splitlines()) == 22
+
+
 def test_our_own_errors_keep_their_traceback():
     def main():
         raise ZeroDivisionError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -104,6 +104,55 @@ def test_numbers_may_be_written_in_any_way(path, text):
     assert read_light_curve(path)[1][54, 299] == 1.5
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: data.replace(b"\r\n", b"\t\r\n"),
+        lambda data: data.replace(b"\r\n", b" \t \t\r\n"),
+        lambda data: data + b"\r\n",
+        lambda data: data + b"\n \t\r\n\n",
+        lambda data: b"\xef\xbb\xbf" + data.replace(b"\r\n", b"\t\n") + b"\n",
+    ],
+    ids=["mark", "tabs", "tabs and spaces", "blank line", "blank lines", "all"],
+)
+def test_what_editors_add_to_a_file_changes_no_number(path, change):
+    write_light_curve(path, STAR, curves())
+    path.write_bytes(change(path.read_bytes()))
+    star, flux = read_light_curve(path)
+    assert star.tobytes() == STAR.tobytes()
+    assert flux.tobytes() == curves().tobytes()
+    write_params(path, ORBIT, np.full(55, 0.125))
+    path.write_bytes(change(path.read_bytes()))
+    assert read_params(path)[1].tolist() == [0.125] * 55
+
+
+def test_a_file_that_is_named_gz_is_decompressed(path):
+    compressed = path.with_suffix(".txt.gz")
+    write_light_curve(path, STAR, curves())
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_light_curve(compressed)[1].tobytes() == curves().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda data: data[:-9], "expected a gzip archive, found a damaged one"),
+        (lambda data: data[:30] + b"\xff\xff\xff" + data[33:], "expected a gzip archive, found a damaged one"),
+        (lambda data: content(), "expected a gzip archive, found a damaged one or another file (Not a gzipped file"),
+        (lambda data: gzip.compress(bytes(format.MAX_BYTES + 1)), "about 0.3 MB, found more than 16 MB"),
+        (lambda data: gzip.compress(content(rows=54)), "expected 55 rows of 300 columns, found 54"),
+    ],
+    ids=["cut", "damaged", "text", "bomb", "short"],
+)
+def test_each_fault_of_a_compressed_file_is_one_sentence(path, change, fault):
+    compressed = path.with_suffix(".txt.gz")
+    compressed.write_bytes(change(gzip.compress(content())))
+    with pytest.raises(DataError, match=re.escape(fault)) as caught:
+        read_light_curve(compressed)
+    assert str(caught.value).startswith(f"{compressed}: ")
+
+
 HEADER_FAULT = "line 3: expected the header '# star_rad: <number>', found "
 
 
@@ -138,6 +187,20 @@ HEADER_FAULT = "line 3: expected the header '# star_rad: <number>', found "
         (pickle.dumps({"flux": 1}), "expected text, found a pickle, which is never read"),
         (content(change=(3, 3, "1.\0")), "expected text, found binary data (a NUL byte at "),
         (content().decode().encode("utf-16"), "expected text, found binary data"),
+        (content(change=(9, 41, "1,5")), "found '1,5' (a decimal comma; write decimal points)"),
+        (content(change=(9, 41, "-1,5e-3")), "found '-1,5e-3' (a decimal comma; write decimal points)"),
+        (content(["# star_temp: 4997,0", *HEADERS[1:]]), "found '# star_temp: 4997,0' (a decimal comma; write decimal"),
+        (content(change=(9, 41, "9.99D-01")), "found '9.99D-01' (an exponent of Fortran; write e, as in 1.5e-3)"),
+        (content(change=(9, 41, "1d0")), "found '1d0' (an exponent of Fortran; write e, as in 1.5e-3)"),
+        (content(["# star_temp: 4.9D3", *HEADERS[1:]]), "found '# star_temp: 4.9D3' (an exponent of Fortran; write e"),
+        (content().replace(b"\t", b";"), "found 1 (columns are separated by semicolons, expected tabs)"),
+        (content().replace(b"\t", b","), "found 1 (columns are separated by commas, expected tabs)"),
+        (content().replace(b"\t", b"  "), "found 1 (columns are separated by spaces, expected tabs)"),
+        (
+            content(rows=300, columns=55),
+            "expected 55 rows of 300 columns, found 300 rows of 55: the table is transposed",
+        ),
+        (content(change=(9, 299, "")), "row 10 (line 16): expected 300 columns, found 299"),
     ],
 )
 def test_each_fault_of_a_light_curve_is_one_sentence(path, data, fault):
@@ -211,7 +274,6 @@ def test_a_damaged_file_gives_what_loadtxt_gives_or_one_data_error(path, changes
 
 
 @given(st.binary(max_size=500) | st.builds(lambda tail: content()[:130] + tail, st.binary(max_size=300)))
-@example(b"\xef\xbb\xbf" + content())
 @fixtures_are_fine
 def test_any_bytes_give_one_data_error(path, data):
     path.write_bytes(data)

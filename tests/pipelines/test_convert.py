@@ -1,6 +1,7 @@
 """Converting text files: equality with np.loadtxt, resumption, and a sentence for each fault across files."""
 
 import contextlib
+import gzip
 import os
 import re
 import shutil
@@ -212,6 +213,46 @@ def test_skip_bad_goes_on_from_there_and_leaves_them_on_record(text, tmp_path):
     ]  # fmt: skip
     assert {"file": str(light_curve(text, "0001_01_01")), "fault": "is empty"} in manifest.skipped
     check.main([str(tmp_path / "out")])
+
+
+LEFTOVERS = ("._0001_01_01.txt", ".DS_Store", "Thumbs.db", "desktop.ini", "Desktop.INI", "0001_01_01.txt~")
+
+
+def test_leftovers_of_macos_windows_and_editors_are_passed_over(text, tmp_path):
+    expected = run(text, tmp_path / "expected")
+    for folder in (text / "noisy_train/archive", text / "params_train", text / "noisy_train/__MACOSX/archive"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in LEFTOVERS:
+            (folder / name).write_bytes(b"\0")
+    (text / "noisy_train/__MACOSX/0001_01_01.txt").write_bytes(b"\0")
+    assert run(text, tmp_path / "out").fingerprint == expected.fingerprint
+
+
+def test_compressed_files_are_read_like_others(text, tmp_path):
+    expected = run(text, tmp_path / "expected")
+    for path in [light_curve(text, "0001_01_01"), *(text / "params_train").glob("0002_*")]:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert run(text, tmp_path / "out").fingerprint == expected.fingerprint
+    light_curve(text, "0001_01_01").touch()
+    (fault,) = faults(text, tmp_path / "twice")
+    assert "0001_01_01.txt.gz: the same observation also lies in noisy_train/archive/0001_01_01.txt" in fault
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_folder_above_both_kinds_is_one_sentence(text, tmp_path, compressed):
+    """It was a line for each file."""
+    if compressed:
+        path = text / "params_train/0001_01_01.txt"
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    with pytest.raises(DataError) as caught:
+        convert.main([f"--light-curves={text}", f"--out={tmp_path}/out", "--jobs=1"])
+    assert str(caught.value) == (
+        f"{text}: holds light curves (in {text}/noisy_train/archive) and params files (in {text}/params_train): "
+        "name the folder of each."
+    )
+    assert caught.value.faults == []
 
 
 def test_two_targets_of_one_planet(text, tmp_path, make_planet):

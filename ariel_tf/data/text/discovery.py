@@ -1,6 +1,8 @@
 """Which challenge text files lie where, by key and planet; only names and times are read."""
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,14 +53,20 @@ class PlanetFiles:
     params: list[str] | None
 
 
+# What macOS, Windows and editors leave behind, besides hidden files.
+_LEFTOVERS = ("__macosx", "thumbs.db", "desktop.ini")
+
+
 def find_files(folder: Path) -> FoundFiles:
-    """Every AAAA_BB_CC.txt in a folder and the folders within it, links followed; hidden files are passed over.
+    """Every AAAA_BB_CC.txt or .txt.gz in a folder and the folders within it, links followed.
+
+    Hidden files and what macOS, Windows and editors leave behind are passed over.
 
     A file of another name is a fault, and so is what cannot be read, or a key that lies there twice: neither of the
     two is taken.
     """
     found = FoundFiles()
-    twice = set()
+    twice: set[Key] = set()
     for entry in _files(str(folder), set(), found.faults):
         try:
             key, status = _key_of(entry), entry.stat()
@@ -66,6 +74,8 @@ def find_files(folder: Path) -> FoundFiles:
             found.faults.append(Fault.of(entry.path, error))
             continue
         if key in found.paths:
+            if not twice:
+                _refuse_two_kinds(folder, found.paths[key], entry.path)
             twice.add(key)
             found.faults.append(Fault(entry.path, f"the same observation also lies in {found.paths[key]}"))
             continue
@@ -79,9 +89,31 @@ def find_files(folder: Path) -> FoundFiles:
 
 
 def _key_of(entry: os.DirEntry) -> Key:
-    if not entry.name.endswith(".txt"):
+    if not entry.name.endswith((".txt", ".txt.gz")):
         raise DataError(f"expected a file name like 0052_01_10.txt (planet_spot_photon), received {entry.name!r}")
-    return parse_name(entry.name)
+    return parse_name(entry.name.removesuffix(".gz"))
+
+
+def _refuse_two_kinds(folder: Path, path: str, other: str) -> None:
+    """Refuse a folder above light curves and params files, which have the same names.
+
+    Raises:
+        DataError: one of the two files is of each kind.
+    """
+    kinds = {_first_bytes(one): os.path.dirname(one) for one in (path, other)}
+    if kinds.keys() == {b"# star", b"# sma:"}:
+        light_curves, params = kinds[b"# star"], kinds[b"# sma:"]
+        raise DataError(
+            f"{folder}: holds light curves (in {light_curves}) and params files (in {params}): name the folder of each."
+        )
+
+
+def _first_bytes(path: str) -> bytes:
+    try:
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            return file.read(16).removeprefix(b"\xef\xbb\xbf")[:6]
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _files(folder: str, seen: set[tuple[int, int]], faults: list[Fault]) -> Iterator[os.DirEntry]:
@@ -97,7 +129,7 @@ def _files(folder: str, seen: set[tuple[int, int]], faults: list[Fault]) -> Iter
         faults.append(Fault.of(folder, error))
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.name.endswith("~") or entry.name.lower() in _LEFTOVERS:
             continue
         if _is_folder(entry):
             yield from _files(entry.path, seen, faults)

@@ -6,14 +6,19 @@ r"""One challenge text file to arrays and back, strict and fast; NumPy and PyArr
 
 Columns are separated by tabs, lines end in CRLF or LF, the last one too: a file that was cut anywhere
 is noticed. Headers are checked by name. Every fault is one `DataError` that names file, row and column.
+A byte-order mark, tabs at the end of a row and blank lines at the end of the file are ignored, and a
+file whose name ends in .gz is decompressed.
 
 Fast, because the separators alone (found by NumPy in one pass) prove the layout and bound the numbers,
 which PyArrow then parses in one call: about eight times `np.loadtxt`. Only a file that fails this is
 read slowly, by the same rules, to name the fault.
 """
 
+import gzip
+import io
 import os
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +42,14 @@ _BINARY = {
     b"\x80": "a pickle, which is never read here; pipelines.convert --pickle takes those of ESA Datalabs",
 }
 _TAB, _LINE_END, _RETURN = b"\t\n\r"
+_MARK = b"\xef\xbb\xbf"
+_TRAILING = re.compile(rb"[ \t]*\t(?=\r?\n)")
+_BLANK_END = re.compile(rb"\n(?:[ \t]*\r?\n)+\Z")
+# What other programs write, and what the fault adds to say so.
+_HINTS = (
+    (re.compile(rb"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*"), "a decimal comma; write decimal points"),
+    (re.compile(rb"\s*[+-]?(?:\d+\.?\d*|\.\d+)[dD][+-]?\d+\s*"), "an exponent of Fortran; write e, as in 1.5e-3"),
+)
 
 
 class _Layout(NamedTuple):
@@ -88,14 +101,30 @@ def _read(path: Path | str, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
     try:
         if too_large:
             raise DataError(f"expected a challenge file of about 0.3 MB, found more than {MAX_BYTES // 2**20} MB")
+        if str(path).endswith(".gz"):
+            data = _decompressed(data)
         _refuse_binary(data)
-        headers, body = _headers(data, layout)
+        headers, body = _headers(data.removeprefix(_MARK), layout)
         values = _fast_values(body, layout)
+        if values is None:
+            body = _BLANK_END.sub(b"\n", _TRAILING.sub(b"", body))
+            values = _fast_values(body, layout)
         if values is None:
             values = _slow_values(body, layout)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return headers, values
+
+
+def _decompressed(data: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(MAX_BYTES + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"expected a gzip archive, found a damaged one or another file ({error})") from None
+    if len(text) > MAX_BYTES:
+        raise DataError(f"expected a challenge file of about 0.3 MB, found more than {MAX_BYTES // 2**20} MB")
+    return text
 
 
 def _refuse_binary(data: bytes) -> None:
@@ -117,7 +146,9 @@ def _headers(data: bytes, layout: _Layout) -> tuple[np.ndarray, bytes]:
         line = lines[row] if row < len(lines) else b""
         match = _HEADER.fullmatch(line)
         if match is None or match[1].decode() != parameter.name:
-            raise DataError(f"line {row + 1}: expected the header '# {parameter.name}: <number>', found {_shown(line)}")
+            hint = _hint(line.rpartition(b":")[2])
+            expected = f"expected the header '# {parameter.name}: <number>'"
+            raise DataError(f"line {row + 1}: {expected}, found {_shown(line)}{hint}")
         value = float(match[2])
         if not parameter.low < value < parameter.high:
             bounds = f"({parameter.low:g}, {parameter.high:g}) {parameter.unit}"
@@ -158,17 +189,22 @@ def _slow_values(body: bytes, layout: _Layout) -> np.ndarray:
     """The same numbers, one by one, where the fast way gave up: raises the first fault found."""
     rows = body.split(b"\n")
     complete = rows.pop() == b""
+    widths = {row.count(b"\t") + 1 for row in rows}
+    if complete and len(rows) == layout.columns > 1 and widths == {layout.rows}:
+        expected = f"{layout.rows} rows of {layout.columns} columns"
+        raise DataError(f"expected {expected}, found {len(rows)} rows of {layout.rows}: the table is transposed")
     values = np.empty((layout.rows, layout.columns))
     first_line = len(layout.headers) + 1
     for row, line in enumerate(rows[: layout.rows]):
         cells = line.removesuffix(b"\r").split(b"\t")
         where = f"row {row + 1} (line {first_line + row})"
         if len(cells) != layout.columns:
-            raise DataError(f"{where}: expected {layout.columns} columns, found {len(cells)}")
+            raise DataError(f"{where}: expected {layout.columns} columns, found {len(cells)}{_separator(line)}")
         for column, cell in enumerate(cells):
             match = _IS_NUMBER.fullmatch(cell)
             if match is None:
-                raise DataError(f"{where}, column {column + 1}: expected a number, found {_shown(cell)}")
+                found = f"{_shown(cell)}{_hint(cell)}"
+                raise DataError(f"{where}, column {column + 1}: expected a number, found {found}")
             value = values[row, column] = float(match[1])
             if not (value > layout.low and _below(value, layout)):
                 raise DataError(
@@ -179,6 +215,19 @@ def _slow_values(body: bytes, layout: _Layout) -> np.ndarray:
         expected = f"{layout.rows} row{'s' * (layout.rows > 1)} of {layout.columns} columns"
         raise DataError(f"expected {expected}, found {len(rows)}{cut}")
     return values
+
+
+def _hint(cell: bytes) -> str:
+    """The reason why something is no number, where it is known."""
+    return next((f" ({hint})" for form, hint in _HINTS if form.fullmatch(cell)), "")
+
+
+def _separator(line: bytes) -> str:
+    """The separator of a row that is not made with tabs, where it is known."""
+    for mark, name in ((b";", "semicolons"), (b",", "commas"), (b" ", "spaces")):
+        if b"\t" not in line and line.count(mark) > 1:
+            return f" (columns are separated by {name}, expected tabs)"
+    return ""
 
 
 def _shown(line: bytes) -> str:
