@@ -125,7 +125,8 @@ def score(radii_true: np.ndarray, radii_predicted: np.ndarray, weights: np.ndarr
     Args:
         radii_true: Rp/Rs, any shape.
         radii_predicted: the same shape.
-        weights: broadcastable to that shape; 1 everywhere when absent (the organisers' public code).
+        weights: broadcastable to that shape; 1 everywhere when absent (the organisers' public code), or when all
+            are 0.
 
     Raises:
         ValueError: other shapes, no values, or a masked value, whose mask would be dropped.
@@ -144,4 +145,5 @@ def score(radii_true: np.ndarray, radii_predicted: np.ndarray, weights: np.ndarr
         raise ValueError("the score of no predictions is undefined. Received: empty arrays")
     error = depth_error(true, predicted)
     w = np.ones_like(true) if weights is None else np.broadcast_to(np.asarray(weights, np.float64), true.shape)
+    w = w if w.any() else np.ones_like(true)
     return float(PERFECT_SCORE - PPM * np.sum(w * error) / np.sum(w))

@@ -9,6 +9,7 @@ Exit code 0 and a table when the data set is sound, 3 and the list of all faults
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
@@ -43,9 +44,18 @@ def manifest_faults(manifest: Manifest) -> list[str]:
     return faults
 
 
-def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list[str]:
-    """What is wrong with one shard's bytes and values; a sound record is added to `sums`."""
+def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums, found_dead: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with one shard's bytes and values.
+
+    Args:
+        folder: of the shard.
+        shard: as the manifest describes it.
+        labelled: whether its planets have targets.
+        sums: a sound record is added to them.
+        found_dead: planets with bands without noise are added to it.
+    """
     from ariel_tf.data import shards
+    from ariel_tf.data.writer import dead_bands
 
     path = folder / shard.name
     if not path.is_file():
@@ -64,6 +74,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums) -> list
             rows += len(planet.instances)
             faults += [f"{path}: record {record}: {fault}" for fault in _planet_faults(planet, labelled)]
             shard_sums.add(planet, shard.fold)
+            found_dead += dead_bands(planet)
     except DataError as error:
         faults.append(str(error))
     sums.merge(shard_sums)
@@ -110,11 +121,12 @@ def check(folder: Path) -> Manifest:
         DataError: anything is wrong; lists everything that is.
     """
     manifest = Manifest.read(folder)
-    faults, summary = _look(manifest, folder, str(folder))
+    faults, summary, found_dead = _look(manifest, folder, str(folder))
     if faults:
         count = common.format_count(len(faults), "fault")
         raise DataError(f"{folder}: {count}; copy the damaged files anew, or make the data set again", faults)
     print(table(manifest))
+    common.warn_of_dead_bands(found_dead)
     listed = {shard.name for shard in manifest.shards}
     strangers = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
     strangers = [name for name in strangers if name not in listed]
@@ -127,8 +139,8 @@ def check(folder: Path) -> Manifest:
 
 def _look(
     manifest: Manifest, folder: Path, place: str, fetch: Callable[[Shard], object] | None = None
-) -> tuple[list[str], str]:
-    """Every fault of a data set's shards, and how fast they were looked for.
+) -> tuple[list[str], str, list[dict[str, Any]]]:
+    """Every fault of a data set's shards, the speed of the search, and `dead_bands` of the planets.
 
     Args:
         folder: where the shards lie.
@@ -138,13 +150,14 @@ def _look(
     faults = manifest_faults(manifest)
     import_tensorflow()
     sums = Sums()
+    found_dead: list[dict[str, Any]] = []
     damaged = 0
     with common.Progress(manifest.rows, "observation") as progress:
         for shard in manifest.shards:
             try:
                 if fetch is not None:
                     fetch(shard)
-                found = shard_faults(folder, shard, manifest.labelled, sums)
+                found = shard_faults(folder, shard, manifest.labelled, sums, found_dead)
             except DataError as error:
                 found = [*error.faults, str(error)]
             if fetch is not None:
@@ -154,7 +167,7 @@ def _look(
             progress(shard.rows)
     if not damaged and not sums.equals(manifest.sums):
         faults.append(f"{place}/{STATISTICS_NAME}: its sums are not those of the shards")
-    return faults, progress.summary
+    return faults, progress.summary, sorted(found_dead, key=lambda entry: entry["planet"])
 
 
 def check_uploaded(address: Address) -> None:
@@ -174,11 +187,14 @@ def check_uploaded(address: Address) -> None:
     manifest = source.uploaded.manifest
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        faults, summary = _look(manifest, folder, source.description, lambda shard: write_shard(source, shard, folder))
+        faults, summary, found_dead = _look(
+            manifest, folder, source.description, lambda shard: write_shard(source, shard, folder)
+        )
     if faults:
         count = common.format_count(len(faults), "fault")
         raise DataError(f"{source.description}: {count}; upload the data set anew, with --overwrite", faults)
     print(table(manifest))
+    common.warn_of_dead_bands(found_dead)
     print(f"sound: {summary}")
 
 

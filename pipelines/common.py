@@ -11,11 +11,11 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ariel_tf.core import cli
 from ariel_tf.core.errors import ArielError, Stopped
@@ -32,6 +32,8 @@ _Result = TypeVar("_Result")
 
 # Finished results that may wait for their turn, for each process: enough to keep all busy, few enough for memory.
 _LOOK_AHEAD = 2
+# Planets that a warning names.
+SHOWN_PLANETS = 10
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Generator[_Result, None, None]:
@@ -109,6 +111,22 @@ class DatasetOptions(Schema):
     overwrite: bool = cli.overwrite("remove an existing data set", group=HOW_IT_WRITES)
 
 
+def warn_of_dead_bands(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Print which planets have bands without noise.
+
+    Args:
+        entries: `dead_bands` of a manifest.
+    """
+    if not entries:
+        return
+    shown = [f"{entry['planet']:04d} at wavelength {', '.join(map(str, entry['wavelengths']))}" for entry in entries]
+    planets = "1 planet has" if len(entries) == 1 else f"{len(entries)} planets have"
+    print(
+        f"warning: {planets} bands without noise (dead, saturated or filled in), which are left out of white light "
+        f"and of the weights of the score: {'; '.join(shown[:SHOWN_PLANETS])}{'; ...' * (len(shown) > SHOWN_PLANETS)}"
+    )
+
+
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     """Print what was written where, in how long, and the next command."""
     size = sum(shard.bytes for shard in manifest.shards)
@@ -121,6 +139,7 @@ def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
     if manifest.skipped:
         left_out = "1 file or planet" if len(manifest.skipped) == 1 else f"{len(manifest.skipped)} files or planets"
         print(f"left out: {left_out}, listed in {folder / MANIFEST_NAME}")
+    warn_of_dead_bands(manifest.dead_bands)
     place = shlex.quote(str(folder))
     print(f"next: python -m pipelines.check {place}")
     if manifest.labelled:

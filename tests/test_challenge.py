@@ -9,7 +9,8 @@ import pytest
 from ariel_tf import challenge
 from ariel_tf.challenge import Key, parse_name, score
 from ariel_tf.core.errors import DataError
-from ariel_tf.planet import Planet, out_of_transit_scatter, planet_faults, white_light
+from ariel_tf.physics.simulator import simulate_planet
+from ariel_tf.planet import OUT_OF_TRANSIT, Planet, out_of_transit_scatter, planet_faults, white_light
 
 
 def make_planet(seed=0, n=3, **changes):
@@ -146,9 +147,69 @@ def test_each_array_of_another_shape_is_named():
     ]
 
 
-def test_fault_a3_the_score_refuses_a_mask():
+def test_the_score_refuses_a_mask():
     true, masked = np.array([0.1, 0.2]), np.ma.masked_array([0.1, 0.5], mask=[False, True])
     for arguments in ((true, masked), (masked, true), (true, true, masked)):
         with pytest.raises(ValueError, match="without a mask"):
             score(*arguments)
     assert score(true, np.ma.masked_array(true)) == 10_000
+
+
+def _spoiled(change):
+    """A simulated planet of two observations, and the same with band 30 changed."""
+    planet = simulate_planet(4, 7, 1, 2)
+    flux = planet.flux.copy()
+    change(flux[30])
+    return planet, Planet.from_observations(7, planet.instances, planet.star, flux, planet.orbit, planet.radii)
+
+
+def _constant(value, steps=slice(None)):
+    return lambda band: band.__setitem__((..., steps), value)
+
+
+DEAD = {
+    "zero": _constant(0.0),
+    "one": _constant(1.0),
+    "in one observation": lambda band: band[:1].fill(1.0),
+    "constant outside transit": _constant(1.0, OUT_OF_TRANSIT),
+    "saturated": lambda band: np.minimum(band, 0.5, out=band),
+    "rounded": lambda band: np.round(band, 0, out=band),
+    "smoothed": lambda band: band.__setitem__(
+        ..., [np.convolve(np.pad(row, 15, "edge"), np.ones(31) / 31, "valid") for row in band]
+    ),
+    "interpolated": lambda band: band.__setitem__(
+        ..., [np.interp(np.arange(300), np.arange(0, 300, 10), row[::10]) for row in band]
+    ),
+    "nearly constant": lambda band: np.add(1.0, (band - 1) * 1e-4, out=band),
+}
+
+
+@pytest.mark.parametrize("kind", DEAD)
+def test_a_band_without_noise_is_left_out_of_white_light(kind):
+    """Its scatter was floored at 1e-9, so it weighed 1e18 and white light was that band."""
+    sound, spoiled = _spoiled(DEAD[kind])
+    assert (sound.dead_bands, spoiled.dead_bands) == ([], [30])
+    others = np.delete(np.arange(55), 30)
+    expected = white_light(sound.flux[others], sound.scatter[:, others])
+    for row in range(2):
+        alive = kind == "in one observation" and row == 1
+        np.testing.assert_allclose(spoiled.white[row], (sound.white if alive else expected)[row], rtol=1e-6)
+
+
+def test_white_light_of_ordinary_planets_is_bit_for_bit_the_plain_mean():
+    planets = [simulate_planet(0, number, 1, 2) for number in range(1, 40)]
+    flat = np.ones((55, 2, 300), np.float32)  # without any noise
+    planets.append(Planet.from_observations(7, planets[0].instances, planets[0].star, flat))
+    for planet in planets:
+        weight = 1 / np.maximum(planet.scatter.astype(np.float64), 1e-9) ** 2
+        weight /= weight.sum(axis=1, keepdims=True)
+        plain = np.einsum("nw,wnt->nt", weight, planet.flux, optimize=True).astype(np.float32)
+        assert planet.white.tobytes() == plain.tobytes()
+        assert planet.dead_bands == []
+
+
+def test_many_dead_bands_do_not_hide_each_other():
+    planet = simulate_planet(4, 7, 1, 1)
+    flux = planet.flux.copy()
+    flux[5:50] = 1.0
+    assert Planet.from_observations(7, planet.instances, planet.star, flux).dead_bands == list(range(5, 50))

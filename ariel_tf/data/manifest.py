@@ -66,6 +66,8 @@ class Manifest:
         shards: in the order of their names.
         skipped: {"file", "fault"} of what was left out on request.
         dropped: planets of which nothing was left.
+        dead_bands: {"planet", "wavelengths"} of planets with bands without noise; a warning, not part of the
+            fingerprint.
         sums: see `Sums`.
     """
 
@@ -76,6 +78,7 @@ class Manifest:
     sums: Sums
     skipped: list[dict[str, str]] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
+    dead_bands: list[dict[str, Any]] = field(default_factory=list)
     schema: int = SCHEMA
 
     @property
@@ -116,6 +119,7 @@ class Manifest:
             "statistics_sha256": hashlib.sha256(sums).hexdigest(),
             "skipped": self.skipped,
             "dropped": self.dropped,
+            **({"dead_bands": self.dead_bands} if self.dead_bands else {}),
             "shards": [asdict(shard) for shard in self.shards],
         }
         write_json(folder / MANIFEST_NAME, page)
@@ -172,6 +176,9 @@ class Manifest:
             faults.append("a dropped planet is no number")
         if faults:
             raise DataError(f"{path}: {faults[0]}")
+        dead_bands = page.get("dead_bands", [])
+        if not isinstance(dead_bands, list) or not all(isinstance(entry, dict) for entry in dead_bands):
+            raise DataError(f"{path}: expected 'dead_bands' as a list of planets, received {dead_bands!r:.60}")
         manifest = cls(
             source=page["source"],
             labelled=page["labelled"],
@@ -180,6 +187,7 @@ class Manifest:
             sums=Sums(),
             skipped=page["skipped"],
             dropped=page["dropped"],
+            dead_bands=dead_bands,
         )
         if manifest.fingerprint != page["fingerprint"]:
             raise DataError(f"{path}: its fingerprint does not fit what it lists; the file was changed or damaged")

@@ -28,12 +28,19 @@ from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shar
 from ariel_tf.planet import Planet, planet_faults
 
 
+def dead_bands(planet: Planet) -> list[dict[str, Any]]:
+    """The manifest's entry for a planet with bands without noise, in a list that is empty for other planets."""
+    wavelengths = planet.dead_bands
+    return [{"planet": planet.number, "wavelengths": wavelengths}] if wavelengths else []
+
+
 @dataclass(frozen=True)
 class _Committed:
     """A finished shard; None where every planet of it was left out."""
 
     shard: Shard | None
     skipped: list[dict[str, str]]
+    dead_bands: list[dict[str, Any]]
 
 
 class DatasetWriter:
@@ -92,6 +99,7 @@ class DatasetWriter:
         self._open: OpenShard | None = None
         self._expected: list[int] = []
         self._skipped: list[dict[str, str]] = []
+        self._dead_bands: list[dict[str, Any]] = []
         self._sound = True
 
     def __enter__(self) -> Self:
@@ -132,6 +140,7 @@ class DatasetWriter:
         """
         if self._open is None:
             self._open, self._sound, self._skipped = OpenShard(self._work, self._queue[0]), True, []
+            self._dead_bands = []
             self._expected = list(self._queue.pop(0).planets)
         expected = self._expected.pop(0)
         if number != expected:
@@ -142,6 +151,7 @@ class DatasetWriter:
         self._sound &= not faults
         if planet is not None and self._sound:
             self._open.add(planet)
+            self._dead_bands += dead_bands(planet)
         if not self._expected:
             self._commit(self._open)
             self._open = None
@@ -150,7 +160,7 @@ class DatasetWriter:
         if not self._sound:
             shard.abandon()
             return
-        committed = _Committed(shard.close(), self._skipped)
+        committed = _Committed(shard.close(), self._skipped, self._dead_bands)
         sums = shard.sums.to_bytes()
         with replacing(f"{shard.path}.npz") as temporary:
             temporary.write_bytes(sums)
@@ -158,6 +168,7 @@ class DatasetWriter:
             "inputs": self._digest(shard.planned),
             "shard": None if committed.shard is None else asdict(committed.shard),
             "skipped": self._skipped,
+            "dead_bands": self._dead_bands,
             "sums_sha256": hashlib.sha256(sums).hexdigest(),
         }
         write_json(f"{shard.path}.json", page)
@@ -199,6 +210,7 @@ class DatasetWriter:
             sums=sums,
             skipped=[*skipped, *(fault for part in parts for fault in part.skipped)],
             dropped=sorted(self.rows.keys() - left),
+            dead_bands=sorted((entry for part in parts for entry in part.dead_bands), key=lambda one: one["planet"]),
         )
         manifest.write(self._work)
         if self._work == self.folder:
@@ -252,6 +264,6 @@ class DatasetWriter:
                 return None
             if shard is not None and (shard.faults() or shard.name != planned.name or sha256(path) != shard.sha256):
                 return None
-            return _Committed(shard, list(page["skipped"]))
+            return _Committed(shard, list(page["skipped"]), list(page["dead_bands"]))
         except (KeyError, TypeError, FileNotFoundError, DataError):
             return None

@@ -26,7 +26,7 @@ from ariel_tf.evaluation.losses import Losses
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.spectral_shape import SpectralShape
-from ariel_tf.planet import Planet
+from ariel_tf.planet import Planet, noise_free_bands, noisy_mean, planet_weights
 
 NAMES = (
     "constant",
@@ -181,15 +181,14 @@ class PlanetBaselines:
 def measure(names: Sequence[str], trainer: BaselineTrainer, planets: Iterable[Planet]) -> list[Losses]:
     """Losses of each baseline on these planets."""
     each: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
-    numbers, rows, weights = [], [], []
+    numbers, rows, scatter = [], [], []
     for planet in planets:
         baselines = PlanetBaselines(planet, trainer)
         for name in names:
             each[name].append(baselines.losses(name))
         numbers.append(planet.number)
         rows.append(len(planet.instances))
-        scatter = planet.scatter[:, trainer.wavelengths].astype(np.float64).mean(axis=0)
-        weights.append(1 / np.maximum(scatter, 1e-9) ** 2)
+        scatter.append(_mean_scatter(planet.scatter[:, trainer.wavelengths].astype(np.float64)))
     order = np.argsort(numbers)
     return [
         Losses(
@@ -199,7 +198,14 @@ def measure(names: Sequence[str], trainer: BaselineTrainer, planets: Iterable[Pl
             np.array(rows)[order],
             np.stack([single for single, _ in each[name]])[order],
             np.stack([together for _, together in each[name]])[order],
-            np.stack(weights)[order],
+            planet_weights(np.stack(scatter))[order],
         )
         for name in names
     ]
+
+
+def _mean_scatter(scatter: np.ndarray) -> np.ndarray:
+    """A planet's mean over its observations, float64 [w], without noise-free bands."""
+    if noise_free_bands(scatter).any():
+        return noisy_mean(scatter, np.zeros(len(scatter), int), 1)[0]
+    return scatter.mean(axis=0)  # other last digits than a sum of rows

@@ -57,14 +57,18 @@ def difference(one: Losses, other: Losses, kind: str, weighted: bool = False) ->
 
 
 def _interval(value: float, drawn: np.ndarray) -> Interval:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))
 
 
 def _scores(losses: Losses, kind: str, weighted: bool) -> np.ndarray:
-    """The score of each draw, float64 [draws]; the draws depend on the number of planets alone."""
+    """The score of each draw, float64 [draws]; the draws depend on the number of planets alone.
+
+    It is NaN for a draw of planets that all have weight 0.
+    """
     loss, weight = (part.sum(axis=1) for part in losses.sums(kind, weighted))
-    return np.concatenate([PERFECT_SCORE - counts @ loss / (counts @ weight) for counts in _counts(len(loss))])
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([PERFECT_SCORE - counts @ loss / (counts @ weight) for counts in _counts(len(loss))])
 
 
 def _counts(planets: int) -> Iterator[np.ndarray]:

@@ -26,7 +26,8 @@ class Losses:
         rows: int [p], how many rows each planet has.
         observation: float64 [p, w], mean over a planet's rows.
         planet: float64 [p, w], of the planet's rows combined.
-        weights: float64 [p, w], 1 / (noise outside transit)^2, as the organisers weighted.
+        weights: float64 [p, w], 1 / (noise outside transit)^2, as the organisers weighted; 0 for a band without
+            noise.
     """
 
     name: str
@@ -67,7 +68,8 @@ class Losses:
 
     def sums(self, kind: str, weighted: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Each planet's part of the numerator and of the denominator of the mean loss, float64 [p, w] each."""
-        weight = self.weights if weighted else np.ones_like(self.weights)
+        # Weights are all 0 where none of these planets has noise in these bands: then all count the same.
+        weight = self.weights if weighted and self.weights.any() else np.ones_like(self.weights)
         if kind == "observation":
             weight = weight * self.rows[:, None]
         return weight * getattr(self, kind), weight

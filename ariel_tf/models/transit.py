@@ -27,7 +27,13 @@ from ariel_tf.models import transit_chord
 from ariel_tf.models.builder import Depth, Inputs
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.references import fold_matrix
-from ariel_tf.planet import OUT_OF_TRANSIT
+from ariel_tf.planet import (
+    NOISE_FREE_SHARE,
+    OUT_OF_TRANSIT,
+    SMOOTH_RATIO,
+    SMOOTH_SHARE,
+    distant_steps,
+)
 
 SMALLEST_NOISE = 1e-6
 # How much a band's depth is expected to differ from white light's, relative to it, before it is measured.
@@ -49,9 +55,26 @@ def dips(flux):
     return 1.0 - curves, bins, noise
 
 
-def white_of(curves, noise):
-    """The inverse-variance mean over channels of [batch, c, n] with noise [batch, c, 1]: [batch, 1, n]."""
-    weight = 1 / ops.square(noise)
+def noise_free(noise, dip):
+    """Channels with implausibly little noise beside the others: dead, saturated, filled in or smoothed.
+
+    Args:
+        noise: [batch, c, 1], of neighbouring steps.
+        dip: [batch, c, 300].
+
+    Returns:
+        bool [batch, c, 1].
+    """
+    usual = ops.mean(noise, axis=1, keepdims=True)
+    first, last = distant_steps()
+    step = ops.take(dip, last, axis=2) - ops.take(dip, first, axis=2)
+    distant = ops.sqrt(ops.mean(ops.square(step), axis=2, keepdims=True) / 2)
+    smooth = ops.logical_and(noise < SMOOTH_SHARE * usual, distant > SMOOTH_RATIO * noise)
+    return ops.logical_or(noise < NOISE_FREE_SHARE * usual, smooth)
+
+
+def white_of(curves, weight):
+    """The weighted mean over channels of [batch, c, n] with weights [batch, c, 1]: [batch, 1, n]."""
     return ops.sum(weight * curves, axis=1, keepdims=True) / ops.sum(weight, axis=1, keepdims=True)
 
 
@@ -97,8 +120,12 @@ def transit(hp, inputs: Inputs):
         white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
         bins, noise = bins[:, :1], noise[:, :1]
     else:
-        white, white_dip = white_of(bins, noise), white_of(dip, noise)
-        white_noise = ops.sqrt(1 / ops.sum(1 / ops.square(noise), axis=1, keepdims=True))
+        dead = noise_free(noise, dip)
+        weight = ops.where(dead, 0.0, 1 / ops.square(noise))
+        white, white_dip = white_of(bins, weight), white_of(dip, weight)
+        white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
+        # A dead channel is seen as the white curve, with the noise of a usual channel.
+        bins, noise = ops.where(dead, white, bins), ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
     depth, depth_noise = rough_depth(white, white_noise)
     ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
     trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % counts half

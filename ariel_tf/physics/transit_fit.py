@@ -23,7 +23,7 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.physics import planets, transit
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.stars import SOLAR_RADIUS_M, limb_darkening
-from ariel_tf.planet import Planet
+from ariel_tf.planet import Planet, inverse_variance, noise_free_bands
 
 # Radii of the templates: 0, then 5 % apart up to nearly the star's own. Below .01 the dip is proportional to the depth.
 NODES = np.r_[0.0, np.geomspace(0.01, 0.97, 94)]
@@ -42,7 +42,7 @@ class Depths(NamedTuple):
     """What light curves say of the depth radius^2: float64 [n, 55] each; depth may be negative."""
 
     depth: np.ndarray
-    error: np.ndarray  # standard error; infinite where there is no transit
+    error: np.ndarray  # standard error; infinite where there is no transit, or a band without noise
 
     @property
     def radii(self) -> np.ndarray:
@@ -112,9 +112,11 @@ def fit(planet: Planet) -> tuple[Depths, Depths]:
     """
     shapes = templates(planet)
     dip = 1 - planet.flux[:, :, shapes.during].transpose(1, 0, 2) / RAMP[shapes.during]
-    weight = 1 / np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) ** 2
+    weight = inverse_variance(planet.scatter, SMALLEST_SCATTER)
     total = weight.sum(axis=0, keepdims=True)
-    together = np.einsum("nw,nwt->wt", (weight / total).astype(dip.dtype), dip)[None]
+    # A band without noise in every observation: their plain mean, of no weight.
+    share = np.where(total > 0, weight / np.where(total > 0, total, 1.0), 1 / len(weight))
+    together = np.einsum("nw,nwt->wt", share.astype(dip.dtype), dip)[None]
     return _least_squares(dip, weight, shapes), _least_squares(together, total, shapes)
 
 
@@ -141,7 +143,8 @@ def standard_errors(planet: Planet) -> np.ndarray:
     nearest = np.abs(NODES - planet.radii[:, None]).argmin(axis=1)
     power = np.square(templates(planet).slopes(nearest)).sum(axis=-1)
     with np.errstate(divide="ignore"):
-        return np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) / np.sqrt(power)
+        error = np.maximum(planet.scatter.astype(np.float64), SMALLEST_SCATTER) / np.sqrt(power)
+    return np.where(noise_free_bands(planet.scatter), np.inf, error)
 
 
 @cache

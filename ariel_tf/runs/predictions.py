@@ -8,6 +8,7 @@ import numpy as np
 
 from ariel_tf.challenge import Key, score
 from ariel_tf.core.errors import DataError, NonFiniteError
+from ariel_tf.planet import noisy_mean, planet_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,8 @@ class Predictions:
         true: float64 [rows, wavelengths], Rp/Rs; NaN where unknown.
         predicted: float64 [rows, wavelengths].
         weights: float64 [rows, wavelengths], 1 / scatter^2: the same for all rows of a planet, as in the
-            organisers' score, from the noise outside transit averaged over the planet's observations.
+            organisers' score, from the noise outside transit averaged over the planet's observations; 0 for a
+            band without noise.
     """
 
     keys: np.ndarray
@@ -48,8 +50,7 @@ class Predictions:
             scatter: noise outside transit, float [rows, wavelengths].
         """
         planets, inverse = np.unique(keys[:, 0], return_inverse=True)
-        mean = group_mean(np.asarray(scatter, np.float64), inverse, len(planets))
-        weights = 1 / np.maximum(mean, 1e-9)[inverse] ** 2
+        weights = planet_weights(noisy_mean(scatter, inverse, len(planets)))[inverse]
         return cls(keys, np.asarray(true, np.float64), np.asarray(predicted, np.float64), weights)
 
     def by_planet(self) -> Self:
@@ -77,13 +78,6 @@ class Predictions:
             "observation_weighted": score(self.true, self.predicted, self.weights),
             "planet_weighted": score(planets.true, planets.predicted, planets.weights),
         }
-
-
-def group_mean(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Return the mean of [rows, columns] over the rows of each group: [groups, columns]."""
-    total = np.zeros((groups, values.shape[1]))
-    np.add.at(total, group, values)
-    return total / np.bincount(group, minlength=groups)[:, None]
 
 
 def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], np.ndarray]]:

@@ -28,7 +28,7 @@ from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
-from ariel_tf.planet import out_of_transit_scatter, white_light
+from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs.committed import recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
@@ -219,7 +219,8 @@ class Predictor:
         seen = flux[..., list(self.signature.inputs), :]
         if self.signature.white_light:
             flat = flux.reshape(-1, N_WAVELENGTHS, N_STEPS)
-            white = white_light(flat.transpose(1, 0, 2), out_of_transit_scatter(flat))
+            bands = flat.transpose(1, 0, 2)
+            white = white_light(bands, band_scatter(bands))
             seen = np.concatenate([seen, white.reshape(*flux.shape[:-2], 1, N_STEPS)], axis=-2)
         return np.ascontiguousarray(np.moveaxis(seen, -1, -2))
 

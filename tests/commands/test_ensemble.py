@@ -194,7 +194,7 @@ def test_an_option_of_another_kind_of_ensemble_is_refused(capsys):
     assert "unknown argument --splits" in capsys.readouterr().err
 
 
-def test_fault_a14_the_table_of_members_says_which_scores_it_shows():
+def test_the_table_of_members_says_which_scores_it_shows():
     """A member's 9,699 of planet medians stood beside the 9,580 of observations that its own training reported."""
     rows = [{"name": "runs/a", "validation": 9699.04, "test": -12.3, "weight": 0.75}, {"name": "b", "weight": 0.25}]
     head, first, second = member_lines(rows)

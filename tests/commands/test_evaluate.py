@@ -237,7 +237,7 @@ def recommit(run):
     write_state(run, state)
 
 
-def test_fault_a8_a_damaged_state_is_named_and_the_others_are_ranked(capsys, tmp_path):
+def test_a_damaged_state_is_named_and_the_others_are_ranked(capsys, tmp_path):
     for name in ("sound", "damaged"):
         shutil.copytree("runs/squid", tmp_path / name)
     (tmp_path / "damaged/state.json").write_text("{}")
@@ -247,7 +247,7 @@ def test_fault_a8_a_damaged_state_is_named_and_the_others_are_ranked(capsys, tmp
 
 
 @pytest.mark.parametrize("value", ["9999.5", "NaN", "Infinity", '"9000"', "true", "10000.5", "null"])
-def test_fault_a8_a_leaderboard_ranks_no_damaged_scores(value, capsys, tmp_path):
+def test_a_leaderboard_ranks_no_damaged_scores(value, capsys, tmp_path):
     """One digit of a scores.json made the worst run the best; the others are still ranked, the damaged one is named."""
     shutil.copytree("runs/squid", tmp_path / "sound")
     shutil.copytree("runs/squid", tmp_path / "damaged")

@@ -48,7 +48,7 @@ def drawn(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_fault_a13_a_users_backend_settings_and_open_figures_stay_as_they_are(tmp_path):
+def test_a_users_backend_settings_and_open_figures_stay_as_they_are(tmp_path):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     backend = matplotlib.get_backend()
     try:
@@ -66,14 +66,14 @@ def test_fault_a13_a_users_backend_settings_and_open_figures_stay_as_they_are(tm
     drawn(tmp_path)
 
 
-def test_fault_a13_importing_what_draws_imports_no_matplotlib():
+def test_importing_what_draws_imports_no_matplotlib():
     modules = "ariel_tf.plot, ariel_tf.report, ariel_tf.evaluation.figures, pipelines.correlations, tuning.pictures"
     program = f"import sys, {modules}; print([m for m in sys.modules if m.split('.')[0] == 'matplotlib'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_fault_c9_a_users_settings_change_no_picture(tmp_path, monkeypatch):
+def test_a_users_settings_change_no_picture(tmp_path, monkeypatch):
     """`text.usetex` without LaTeX raised after a whole training."""
     monkeypatch.setenv("PATH", "")
     for name in ("plain", "tex"):

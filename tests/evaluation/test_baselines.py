@@ -134,3 +134,23 @@ def test_a_prior_over_spectra_of_one_planet_is_refused_in_a_sentence():
     trainer = BaselineTrainer(("transit-fit+shape",), TRAIN[:1], WAVELENGTHS, 3)
     with pytest.raises(DataError, match=r"two training planets or more\. Received: 1"):
         measure(("transit-fit+shape",), trainer, TEST[:1])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_band_without_noise_is_left_out_of_fits_and_weights(trainer, losses, value):
+    """One dead band took over the fit with a prior over spectra and the weighted score."""
+    spoiled = []
+    for planet in TEST:
+        flux = planet.flux.copy()
+        flux[12] = value
+        spoiled.append(
+            Planet.from_observations(planet.number, planet.instances, planet.star, flux, planet.orbit, planet.radii)
+        )
+    for one in measure(("ridge+white", "transit-fit", "transit-fit+shape", "photon-limit"), trainer, spoiled):
+        assert (one.weights[:, WAVELENGTHS.index(12)] == 0).all()
+        np.testing.assert_array_equal(np.delete(one.weights, 1, 1), np.delete(losses[one.name].weights, 1, 1))
+        assert np.isfinite(one.planet).all()
+        usual = losses[one.name].at(one.planets, (2, 40)).score("planet")
+        assert one.at(one.planets, (2, 40)).score("planet") == pytest.approx(usual, abs=0.02 * (10_000 - usual))
+        if one.name == "transit-fit+shape":
+            assert one.score("planet") > losses["transit-fit"].score("planet")

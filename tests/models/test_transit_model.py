@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
+from ariel_tf.models import transit as transit_model
 from ariel_tf.models import transit_chord
 from ariel_tf.physics import planets, stars, transit
 
@@ -85,3 +86,26 @@ def test_curves_of_noise_alone_give_finite_features():
             noise, depth = np.full((4, 1), max(scale * 0.01, 1e-6)), np.full((4, 1), max(scale * 0.003, 1e-7))
             path = transit_chord.path_of(along, steps, noise.astype(np.float32), depth.astype(np.float32))
             assert all(bool(ops.all(ops.isfinite(value))) for value in (along, ops.log(steps), *path))
+
+
+def test_a_dead_channel_does_not_take_over_white_light():
+    """Its weight was 1 / SMALLEST_NOISE^2; without a dead channel nothing is changed."""
+    draw = np.random.default_rng(0)
+    noise = np.linspace(0.001, 0.03, 10, dtype=np.float32).reshape(1, 10, 1)
+    dip = (draw.normal(0, 1, (1, 10, N_STEPS)) * noise).astype(np.float32)
+    assert not np.asarray(transit_model.noise_free(noise, dip)).any()
+    noise[0, 4] = transit_model.SMALLEST_NOISE
+    assert np.flatnonzero(np.asarray(transit_model.noise_free(noise, dip))).tolist() == [4]
+    quiet = np.full((1, 10, 1), 1e-6, np.float32)
+    assert not np.asarray(transit_model.noise_free(quiet, np.zeros_like(dip))).any()
+
+
+def test_a_smoothed_channel_does_not_take_over_white_light():
+    """Neighbouring steps of it are alike, distant ones are not."""
+    draw = np.random.default_rng(1)
+    flux = 1 + draw.normal(0, 0.01, (3, N_STEPS, 10))
+    smoothed = flux.copy()
+    smoothed[1, :, 6] = np.interp(np.arange(N_STEPS), np.arange(0, N_STEPS, 10), flux[1, ::10, 6])
+    for curves, expected in ((flux, []), (smoothed, [[1, 6]])):
+        dip, _, noise = transit_model.dips(curves.astype(np.float32))
+        assert np.argwhere(np.asarray(transit_model.noise_free(noise, dip))[..., 0]).tolist() == expected

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import re
 import shutil
@@ -565,3 +566,29 @@ def test_input_names_that_are_not_utf_8_are_escaped_in_the_manifest(text, tmp_pa
     with pytest.raises(UsageError, match=r"out_\\xe9: expected a path in UTF-8"):
         run(odd, tmp_path / os.fsdecode(b"out_\xe9"))
     assert not (tmp_path / os.fsdecode(b"out_\xe9")).exists()
+
+
+def test_a_band_without_noise_is_a_warning(text, tmp_path, make_planet, capsys):
+    """Convert and check name it, and the manifest lists it."""
+    plain = run(text, tmp_path / "plain")
+    assert plain.dead_bands == []
+    assert "warning" not in capsys.readouterr().out
+    assert b"dead_bands" not in (tmp_path / "plain/manifest.json").read_bytes()
+    planet = make_planet(40)
+    planet.flux[30, 1] = 0.0
+    planet.flux[7] = 1.0
+    write_planet(text, planet)
+    assert run(text, tmp_path / "out").dead_bands == [{"planet": 40, "wavelengths": [7, 30]}]
+    said = "warning: 1 planet has bands without noise (dead, saturated or filled in), which are left out"
+    assert said in (printed := capsys.readouterr().out)
+    assert "of the score: 0040 at wavelength 7, 30\n" in printed
+    check.main([str(tmp_path / "out")])
+    assert said in capsys.readouterr().out
+
+
+def test_a_manifest_with_damaged_dead_bands_is_one_sentence(text, tmp_path):
+    run(text, tmp_path / "out")
+    page = json.loads((tmp_path / "out/manifest.json").read_text())
+    (tmp_path / "out/manifest.json").write_text(json.dumps(page | {"dead_bands": {"planet": 3}}))
+    with pytest.raises(DataError, match="expected 'dead_bands' as a list of planets"):
+        Manifest.read(tmp_path / "out")

@@ -71,3 +71,33 @@ def test_rows_of_another_size_are_refused():
     batch = {name: values[:, None] if name == "flux" else values for name, values in BATCH.items()}
     with pytest.raises(DataError, match=r"takes flux of 300x1 .* Received: 1x300x1"):
         Predictions.collect(Answering(), [batch])
+
+
+def weighted(scatter, predicted=0.11):
+    """Two planets of two observations in three bands, all radii .1, with these scatters [4, 3]."""
+    keys = np.array([(1, 1, 1), (1, 1, 2), (5, 1, 1), (5, 1, 2)])
+    true = np.full((4, np.shape(scatter)[1]), 0.1)
+    return Predictions.of(keys, true, np.broadcast_to(predicted, true.shape), np.array(scatter, np.float32))
+
+
+def test_a_band_without_noise_has_no_weight():
+    """It had 1e18, so the weighted score was that of one band of one planet."""
+    usual = [0.01, 0.02, 0.03]
+    dead = weighted([[0.01, 0, 0.03], [0.01, 1e-6, 0.03], usual, usual])
+    expected = weighted([usual] * 4).weights
+    expected[:2, 1] = 0
+    np.testing.assert_array_equal(dead.weights, expected)
+    half = weighted([[0.01, 0, 0.03], usual, usual, usual])  # dead in one observation: the other one's noise
+    np.testing.assert_array_equal(half.weights, weighted([usual] * 4).weights)
+
+
+def test_a_planet_without_noise_at_the_only_wavelength_has_no_weight():
+    dead = weighted([[0], [0], [0.02], [0.02]], np.array([[0.5], [0.5], [0.11], [0.11]]))
+    np.testing.assert_allclose(dead.weights[:, 0], [0, 0, 2500, 2500])
+    assert dead.scores()["planet_weighted"] == pytest.approx(8000)
+
+
+def test_without_any_noise_all_weights_are_equal():
+    scores = weighted(np.zeros((4, 3))).scores()
+    assert scores["observation_weighted"] == pytest.approx(scores["observation"])
+    assert score(np.array([0.1]), np.array([0.11]), np.array([0.0])) == pytest.approx(8000)

@@ -85,7 +85,7 @@ def test_flux_that_does_not_fit_is_refused(runs):
         trained.predict(flux, np.ones((2, 6)))
 
 
-def test_fault_a3_masked_values_and_other_units_are_refused(runs):
+def test_masked_values_and_other_units_are_refused(runs):
     """A mask was dropped (radii off by 1.07); magnitudes and counts were predicted from; no row was a traceback."""
     trained = Predictor.load(runs / "list")
     planet = next(open_source(DATA, range(55)).planets(range(10)))

@@ -28,7 +28,7 @@ from ariel_tf.data.bigquery.streams import Reader
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.shards import plan_shards
 from ariel_tf.data.statistics import Moments, Statistics, Sums
-from ariel_tf.planet import Planet, out_of_transit_scatter, white_light
+from ariel_tf.planet import Planet, band_scatter, white_light
 
 ALL = range(N_WAVELENGTHS)
 KEY = ("AAAA", "BB", "CC")
@@ -189,7 +189,7 @@ class ClassicTables:
         flux = np.stack([sheet.flux[sheet.order[rows]] for sheet in sheets.values()]).astype(np.float32)
         n = flux.shape[1]
         scatter = np.full((n, N_WAVELENGTHS), np.nan, np.float32)
-        scatter[:, list(sheets)] = out_of_transit_scatter(flux).T
+        scatter[:, list(sheets)] = band_scatter(flux)
         radii = np.full(N_WAVELENGTHS, np.nan)
         for wavelength, sheet in sheets.items() if self.labelled else ():
             labels = sheet.labels[sheet.order[rows]]
