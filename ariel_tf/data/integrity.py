@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ariel_tf.core.errors import DataError
 from ariel_tf.data.sources.base import Source
-from ariel_tf.planet import Planet
+from ariel_tf.planet import Planet, planet_faults
 
 # What TensorFlow raises for a shard that is gone, cut short, has a flipped bit, or holds other records or planets.
 UNREADABLE = (
@@ -84,6 +84,8 @@ def read_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
             if planet.number not in expected:
                 raise DataError(f"{source.description}: planet {planet.number:04d} comes twice or is of another fold.")
             expected.remove(planet.number)
+            if faults := planet_faults(planet):
+                raise DataError(f"{source.description}: {faults[0]}; make the data set anew.", faults)
             yield planet
     except tf.errors.OpError as error:
         raise damaged(source, error) from error

@@ -22,11 +22,13 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS
+from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS
 from ariel_tf.core.errors import DataError
 from ariel_tf.planet import Planet
 
 WHITE = "flux/white"
+# Two digits of a file's name.
+MAX_INSTANCE = 99
 
 
 def flux_feature(wavelength: int) -> str:
@@ -66,17 +68,23 @@ def encode_part(planet: Planet, wavelengths: Sequence[int], white: bool) -> byte
     return example.SerializeToString(deterministic=True)  # sorted map keys
 
 
-def parse(serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False) -> dict[str, tf.Tensor]:
+def parse(
+    serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False, labelled: bool = False
+) -> dict[str, tf.Tensor]:
     """The part of a record that a reader wants, inside a TensorFlow graph.
 
     Args:
         serialized: string [], one record.
         wavelengths: which of the 55, in the order wanted; a Python sequence, fixed in the graph. May be empty.
         white: whether to add the white light curves.
+        labelled: whether the radii must be known; otherwise they may be NaN.
 
     Returns:
         planet int32 [], instances int32 [n, 2], star float32 [6], radii float32 [w] (NaN in test sets),
         scatter float32 [n, w], flux float32 [w, n, 300], and with `white` white float32 [n, 300].
+
+    Raises:
+        tf.errors.InvalidArgumentError: no record, or a value out of its bounds; the message names planet and quantity.
     """
     names = ["instances", "star", "radii", "scatter", *map(flux_feature, wavelengths)] + [WHITE] * white
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
@@ -86,20 +94,62 @@ def parse(serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False
     n = tf.shape(instances)[0]
     columns = list(wavelengths)
     radii = tf.ensure_shape(tf.io.decode_raw(record["radii"], tf.float64), [N_WAVELENGTHS])
+    radii = tf.gather(radii, tf.constant(columns, tf.int32))
+    star = tf.ensure_shape(tf.io.decode_raw(record["star"], tf.float64), [len(STAR_PARAMETERS)])
     scatter = tf.reshape(tf.io.decode_raw(record["scatter"], tf.float32), [n, N_WAVELENGTHS])
     parsed = {
         "planet": tf.cast(record["planet"], tf.int32),
         "instances": instances,
-        "star": tf.cast(
-            tf.ensure_shape(tf.io.decode_raw(record["star"], tf.float64), [len(STAR_PARAMETERS)]), tf.float32
-        ),
-        "radii": tf.cast(tf.gather(radii, tf.constant(columns, tf.int32)), tf.float32),
+        "star": tf.cast(star, tf.float32),
+        "radii": tf.cast(radii, tf.float32),
         "scatter": tf.gather(scatter, tf.constant(columns, tf.int32), axis=1),
         "flux": _parse_flux([record[flux_feature(wavelength)] for wavelength in columns], n),
     }
     if white:
         parsed["white"] = tf.reshape(tf.io.decode_raw(record[WHITE], tf.float32), [n, N_STEPS])
+    _refuse_bounds(record["planet"], star, radii, parsed, labelled)
     return parsed
+
+
+def _refuse_bounds(
+    number: tf.Tensor, star: tf.Tensor, radii: tf.Tensor, parsed: dict[str, tf.Tensor], labelled: bool
+) -> None:
+    """An assertion in the graph that every value is within the bounds of `planet.planet_faults`.
+
+    Args:
+        number: int64 [], the planet, before it is cast.
+        star, radii: float64 [6] and [w], before they are cast.
+        parsed: as `parse` returns it.
+        labelled: whether radii must be known.
+    """
+    low = tf.constant([parameter.low for parameter in STAR_PARAMETERS], tf.float64)
+    high = tf.constant([parameter.high for parameter in STAR_PARAMETERS], tf.float64)
+    sound_radii = (radii > 0) & (radii <= 1)
+    checks = {
+        "a number": (number >= 0) & (number <= tf.int32.max),
+        "a spot or photon instance": tf.reduce_all((parsed["instances"] >= 0) & (parsed["instances"] <= MAX_INSTANCE)),
+        "a stellar parameter": tf.reduce_all((star > low) & (star < high)),
+        "a relative radius": tf.reduce_all(sound_radii if labelled else sound_radii | tf.math.is_nan(radii)),
+        "a scatter": tf.reduce_all((parsed["scatter"] >= 0) & (parsed["scatter"] < np.inf)),
+    }
+    if parsed["flux"].shape[0]:
+        checks["flux"] = _flux_within_bounds(parsed["flux"])
+    if "white" in parsed:
+        checks["white light"] = _flux_within_bounds(parsed["white"])
+    sound = tf.stack([*checks.values()])
+    first = tf.argmin(tf.cast(sound, tf.int32))
+    name = tf.strings.as_string(number, width=4, fill="0")
+    faults = tf.constant([*checks])
+    fault = tf.strings.join(["planet ", name, " has ", faults[first], " out of bounds"])
+    tf.debugging.Assert(tf.reduce_all(sound), [fault])
+
+
+def _flux_within_bounds(flux: tf.Tensor) -> tf.Tensor:
+    """Whether all flux is finite and within `FLUX_BOUNDS`; minimum and maximum of NaN are NaN, which fails.
+
+    Reductions need no memory of their own, unlike comparisons, whose cost is a tenth of the reading.
+    """
+    return (tf.reduce_min(flux) > FLUX_BOUNDS[0]) & (tf.reduce_max(flux) < FLUX_BOUNDS[1])
 
 
 def as_record(planet: Planet, wavelengths: Sequence[int], white: bool = False) -> dict[str, np.ndarray]:

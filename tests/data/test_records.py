@@ -81,3 +81,42 @@ def test_decode_refuses_a_feature_of_another_length(make_planet):
 def test_decode_of_any_bytes_gives_one_data_error(data):
     with pytest.raises(DataError):
         records.decode(data)
+
+
+def _with(planet: Planet, name: str, place: tuple, value: float) -> Planet:
+    values = getattr(planet, name).copy()
+    values[place] = value
+    return dataclasses.replace(planet, **{name: values})
+
+
+OUT_OF_BOUNDS = {
+    "a relative radius": [("radii", (12,), 1e6), ("radii", (12,), -0.1), ("radii", (12,), 0), ("radii", (12,), np.nan)],
+    "a stellar parameter": [("star", (0,), -1.0), ("star", (5,), np.inf), ("star", (2,), np.nan)],
+    "a spot or photon instance": [("instances", (0, 1), 100), ("instances", (1, 0), -1)],
+    "a scatter": [("scatter", (1, 12), np.nan), ("scatter", (0, 12), -1), ("scatter", (0, 12), np.inf)],
+    "flux": [("flux", (12, 1, 299), np.nan), ("flux", (12, 0, 0), -np.inf), ("flux", (12, 0, 7), 1e5)],
+    "white light": [("white", (1, 3), np.nan), ("white", (0, 3), 10.0)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("quantity", "change"), [(name, one) for name in OUT_OF_BOUNDS for one in OUT_OF_BOUNDS[name]])
+def test_a_value_out_of_bounds_is_refused_by_readers(make_planet, quantity, change):
+    """Radii of 1e6 trained to exit 0; only `pipelines.check` refused them."""
+    spoiled = _with(make_planet(7), *change)
+    dataset = tf.data.Dataset.from_tensors(records.encode(spoiled))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"planet 0007 has {quantity} out of bounds"):
+        list(dataset.map(lambda record: records.parse(record, [40, 12], white=True, labelled=True)))
+
+
+def test_a_planet_number_beyond_32_bits_is_refused(make_planet):
+    """Cast to int32, 2^32 + 7 was planet 7."""
+    for number in (2**32 + 7, -1):
+        record = records.encode(dataclasses.replace(make_planet(7), number=number))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="has a number out of bounds"):
+            records.parse(tf.constant(record), [12])
+
+
+def test_radii_of_test_sets_are_unknown(make_planet):
+    record = tf.constant(records.encode(make_planet(7, labelled=False)))
+    assert np.isnan(records.parse(record, [12])["radii"]).all()
+    assert records.parse(record, [])["radii"].shape == (0,)

@@ -128,7 +128,8 @@ class BigQuerySource(SourceBase):
     def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
         signature = selection.signature
         serialized = self._serialized(selection.folds, signature.inputs, signature.white_light, order)
-        return serialized.map(lambda record: records.parse(record, signature.inputs, signature.white_light), PARALLEL)
+        inputs, white = signature.inputs, signature.white_light
+        return serialized.map(lambda record: records.parse(record, inputs, white, self.labelled), PARALLEL)
 
     def _serialized(
         self, folds: Sequence[int], wavelengths: Sequence[int], white: bool, order: tf.Tensor | None

@@ -97,7 +97,8 @@ class TFRecordSource(SourceBase):
         # A shard cut between two records reads as a success with fewer planets; this makes it an error.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         signature = selection.signature
-        return serialized.map(lambda record: records.parse(record, signature.inputs, signature.white_light), PARALLEL)
+        inputs, white = signature.inputs, signature.white_light
+        return serialized.map(lambda record: records.parse(record, inputs, white, self.labelled), PARALLEL)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         shards = self._shards(folds)
