@@ -87,7 +87,7 @@ def draw_ladder(comparison: "Comparison", path: Path) -> None:
 def draw_by_wavelength(comparison: "Comparison", path: Path) -> None:
     """Loss at each wavelength, of combined predictions."""
     colours = colours_of(comparison)
-    um = WAVELENGTHS_UM[list(comparison.wavelengths)]
+    um = np.array(WAVELENGTHS_UM)[list(comparison.wavelengths)]
     with saved_figure(path, 8, 4.2) as figure:
         axes = figure.subplots()
         for entry in comparison.entries:

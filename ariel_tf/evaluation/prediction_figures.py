@@ -45,7 +45,7 @@ def draw_spectra(predictions: Predictions, wavelengths: Sequence[int], title: st
         shown: number of planets.
     """
     planets = predictions.by_planet()
-    um = WAVELENGTHS_UM[list(wavelengths)]
+    um = np.array(WAVELENGTHS_UM)[list(wavelengths)]
     loss = depth_error(planets.true, planets.predicted).mean(axis=1)
     order = np.argsort(loss)[::-1]
     chosen = order[np.unique(np.linspace(0, len(order) - 1, shown).round().astype(int))]

@@ -28,7 +28,7 @@ def _bands(lines: tuple[tuple[float, float, float], ...]) -> np.ndarray:
     return total
 
 
-_RAYLEIGH = -4 * np.log10(WAVELENGTHS_UM / WAVELENGTHS_UM[1])
+_RAYLEIGH = -4 * np.log10(np.array(WAVELENGTHS_UM) / WAVELENGTHS_UM[1])
 # float64 [5 absorbers, 55]: water, methane, carbon dioxide, carbon monoxide, Rayleigh scattering (lambda^-4)
 OPACITIES = np.stack([_WATER, _bands(_METHANE), _bands(_CARBON_DIOXIDE), _bands(_CARBON_MONOXIDE), _RAYLEIGH])
 # log10 abundance of each, mean and standard deviation over planets

@@ -64,6 +64,6 @@ def limb_darkening(temperature: float, scale: float = 1.0) -> tuple[np.ndarray, 
         scale: multiplies u1, to spread stars about the trend.
     """
     by_temperature = np.interp(temperature, [3000, 4000, 5000, 6000, 7000], [0.80, 0.90, 1.0, 0.95, 0.88])
-    u1 = 0.10 + 0.56 * by_temperature * np.exp(-(WAVELENGTHS_UM - 0.5) / 0.65)
-    u2 = 0.12 + 0.14 * np.exp(-((np.log(WAVELENGTHS_UM / 1.4) / 0.9) ** 2))
+    u1 = 0.10 + 0.56 * by_temperature * np.exp(-(np.array(WAVELENGTHS_UM) - 0.5) / 0.65)
+    u2 = 0.12 + 0.14 * np.exp(-((np.log(np.array(WAVELENGTHS_UM) / 1.4) / 0.9) ** 2))
     return np.minimum(scale * u1, 0.95 - u2), u2  # the limb stays bright: u1 + u2 < 1

@@ -79,8 +79,8 @@ def test_spectral_shapes_span_zero_to_one_and_show_water():
     assert shapes.shape == (200, N_WAVELENGTHS)
     np.testing.assert_allclose(shapes.min(axis=1), 0)
     np.testing.assert_allclose(shapes.max(axis=1), 1)
-    band = np.abs(WAVELENGTHS_UM - 2.7).argmin()
-    window = np.abs(WAVELENGTHS_UM - 2.1).argmin()
+    band = np.abs(np.array(WAVELENGTHS_UM) - 2.7).argmin()
+    window = np.abs(np.array(WAVELENGTHS_UM) - 2.1).argmin()
     assert (shapes[:, band] > shapes[:, window]).all()
 
 
