@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from support import pictures
+from support import pictures, pretended
 from support.bigquery_emulator import Emulator, running
 from support.tiny_runs import TinyRuns
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
+from ariel_tf.core import figures
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address
 from ariel_tf.planet import Planet
@@ -21,6 +22,7 @@ from ariel_tf.planet import Planet
 def pytest_configure() -> None:
     """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on; and no pictures."""
     Figure.savefig = pictures.save_dot
+    figures.draw = pictures.draw_dot
     tensorflow = import_tensorflow(start_devices=False, any_backend=True)
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
@@ -101,6 +103,20 @@ def same_planets() -> Callable[..., None]:
 def tiny_run(tmp_path_factory) -> TinyRuns:
     """A function (*options, into=None) -> the folder of a finished run, trained once for these options."""
     return TinyRuns(tmp_path_factory.mktemp("tiny_runs"))
+
+
+@pytest.fixture(scope="module")
+def pretended_training() -> Iterator[None]:
+    """Trainings of this module take no step: see `support.pretended`."""
+    with pretended.trainings():
+        yield
+
+
+@pytest.fixture
+def pretended_training_here() -> Iterator[None]:
+    """Trainings of this test take no step: see `support.pretended`."""
+    with pretended.trainings():
+        yield
 
 
 @pytest.fixture

@@ -41,13 +41,18 @@ def saved_figure(path: Path, width: float, height: float, dpi: float = DOTS_PER_
             figure.savefig(temporary, dpi=dpi, format="png")
 
 
-def draw_or_warn(draw: Callable[..., Any], *arguments: Any) -> bool:
-    """Call `draw(*arguments)`; print one sentence if it fails. Returns whether it succeeded.
+def draw(picture: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Call a function that draws."""
+    picture(*arguments)
+
+
+def draw_or_warn(picture: Callable[..., Any], *arguments: Any) -> bool:
+    """Call `picture(*arguments)`; print one sentence if it fails. Returns whether it succeeded.
 
     For pictures that accompany a result: a broken installation of matplotlib must not cost the scores.
     """
     try:
-        draw(*arguments)
+        draw(picture, arguments)
     except (ArielError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  (whatever matplotlib, its fonts and its settings raise)

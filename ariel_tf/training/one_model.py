@@ -47,8 +47,9 @@ def train_one(job: TrainingJob) -> None:
                 what = f"{job.config.model}, {job.config.wavelength.describe()}"
                 print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
             fit_and_score(run, rows, built, job)
+        elif run.is_chief:
+            best_model(run, built)  # made anew if it was damaged
         if run.is_chief:
-            best_model(run, built)  # made anew if a finished run's was damaged
             report(run, job.config)
 
 

@@ -28,13 +28,15 @@ from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 from pipelines import convert, simulate
 
+pytestmark = pytest.mark.usefixtures("pretended_training")
+
 SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
 SMALL = ["--epochs", "2", "--batch-size", "32"]
 TINY = ["--set", "units=8", "--set", "layers=1"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, pretended_training):
     """Text files and data of 40 planets x 2 observations; runs: joint, wavelength 12, a list, rows of planets."""
     here = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as patch:

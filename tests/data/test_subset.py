@@ -142,7 +142,7 @@ def test_a_stack_on_some_is_each_alone_on_them(shards):
         ("compressed", ["--set", "first=4", "--set", "second=8", "--set", "third=8"]),
     ],
 )
-def test_joint_models_and_rows_of_a_planet_take_some_too(model, options):
+def test_joint_models_and_rows_of_a_planet_take_some_too(model, options, pretended_training_here):
     run("--data", DATA, "--model", model, *options, "--planets", "7", "--epochs", "1", "--run", "some")
     assert facts("some")["train"]["planets"] == 7
     assert loaded("some/config.json")["planets"] == 7
@@ -159,7 +159,7 @@ def test_a_damaged_shard_is_told_by_name(shards, tmp_path):
     assert path.name in str(error.value.faults)
 
 
-def test_a_search_tries_numbers_of_planets(monkeypatch):
+def test_a_search_tries_numbers_of_planets(pretended_training_here):
     """Trials of one number share what they read; those of another don't."""
     searched = ["--data", DATA, "--epochs", "1", "--fix", "first=8", "--fix", "second=8", "--algorithm", "random"]
     search.main([*searched, "--search", "planets=4|9,learning_rate", "--trials", "3", "--run", "found"])

@@ -15,13 +15,15 @@ from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 
+pytestmark = pytest.mark.usefixtures("pretended_training")
+
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]
 SEES_ALL_SORTS = [*SMALL, "--channels", "own+white", "--star", "all"]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, pretended_training):
     """Folders `list` (wavelengths 12, 3, 7), `alone` (wavelength 20, own light curve only), `joint`."""
     folder = tmp_path_factory.mktemp("runs")
     train.main([*SEES_ALL_SORTS, "--wavelength", "12,3,7", "--run", str(folder / "list")])

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from ariel_tf.core import figures
+
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-_draw = Figure.savefig
+_save = Figure.savefig
+_draw = figures.draw
 
 
 def save_dot(figure, file, *_, **__) -> None:
@@ -22,11 +25,19 @@ def save_dot(figure, file, *_, **__) -> None:
         Path(file).write_bytes(DOT)
 
 
+def draw_dot(draw, arguments) -> None:
+    """In place of `core.figures.draw`, which accompanies a result with a picture."""
+    for path in arguments:
+        if isinstance(path, Path):
+            path.write_bytes(DOT)
+
+
 @contextmanager
 def drawn() -> Iterator[None]:
     """Save real pictures in this block."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", _draw)
+        patch.setattr(Figure, "savefig", _save)
+        patch.setattr(figures, "draw", _draw)
         yield
 
 

@@ -60,7 +60,7 @@ def test_slices_of_one_list_share_a_run_and_the_last_one_sums_it_up(capsys):
     assert [path.name for path in Path("runs").iterdir()] == [folder.name]
 
 
-def test_a_picture_that_fails_never_costs_the_scores(monkeypatch, capsys):
+def test_a_picture_that_fails_never_costs_the_scores(monkeypatch, capsys, draws):
     """A finished training ended in matplotlib's RuntimeError, again at each repetition."""
 
     def broken(*arguments):

@@ -139,7 +139,7 @@ def fit(
             _refuse_non_finite(run, stack, wavelengths, now.training, training, validation)
             epoch += 1
             run.rows.append(
-                _row(epoch, wavelengths, training, validation, stack.learning_rate, plan.table.rows, seconds)
+                _row(epoch, wavelengths, (*training, *validation), stack.learning_rate, plan.table.rows, seconds)
             )
             now = progress_of(run, wavelengths, plan.patience)
             stack.keep_best(now.best_epoch == epoch)
@@ -185,8 +185,10 @@ def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: S
         )
 
 
-def _row(epoch: int, wavelengths, training: Sums, validation: Sums, rate: float, rows: int, seconds: float):
-    values = dict(zip(MEASURED, (*training, *validation), strict=True))
+def _row(
+    epoch: int, wavelengths: Sequence[int], measured: Sequence[np.ndarray], rate: float, rows: int, seconds: float
+) -> dict[str, float]:
+    values = dict(zip(MEASURED, measured, strict=True))
     return {
         "epoch": epoch,
         **{name: float(value.mean()) for name, value in values.items()},
