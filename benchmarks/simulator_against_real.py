@@ -176,9 +176,9 @@ def _lag_1(flux: np.ndarray) -> float:
 def draw(real: Population, sets: list[Population], path: Path) -> None:
     """The picture: mean and deviation, by wavelength and by step, real against simulated."""
     panels: list[tuple[str, str, np.ndarray, Callable[[Population], np.ndarray]]] = [
-        ("mean depth in transit", "wavelength (µm)", WAVELENGTHS_UM, mean_depth),
-        ("extra standard deviation in transit", "wavelength (µm)", WAVELENGTHS_UM, extra_deviation),
-        ("scatter out of transit", "wavelength (µm)", WAVELENGTHS_UM, scatter),
+        ("mean depth in transit", "wavelength (µm)", np.array(WAVELENGTHS_UM), mean_depth),
+        ("extra standard deviation in transit", "wavelength (µm)", np.array(WAVELENGTHS_UM), extra_deviation),
+        ("scatter out of transit", "wavelength (µm)", np.array(WAVELENGTHS_UM), scatter),
         ("mean dip, all wavelengths (1 = full depth)", "step", np.arange(28, N_STEPS), lambda p: dip_curve(p)[28:]),
         ("standard deviation, wavelength 10", "step", np.arange(28, N_STEPS), lambda p: p.std[10, 28:]),
         ("ramp: mean flux, all wavelengths", "step", np.arange(28), lambda p: p.mean.mean(axis=0)[:28]),

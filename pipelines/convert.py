@@ -1,4 +1,4 @@
-"""Convert challenge text files, or the pickles of ESA Datalabs, to a data set of TFRecord shards with a manifest.
+"""Convert challenge text files, or ESA Datalabs pickles, to a data set of TFRecord shards with a manifest.
 
     python -m pipelines.convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.convert --light-curves noisy_test --out TEST

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.physics.priors import Priors
@@ -46,7 +47,7 @@ def log_surface_gravity(mass: np.ndarray | float, radius: np.ndarray | float) ->
     return np.log10(100 * metres_per_s2)
 
 
-def black_body_photons(wavelength_um: np.ndarray | float, temperature: np.ndarray | float) -> np.ndarray:
+def black_body_photons(wavelength_um: ArrayLike, temperature: ArrayLike) -> np.ndarray:
     """Planck's law in photons per unit wavelength, up to a constant factor; broadcasts."""
     wavelength_um = np.asarray(wavelength_um)
     return 1 / (wavelength_um**4 * np.expm1(HC_OVER_K_UM / (wavelength_um * np.asarray(temperature))))
