@@ -7,6 +7,8 @@ so its order is inferred from the numbers: observations of one planet share thei
 alike than those of different planets.
 """
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,12 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     Raises:
         DataError: shape, order or range are not as they should be; lists every fault.
     """
-    keys, radii = read_predictions(path)
-    truth = read_truth(data, params)
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    source = open_truth(data, params)
+    # A file of many more rows is not read to its end.
+    keys, radii = read_predictions(path, 2 * source.observations(range(N_FOLDS)) + 1000)
+    truth = read_truth(source)
     faults = _shape_faults(keys, radii, truth["key"])
     if not faults:
         faults = _order_faults(keys, radii, truth["key"])
@@ -90,19 +96,26 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     return scores
 
 
-def read_truth(data: str | Path, params: Path | None = None) -> dict[str, Any]:
-    """What is known of every observation, in ascending order of the keys.
-
-    Returns:
-        key int32 [rows, 3]; where the radii are known also radius and scatter, float32 [rows, 55].
-    """
+def open_truth(data: str | Path, params: Path | None = None) -> Any:
+    """The data set, or the text files, that predictions are compared with; arguments as in `check`."""
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.sources import open_source
     from ariel_tf.data.sources.text import TextSource
 
-    source = TextSource(data, params) if isinstance(data, Path) else open_source(data, range(N_WAVELENGTHS))
+    return TextSource(data, params) if isinstance(data, Path) else open_source(data, range(N_WAVELENGTHS))
+
+
+def read_truth(source: Any) -> dict[str, Any]:
+    """What is known of every observation, in ascending order of the keys.
+
+    Args:
+        source: as `open_truth` opens it.
+
+    Returns:
+        key int32 [rows, 3]; where the radii are known also radius and scatter, float32 [rows, 55].
+    """
     names = ("key", "radius", "scatter") if source.labelled else ("key",)
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     with Progress(source.observations(range(N_FOLDS)), "observation") as progress:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 import traceback
@@ -14,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.errors import DataError, UsageError
+
+# The largest JSON files are manifests: 10 bytes and a number in memory for each planet.
+LARGEST_JSON, MOST_JSON_MEMORY = 32 << 20, 150 << 20
+# Bytes of memory, roughly, for each of these characters: a number or a short text; a key; an object; a list.
+_JSON_MEMORY = {b",": 40, b":": 110, b"{": 100, b"[": 90}
 
 
 @contextmanager
@@ -112,13 +118,40 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_bounded(path: Path | str, largest: int) -> bytes:
+    """The bytes of a file that may be somebody else's.
+
+    Args:
+        path: the file.
+        largest: bytes at most.
+
+    Raises:
+        DataError: it is larger, of which nothing was read, or neither a file nor a link to one.
+        OSError: it cannot be read.
+    """
+    path = Path(path)
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path}: expected a file, received a folder or a device.")
+    if found.st_size > largest:
+        raise DataError(f"{path}: expected {largest:,} bytes at most, received {found.st_size:,}.")
+    with path.open("rb") as file:
+        return file.read(largest)
+
+
 def read_json(path: Path | str, kind: type = object) -> Any:
     """The value in a JSON file, or a `DataError` that names the file where it holds none, or none of this kind."""
-    return parse_json(Path(path).read_bytes(), path, kind)
+    return parse_json(read_bounded(path, LARGEST_JSON), path, kind)
 
 
 def parse_json(content: bytes, path: Path | str, kind: type = object) -> Any:
     """The value in a JSON file's bytes; else as of `read_json`."""
+    needed = sum(bytes_each * content.count(sign) for sign, bytes_each in _JSON_MEMORY.items())
+    if len(content) > LARGEST_JSON or needed > MOST_JSON_MEMORY:
+        raise DataError(
+            f"{path}: expected JSON of {LARGEST_JSON >> 20} MiB, and {MOST_JSON_MEMORY >> 20} MiB in memory, at most; "
+            f"received {len(content):,} bytes."
+        )
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -23,6 +23,7 @@ from ariel_tf.core.printable import printable, printable_line
 
 # A longer message quotes a file, not a name.
 _LONGEST = 20_000
+_LONGEST_NAME = 200
 # Lines of a message after its first are indented; another line end is part of a quoted name or value.
 _OTHER_LINE_END = re.compile("\n(?!  )")
 
@@ -76,7 +77,10 @@ class Stopped(ArielError):
 
 def nearest(received: object, known: Iterable[str]) -> str:
     """`. Did you mean NAME?` for the known name that looks most like a mistyped one, or nothing."""
-    near = difflib.get_close_matches(str(received), list(known), n=1)
+    text = str(received)
+    if len(text) > _LONGEST_NAME:  # no mistyped name; comparing it would take minutes
+        return ""
+    near = difflib.get_close_matches(text, list(known), n=1)
     return f". Did you mean {near[0]}?" if near else ""
 
 

@@ -123,7 +123,7 @@ def _is_page(path: Path) -> bool:
 
 def _is_statistics(path: Path) -> bool:
     with contextlib.suppress(DataError):
-        Sums.from_bytes(path.read_bytes(), str(path))
+        Sums.read(path)
         return True
     return False
 

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import parse_json, replacing, require_utf8, write_json
+from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json, read_bounded, replacing, require_utf8, write_json
 from ariel_tf.core.errors import DataError
+from ariel_tf.data.statistics import LARGEST as LARGEST_SUMS
 from ariel_tf.data.statistics import Statistics, Sums
 
 __all__ = ["Manifest", "Shard", "Statistics", "Sums"]
@@ -144,7 +145,7 @@ class Manifest:
         statistics = folder / STATISTICS_NAME
         if not statistics.is_file():
             raise DataError(f"{statistics}: expected the sums of the data set beside {MANIFEST_NAME}, found no file")
-        return cls.from_bytes(path.read_bytes(), statistics.read_bytes(), folder)
+        return cls.from_bytes(read_bounded(path, LARGEST_JSON), read_bounded(statistics, LARGEST_SUMS), folder)
 
     @classmethod
     def from_bytes(cls, page: bytes, data: bytes, folder: Path | str) -> Self:

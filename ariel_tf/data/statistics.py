@@ -1,16 +1,20 @@
 """Sums over observations and planets by fold, from which any folds' statistics follow exactly, without a pass."""
 
 import io
+import math
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
+from ariel_tf.core.archives import refuse_expansion, require_archive
+from ariel_tf.core.atomic_files import read_bounded
 from ariel_tf.core.errors import DataError
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.planet import Planet
@@ -24,6 +28,8 @@ QUANTITIES: dict[str, tuple[int, ...]] = {
     "depth": (N_WAVELENGTHS,),
 }
 PARTS = ("sum", "squares", "min", "max")
+# Bytes of all sums are 6 MB at most, of their file's list of members 20 kB.
+LARGEST, LARGEST_DIRECTORY = 16 << 20, 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +143,17 @@ class Sums:
         return buffer.getvalue()
 
     @classmethod
+    def read(cls, path: Path) -> Self:
+        """Back from a file of `to_bytes`; raises as `from_bytes`, also where the file is larger than any of ours."""
+        return cls.from_bytes(read_bounded(path, LARGEST), str(path))
+
+    @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Self:
         """Back from `to_bytes`; DataError naming `name` where the bytes are anything else."""
         try:
+            require_archive(io.BytesIO(data), name, LARGEST_DIRECTORY)
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                _refuse_sizes(archive.zip, name)
                 arrays = {key: archive[key] for key in archive.files}
             sums = cls()
             for key in (key.removesuffix(".count") for key in arrays if key.endswith(".count")):
@@ -157,6 +170,26 @@ class Sums:
                 f"{name}: expected sums as of this schema, received other bytes ({' '.join(str(error).split())})"
             ) from error
         return sums
+
+
+def _refuse_sizes(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse arrays that would take more memory than the sums of a data set, before any is read.
+
+    Raises:
+        DataError: names the file.
+        ValueError: an array is not of the size that its file has.
+    """
+    members = archive.infolist()
+    stored = sum(member.compress_size for member in members)
+    refuse_expansion(name, sum(member.file_size for member in members), stored, LARGEST)
+    for member in members:
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):  # of larger headers
+                raise ValueError(f"{member.filename} has a header of version {version}")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
+                raise ValueError(f"{member.filename} has another size than its array")
 
 
 # What NumPy's and the standard library's readers raise on damaged archives.

@@ -197,7 +197,7 @@ class DatasetWriter:
         sums = Sums()
         for planned in self.plan:  # in this order always, so that the last digits are always the same
             path = self._work / f"{planned.name}.npz"
-            sums.merge(Sums.from_bytes(path.read_bytes(), str(path)))
+            sums.merge(Sums.read(path))
         shards = [part.shard for part in parts if part.shard is not None]
         if not shards:
             raise DataError("no planet is left to write: all were left out")

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core.atomic_files import write_text
+from ariel_tf.core.atomic_files import read_bounded, write_text
 from ariel_tf.core.errors import DataError
 
 NAME = "metrics.csv"
 # The column that chooses the best epoch.
 VALIDATION_SCORE = "val_score"
+# Bytes of the file, and numbers in it, at most; each takes about 100 bytes in memory.
+LARGEST, MOST_CELLS = 32 << 20, 1_000_000
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -46,16 +48,17 @@ def read_history(folder: Path, state: Mapping[str, Any] | None = None) -> list[d
     """
     path = folder / NAME
     if state is None:
-        return _parse(path, path.read_bytes()) if path.is_file() else []
+        return _parse(path, read_bounded(path, LARGEST)) if path.is_file() else []
     epochs = state["epoch"]
     if not epochs:
         return []
+    content = read_bounded(path, LARGEST) if path.is_file() else b""
     # The file is rewritten whole, but its earlier rows never change: their bytes are those of the committed file.
     committed = b""
     try:
-        committed = b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + epochs])
+        committed = b"".join(content.splitlines(keepends=True)[: 1 + epochs])
         rows = _parse(path, committed)
-    except (OSError, DataError):
+    except DataError:
         rows = []
     if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
         raise DataError(
@@ -71,6 +74,8 @@ def read_history(folder: Path, state: Mapping[str, Any] | None = None) -> list[d
 
 
 def _parse(path: Path, content: bytes) -> list[dict[str, float]]:
+    if content.count(b",") + content.count(b"\n") > MOST_CELLS:
+        raise DataError(f"{path}: expected a table of {MOST_CELLS:,} numbers at most.")
     try:
         lines = content.decode("utf-8").splitlines()
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]

@@ -29,7 +29,7 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
-from ariel_tf.runs.committed import recorded_fingerprint
+from ariel_tf.runs.committed import is_sound_file, recorded_fingerprint
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
 from ariel_tf.runs.state import has_state, read_state
@@ -86,9 +86,9 @@ class Predictor:
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
         _verify(path)
-        import keras
+        from ariel_tf.runs.model_file import load_model
 
-        model = keras.models.load_model(path / "best.keras", compile=False)
+        model = load_model(path / "best.keras")
         return cls(path, configuration, recorded_fingerprint(path), model, *_facts(path, configuration))
 
     @classmethod
@@ -310,7 +310,7 @@ def _verify(path: Path) -> None:
 
 
 def _refuse_changed(path: Path, name: str, files: dict[str, str]) -> None:
-    if not (path / name).is_file() or sha256(path / name) != files.get(name):
+    if not is_sound_file(path, name, {"files": files}):
         raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
 
 

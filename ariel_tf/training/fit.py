@@ -11,6 +11,7 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.model_file import check_weights_file, load_model
 from ariel_tf.training import callbacks, distribute
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.tensorboard import TensorBoardLog
@@ -152,9 +153,10 @@ def restore(run: RunFolder, built: Built, epoch: int) -> None:
     _set_fine_tuning(built, epoch - 1)
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
+    check_weights_file(path)
     try:
         model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, RuntimeError) as error:
         raise DataError(f"{path}: does not fit the model ({str(error).splitlines()[0]}).") from error
 
 
@@ -170,4 +172,4 @@ def best_model(run: RunFolder, built: Built) -> keras.Model:
         restore(run, built, run.state["best_epoch"])
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))
-    return keras.models.load_model(run.path / "best.keras", compile=False)
+    return load_model(run.path / "best.keras")

@@ -10,10 +10,12 @@ from pathlib import PurePosixPath
 
 import tensorflow as tf
 
+from ariel_tf.core.atomic_files import LARGEST_JSON
 from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.core.printable import mask_secrets
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from ariel_tf.data.sources.tfrecord import TFRecordSource
+from ariel_tf.data.statistics import LARGEST as LARGEST_SUMS
 
 CHUNK_BYTES = 8 << 20
 
@@ -38,15 +40,17 @@ class BucketSource(TFRecordSource):
 
     def __init__(self, url: str):
         pages = []
-        for name in (MANIFEST_NAME, STATISTICS_NAME):
+        for name, largest in ((MANIFEST_NAME, LARGEST_JSON), (STATISTICS_NAME, LARGEST_SUMS)):
             try:
                 with tf.io.gfile.GFile(f"{url.rstrip('/')}/{name}", "rb") as file:
-                    pages.append(file.read())
+                    pages.append(file.read(largest + 1))
             except tf.errors.NotFoundError:
                 raise DataError(f"expected a data set with {name} in {url}, found none.") from None
             except tf.errors.OpError as error:
                 # Without the cause, whose text holds the address with its secrets.
                 raise ArielError(f"{url}: cannot be read ({_first_line(error)}).") from None
+            if len(pages[-1]) > largest:
+                raise DataError(f"{url}/{name}: expected {largest:,} bytes at most.")
         manifest = Manifest.from_bytes(pages[0], pages[1], url)
         self._open(_Url(url), manifest)  # type: ignore[arg-type]
         self.description = mask_secrets(self.description)  # it is written to run folders

@@ -27,6 +27,7 @@ import tensorflow as tf
 from ariel_tf.challenge import PERFECT_SCORE, PPM
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.losses import ArielScore, RadiusLoss
+from ariel_tf.runs.model_file import check_weights_file
 from ariel_tf.training import distribute
 from ariel_tf.training.callbacks import random_state
 from ariel_tf.training.stacked import fused_adam, layers
@@ -307,6 +308,7 @@ class Stack:
 
     def load(self, path: Path) -> None:
         """Back from `save`; DataError where the file does not fit."""
+        check_weights_file(path)
         try:
             with h5py.File(path) as file:
                 for index, variable in enumerate(self._kept()):

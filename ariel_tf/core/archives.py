@@ -1,0 +1,56 @@
+"""Bounds of ZIP archives that may be somebody else's, checked before `zipfile` reads them; no TensorFlow."""
+
+import io
+import struct
+from typing import IO
+
+from ariel_tf.core.errors import DataError
+
+_END, _END64 = b"PK\x05\x06", b"PK\x06\x07"
+_END_SIZE, _LONGEST_COMMENT = 22, 1 << 16
+# Archives without a list of members in the form for more than 4 GB.
+_LARGE = 1 << 31
+# A member smaller than it needs no proof of its bytes.
+SMALL = 16 << 20
+MOST_EXPANSION = 4
+
+
+def require_archive(file: IO[bytes], what: str, largest_directory: int) -> None:
+    """Refuse what is no ZIP archive, or one whose list of members is too large to be ours.
+
+    Args:
+        file: open for reading; its position changes.
+        what: its name, for messages.
+        largest_directory: bytes of the list of members, about 50 and a name for each.
+
+    Raises:
+        DataError: names the file.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _LONGEST_COMMENT - _END_SIZE))
+    tail = file.read()
+    start = tail.rfind(_END)
+    if start < 0 or len(tail) - start < _END_SIZE:
+        raise DataError(f"{what}: expected a ZIP archive, received other bytes; get another copy of it.")
+    directory = struct.unpack("<I", tail[start + 12 : start + 16])[0]
+    has_long_form = size < _LARGE and _END64 in tail[max(0, start - 20) : start]
+    if has_long_form or not 0 < directory <= largest_directory:
+        raise DataError(f"{what}: expected an archive of few members, received another; get another copy of it.")
+
+
+def refuse_expansion(what: str, size: int, stored: int, largest: int | None = None) -> None:
+    """Refuse what is much larger in memory than where it is stored, or larger than anything of ours.
+
+    Args:
+        what: its name, for messages.
+        size: bytes in memory.
+        stored: bytes where it is stored.
+        largest: bytes in memory at most; None for any number.
+
+    Raises:
+        DataError: names it, and both sizes.
+    """
+    if size > SMALL and size > MOST_EXPANSION * stored:
+        raise DataError(f"{what} would take {size:,} bytes, of which {stored:,} are stored; get another copy of it.")
+    if largest is not None and size > largest:
+        raise DataError(f"{what}: expected {largest:,} bytes at most, received {size:,}.")

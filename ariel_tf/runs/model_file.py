@@ -1,0 +1,218 @@
+"""Reading a `.keras` file that may be somebody else's: checked and bounded before Keras parses it.
+
+    metadata.json       small
+    config.json         layers of Keras and of this package only, none that reads files or runs code of its own
+    model.weights.h5    plain numeric arrays, stored whole in this file
+
+Our models are stored uncompressed, so a member that is much larger than its bytes in the archive, or an array that is
+larger than the file, is none of ours. While Keras builds the model, its weights may not outgrow those that are stored.
+"""
+
+import contextlib
+import io
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.core.archives import MOST_EXPANSION, SMALL, refuse_expansion, require_archive
+from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json
+from ariel_tf.core.errors import ArielError, DataError
+
+METADATA, CONFIG, WEIGHTS = MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+# A list of 55 models of many layers has a configuration of a few MB.
+LARGEST = {METADATA: 1 << 20, CONFIG: LARGEST_JSON}
+# Of an archive's list of members, and of the objects in an HDF5 file.
+LARGEST_DIRECTORY, MOST_OBJECTS = 1 << 16, 1_000_000
+# Layers that read files, load code or wrap other frameworks; none of our models has them.
+REFUSED_CLASSES = {
+    "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup",
+    "TextVectorization",
+}  # fmt: skip
+# Parts of Keras that are no parts of models: downloads, files, settings of the process.
+REFUSED_MODULES = {
+    "applications", "callbacks", "config", "datasets", "distribution", "export", "legacy", "preprocessing", "saving",
+    "utils", "visualization",
+}  # fmt: skip
+PACKAGE = "ariel_tf>"
+
+
+def load_model(path: Path) -> Any:
+    """Load a Keras model, uncompiled.
+
+    Args:
+        path: of the `.keras` file.
+
+    Raises:
+        DataError: it is no model of this package, or Keras cannot load it; names the file and what to do.
+    """
+    import keras
+
+    if not path.is_file():
+        raise DataError(f"{path}: expected a Keras model, found no file.")
+    version = ""
+    try:
+        with path.open("rb") as file:
+            require_archive(file, str(path), LARGEST_DIRECTORY)
+        with zipfile.ZipFile(path) as archive:
+            version = _check_members(archive, path)
+            stored = _check_weights(archive, path)
+        with _bounded_weights(stored, path):
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+    except ArielError:
+        raise
+    except Exception as error:  # noqa: BLE001  (Keras, zipfile and h5py raise whatever a damaged model leads to)
+        raise _refusal(path, version, error) from None
+
+
+def _refusal(path: Path, version: str, error: Exception) -> DataError:
+    """The sentence for a model that Keras does not load."""
+    import keras
+
+    for cause in (error, error.__cause__, error.__context__):
+        if isinstance(cause, DataError):
+            return cause
+    reason = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+    saved = f", and was saved by Keras {version}" if version else ""
+    remedy = "get another copy of it, or train the run again"
+    if _release(version) > _release(keras.__version__):
+        remedy = f"install Keras {version} or newer"
+    return DataError(f"{path}: cannot be loaded by Keras {keras.__version__}{saved} ({reason}); {remedy}.")
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), "")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() and len(part) < 9 else 0 for part in version.split(".")[:3])
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path) -> str:
+    """Check names and sizes of an archive's members, and the configuration of the model.
+
+    Returns:
+        The version of Keras that saved it; empty where none is said.
+    """
+    members = archive.infolist()
+    if sorted(member.filename for member in members) != sorted(MEMBERS):
+        raise DataError(f"{path}: expected a Keras model with {', '.join(MEMBERS)}, received other members.")
+    for member in members:
+        name = member.filename
+        refuse_expansion(f"{path}: {name}", member.file_size, member.compress_size, LARGEST.get(name))
+    metadata = parse_json(archive.read(METADATA), f"{path}: {METADATA}", dict)
+    _refuse_classes(parse_json(archive.read(CONFIG), f"{path}: {CONFIG}", dict), path)
+    version = metadata.get("keras_version")
+    return version if isinstance(version, str) and len(version) < 30 else ""
+
+
+def _refuse_classes(configuration: dict[str, Any], path: Path) -> None:
+    """Refuse layers and functions that are neither of a Keras model nor registered by this package."""
+    waiting: list[Any] = [configuration]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+            if isinstance(name := value.get("class_name"), str) and not _is_known(value, name):
+                raise DataError(
+                    f"{path}: holds {value.get('module') or ''}.{name}, which no model of this package has; it is "
+                    "not loaded, since it could read files or run code of its own."
+                )
+
+
+def _is_known(value: dict[str, Any], name: str) -> bool:
+    module, registered = value.get("module"), value.get("registered_name")
+    if isinstance(registered, str) and registered.startswith(PACKAGE):
+        return True
+    parts = str(module or "keras").split(".")
+    own = parts[0] in ("keras", "builtins") and not REFUSED_MODULES & {*parts}
+    return own and name not in REFUSED_CLASSES
+
+
+def _check_weights(archive: zipfile.ZipFile, path: Path) -> int:
+    """Check that the weights are plain arrays stored in the file; return their bytes."""
+    import h5py
+
+    member = archive.getinfo(WEIGHTS)
+    plain = member.compress_type == zipfile.ZIP_STORED
+    # Seeking in a compressed member would unpack it again and again.
+    content = archive.open(member) if plain else io.BytesIO(archive.read(member))
+    with content, h5py.File(content, "r") as file:
+        return check_arrays(file, f"{path}: {WEIGHTS}", member.file_size)
+
+
+def check_weights_file(path: Path) -> None:
+    """Refuse a checkpoint that holds anything but plain numeric arrays; as `check_arrays`.
+
+    Raises:
+        DataError: names the file.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            check_arrays(file, str(path), path.stat().st_size)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: expected weights in HDF5 ({_first_line(error)}).") from error
+
+
+def check_arrays(file: Any, what: str, stored: int) -> int:
+    """Refuse an HDF5 file that holds anything but plain numeric arrays, all of them in the file itself.
+
+    Args:
+        file: open `h5py.File`.
+        what: its name, for messages.
+        stored: bytes of the file.
+
+    Returns:
+        Bytes of all arrays together.
+
+    Raises:
+        DataError: names what it holds.
+    """
+    import h5py
+
+    total, count, groups = 0, 0, [file]
+    while groups:
+        group = groups.pop()
+        for name in group:
+            count += 1
+            if count > MOST_OBJECTS:
+                raise DataError(f"{what}: expected {MOST_OBJECTS:,} arrays at most.")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise DataError(f"{what}: holds a link, {name}, which could lead to another file.")
+            entry = group[name]
+            if isinstance(entry, h5py.Group):
+                groups.append(entry)
+                continue
+            if not isinstance(entry, h5py.Dataset) or entry.dtype.kind not in "biuf":
+                raise DataError(f"{what}: expected arrays of numbers, received other values in {name}.")
+            if entry.external or entry.is_virtual:
+                raise DataError(f"{what}: {name} is stored in another file.")
+            total += math.prod(entry.shape or ()) * entry.dtype.itemsize
+            refuse_expansion(what, total, stored)
+    return total
+
+
+@contextlib.contextmanager
+def _bounded_weights(stored: int, path: Path) -> Iterator[None]:
+    """Let layers that are built in this block have about as many weights as the file stores."""
+    import keras
+
+    add_weight, added = keras.layers.Layer.add_weight, 0
+
+    def bounded(self: Any, shape: Any = None, *arguments: Any, **options: Any) -> Any:
+        nonlocal added
+        added += 4 * math.prod(size or 1 for size in (shape or ()))
+        if added > SMALL + MOST_EXPANSION * stored:
+            raise DataError(f"{path}: its layers have more weights than the file stores; get another copy of it.")
+        return add_weight(self, shape, *arguments, **options)
+
+    keras.layers.Layer.add_weight = bounded
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add_weight
