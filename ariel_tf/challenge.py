@@ -113,6 +113,19 @@ def signed_depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
     return 2 * unit * true * (predicted - true)
 
 
+def holds_mask(values: Any) -> bool:
+    """Whether a value is masked, in an array or in lists of arrays: `np.asarray` would drop the mask.
+
+    Args:
+        values: a number, an array, or lists of them.
+    """
+    import numpy as np
+
+    if isinstance(values, list | tuple):
+        return any(map(holds_mask, values))
+    return bool(np.ma.is_masked(values))
+
+
 def score(
     radii_true: "npt.ArrayLike", radii_predicted: "npt.ArrayLike", weights: "npt.ArrayLike | None" = None
 ) -> float:
@@ -130,7 +143,7 @@ def score(
             are 0.
 
     Raises:
-        ValueError: other shapes, no values, or a masked value, whose mask would be dropped.
+        ValueError: other shapes, no values, a value that is not finite, or a masked one, whose mask would be dropped.
 
     >>> round(score([0.1, 0.2], [0.1, 0.21]), 6)  # 10^4 - 10^6 (0 + 2 x .2 x .01) / 2
     8000.0
@@ -138,8 +151,11 @@ def score(
     import numpy as np
 
     for name, values in (("true", radii_true), ("predicted", radii_predicted), ("weights", weights)):
-        if np.ma.is_masked(values):
+        if holds_mask(values):
             raise ValueError(f"{name}: expected values without a mask; score the rest, such as values[~mask].")
+        if values is not None and not np.isfinite(found := np.asarray(values, np.float64)).all():
+            place = np.argwhere(~np.isfinite(found))[0].tolist()
+            raise ValueError(f"{name}: expected finite numbers. Received: {found[tuple(place)]} at {place}")
     true = np.asarray(radii_true, np.float64)
     predicted = np.asarray(radii_predicted, np.float64)
     if true.shape != predicted.shape:

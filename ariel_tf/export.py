@@ -28,7 +28,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS, STAR_PARAMETERS
 from ariel_tf.core import cli
-from ariel_tf.core.atomic_files import read_json, require_utf8, sha256, write_json
+from ariel_tf.core.atomic_files import read_json, refuse_parent, require_utf8, sha256, write_json
 from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.scratch_folder import publish, scratch_folder
@@ -96,8 +96,7 @@ def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
     require_utf8(out)
     if kind != "savedmodel" and out.suffix != f".{kind}":
         raise UsageError(f"{out}: expected a name that ends in .{kind}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out}: its folder does not exist; give another name.")
+    refuse_parent(out)
     for path in (out, description_path(out)):
         if path.exists() and not overwrite and (path == out or not _is_description(path)):
             raise UsageError(f"{path}: exists already; give another name, or --overwrite.")
@@ -160,6 +159,7 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
     if kind == "onnx":
         _require_onnx()
     trained = Predictor.load(run)
+    out.parent.mkdir(parents=True, exist_ok=True)
     write: Callable[[Any, Path], None] = {"savedmodel": _savedmodel, "keras": _keras, "onnx": _onnx}[kind]
     with scratch_folder(out, ".exporting-") as scratch:
         made = scratch / out.name

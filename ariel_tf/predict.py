@@ -110,6 +110,7 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
         )
     source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.signature.inputs)
     rows = source.observations(folds)
+    out.parent.mkdir(parents=True, exist_ok=True)
     with PredictionWriter(out.parent, rows, trained.targets) as writer:
         with Progress(rows, "observation") as progress:
             for batch, radii in trained.predict_rows(source, folds):

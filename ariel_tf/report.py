@@ -14,7 +14,7 @@ from pathlib import Path
 from ariel_tf import evaluate
 from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import write_text
-from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.data.bigquery import address
 from ariel_tf.evaluation import leaderboard
 
@@ -41,20 +41,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UsageError("expected a RUN, a folder of a trained model.")
     if options.out.suffix not in (".html", ".htm") or options.out.exists() or not options.out.parent.is_dir():
         raise UsageError(f"--out {options.out}: expected the name of a new .html file in a folder that exists.")
-    runs = tuple(path for folder in options.runs for path in expanded(folder))
+    unreadable: list[str] = []
+    runs = tuple(path for folder in options.runs for path in expanded(folder, unreadable))
+    if not runs:
+        raise DataError("no run here can be reported.", unreadable)
     options = options.replace(runs=runs, data=address.with_flags(options.data, given))
     report(options, cli.repeated("ariel_tf.report", arguments))
     print(options.out)
+    if unreadable:
+        raise DataError("left out of the report: " + " ".join(unreadable))
 
 
-def expanded(path: Path) -> list[Path]:
-    """A run, or the finished runs of a folder of runs."""
+def expanded(path: Path, unreadable: list[str]) -> list[Path]:
+    """A run, or the finished runs of a folder of runs.
+
+    Args:
+        path: the folder.
+        unreadable: a sentence is added for each run of a folder of runs that cannot be loaded.
+    """
     if leaderboard.is_run(path):
         return [path]
     board = leaderboard.read(path)
-    if board.damaged:
-        raise DataError(" ".join(board.damaged))
-    return [run.path for run in board.runs]
+    unreadable += board.damaged
+    from ariel_tf.core.tf_startup import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.runs.predictor import Predictor
+
+    found = []
+    for run in board.runs:
+        try:
+            Predictor.load(run.path)
+        except ArielError as error:
+            unreadable.append(str(error))
+        else:
+            found.append(run.path)
+    return found
 
 
 def report(options: Options, command: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError
-from ariel_tf.runs.history import read_history
+from ariel_tf.runs.history import VALIDATION_SCORE, best_row, read_history
 from ariel_tf.runs.lock import is_locked
 from ariel_tf.runs.state import read_state
 from tuning import outcomes
@@ -170,8 +170,8 @@ def corrected(run: Path, outcome: Outcome) -> Outcome:
 
 def _result(rows: list[dict[str, float]], epochs: int) -> dict[str, Any]:
     """Score, best epoch and number of the first epochs of a trial."""
-    best = max(rows[:epochs], key=lambda row: row["val_score"])
-    return {"score": best["val_score"], "best_epoch": int(best["epoch"]), "epochs": min(epochs, len(rows))}
+    best = best_row(rows[:epochs])
+    return {"score": best[VALIDATION_SCORE], "best_epoch": int(best["epoch"]), "epochs": min(epochs, len(rows))}
 
 
 def _check_best(run: Path) -> None:

@@ -75,6 +75,17 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
         sys.unraisablehook = ignored
 
 
+def refuse_parent(out: Path) -> None:
+    """Raise if the folder of a new file neither exists nor can be made.
+
+    Raises:
+        UsageError: a part of its path is no folder.
+    """
+    found = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
+    if not found.is_dir():
+        raise UsageError(f"{out}: {found} is not a folder; give another name.")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -171,7 +171,7 @@ class Manifest:
         except TypeError as error:
             raise DataError(f"{path}: expected shards as of this schema, received others ({error})") from error
         faults = [fault for shard in shards for fault in shard.faults()]
-        if not shards or len({shard.name for shard in shards}) < len(shards):
+        if not faults and (not shards or len({shard.name for shard in shards}) < len(shards)):
             faults.append("it lists no shard, or one twice")
         if any(type(planet) is not int for planet in page["dropped"]):
             faults.append("a dropped planet is no number")

@@ -13,7 +13,7 @@ from typing import Any
 from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import read_json
-from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.printable import printable_line
 from ariel_tf.runs.committed import has_scores, read_scores, recorded_fingerprint, verified_file
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
@@ -37,9 +37,9 @@ class ScoredRun:
     planet: float
 
     @property
-    def group(self) -> tuple[str, tuple[int, ...], str]:
-        """Scores of runs with the same data, folds and wavelengths are comparable."""
-        return self.fingerprint, self.folds, self.wavelength
+    def group(self) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+        """Scores of runs with the same data, folds and wavelengths are comparable, by one model or one each."""
+        return self.fingerprint, self.folds, tuple(sorted(Targets.of_run(self.wavelength).every))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _add(board: Leaderboard, path: Path) -> None:
             board.runs.append(_scored_run(path))
         else:
             board.unfinished.append(path)
-    except DataError as error:
+    except (ArielError, OSError) as error:
         board.damaged.append(str(error))
 
 
@@ -117,7 +117,7 @@ def _scored_run(path: Path) -> ScoredRun:
             observation=_score(scores["test"]["observation"]),
             planet=_score(scores["test"]["planet"]),
         )
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, UsageError) as error:
         raise DataError(f"{path}: expected the scores of a finished run, received other JSON ({error}).") from error
 
 
@@ -150,6 +150,7 @@ def lines(board: Leaderboard) -> list[str]:
         ]
     if board.unfinished:
         text.append(f"not finished: {', '.join(map(str, board.unfinished))}")
+    text += [f"unreadable: {reason}" for reason in board.damaged]
     return [printable_line(line) for line in text] or ["no run here is scored on its test folds yet"]
 
 

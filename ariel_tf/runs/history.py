@@ -87,5 +87,11 @@ def _parse(path: Path, content: bytes) -> list[dict[str, float]]:
 
 
 def best_row(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The row of the epoch with the highest validation score; the first of several."""
+    """The row of the epoch with the highest validation score; the first of several.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if rows and any(VALIDATION_SCORE not in row for row in rows):
+        raise DataError(f"{NAME}: expected a column {VALIDATION_SCORE}.")
     return max(rows, key=lambda row: row[VALIDATION_SCORE])

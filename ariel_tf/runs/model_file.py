@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.core.archives import MOST_EXPANSION, SMALL, refuse_expansion, require_archive
 from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json
 from ariel_tf.core.errors import ArielError, DataError
 
+STAR = (None, len(STAR_NAMES))
 METADATA, CONFIG, WEIGHTS = MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 # A list of 55 models of many layers has a configuration of a few MB.
 LARGEST = {METADATA: 1 << 20, CONFIG: LARGEST_JSON}
@@ -64,6 +66,31 @@ def load_model(path: Path) -> Any:
         raise
     except Exception as error:  # noqa: BLE001  (Keras, zipfile and h5py raise whatever a damaged model leads to)
         raise _refusal(path, version, error) from None
+
+
+def check_rows(model: Any, path: Path, channels: int, targets: int) -> None:
+    """Refuse a model of other inputs or outputs than its run's configuration says.
+
+    Args:
+        model: loaded.
+        path: of its file, for the message.
+        channels: light curves that it reads.
+        targets: wavelengths that it predicts.
+
+    Raises:
+        DataError: names both.
+    """
+    try:
+        shapes = {tensor.name.split(":")[0]: tuple(tensor.shape) for tensor in model.inputs}
+        flux, star, radii = shapes.pop("flux"), shapes.pop("star", STAR), tuple(model.outputs[0].shape)
+        fits = flux[-2:] == (N_STEPS, channels) and len(flux) in (3, 4) and radii == (None, targets)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        fits = False
+    if not fits or shapes or star != STAR or len(model.outputs) != 1:
+        raise DataError(
+            f"{path}: expected a model of flux [{N_STEPS}, {channels}] (and star [{STAR[-1]}]) and of {targets} radii, "
+            "as its config.json says, received another; get another copy of it, or train the run again."
+        )
 
 
 def _refusal(path: Path, version: str, error: Exception) -> DataError:

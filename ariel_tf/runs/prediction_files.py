@@ -23,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ariel_tf.challenge import N_WAVELENGTHS, Key, parse_name
-from ariel_tf.core.atomic_files import replacing, require_utf8
+from ariel_tf.core.atomic_files import refuse_parent, replacing, require_utf8
 from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
@@ -53,13 +53,12 @@ def refuse_path(out: Path, overwrite: bool = False) -> None:
         overwrite: accept a file that is already there.
 
     Raises:
-        UsageError: another ending, no such folder, or the file exists.
+        UsageError: another ending, a folder that cannot be made, or the file exists.
     """
     require_utf8(out)
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: its folder does not exist; give another name.")
+    refuse_parent(out)
     if out.exists() and not overwrite:
         raise UsageError(f"--out {out}: exists already; give another name, or --overwrite.")
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, STAR_NAMES, STAR_PARAMETERS
+from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, STAR_NAMES, STAR_PARAMETERS, holds_mask
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json, sha256
@@ -86,10 +86,12 @@ class Predictor:
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
         _verify(path)
-        from ariel_tf.runs.model_file import load_model
+        from ariel_tf.runs.model_file import check_rows, load_model
 
+        signature, data, folds = _facts(path, configuration)
         model = load_model(path / "best.keras")
-        return cls(path, configuration, recorded_fingerprint(path), model, *_facts(path, configuration))
+        check_rows(model, path / "best.keras", len(signature.inputs) + signature.white_light, len(signature.targets))
+        return cls(path, configuration, recorded_fingerprint(path), model, signature, data, folds)
 
     @classmethod
     def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
@@ -256,8 +258,8 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
 
 def _unmasked(name: str, values: Any) -> np.ndarray:
     """Values as float32; `np.asarray` would drop a mask and keep what is below it."""
-    if np.ma.is_masked(values):
-        place = np.argwhere(np.ma.getmaskarray(values))[0].tolist()
+    if holds_mask(values):
+        place = np.argwhere(np.ma.getmaskarray(np.ma.asarray(values)))[0].tolist()
         raise DataError(f"predict: {name} {place} is masked: expected a value. Fill it, or leave its row out.")
     return np.asarray(values, np.float32)
 

@@ -385,8 +385,8 @@ def test_predictions_and_pictures_get_a_new_name_in_a_folder_that_exists():
     for out in ("nowhere/a.png", "old.png", "a.xyz", "a"):
         with pytest.raises(UsageError, match="--out"):
             plot.main(["--data", DATA, "--planet", "1", "--out", out])
-    with pytest.raises(UsageError, match="its folder does not exist"):
-        predict.main(["one", "--data", DATA, "--out", "nowhere/a.csv"])
+    with pytest.raises(UsageError, match=r"old\.png is not a folder"):
+        predict.main(["one", "--data", DATA, "--out", "old.png/new/a.csv"])
 
 
 def test_plot_draws_an_observation_and_names_one_that_is_not_there(draws):
