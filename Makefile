@@ -6,7 +6,7 @@ VENV_FRESH ?= .venv-fresh
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
-.PHONY: train test lint types test-slow test-jax test-tfio test-export clean
+.PHONY: train test sbom lint types test-slow test-jax test-tfio test-export clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -29,6 +29,10 @@ test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)
 
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow
+
+# A software bill of materials of the environment, CycloneDX JSON; needs no network.
+sbom: $(VENV)/.installed
+	$(RUN) tools/sbom.py > sbom.json
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
