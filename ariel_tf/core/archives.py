@@ -34,7 +34,7 @@ def require_archive(file: IO[bytes], what: str, largest_directory: int) -> None:
         raise DataError(f"{what}: expected a ZIP archive, received other bytes; get another copy of it.")
     directory = struct.unpack("<I", tail[start + 12 : start + 16])[0]
     has_long_form = size < _LARGE and _END64 in tail[max(0, start - 20) : start]
-    if has_long_form or not 0 < directory <= largest_directory:
+    if has_long_form or directory > largest_directory:
         raise DataError(f"{what}: expected an archive of few members, received another; get another copy of it.")
 
 

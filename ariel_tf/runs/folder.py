@@ -181,11 +181,6 @@ class RunFolder:
     def _check_best(self) -> None:
         """Raise if the state names another best epoch than the history."""
         best, score = self.state["best_epoch"], self.state["best_score"]
-        if best and not any(history.VALIDATION_SCORE in name for name in self.rows[0]):
-            raise DataError(
-                f"{self.path / history.NAME}: expected a column {history.VALIDATION_SCORE}; restore it, or start again "
-                "with --overwrite."
-            )
         if not best or history.VALIDATION_SCORE not in self.rows[0]:  # a stack has a best epoch for each wavelength
             return
         row = history.best_row(self.rows)

@@ -86,12 +86,24 @@ def _parse(path: Path, content: bytes) -> list[dict[str, float]]:
     return rows
 
 
+def require_scores(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Raise a `DataError` for rows without the column that chooses the best epoch.
+
+    Args:
+        folder: the run folder, for the message.
+        rows: of the run.
+    """
+    if any(VALIDATION_SCORE not in row for row in rows):
+        raise DataError(
+            f"{folder / NAME}: expected a column {VALIDATION_SCORE}; restore it, or start again with --overwrite."
+        )
+
+
 def best_row(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     """The row of the epoch with the highest validation score; the first of several.
 
     Raises:
         DataError: there is no such column.
     """
-    if rows and any(VALIDATION_SCORE not in row for row in rows):
-        raise DataError(f"{NAME}: expected a column {VALIDATION_SCORE}.")
+    require_scores(Path(), rows)
     return max(rows, key=lambda row: row[VALIDATION_SCORE])

@@ -322,9 +322,10 @@ def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, F
         try:
             config = TrainConfig.from_json(configuration)
             config.require_resolved()
+            signature = config.signature
         except (UsageError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path / 'config.json'}: expected the configuration of a run ({error}).") from error
-        return config.signature, config.data, config.folds
+        return signature, config.data, config.folds
     try:
         targets = Targets.of_run(configuration["wavelength"]).every
         signature = Signature.from_json(targets, configuration)

@@ -11,6 +11,7 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
 from ariel_tf.training import callbacks, distribute
 from ariel_tf.training.data import TrainingData
@@ -154,6 +155,7 @@ def restore(run: RunFolder, built: Built, epoch: int) -> None:
     with model.distribute_strategy.scope():
         model.optimizer.build(model.trainable_variables)
     check_weights_file(path)
+    require_scores(run.path, run.rows)
     try:
         model.load_weights(path)
     except (ValueError, TypeError, OSError, KeyError, RuntimeError) as error:

@@ -13,8 +13,7 @@ from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.evaluation import leaderboard
 from ariel_tf.evaluation.leaderboard import Leaderboard, ScoredRun
-from ariel_tf.runs.folder import RunFolder
-from ariel_tf.runs.history import best_row
+from ariel_tf.runs.history import best_row, read_history, require_scores
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 
@@ -127,10 +126,9 @@ def test_fault_d_a_shard_s_name_of_another_type_is_one_sentence(name):
 def test_fault_d_a_history_without_validation_scores_is_one_sentence(tiny_run, tmp_path):
     run = tiny_run(*SMALL, into=tmp_path / "run")
     recommit(run, "metrics.csv", b"epoch,loss\n1,0.5\n")
-    config = json.loads((run / "config.json").read_text())
-    fingerprint = read_state(run)["data_fingerprint"]
-    with pytest.raises(DataError, match=r"metrics.csv: expected a column val_score"):
-        RunFolder(run, config, fingerprint)
+    rows = read_history(run, read_state(run))
+    with pytest.raises(DataError, match=rf"^{run}/metrics.csv: expected a column val_score; restore it"):
+        require_scores(run, rows)
     with pytest.raises(DataError, match=r"metrics.csv: expected a column val_score"):
         best_row([{"epoch": 1.0}])
 
