@@ -166,7 +166,7 @@ def repeated(module: str, arguments: Iterable[str]) -> str:
 def data(default: Any = None, more: str = "", **how: Any) -> Any:
     """--data."""
     return option(
-        default, "data set: folder of shards and manifest, simulated[:planets=1000,...] or bigquery://PROJECT/DATASET"
+        default, "data set: folder of shards and manifest, folder of text files, simulated[:planets=1000,...] or bigquery://PROJECT/DATASET"
         + more, **how
     )  # fmt: skip
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.integrity import read_planets
-from ariel_tf.data.manifest import MANIFEST_NAME
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.sources.text import TextSource
+from ariel_tf.data.text.folders import text_folders
 from ariel_tf.planet import Planet
 
 
@@ -26,9 +26,13 @@ class Data:
     """
 
     def __init__(self, data: Path | str, params: Path | str | None = None):
-        folder = Path(data)
-        is_text = params is not None or (folder.is_dir() and not (folder / MANIFEST_NAME).is_file())
-        self.source: Source = TextSource(folder, params) if is_text else open_source(str(data), range(N_WAVELENGTHS))
+        found = text_folders(Path(data))
+        if params is not None:
+            self.source: Source = TextSource(data, params)
+        elif found is not None and not found.named:
+            self.source = TextSource(data)
+        else:
+            self.source = open_source(str(data), range(N_WAVELENGTHS))
         self.labelled = self.source.labelled
         self.folds = self.source.folds
 

@@ -1,5 +1,6 @@
 """From a run and data to the file that a user sends in: every number under its own key, whatever order it came in."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
-from ariel_tf import predict, submission, train
+from ariel_tf import evaluate, plot, predict, submission, train
 from ariel_tf.challenge import score
 from ariel_tf.core.errors import ArielError, DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
@@ -343,3 +344,41 @@ def test_sources_list_the_same_observations(home):
         assert source.keys(range(10)).tolist() == expected
         some = source.keys([3, 4])
         assert set(some[:, 0].tolist()) == {planet for planet, fold in source.folds.items() if fold in (3, 4)}
+
+
+def test_training_evaluation_and_plots_take_a_folder_of_text_files(home, tmp_path, capsys):
+    text = str(home / "data/noisy_train")
+    options = ["--epochs", "2", "--set", "first=8", "--set", "second=4", "--run", str(tmp_path / "one")]
+    train.main(["--data", text, *options])
+    scores = [json.loads((run / "scores.json").read_text()) for run in (tmp_path / "one", home / "one")]
+    assert scores[0] == scores[1]
+    capsys.readouterr()
+    evaluate.main([str(tmp_path / "one"), "--data", text])
+    assert "observations of text files in" in capsys.readouterr().out
+    plot.main(["--data", text, "--planet", "3", "--out", str(tmp_path / "curve.png")])
+    assert (tmp_path / "curve.png").is_file()
+
+
+def test_text_files_in_a_shuffled_order_are_the_same_planets_in_a_graph(home):
+    """An order is an int32 tensor of a graph: a function of (seed, epoch)."""
+    source = TextSource(home / "data/noisy_train", home / "data/params_train")
+
+    def epochs(seed):
+        numbers = tf.data.Dataset.range(2, output_type=tf.int32)
+        read = numbers.flat_map(lambda epoch: source.records(Selection.of(range(10), (3,)), tf.stack([seed, epoch])))
+        return [int(planet["planet"]) for planet in read.as_numpy_iterator()]
+
+    first = epochs(1)
+    assert sorted(first[:12]) == sorted(first[12:]) == list(range(1, 13))
+    assert first[:12] != first[12:] != list(range(1, 13))
+    assert epochs(1) == first != epochs(2)
+
+
+def test_statistics_of_text_files_are_those_of_their_shards(home):
+    text, shards = TextSource(home / "data/noisy_train", home / "data/params_train"), TFRecordSource(home / "data")
+    for folds in (range(10), (2, 5)):
+        one, other = text.statistics(folds), shards.statistics(folds)
+        for name, values in other.items():
+            assert one[name].count == values.count
+            np.testing.assert_allclose(one[name].mean, values.mean, rtol=1e-12)
+            np.testing.assert_allclose(one[name].std, values.std, rtol=1e-9)

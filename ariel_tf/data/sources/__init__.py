@@ -7,6 +7,7 @@ A source is described by one text, the value of `--data`:
     bigquery://PROJECT/DATASET[?layout=classic&...]    tables in BigQuery (`data.bigquery.address`)
 
     gs://BUCKET/FOLDER                        such a folder in a bucket
+    noisy_train                               challenge text files, with their targets in params_train beside them
 
 `open_source` opens it for the wavelengths that are wanted.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from ariel_tf.data.bigquery.address import Address, is_address
 from ariel_tf.data.sources.base import SIMULATED, Source
+from ariel_tf.data.text.folders import text_folders
 
 __all__ = ["SIMULATED", "Source", "open_source"]
 
@@ -24,7 +26,7 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
     """The source that `--data` describes.
 
     Args:
-        description: a folder, `simulated[:name=value,...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
+        description: a folder of shards or of text files, `simulated[:name=value,...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
         wavelengths: those that will be read; a source need not hold any others.
 
     Raises:
@@ -44,6 +46,10 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
         from ariel_tf.data.sources.bucket import BucketSource
 
         return BucketSource(description)
+    if (text := text_folders(Path(description))) is not None:
+        from ariel_tf.data.sources.text import TextSource
+
+        return TextSource(text.light_curves, text.params)
     from ariel_tf.data.sources.tfrecord import TFRecordSource
 
     return TFRecordSource(Path(description))

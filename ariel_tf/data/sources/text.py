@@ -1,4 +1,9 @@
-"""Planets straight from challenge text files, to predict: nothing is converted first, few are in memory at a time."""
+"""Planets straight from challenge text files: nothing is converted first, few are in memory at a time.
+
+Text is read anew whenever planets are asked for, some 500 files a second and core. A training whose rows fit into
+memory reads them once; for others, and for many trainings, `pipelines.convert` makes shards of the same planets and
+folds.
+"""
 
 import hashlib
 import os
@@ -16,8 +21,8 @@ from ariel_tf.data import records
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.subset import SourceBase
-from ariel_tf.data.statistics import Statistics
-from ariel_tf.data.text.discovery import find_files, group
+from ariel_tf.data.statistics import Statistics, Sums
+from ariel_tf.data.text.discovery import PlanetFiles, find_files, group
 from ariel_tf.data.text.planet import read_planet
 from ariel_tf.planet import Planet
 
@@ -52,7 +57,8 @@ class TextSource(SourceBase):
         self.labelled = params is not None
         self._folds = assign_folds((task.number for task in tasks), seed=0)
         self._tasks = tasks
-        stamps = repr(sorted(light_curves.stamps.items()))
+        stamps = repr([sorted(found.stamps.items()) for found in (light_curves, targets) if found is not None])
+        self._sums: dict[int, Sums] = {}
         self.fingerprint = hashlib.sha256(stamps.encode()).hexdigest()
 
     @property
@@ -68,11 +74,27 @@ class TextSource(SourceBase):
         return np.array(sorted(keys), np.int32).reshape(-1, 3)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
-        raise UsageError(f"{self.description}: training takes a data set; make one with `python -m pipelines.convert`.")
+        """As `Source.statistics`; reads the planets of those folds that were not read before."""
+        for _ in self.planets([fold for fold in folds if fold not in self._sums]):
+            pass
+        sums = Sums()
+        for fold in sorted(set(folds)):
+            sums.merge(self._sums.get(fold, Sums()))
+        return sums.choose(folds)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """As `Source.planets`, in ascending order; a few planets are read ahead."""
+        """As `Source.planets`, in ascending order."""
         tasks = [task for task in self._tasks if self.folds[task.number] in folds]
+        sums: dict[int, Sums] = {fold: Sums() for fold in folds if fold not in self._sums}
+        for planet in self._read(tasks):
+            fold = self.folds[planet.number]
+            if fold in sums:
+                sums[fold].add(planet, fold)
+            yield planet
+        self._sums |= sums  # of whole folds, in ascending order of planets, so that the last digits are always the same
+
+    def _read(self, tasks: Sequence[PlanetFiles]) -> Iterator[Planet]:
+        """The planets in this order; a few are read ahead."""
         with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
             ahead: deque[Any] = deque()
             try:
@@ -93,10 +115,16 @@ class TextSource(SourceBase):
         return read.planet
 
     def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
-        """As `Source.records`, but always in ascending order of planets."""
         inputs, white = selection.signature.inputs, selection.signature.white_light
 
-        def planets():
-            return (records.as_record(planet, inputs, white) for planet in self.planets(selection.folds))
+        def planets(*seed: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+            if seed:
+                tasks = [task for task in self._tasks if self.folds[task.number] in selection.folds]
+                shuffled = np.random.default_rng(seed[0].view(np.uint32)).permutation(len(tasks))
+                found = self._read([tasks[place] for place in shuffled])
+            else:
+                found = self.planets(selection.folds)
+            return (records.as_record(planet, inputs, white) for planet in found)
 
-        return tf.data.Dataset.from_generator(planets, output_signature=records.specs(inputs, white))
+        specs = records.specs(inputs, white)
+        return tf.data.Dataset.from_generator(planets, output_signature=specs, args=() if order is None else (order,))

@@ -88,6 +88,11 @@ def find_files(folder: Path) -> FoundFiles:
     return found
 
 
+def files_in(folder: Path) -> Iterator[os.DirEntry]:
+    """Every file in a folder and the folders within it, but for leftovers; what cannot be read is passed over."""
+    return _files(str(folder), set(), [])
+
+
 def _key_of(entry: os.DirEntry) -> Key:
     if not entry.name.endswith((".txt", ".txt.gz")):
         raise DataError(f"expected a file name like 0052_01_10.txt (planet_spot_photon), received {entry.name!r}")
