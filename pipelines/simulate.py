@@ -24,7 +24,7 @@ import numpy as np
 
 from ariel_tf.challenge import Key
 from ariel_tf.core import cli
-from ariel_tf.core.atomic_files import read_json, write_json
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, write_json
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
@@ -220,6 +220,7 @@ def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
     for path in files if options.overwrite else ():
         path.unlink()
     options.out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(options.out)
     write_json(options.out / TEXT_STATE, _text_settings(options))
 
 

@@ -1,6 +1,9 @@
 """Writing files so that nothing half-written ever keeps a final name; no TensorFlow."""
 
+import contextlib
+import fcntl
 import gc
+import glob
 import hashlib
 import json
 import os
@@ -20,23 +23,29 @@ from ariel_tf.core.errors import DataError, UsageError
 LARGEST_JSON, MOST_JSON_MEMORY = 32 << 20, 150 << 20
 # Bytes of memory, roughly, for each of these characters: a number or a short text; a key; an object; a list.
 _JSON_MEMORY = {b",": 40, b":": 110, b"{": 100, b"[": 90}
+_PREFIX = ".writing-"
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
     """A temporary path in the same folder that takes the name `path` only when the block ends well.
 
     The order is what makes it safe against a power cut: write, flush to disk, rename, flush the folder.
-    The temporary name keeps the suffixes, since some writers choose their format by it.
+    The temporary name keeps the suffixes, since some writers choose their format by it. It is locked as long as this
+    process writes, so that the next writer in the folder can remove the temporary files of killed processes.
+
+    Args:
+        path: the final name.
+        lock: False for a file that HDF5 writes, which locks it itself; no other process may write in its folder then.
     """
     path = Path(path)
+    suffix = "".join(path.suffixes)
     try:
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix="".join(path.suffixes), dir=path.parent)
+        remove_leftovers(path.parent, f"{_PREFIX}????????{glob.escape(suffix)}")
+        handle, temporary = _new_file(path.parent, suffix, lock)
     except OSError as error:
         error.filename = str(path)  # not the temporary one, which the user has never heard of
         raise
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
@@ -48,12 +57,26 @@ def replacing(path: Path | str) -> Iterator[Path]:
             error.filename = error.filename or str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def _new_file(folder: Path, suffix: str, lock: bool) -> tuple[int, Path]:
+    """Make a temporary file, locked until its handle is closed: its handle and its path."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=suffix, dir=folder)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX if lock else fcntl.LOCK_UN)
+        if os.path.exists(name):
+            return handle, Path(name)
+        os.close(handle)  # another writer took it for a leftover before it was locked
 
 
 @contextmanager
 def replacing_by_library(path: Path | str) -> Iterator[Path]:
-    """As `replacing`, for a block in which h5py, zipfile or NumPy writes the file.
+    """As `replacing`, for a block in which HDF5 or Keras writes the file, in a folder that this process holds.
 
     Raises:
         OSError: what the disk refused, as Python's own files raise it, with the file's name. HDF5 puts the reason into
@@ -61,7 +84,7 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
     """
     ignored, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        with replacing(path) as temporary:
+        with replacing(path, lock=False) as temporary:
             yield temporary
     except (OSError, RuntimeError) as error:
         found = re.search(r"errno = (\d+)", str(error))
@@ -178,7 +201,24 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_leftovers(folder: Path | str) -> None:
-    """Remove temporary files of an earlier process that was killed while it wrote in this folder."""
-    for path in Path(folder).glob(".writing-*"):
-        path.unlink(missing_ok=True)
+def remove_leftovers(folder: Path | str, pattern: str = f"{_PREFIX}*") -> None:
+    """Remove temporary files of processes that were killed while they wrote in this folder."""
+    for path in Path(folder).glob(pattern):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _is_free(handle):
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _is_free(handle: int) -> bool:
+    """Whether no process holds the lock of an open file; this one then does, until the handle is closed."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True

@@ -19,7 +19,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.core.atomic_files import replacing_by_library
+from ariel_tf.core.atomic_files import replacing
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.data.statistics import Moments, Statistics
@@ -96,7 +96,7 @@ def _write(path: Path, found: dict[str, Any]) -> None:
     arrays = {
         f"{name}.{part}": getattr(statistics, part) for name, statistics in found.items() for part in _parts(name)
     }
-    with replacing_by_library(path) as temporary:
+    with replacing(path) as temporary:
         np.savez(temporary, **arrays)
 
 

@@ -108,3 +108,37 @@ def test_a_path_that_is_not_utf_8_is_refused_with_its_bytes_escaped():
     with pytest.raises(UsageError, match=r"out_\\xe9: expected a path in UTF-8"):
         atomic_files.require_utf8(os.fsdecode(b"out_\xe9"))
     atomic_files.require_utf8("Größe")
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_not_what_is_being_written(tmp_path):
+    """Temporary files of a killed `predict` stayed in the user's folder."""
+    (tmp_path / ".writing-abcdefgh.csv").write_text("half")
+    (tmp_path / ".writing-mine.csv").write_text("named by hand")
+    with atomic_files.replacing(tmp_path / "a.csv") as temporary:
+        atomic_files.write_text(tmp_path / "b.csv", "b")
+        temporary.write_text("a")
+    assert sorted(os.listdir(tmp_path)) == [".writing-mine.csv", "a.csv", "b.csv"]
+    assert (tmp_path / "a.csv").read_text() == "a"
+
+
+def test_a_temporary_file_that_is_taken_for_a_leftover_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    made, real = [], atomic_files.tempfile.mkstemp
+
+    def mkstemp(**options):
+        handle, name = real(**options)
+        made.append(name)
+        if len(made) == 1:
+            os.unlink(name)
+        return handle, name
+
+    monkeypatch.setattr(atomic_files.tempfile, "mkstemp", mkstemp)
+    atomic_files.write_text(tmp_path / "a.csv", "a")
+    assert len(made) == 2
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_hdf5_which_locks_its_files_itself_writes_into_a_replaced_file(tmp_path):
+    with atomic_files.replacing_by_library(tmp_path / "a.h5") as temporary, h5py.File(temporary, "w") as file:
+        file["weights"] = np.arange(3)
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert file["weights"][2] == 2
