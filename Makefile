@@ -6,7 +6,7 @@ VENV_FRESH ?= .venv-fresh
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
-.PHONY: train test sbom lint types test-slow test-jax test-tfio test-export clean
+.PHONY: train test sbom soak lint types test-slow test-jax test-tfio test-export clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -33,6 +33,10 @@ test-slow: $(VENV)/.installed-test
 # A software bill of materials of the environment, CycloneDX JSON; needs no network.
 sbom: $(VENV)/.installed
 	$(RUN) tools/sbom.py > sbom.json
+
+# Kills, full disks and damaged files by the thousand; prints what was tried and what held (docs/reliability.md).
+soak: $(VENV)/.installed-test
+	$(RUN) -m pytest -m soak -rf
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

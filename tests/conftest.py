@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from support import pictures, pretended
+from support import pictures, pretended, promises
 from support.bigquery_emulator import Emulator, running
 from support.tiny_runs import TinyRuns
 
@@ -26,6 +26,14 @@ def pytest_configure() -> None:
     tensorflow = import_tensorflow(start_devices=False, any_backend=True)
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The table of what `make soak` tried."""
+    if promises.ROWS:
+        terminalreporter.section("promises")
+        for line in promises.lines():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

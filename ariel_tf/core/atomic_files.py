@@ -57,10 +57,9 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
             error.filename = error.filename or str(path)
         raise
     finally:
-        try:
+        with contextlib.suppress(OSError):  # no reason to fail: the next writer removes it
             temporary.unlink(missing_ok=True)
-        finally:
-            os.close(handle)
+        os.close(handle)
 
 
 def _new_file(folder: Path, suffix: str, lock: bool) -> tuple[int, Path]:
@@ -82,7 +81,8 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
         OSError: what the disk refused, as Python's own files raise it, with the file's name. HDF5 puts the reason into
             a paragraph, raises some of it as RuntimeError, and prints more when the half-written file is collected.
     """
-    ignored, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    # h5py prints by the one, Python by the other.
+    hooks, sys.excepthook, sys.unraisablehook = (sys.excepthook, sys.unraisablehook), lambda *_: None, lambda _: None
     try:
         with replacing(path, lock=False) as temporary:
             yield temporary
@@ -95,7 +95,7 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
             raise
         raise OSError(number, os.strerror(number), str(path)) from None
     finally:
-        sys.unraisablehook = ignored
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 def refuse_parent(out: Path) -> None:

@@ -78,7 +78,7 @@ class OpenShard:
     def add(self, planet: Planet) -> None:
         """Append a planet; OSError where the disk refuses."""
         record = records.encode(planet)
-        with _tensorflow_says(self.path):
+        with disk_errors(self.path):
             self._writer.write(record)
         self.sums.add(planet, self.planned.fold)
         self._planets.append(planet.number)
@@ -90,7 +90,7 @@ class OpenShard:
         if not self._planets:
             self.abandon()
             return None
-        with _tensorflow_says(self.path):
+        with disk_errors(self.path):
             self._writer.close()
         size = self._temporary.stat().st_size
         if size != self._bytes:
@@ -107,13 +107,17 @@ class OpenShard:
 
 
 def _open(path: Path) -> tf.io.TFRecordWriter:
-    with _tensorflow_says(path):
+    with disk_errors(path):
         return tf.io.TFRecordWriter(str(path))
 
 
 @contextlib.contextmanager
-def _tensorflow_says(path: Path) -> Iterator[None]:
-    """TensorFlow's words for what the disk refuses, as the OSError that Python's own files raise."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise what the disk refuses to TensorFlow as the OSError that Python's own files raise.
+
+    Args:
+        path: named in the error.
+    """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
@@ -121,7 +125,9 @@ def _tensorflow_says(path: Path) -> Iterator[None]:
     except tf.errors.PermissionDeniedError as error:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from error
     except tf.errors.OpError as error:
-        raise OSError(errno.EIO, error.message, str(path)) from error
+        known = [code for code in (errno.ENOSPC, errno.EACCES, errno.EIO) if os.strerror(code) in error.message]
+        reason = os.strerror(known[0]) if known else error.message
+        raise OSError(known[0] if known else errno.EIO, reason, str(path)) from error
 
 
 def read_records(path: Path) -> Iterator[bytes]:

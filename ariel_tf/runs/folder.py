@@ -111,6 +111,8 @@ class RunFolder:
             self._read()
             if not run_state.has_state(path):
                 self.commit()  # from now on a kill at any moment leaves a folder that can be resumed
+            elif not wait:
+                self._remove_uncommitted()
         except BaseException:
             self.close()
             raise
@@ -262,6 +264,12 @@ class RunFolder:
         self.state = state
         for path in (self.path / "checkpoints").glob("epoch-*.weights.h5"):
             if f"checkpoints/{path.name}" not in kept:
+                path.unlink()
+
+    def _remove_uncommitted(self) -> None:
+        """Remove checkpoints that a process which was killed saved without a commit, or had no time to remove."""
+        for path in (self.path / "checkpoints").glob("epoch-*.weights.h5"):
+            if f"checkpoints/{path.name}" not in self.state["files"]:
                 path.unlink()
 
     def fall_back(self) -> int:

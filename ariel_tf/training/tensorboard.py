@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from ariel_tf.core.printable import masked
+from ariel_tf.data.shards import disk_errors
 from ariel_tf.runs.folder import RunFolder
 
 SCORE, BEST_SCORE, TEST_SCORE = "score", "best_score", "test_score"
@@ -47,15 +48,20 @@ class TensorBoardLog(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         folder = run.path / "tensorboard"
-        self.training = tf.summary.create_file_writer(str(folder / "train"))
-        self.validation = tf.summary.create_file_writer(str(folder / "validation"))
-        if not run.resumed:
-            # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
-            with self.validation.as_default():
-                hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
+        self.folder = folder
+        with disk_errors(folder):
+            self.training = tf.summary.create_file_writer(str(folder / "train"))
+            self.validation = tf.summary.create_file_writer(str(folder / "validation"))
+            if not run.resumed:
+                # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
+                with self.validation.as_default():
+                    hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
 
     def on_epoch_end(self, epoch, logs=None):
-        row = self.run.rows[-1]
+        with disk_errors(self.folder):
+            self._write(self.run.rows[-1])
+
+    def _write(self, row: dict[str, Any]) -> None:
         with self.training.as_default(step=int(row["epoch"])):
             for name in ("loss", SCORE, "learning_rate", "observations_per_second"):
                 tf.summary.scalar(name, row[name])
@@ -68,19 +74,21 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def test_score(self, score: float) -> None:
         """Write the score on the test planets, after the last epoch."""
-        with self.validation.as_default(step=len(self.run.rows)):
+        with disk_errors(self.folder), self.validation.as_default(step=len(self.run.rows)):
             tf.summary.scalar(TEST_SCORE, score)
 
     def picture(self, name: str, path: Path, epoch: int) -> None:
         """Show a PNG file under `name` at `epoch`."""
         image = tf.io.decode_png(path.read_bytes(), channels=3)
-        with self.validation.as_default(step=epoch):
+        with disk_errors(self.folder), self.validation.as_default(step=epoch):
             tf.summary.image(name, image[None])
 
     def flush(self) -> None:
-        self.training.flush()
-        self.validation.flush()
+        with disk_errors(self.folder):
+            self.training.flush()
+            self.validation.flush()
 
     def close(self) -> None:
-        self.training.close()
-        self.validation.close()
+        with disk_errors(self.folder):
+            self.training.close()
+            self.validation.close()

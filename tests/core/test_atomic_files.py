@@ -142,3 +142,14 @@ def test_hdf5_which_locks_its_files_itself_writes_into_a_replaced_file(tmp_path)
         file["weights"] = np.arange(3)
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert file["weights"][2] == 2
+
+
+def test_a_temporary_file_that_cannot_be_removed_costs_nothing(tmp_path, monkeypatch):
+    """The commit was made, and the command failed before it had removed the checkpoints that no longer count."""
+
+    def refuse(self, missing_ok=False):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    atomic_files.write_json(tmp_path / "state.json", 1)
+    assert atomic_files.read_json(tmp_path / "state.json") == 1

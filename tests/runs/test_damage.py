@@ -1,6 +1,5 @@
 """A run folder that was damaged, falsified or killed: noticed and refused in one sentence, or resumed without loss."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.pretended_run import finish, opened, train
 
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import atomic_files
@@ -22,44 +22,6 @@ from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.predictor import _facts as facts_of
 from ariel_tf.runs.state import read_state
-
-CONFIGURATION = {"model": "baseline", "wavelength": 12, "data": "here", "test_folds": [9], "epochs": 9, "settings": {}}
-# Validation scores of the epochs; epoch 4 is the best.
-SCORES = (9000.25, 9100.5, 9050.125, 9300.0, 9200.75)
-
-
-def opened(path, fingerprint="abc", **options):
-    return RunFolder(path, CONFIGURATION, fingerprint, **options)
-
-
-def train(path, epochs=5, **options):
-    """Resume or start a run that only pretends to train: what each epoch saves depends on the epoch alone."""
-    with opened(path, **options) as run:
-        run.write_meta({"command": "train"}, {})
-        for epoch in range(run.fall_back() + 1, epochs + 1):
-            save(run, epoch)
-        return run.state
-
-
-def save(run, epoch):
-    name = run.checkpoint_name(epoch)
-    atomic_files.write_text(run.path / name, f"weights {epoch}")
-    run.rows.append({"epoch": epoch, "loss": 0.1 / epoch, "val_score": SCORES[epoch - 1]})
-    run.write_rows()
-    best = max(run.rows, key=lambda row: row["val_score"])
-    files = [name, "metrics.csv"]
-    if best["epoch"] > run.state["best_epoch"]:
-        atomic_files.write_text(run.path / "best.keras", f"model {epoch}")
-        files.append("best.keras")
-    run.commit(tuple(files), epoch=epoch, best_epoch=int(best["epoch"]), best_score=best["val_score"])
-
-
-def finish(path):
-    train(path)
-    with opened(path) as run:
-        scores = {"test": {"observation": 9000.0, "planet": 9100.0}, "test_planets": 2}
-        atomic_files.write_json(path / "scores.json", scores)
-        run.commit(("scores.json",), finished=True)
 
 
 def contents(path):
@@ -326,50 +288,7 @@ def test_without_a_sound_checkpoint_the_last_one_is_refused_by_name(run):
             open_run.verified(open_run.checkpoint_name(5))
 
 
-# Kills and full disks.
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing is cleaned up after it."""
-
-
-def steps_of(monkeypatch, at=None, error=None):
-    """Count the steps at which files change; at step `at`, die or fail with `error` instead."""
-    count = [0]
-
-    def wrapped(real):
-        def step(*arguments, **options):
-            count[0] += 1
-            if count[0] == at:
-                raise error or Killed
-            return real(*arguments, **options)
-
-        return step
-
-    for name in ("replace", "mkdir", "rename"):
-        monkeypatch.setattr(os, name, wrapped(getattr(os, name)))
-    monkeypatch.setattr(Path, "unlink", wrapped(Path.unlink))
-    monkeypatch.setattr(atomic_files, "flush", wrapped(lambda path: None))
-    monkeypatch.setattr(atomic_files.tempfile, "mkstemp", wrapped(atomic_files.tempfile.mkstemp))
-    return count
-
-
-@pytest.mark.parametrize("error", [None, OSError(28, "No space left on device")], ids=["killed", "disk full"])
-def test_a_run_that_ends_at_any_file_system_step_goes_on_to_the_same_end(tmp_path, error):
-    """Between its first checkpoint and its first state.json it could never go on: "its state.json is gone"."""
-    with pytest.MonkeyPatch.context() as patch:
-        count = steps_of(patch)
-        finish(tmp_path / "unbroken")
-    assert count[0] > 50
-    for at in range(1, count[0] + 1):
-        path = tmp_path / str(at)
-        with pytest.MonkeyPatch.context() as patch:
-            steps_of(patch, at, error)
-            with contextlib.suppress(Killed, OSError):  # some steps need not succeed: a folder that is there already
-                finish(path)
-        finish(path)
-        assert contents(path) == contents(tmp_path / "unbroken"), at
-        shutil.rmtree(path)
+# Kills; `tests/commands/test_file_system_steps.py` has one at every step.
 
 
 def test_a_new_folder_is_committed_before_anything_is_trained(tmp_path):
@@ -379,6 +298,15 @@ def test_a_new_folder_is_committed_before_anything_is_trained(tmp_path):
         (run.path / "metrics.csv").write_text("epoch\n1\n")
     with opened(tmp_path / "run") as run:
         assert (run.state["epoch"], run.rows) == (0, [])
+
+
+def test_checkpoints_that_a_killed_commit_had_no_time_to_remove_go_when_the_run_is_opened(tmp_path):
+    """They stayed for ever in a finished run."""
+    finish(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    (tmp_path / "run/checkpoints/epoch-00001.weights.h5").write_text("weights 1")
+    opened(tmp_path / "run").close()
+    assert contents(tmp_path / "run") == before
 
 
 # Links.

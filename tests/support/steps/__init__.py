@@ -1,0 +1,1 @@
+"""Commands stopped, or refused by the disk, at every file-system step."""
