@@ -30,12 +30,13 @@ class Sample:
 
 
 # Recurrent networks are slow, and so are large pictures.
-SMALLER = {"image": {"size": 32}, "lstm": {"units": 16}, "lstm_cnn": {"units": 16}}
+SMALLER = {"image": {"size": 32}, "lstm": {"units": 8}, "lstm_cnn": {"units": 8}}
+STEPS = {"lstm": "40:290:10", "lstm_cnn": "40:290:10"}
 
 
 def small(name, **settings):
     """Options of a smaller model where it allows them."""
-    steps = {} if name == "transit" else {"steps": "40:290:4"}
+    steps = {} if name == "transit" else {"steps": STEPS.get(name, "40:290:4")}
     return {**steps, "settings": SMALLER.get(name, {}) | settings}
 
 
