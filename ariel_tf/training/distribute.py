@@ -203,8 +203,13 @@ def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
 
 
 def expect_summed_gradients(optimizer: Any) -> None:
-    """Let an optimiser take gradients that are already summed over the devices, so that it clips the sum."""
-    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+    """Let an optimiser take gradients that are already summed over the devices, so that it clips the sum.
+
+    That of a half precision wraps another one, which clips and applies.
+    """
+    while optimizer is not None:
+        optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+        optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
 def replica_slice(rows: Any) -> tuple[Any, Any]:
@@ -247,6 +252,7 @@ def _train_step(model: Any, data: Any) -> dict[str, Any]:
         output = model(x, training=True)
         loss = model.compute_loss(x, y, output, _weights(own, total), training=True)
         _track_loss(model, loss, own, total)
+        loss = model.optimizer.scale_loss(loss)
     gradients = all_reduce_sum(tape.gradient(loss, model.trainable_variables))
     model.optimizer.apply(gradients, model.trainable_variables)
     return model.compute_metrics(x, y, output)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from support.run_folders import loaded, run, send_in_epoch, table
 
 from ariel_tf.config import model_registry
+from ariel_tf.config.train_config import PRECISIONS
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import Stopped, UsageError
 from ariel_tf.data import dataset
@@ -62,6 +63,15 @@ def test_clipping_and_batch_normalisation_see_the_whole_batch():
     check_one_and_two("--model", "dilated", "--data", DATA, *more, "--patience", "0", tolerance=1e-4)
     config = keras.models.load_model("two/best.keras", compile=False).get_layer("norm_0").get_config()
     assert config["synchronized"] is False  # which only TensorFlow could load
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_learns_on_two_devices_what_it_learns_on_one(precision):
+    """In mixed_float16 the loss was not scaled, but its gradients were divided by the scale: nothing was learnt."""
+    options = ["--precision", precision, "--optimizer", "sgd", "--set", "learning_rate=0.01", "--epochs", "4"]
+    check_one_and_two(*SMALL, *options, tolerance=1e-5 if precision == "float32" else 2e-3)
+    losses = [float(row["loss"]) for row in table("two/metrics.csv")]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):
