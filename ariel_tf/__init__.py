@@ -1,9 +1,11 @@
 """Keras/TensorFlow suite that measures exoplanet radii from Ariel light curves.
 
-From a notebook, three functions (TensorFlow is imported only when one of them needs it):
+From a notebook (TensorFlow is imported only when one of them needs it):
 
     ariel_tf.load(run).predict(flux, star)    radii of light curves, by any run folder
     ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
+    ariel_tf.train_model("squid", 12, data)   a training, as by the command; its history and scores as tables
+    ariel_tf.ArielRegressor("squid", 12)      the same as a scikit-learn estimator, on arrays
     ariel_tf.score(true, predicted)           the challenge's score
 
 >>> import ariel_tf
@@ -14,17 +16,29 @@ From a notebook, three functions (TensorFlow is imported only when one of them n
 10000.0
 """
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import score
 
 if TYPE_CHECKING:
     from ariel_tf.data.planets import Data
+    from ariel_tf.regressor import ArielRegressor
     from ariel_tf.runs.predictor import Predictor
+    from ariel_tf.training.api import train_model
 
-__all__ = ["load", "open_data", "score"]
+__all__ = ["ArielRegressor", "load", "open_data", "score", "train_model"]
 __version__ = "0.1.0"
+
+_ELSEWHERE = {"ArielRegressor": "ariel_tf.regressor", "train_model": "ariel_tf.training.api"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs scikit-learn or a training only when it is asked for."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ELSEWHERE[name]), name)
 
 
 def load(*runs: Path | str) -> "Predictor":

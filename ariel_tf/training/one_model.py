@@ -1,6 +1,7 @@
 """Train one model to its end: epochs, the best of them scored on the test folds, pictures and the model card."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ariel_tf.config.train_config import TrainConfig
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 EXPECTED = {"baseline": 8450, "squid": 8950, "transit": 9890}
 
 
-def train_one(job: TrainingJob) -> None:
+def train_one(job: TrainingJob) -> Path:
     """Train one model, or resume it, to the end: a run folder with its scores.
 
     Args:
         job: of one wavelength, or of all jointly.
+
+    Returns:
+        The run folder.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
@@ -39,7 +43,7 @@ def train_one(job: TrainingJob) -> None:
     job = job.built_with(built.settings)
     if job.options.dry_run:
         describe(job, built)
-        return
+        return job.path
     with run_folder(job) as run:
         if not run.state["finished"]:
             run.write_meta(job.facts(), collect(job.strategy))
@@ -51,6 +55,7 @@ def train_one(job: TrainingJob) -> None:
             best_model(run, built)  # made anew if it was damaged
         if run.is_chief:
             report(run, job.config)
+    return job.path
 
 
 def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob) -> None:

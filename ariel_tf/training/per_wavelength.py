@@ -14,6 +14,7 @@ ensures that no two train the same wavelength.
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 
@@ -36,11 +37,14 @@ from ariel_tf.training.stacked.group import train_together
 from ariel_tf.training.stacked.layers import NotStackable
 
 
-def train(job: TrainingJob) -> None:
+def train(job: TrainingJob) -> Path:
     """Train, or resume, one model for each wavelength.
 
     Args:
         job: of a list of wavelengths.
+
+    Returns:
+        The run folder.
 
     Raises:
         ArielError: whatever the user can mend, in one sentence.
@@ -53,7 +57,7 @@ def train(job: TrainingJob) -> None:
     if job.options.dry_run:
         describe(job, built)
         print(describe_groups(plan(job, built, chosen)))
-        return
+        return job.path
     with run_folder(job, shared=True) as run:
         groups = planned(run, job, built)
         left = work_queue.unfinished(job.path, chosen)
@@ -68,6 +72,7 @@ def train(job: TrainingJob) -> None:
             mend(job, groups)
         if run.is_chief:
             finish(run, job, repeated=not left)
+    return job.path
 
 
 def member(job: TrainingJob, wavelength: int) -> TrainingJob:

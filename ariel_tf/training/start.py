@@ -1,6 +1,7 @@
 """Start a training: of one model, of one for each wavelength of a list, or by several processes that share a list."""
 
 import sys
+from pathlib import Path
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
@@ -12,26 +13,28 @@ from ariel_tf.training.job import open_job
 from ariel_tf.training.one_model import train_one
 
 
-def train(config: TrainConfig, options: RunOptions) -> None:
+def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train, or resume, to the end.
 
     Args:
         config: resolved, its data named.
         options: how it runs.
 
+    Returns:
+        The run folder; None where other processes trained.
+
     Raises:
         ArielError: whatever the user can mend, in one sentence.
     """
     if config.wavelength.is_list and options.jobs > 1 and processes.job_number() is None and not options.dry_run:
         train_by_processes(options)
-        return
+        return None
     job = open_job(config, options)
     if config.wavelength.is_list:
         from ariel_tf.training import per_wavelength
 
-        per_wavelength.train(job)
-    else:
-        train_one(job)
+        return per_wavelength.train(job)
+    return train_one(job)
 
 
 def train_by_processes(options: RunOptions) -> None:

@@ -1,0 +1,59 @@
+"""Training from Python: the same configuration, run folder and model as the command's."""
+
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.core.devices import Devices
+from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.runs.run import Run
+from ariel_tf.training.job import locate_data
+from ariel_tf.training.start import check, train
+
+# Of `RunOptions`: those that the command alone can follow.
+OF_THE_COMMAND = ("jobs", "dry_run", "price", "command", "arguments")
+
+
+def train_model(
+    model: str = "baseline", wavelength: Any = 12, data: Path | str = "", run: Path | str | None = None, **options: Any
+) -> Run:
+    """Train a model, or resume its training; what a finished run folder holds is not trained again.
+
+    Args:
+        model: a registered name; `python -m ariel_tf.train --list-models` describes them.
+        wavelength: as `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7].
+        data: as `--data`; "" takes ./data where it holds a data set, else simulated planets.
+        run: the run folder; by default one in ./runs that is named after the options.
+        options: options of `python -m ariel_tf.train`, with _ for -, such as epochs=5, batch_size=64, head="depth",
+            settings={"first": 16}, overwrite=True.
+
+    Raises:
+        UsageError: an unknown option, or a value that it does not take.
+        DataError: no such data, or damaged data.
+        Stopped: Ctrl-C; what was saved is kept, and the same call resumes.
+    """
+    config, how = _split(options)
+    if isinstance(wavelength, list | tuple | range):
+        wavelength = ",".join(map(str, wavelength))
+    resolved = TrainConfig(model=model, wavelength=wavelength, data=str(data), **config).resolve()
+    repeat = f"train_model({model!r}, {str(wavelength)!r}, ...)"
+    chosen = RunOptions(run=None if run is None else Path(run), command=repeat, **how)
+    check(resolved, chosen)
+    path = train(locate_data(resolved), chosen)
+    assert path is not None  # by one process
+    return Run(path)
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the configuration, and of how it runs."""
+    known = [name for name in (*TrainConfig.model_fields, *RunOptions.model_fields) if name not in OF_THE_COMMAND]
+    for name in options:
+        if name in OF_THE_COMMAND:
+            raise UsageError(f"train_model: {name}: expected an option other than this one of the command's.")
+        if name not in known:
+            raise UsageError(f"train_model: unknown option {name}{nearest(name, known)}")
+    of_config = {name: value for name, value in options.items() if name in TrainConfig.model_fields}
+    if isinstance(options.get("devices"), str):
+        options["devices"] = Devices.parse(options["devices"])
+    return of_config, {name: value for name, value in options.items() if name not in of_config}
