@@ -34,7 +34,7 @@ test-slow: $(VENV)/.installed-test
 sbom: $(VENV)/.installed
 	$(RUN) tools/sbom.py > sbom.json
 
-# Kills, full disks and damaged files by the thousand; prints what was tried and what held (docs/reliability.md).
+# Kills and full disks at file-system steps; prints what was tried and what held (docs/reliability.md).
 soak: $(VENV)/.installed-test
 	$(RUN) -m pytest -m soak -rf
 
