@@ -150,7 +150,6 @@ def lines(board: Leaderboard) -> list[str]:
         ]
     if board.unfinished:
         text.append(f"not finished: {', '.join(map(str, board.unfinished))}")
-    text += [f"unreadable: {reason}" for reason in board.damaged]
     return [printable_line(line) for line in text] or ["no run here is scored on its test folds yet"]
 
 

@@ -41,11 +41,9 @@ def test_fault_d_one_bad_run_does_not_end_a_report_of_a_folder(tiny_run, tmp_pat
         report.main([str(tmp_path), "--out", str(page), "--against", "none"])
     assert ">sound<" in page.read_text()
     capsys.readouterr()
-    with pytest.raises(DataError, match=r"left out of the leaderboard: "):
+    with pytest.raises(DataError, match=rf"left out of the leaderboard: {damaged}/state.json: expected JSON"):
         evaluate.main([str(tmp_path)])
-    text = capsys.readouterr().out
-    assert f"{sound}\n" in text
-    assert f"unreadable: {damaged}/state.json: " in text
+    assert f"{sound}\n" in capsys.readouterr().out
 
 
 def test_a_report_of_bad_runs_alone_is_one_sentence(tiny_run, tmp_path):

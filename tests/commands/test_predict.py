@@ -171,7 +171,7 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
         ("one", ["--out", "a.txt"], "leave 54 of them out"),
         ("joint", ["--out", "there.csv"], "exists already"),
         ("joint", ["--out", "a.pkl"], r"ends in \.txt, \.csv, \.parquet"),
-        ("joint", ["--out", "nowhere/a.txt"], "folder does not exist"),
+        ("joint", ["--out", "there.csv/a.txt"], r"there\.csv is not a folder"),
         ("nothing", ["--out", "a.csv"], "expected a run folder"),
     ],
 )
