@@ -93,7 +93,7 @@ def test_uploading_twice_sends_nothing_the_second_time(uploaded, bigquery_shards
     monkeypatch.setattr(Destination, "load", lambda *_: pytest.fail("sent again"))
     send(bigquery_shards / "train", Address.parse(uploaded))
     assert counts(Address.parse(uploaded)) == before
-    assert "21 planets, 42 observations; 0 observations" in capsys.readouterr().out
+    assert "21 planets, 42 observations; complete already" in capsys.readouterr().out
 
 
 def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place, monkeypatch, same_planets):

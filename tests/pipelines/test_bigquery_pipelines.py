@@ -203,7 +203,9 @@ def test_training_from_bigquery_is_training_from_shards(uploaded, bigquery_shard
     scores = [(tmp_path / run / "scores.json").read_bytes() for run in ("one", "other")]
     assert scores[0] == scores[1]
     capsys.readouterr()
-    evaluate.main([str(tmp_path / "one")])
+    with pytest.raises(UsageError, match="names data on another machine"):
+        evaluate.main([str(tmp_path / "one")])
+    evaluate.main([str(tmp_path / "one"), "--data", uploaded])
     printed = capsys.readouterr().out
     assert f"observations of {uploaded}" in printed
     assert "test folds [9]" in printed
