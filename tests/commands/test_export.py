@@ -92,10 +92,15 @@ def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("out", "kind", "said"),
-    [("model.h5", "keras", r"ends in \.keras"), ("nowhere/a.onnx", "onnx", "folder"), ("here", "savedmodel", "exists")],
+    [
+        ("model.h5", "keras", r"ends in \.keras"),
+        ("file/a.onnx", "onnx", "file is not a folder"),
+        ("here", "savedmodel", "exists"),
+    ],
 )
 def test_names_that_do_not_fit_are_refused(tmp_path, out, kind, said):
     (tmp_path / "here").mkdir()
+    (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=said):
         export.refuse_path(tmp_path / out, kind)
 
