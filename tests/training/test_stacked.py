@@ -188,7 +188,7 @@ def test_a_saved_stack_goes_on_to_the_bit(trained, tmp_path):
     for one, other in zip(expected, two_more_epochs(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
     (tmp_path / "stack.h5").write_bytes(b"torn")
-    with pytest.raises(DataError, match=r"stack.h5: does not fit"):
+    with pytest.raises(DataError, match=r"stack.h5: expected weights in HDF5"):
         resumed.load(tmp_path / "stack.h5")
 
 
