@@ -92,7 +92,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wave
 BUILDER = {"head_activation", "learning_rate", "schedule", "clip_norm", "weight_decay"}
 
 
-@each_model
+# Each build of `transit` takes seconds: its settings are tried by `make test-slow`.
+@pytest.mark.parametrize(
+    ("name", "wavelength"),
+    [pytest.param(*case, marks=pytest.mark.slow if case[0] == "transit" else []) for case in dict(CASES).items()],
+)
 def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
     ends: dict[str, list[tuple]] = {}
 
