@@ -72,17 +72,8 @@ def score_command(run: Path, best: Outcome) -> str:
 def _train_command(run: Path, name: str) -> str:
     """The command that trains the best configuration of a search in one of its folders."""
     data = read_json(run / "config.json", dict)["data"]
-    command = [
-        "python",
-        "-m",
-        "ariel_tf.train",
-        "--config",
-        f"{run}/best.json",
-        *naming(data),
-        "--run",
-        f"{run}/{name}",
-    ]
-    return shlex.join([*command, "--run", f"{run}/{name}"])
+    train = ["python", "-m", "ariel_tf.train", "--config", f"{run}/best.json"]
+    return shlex.join([*train, *naming(data), "--run", f"{run}/{name}"])
 
 
 def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
