@@ -49,7 +49,7 @@ def stranger(tiny_run, tmp_path):
 
 
 @pytest.mark.parametrize("data", REMOTE)
-def test_fault_b3_commands_open_no_address_that_only_a_run_folder_names(data, stranger, opened, tmp_path):
+def test_commands_open_no_address_that_only_a_run_folder_names(data, stranger, opened, tmp_path):
     """`evaluate RUN` opened what the folder named, with the user's credentials and at the user's cost."""
     run = stranger(data)
     config, out = str(run / "config.json"), str(tmp_path / "out")
@@ -81,14 +81,14 @@ def test_data_that_the_user_names_are_read_whatever_the_folder_names(stranger, o
     assert [arguments[0] for arguments in opened] == ["gs://mine/set/manifest.json"]
 
 
-def test_fault_b3_pretrained_weights_on_another_machine_are_named_by_the_user(tmp_path):
+def test_pretrained_weights_on_another_machine_are_named_by_the_user(tmp_path):
     file = tmp_path / "config.json"
     write_json(file, {"weights": "//stranger/share/weights.h5"})
     with pytest.raises(UsageError, match=r"names pretrained weights on another machine"):
         train.main(["--config", str(file), "--dry-run"])
 
 
-def test_fault_b3_hostile_names_are_escaped_in_a_leaderboard(tiny_run, tmp_path, capsys):
+def test_hostile_names_are_escaped_in_a_leaderboard(tiny_run, tmp_path, capsys):
     run = tiny_run(*SMALL, into=tmp_path / "a\x1b[31m\n  1 forged 10000.0")
     config = json.loads((run / "config.json").read_text()) | {"model": "m\x1b]0;owned\x07", "data": "d\u202ed"}
     write_json(run / "config.json", config)

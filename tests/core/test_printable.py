@@ -17,7 +17,13 @@ HOSTILE = "a\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\rok\u202eb"
 SHOWN = r"a\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\rok\u202eb"
 
 
-def test_fault_b3_raw_escapes_of_a_stranger_s_names_reach_no_error():
+def ran(program, check=False):
+    """What a Python program printed, in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=check)
+
+
+def test_raw_escapes_of_a_stranger_s_names_reach_no_error():
     error = DataError(f"{HOSTILE}: damaged\nerror: none\n  indented", [f"{HOSTILE}\n"])
     assert str(error) == error.message == f"{SHOWN}: damaged\\nerror: none\n  indented"
     assert error.faults == [f"{SHOWN}\\n"]
@@ -25,26 +31,16 @@ def test_fault_b3_raw_escapes_of_a_stranger_s_names_reach_no_error():
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_fault_b3_raw_escapes_of_a_stranger_s_names_reach_no_stream(number):
+def test_raw_escapes_of_a_stranger_s_names_reach_no_stream(number):
     body = f"print({HOSTILE!r}, file=sys.std{'out' if number == 1 else 'err'})"
     program = f"import sys\nfrom ariel_tf.core.errors import run_command\nrun_command(lambda: {body})\n"
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-        check=True,
-    )
+    ended = ran(program, check=True)
     assert (ended.stdout if number == 1 else ended.stderr).decode() == SHOWN + "\n"
 
 
 def test_a_system_error_with_a_hostile_path_is_escaped():
     program = f"from ariel_tf.core.errors import run_command\nrun_command(lambda: open('/nowhere/' + {HOSTILE!r}))\n"
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-        check=False,
-    )
+    ended = ran(program)
     assert (ended.returncode, ended.stderr.decode()) == (1, f"error: No such file or directory: /nowhere/{SHOWN}\n")
 
 

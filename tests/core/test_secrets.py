@@ -51,7 +51,7 @@ PLAIN = (
 
 
 @pytest.mark.parametrize("text", LEAKS)
-def test_fault_b4_errors_echo_no_secret_of_an_address(text):
+def test_errors_echo_no_secret_of_an_address(text):
     assert SECRET not in str(ArielError(text))
     error = DataError(text, [text])
     assert SECRET not in f"{error} {error.message} {error.faults} {error.args}"
@@ -79,7 +79,7 @@ def test_masking_takes_time_in_proportion_to_the_text(part):
     assert seconds(200_000) < 100 * seconds(20_000) + 0.2
 
 
-def test_fault_b4_messages_of_tensorflow_are_masked(monkeypatch):
+def test_messages_of_tensorflow_are_masked(monkeypatch):
     def refuse(path, mode):
         raise tf.errors.PermissionDeniedError(None, None, f"GET {path}&X-Goog-Signature={SECRET} was refused")
 
@@ -91,7 +91,7 @@ def test_fault_b4_messages_of_tensorflow_are_masked(monkeypatch):
     assert caught.value.__suppress_context__, "a notebook would show the cause with its address"
 
 
-def test_fault_b4_a_run_folder_holds_no_secret(tmp_path, capsys):
+def test_a_run_folder_holds_no_secret(tmp_path, capsys):
     """Configuration, model card, meta.json, TensorBoard's logs and the printed lines of a training."""
     from pipelines import simulate
 

@@ -22,7 +22,7 @@ REMOTE = (
 
 
 @pytest.mark.parametrize("description", REMOTE)
-def test_fault_b3_remote_data_that_only_a_file_names_are_refused(description):
+def test_remote_data_that_only_a_file_names_are_refused(description):
     assert is_remote(description)
     with pytest.raises(UsageError, match=r"^run/config.json names data on .* name it yourself: --data "):
         refuse_unnamed(description, "run/config.json")

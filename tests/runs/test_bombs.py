@@ -62,7 +62,7 @@ def sparse(path, size):
 
 
 @pytest.mark.parametrize("name", ["config.json", "state.json", "best.json"])
-def test_fault_b5_a_huge_json_file_is_not_read(name, tmp_path, monkeypatch):
+def test_a_huge_json_file_is_not_read(name, tmp_path, monkeypatch):
     file = sparse(tmp_path / name, 300 * MIB)
     with never(monkeypatch, json, "loads"), pytest.raises(DataError, match=rf"{name}: expected .* bytes at most"):
         read_json(file)
@@ -78,7 +78,7 @@ def test_fault_b5_a_huge_json_file_is_not_read(name, tmp_path, monkeypatch):
         b'"' + b"a" * LARGEST_JSON + b'"',
     ],
 )
-def test_fault_b5_json_that_is_large_in_memory_is_not_parsed(content, monkeypatch):
+def test_json_that_is_large_in_memory_is_not_parsed(content, monkeypatch):
     with never(monkeypatch, json, "loads"), pytest.raises(DataError, match=r"x.json: expected JSON of 32 MiB"):
         parse_json(content, "x.json")
 
@@ -92,7 +92,7 @@ def test_json_up_to_the_bounds_takes_little_memory():
             parse_json(deep, "x.json")
 
 
-def test_fault_b5_a_manifest_of_millions_of_entries_is_one_sentence(tmp_path, monkeypatch):
+def test_a_manifest_of_millions_of_entries_is_one_sentence(tmp_path, monkeypatch):
     shard = {"name": "fold-0-00000.tfrecord", "fold": 0, "rows": 1, "bytes": 1, "sha256": "0" * 64}
     page = json.dumps({"schema": 1, "shards": [shard | {"planets": [1] * 5_000_000}]})
     (tmp_path / MANIFEST_NAME).write_text(page.replace(" ", ""))
@@ -101,7 +101,7 @@ def test_fault_b5_a_manifest_of_millions_of_entries_is_one_sentence(tmp_path, mo
         Manifest.read(tmp_path)
 
 
-def test_fault_b5_a_config_with_a_long_string_is_compared_with_no_name(tmp_path, monkeypatch):
+def test_a_config_with_a_long_string_is_compared_with_no_name(tmp_path, monkeypatch):
     """A string of 300 MB took 90 s and 11 GB in difflib."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"m" * 1_000_000: 1}))
@@ -124,7 +124,7 @@ def test_a_device_or_a_folder_is_no_json_file(tmp_path):
             read_bounded(path, 10)
 
 
-def test_fault_b5_a_huge_metrics_csv_is_not_parsed(tmp_path, monkeypatch):
+def test_a_huge_metrics_csv_is_not_parsed(tmp_path, monkeypatch):
     state = {"epoch": 3, "files": {}}
     for size, content in ((300 * MIB, b""), (0, b"epoch,loss\n" + b"1,2\n" * 1_000_000)):
         sparse(tmp_path / "metrics.csv", size)
@@ -136,7 +136,7 @@ def test_fault_b5_a_huge_metrics_csv_is_not_parsed(tmp_path, monkeypatch):
             read_history(tmp_path, state)
 
 
-def test_fault_b5_a_huge_state_is_refused_before_it_is_read(tmp_path):
+def test_a_huge_state_is_refused_before_it_is_read(tmp_path):
     sparse(tmp_path / "state.json", 10**12)
     started = time.process_time()
     with pytest.raises(DataError, match=r"state.json: expected .* bytes at most, received 1,000,000,000,000"):
@@ -173,7 +173,7 @@ def header(shape, descr="<f8"):
     ],
     ids=["zeros", "shape", "objects", "no array", "members", "huge shape"],
 )
-def test_fault_b5_statistics_that_would_take_gigabytes_are_one_sentence(members, monkeypatch):
+def test_statistics_that_would_take_gigabytes_are_one_sentence(members, monkeypatch):
     data = zipped(members)
     with (
         little_memory(),
@@ -183,7 +183,7 @@ def test_fault_b5_statistics_that_would_take_gigabytes_are_one_sentence(members,
         Sums.from_bytes(data, "statistics.npz")
 
 
-def test_fault_b5_a_huge_statistics_file_is_not_read(tmp_path):
+def test_a_huge_statistics_file_is_not_read(tmp_path):
     sparse(tmp_path / STATISTICS_NAME, 1500 * MIB)
     (tmp_path / MANIFEST_NAME).write_text("{}")
     with little_memory(), pytest.raises(DataError, match=r"statistics.npz: expected .* bytes at most"):
@@ -234,7 +234,7 @@ def test_a_sound_model_is_loaded(model_file):
 
 
 @pytest.mark.parametrize("name", [METADATA, CONFIG, WEIGHTS])
-def test_fault_b5_members_of_gigabytes_of_zeros_are_one_sentence(name, changed, monkeypatch):
+def test_members_of_gigabytes_of_zeros_are_one_sentence(name, changed, monkeypatch):
     path = changed({name: bytes(64 * MIB)}, zipfile.ZIP_DEFLATED)
     with (
         never(monkeypatch, keras.models, "load_model"),
@@ -257,7 +257,7 @@ def test_fault_b5_members_of_gigabytes_of_zeros_are_one_sentence(name, changed, 
         (b"", "cannot be loaded by Keras"),
     ],
 )
-def test_fault_b5_weights_that_are_not_in_the_file_are_one_sentence(content, words, changed, monkeypatch):
+def test_weights_that_are_not_in_the_file_are_one_sentence(content, words, changed, monkeypatch):
     path = changed({WEIGHTS: content})
     with (
         never(monkeypatch, keras.models, "load_model"),
@@ -272,7 +272,7 @@ def configured(model_file, change):
         return {CONFIG: change(archive.read(CONFIG).decode()).encode()}
 
 
-def test_fault_b5_layers_larger_than_their_weights_are_not_built(model_file, changed):
+def test_layers_larger_than_their_weights_are_not_built(model_file, changed):
     path = changed(configured(model_file, lambda text: text.replace('"units": 2', '"units": 900000000')))
     with little_memory(), pytest.raises(DataError, match=r"best.keras: its layers have more weights than the file"):
         load_model(path)
@@ -354,7 +354,7 @@ def test_other_members_of_a_model_are_refused(changed):
 HEADER = [*KEYS, *map(column, range(55))]
 
 
-def test_fault_b5_a_submission_of_a_million_rows_is_not_read_to_its_end(tmp_path):
+def test_a_submission_of_a_million_rows_is_not_read_to_its_end(tmp_path):
     line = "\t".join(["0.1"] * 55) + "\n"
     (tmp_path / "a.txt").write_text(line * 20_000)
     (tmp_path / "a.csv").write_text(",".join(HEADER) + "\n" + ",".join(["1"] * len(HEADER)) + "\n" + "x" * 50_000_000)
