@@ -2,14 +2,14 @@
 
 From a notebook (TensorFlow is imported only when one of them needs it):
 
-    ariel_tf.load(run).predict(flux, star)    radii of light curves, by any run folder
+    ariel_tf.load(run).predict(planet)        radii of a planet or of light curves, by any run folder
     ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
     ariel_tf.train_model("squid", 12, data)   a training, as by the command; its history and scores as tables
     ariel_tf.ArielRegressor("squid", 12)      the same as a scikit-learn estimator, on arrays
     ariel_tf.score(true, predicted)           the challenge's score
 
 >>> import ariel_tf
->>> planet = next(ariel_tf.open_data("simulated:planets=1,spots=2,photons=1,seed=3").planets())
+>>> planet = ariel_tf.open_data("simulated:planets=1,spots=2,photons=1,seed=3")[1]
 >>> planet.flux.shape, planet.radii.shape
 ((55, 2, 300), (55,))
 >>> ariel_tf.score(planet.radii, planet.radii)
@@ -48,8 +48,9 @@ def load(*runs: Path | str) -> "Predictor":
         runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made.
 
     Returns:
-        `Predictor`; its `predict(flux, star)` takes light curves in the challenge's layout, flux [n, 55, 300] and
-        star [n, 6], and answers radii [n, wavelengths]; `targets` says which wavelengths.
+        `Predictor`; its `predict(planet)` returns a DataFrame, and `predict(flux, star)` takes light curves in the
+        challenge's layout, flux [n, 55, 300] and star [n, 6], and returns radii [n, wavelengths]; `targets` are their
+        wavelengths.
 
     Raises:
         UsageError: a folder that is no run.
@@ -76,14 +77,19 @@ def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
         params: of the targets of text files, `params_train`.
 
     Returns:
-        `Data`: `planets()` yields each planet once, `planet.Planet` with flux [55, n, 300]; `len` counts them.
+        `Data`: iterating yields each planet once, `planet.Planet` with flux [55, n, 300]; `data[52]` is planet 0052,
+        `planets(folds)` yields those of some folds, and `to_pandas()` is a table of stars, orbits and radii.
 
     Raises:
         UsageError, DataError: nothing of that kind is there.
 
     >>> data = open_data("simulated:planets=3,spots=1,photons=1,seed=3")
-    >>> len(data), data.labelled, [planet.number for planet in data.planets()]
+    >>> len(data), data.labelled, [planet.number for planet in data]
     (3, True, [1, 2, 3])
+    >>> data[2].flux.shape
+    (55, 1, 300)
+    >>> list(data.to_pandas("orbits").columns)
+    ['sma (m)', 'incl (deg)']
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 

@@ -143,7 +143,8 @@ def score(
             are 0.
 
     Raises:
-        ValueError: other shapes, no values, a value that is not finite, or a masked one, whose mask would be dropped.
+        ValueError: other shapes, no values, a value that is not finite, or a masked one, whose mask would be dropped;
+            pandas tables with rows or columns in another order.
 
     >>> round(score([0.1, 0.2], [0.1, 0.21]), 6)  # 10^4 - 10^6 (0 + 2 x .2 x .01) / 2
     8000.0
@@ -156,6 +157,7 @@ def score(
         if values is not None and not np.isfinite(found := np.asarray(values, np.float64)).all():
             place = np.argwhere(~np.isfinite(found))[0].tolist()
             raise ValueError(f"{name}: expected finite numbers. Received: {found[tuple(place)]} at {place}")
+    _refuse_other_labels(radii_true, radii_predicted)
     true = np.asarray(radii_true, np.float64)
     predicted = np.asarray(radii_predicted, np.float64)
     if true.shape != predicted.shape:
@@ -166,3 +168,14 @@ def score(
     w = np.ones_like(true) if weights is None else np.broadcast_to(np.asarray(weights, np.float64), true.shape)
     w = w if w.any() else np.ones_like(true)
     return float(PERFECT_SCORE - PPM * np.sum(w * error) / np.sum(w))
+
+
+def _refuse_other_labels(true: Any, predicted: Any) -> None:
+    """Refuse two pandas tables whose rows or columns have the same names in another order, which NumPy ignores."""
+    for axis in ("index", "columns"):
+        one, other = getattr(true, axis, None), getattr(predicted, axis, None)
+        names = getattr(one, "names", None)
+        if one is None or other is None or names is None or names != getattr(other, "names", None) or one.equals(other):
+            continue
+        if any(names) or set(one) == set(other):
+            raise ValueError(f"true and predicted differ in their {axis}; align them first, as by true.loc[...].")

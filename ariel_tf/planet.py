@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Key
+from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Key, holds_mask
+from ariel_tf.core.errors import DataError
 
 # Steps far from any transit: the mean dip is 5 % deep at steps 69 and 226, and the ramp is over by step 28.
 OUT_OF_TRANSIT = np.r_[28:70, 228:300]
@@ -187,7 +188,14 @@ class Planet:
         orbit: np.ndarray | None = None,
         radii: np.ndarray | None = None,
     ) -> Self:
-        """A planet from its observations; scatter and white light are derived here and only here."""
+        """A planet from its observations; scatter and white light are derived here and only here.
+
+        Raises:
+            DataError: a value is masked, whose mask would be dropped.
+        """
+        for name, values in (("star", star), ("flux", flux), ("orbit", orbit), ("radii", radii)):
+            if holds_mask(values):
+                raise DataError(f"planet {number}: {name} has masked values: expected values without a mask.")
         flux = np.ascontiguousarray(flux, np.float32)
         scatter = band_scatter(flux)
         return cls(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -32,19 +33,38 @@ def test_the_examples_in_the_documentation_are_true(name):
     assert result.failed == 0
 
 
+@pytest.mark.usefixtures("pretended_training_here", "own_folder")
+def test_the_examples_of_the_page_on_python_are_true():
+    how = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testfile(str(ROOT / "docs/python.md"), module_relative=False, optionflags=how)
+    assert result.attempted > 30
+    assert result.failed == 0
+
+
 def test_text_files_and_shards_are_the_same_planets(tmp_path):
     simulate.main([str(tmp_path / "data"), "--planets=2", "--spots=1", "--photons=2", "--seed=1", "--format=both"])
     shards = ariel_tf.open_data(tmp_path / "data")
     text = ariel_tf.open_data(tmp_path / "data/noisy_train", tmp_path / "data/params_train")
     assert isinstance(shards.source, TFRecordSource)
     assert len(shards) == len(text) == 2
-    by_number = {planet.number: planet for planet in text.planets()}
-    for planet in shards.planets():
-        other = by_number.pop(planet.number)
-        for name in ("instances", "star", "orbit", "radii", "flux", "scatter", "white"):
-            np.testing.assert_array_equal(getattr(planet, name), getattr(other, name), err_msg=name)
+    by_number = {planet.number: planet for planet in text}
+    for planet in shards:
+        for other in (by_number.pop(planet.number), shards[planet.number], text[planet.number]):
+            for name in ("number", "instances", "star", "orbit", "radii", "flux", "scatter", "white"):
+                np.testing.assert_array_equal(getattr(planet, name), getattr(other, name), err_msg=name)
     assert not by_number
-    assert "radii unknown" in repr(ariel_tf.open_data(tmp_path / "data/noisy_train"))
+    pd.testing.assert_frame_equal(shards.to_pandas(), text.to_pandas())
+    assert (1 in shards, 3 in shards) == (True, False)
+    for number in (0, 3, "1", True, 1.0):
+        with pytest.raises(UsageError, match=r"one of the 2 planets of .*, 1 to 2 \(data.numbers\)"):
+            shards[number]
+    unknown = ariel_tf.open_data(tmp_path / "data/noisy_train")
+    assert "radii unknown" in repr(unknown)
+    assert unknown.to_pandas().columns.tolist() == shards.to_pandas("stars").columns.tolist()
+    with pytest.raises(UsageError, match="the radii are unknown"):
+        unknown.to_pandas("radii")
+    with pytest.raises(UsageError, match="expected one of all, stars, orbits, radii"):
+        shards.to_pandas("targets")
     with pytest.raises(UsageError):
         ariel_tf.open_data("simulated:planets=none")
 
@@ -57,3 +77,13 @@ def test_the_quickstart_notebook_runs(tmp_path, monkeypatch):
     printed = [out["text"] for cell in done.cells for out in cell.get("outputs", ()) if out.output_type == "stream"]
     line = next(text for text in printed if text.startswith("score "))
     assert float(line.split()[1].rstrip(";")) > 8500
+
+
+def test_tables_in_another_order_are_not_scored():
+    true = pd.DataFrame({"a": [0.1, 0.2], "b": [0.1, 0.3]}, index=pd.Index([1, 2], name="planet"))
+    assert ariel_tf.score(true, true) == 10000.0
+    assert ariel_tf.score(true, true.to_numpy()) == 10000.0
+    assert ariel_tf.score(true.reset_index(drop=True), true) == 10000.0
+    for other, axis in ((true[::-1], "index"), (true[["b", "a"]], "columns"), (true.rename({2: 3}), "index")):
+        with pytest.raises(ValueError, match=f"differ in their {axis}"):
+            ariel_tf.score(true, other)

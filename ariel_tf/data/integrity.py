@@ -84,14 +84,38 @@ def read_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
             if planet.number not in expected:
                 raise DataError(f"{source.description}: planet {planet.number:04d} comes twice or is of another fold.")
             expected.remove(planet.number)
-            if faults := planet_faults(planet):
-                raise DataError(f"{source.description}: {faults[0]}; make the data set anew.", faults)
+            _refuse_faults(source, planet)
             yield planet
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
     if expected:
         names = ", ".join(f"{planet:04d}" for planet in sorted(expected)[:10])
         raise DataError(f"{source.description}: planets that are announced were not received: {names}.")
+
+
+def read_planet(source: Source, number: int) -> Planet:
+    """One whole planet.
+
+    Args:
+        source: open.
+        number: one of its planets.
+
+    Raises:
+        DataError: its record or its files are damaged, or absent.
+    """
+    try:
+        planet = source.planet(number)
+    except tf.errors.OpError as error:
+        raise damaged(source, error) from error
+    if planet is None:
+        raise DataError(f"{source.description}: planets that are announced were not received: {number:04d}.")
+    _refuse_faults(source, planet)
+    return planet
+
+
+def _refuse_faults(source: Source, planet: Planet) -> None:
+    if faults := planet_faults(planet):
+        raise DataError(f"{source.description}: {faults[0]}; make the data set anew.", faults)
 
 
 def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None:

@@ -13,29 +13,31 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, STAR_NAMES, STAR_PARAMETERS, holds_mask
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, WAVELENGTHS_UM, Key
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.folds import N_FOLDS, Folds
+from ariel_tf.data.planets import WAVELENGTH_COLUMNS
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs.committed import is_sound_file, recorded_fingerprint
+from ariel_tf.runs.prediction_input import planets_in, refuse_bounds, rows_of, star_values, unmasked
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
 from ariel_tf.runs.state import has_state, read_state
 
-# Median flux of an observation: about 1, and a few percent less in the longest and deepest transits.
-LEVELS = (0.5, 1.5)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,16 +150,20 @@ class Predictor:
             self._compiled["call"] = tf.function(lambda rows: self.model(rows, training=False), reduce_retracing=True)
         return self._compiled["call"](inputs)
 
-    def predict(self, flux: Any, star: Any = None) -> np.ndarray:
-        """Radii of light curves in the challenge's layout.
+    def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
+        """Radii of light curves in the challenge's layout, or of planets.
 
         Args:
             flux: [55, 300] of one observation or [n, 55, 300], relative to the quiet star. A model whose rows are
-                whole planets takes [n, observations, 55, 300].
-            star: [6] or [n, 6], `challenge.STAR_PARAMETERS`; only models that see the star need it.
+                whole planets takes [n, observations, 55, 300]. Or a `Planet`, several, or the `Data` of
+                `ariel_tf.open_data`, whose flux and star are read.
+            star: [6] or [n, 6], `challenge.STAR_PARAMETERS`, or a table with columns of these names; only models that
+                read the star need it.
+            as_frame: whether to return a DataFrame; by default of planets.
 
         Returns:
-            Rp/Rs, float64 [targets] or [n, targets].
+            Rp/Rs, float64 [targets] or [n, targets]; as a DataFrame with wavelengths in micrometres as columns, and
+            as index (planet, spot, photon), 0 for what a row combines, or the rows' numbers.
 
         Raises:
             UsageError: another shape, or a star is needed.
@@ -165,7 +171,31 @@ class Predictor:
                 to the star.
             NonFiniteError: a prediction is not finite.
         """
-        flux = _unmasked("flux", flux)
+        if (planets := planets_in(flux)) is None:
+            radii = self._predict_arrays(flux, star)
+            return self._table(np.arange(len(np.atleast_2d(radii))), radii) if as_frame else radii
+        if star is not None:
+            raise UsageError("predict: expected no star beside planets, which have their own.")
+        keys, parts = [np.zeros((0, 3), int)], [np.zeros((0, len(self.targets)))]
+        instances = row_shape(self.model)[:-1]
+        for planet in planets:
+            its_keys, its_flux, its_star = rows_of(planet, self.signature.row, instances[0] if instances else 1)
+            keys.append(its_keys)
+            parts.append(self._predict_arrays(its_flux, its_star))
+        radii = np.concatenate(parts)
+        return radii if as_frame is False else self._table(np.concatenate(keys), radii)
+
+    def _table(self, rows: np.ndarray, radii: np.ndarray) -> "pd.DataFrame":
+        """Predictions as a DataFrame; rows are keys int [n, 3], or numbers int [n]."""
+        import pandas as pd
+
+        index = pd.Index(rows, name="row") if rows.ndim == 1 else pd.MultiIndex.from_arrays(rows.T, names=Key._fields)
+        columns = pd.Index([WAVELENGTHS_UM[target] for target in self.targets], name=WAVELENGTH_COLUMNS)
+        return pd.DataFrame(np.atleast_2d(radii), index, columns)
+
+    def _predict_arrays(self, flux: Any, star: Any) -> np.ndarray:
+        """As `predict`, of arrays to an array."""
+        flux = unmasked("flux", flux)
         instances = row_shape(self.model)[:-1]
         one = flux.ndim == 2 + len(instances)
         flux = flux[None] if one else flux
@@ -176,7 +206,7 @@ class Predictor:
         if "star" in names_of(self.model):
             if star is None:
                 raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
-            star = np.atleast_2d(_unmasked("star", star))
+            star = np.atleast_2d(unmasked("star", star_values(star)))
             if star.shape != (len(flux), len(STAR_NAMES)):
                 raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(star.shape)}")
             inputs["star"] = star
@@ -184,7 +214,7 @@ class Predictor:
             if not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
                 row = int(np.argwhere(~np.isfinite(values))[0, 0])
                 raise DataError(f"predict: {name} of row {row} is not finite.")
-        _refuse_bounds(flux, inputs.get("star"))
+        refuse_bounds(flux, inputs.get("star"))
         if not len(flux):
             return np.zeros((0, len(self.targets)))
         radii = np.asarray(self(inputs), np.float64)
@@ -254,43 +284,6 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
                 f"{each[0].path} and {one.path} were trained on different data ({each[0].fingerprint[:12]}, "
                 f"{one.fingerprint[:12]}), so a test planet of one may be a training planet of the other."
             )
-
-
-def _unmasked(name: str, values: Any) -> np.ndarray:
-    """Values as float32; `np.asarray` would drop a mask and keep what is below it."""
-    if holds_mask(values):
-        place = np.argwhere(np.ma.getmaskarray(np.ma.asarray(values)))[0].tolist()
-        raise DataError(f"predict: {name} {place} is masked: expected a value. Fill it, or leave its row out.")
-    return np.asarray(values, np.float32)
-
-
-def _refuse_bounds(flux: np.ndarray, star: np.ndarray | None) -> None:
-    """Refuse flux and stellar parameters in other units.
-
-    Args:
-        flux: finite [n, ..., 55, 300].
-        star: finite [n, 6] or None.
-    """
-    low, high = FLUX_BOUNDS
-    if (outside := np.argwhere(~((flux > low) & (flux < high)))).size:
-        place = outside[0].tolist()
-        value = flux[tuple(place)]
-        raise DataError(
-            f"predict: flux {place} is {value:g}, expected ({low:g}, {high:g}), relative to the quiet star."
-        )
-    for row, one in enumerate(flux):
-        if not LEVELS[0] < (level := float(np.median(one))) < LEVELS[1]:
-            raise DataError(
-                f"predict: the median flux of row {row} is {level:g}, expected about 1: flux relative to the star, "
-                "not counts or magnitudes."
-            )
-    for row, values in enumerate(() if star is None else star):
-        for parameter, value in zip(STAR_PARAMETERS, values, strict=True):
-            if not parameter.low < value < parameter.high:
-                raise DataError(
-                    f"predict: {parameter.name} of row {row} is {value:g}, expected ({parameter.low:g}, "
-                    f"{parameter.high:g}) {parameter.unit}."
-                )
 
 
 def _configuration(path: Path) -> dict[str, Any]:

@@ -82,6 +82,6 @@ class Run:
 
         return Predictor.load(self.path)
 
-    def predict(self, flux: Any, star: Any = None) -> np.ndarray:
-        """Radii of light curves; as `Predictor.predict`."""
-        return self.predictor.predict(flux, star)
+    def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
+        """Radii of light curves or planets; as `Predictor.predict`."""
+        return self.predictor.predict(flux, star, as_frame)

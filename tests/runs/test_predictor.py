@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ariel_tf import train
+from ariel_tf import open_data, train
+from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.physics.simulator import simulate_planet
+from ariel_tf.planet import Planet
+from ariel_tf.runs.prediction_input import rows_of
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 
@@ -70,6 +73,57 @@ def test_light_curves_in_the_challenge_s_layout_give_what_the_data_set_gives(run
     radii = trained.predict(planet.flux.transpose(1, 0, 2), np.tile(planet.star, (2, 1)))
     np.testing.assert_allclose(radii, expected, rtol=2e-6, atol=2e-6)
     np.testing.assert_allclose(trained.predict(planet.flux[:, 1], planet.star), expected[1], rtol=2e-6, atol=2e-6)
+
+
+def test_planets_are_predicted_as_their_arrays(runs):
+    data = open_data(DATA)
+    planet, other = data[5], data[2]
+    trained = Predictor.load(runs / "list")
+    table = trained.predict([planet, other])
+    assert table.index.tolist() == [(5, 1, 1), (5, 1, 2), (2, 1, 1), (2, 1, 2)]
+    assert table.columns.tolist() == [WAVELENGTHS_UM[target] for target in (3, 7, 12)]
+    arrays = trained.predict(planet.flux.transpose(1, 0, 2), np.tile(planet.star, (2, 1)))
+    np.testing.assert_array_equal(table.loc[5], arrays)
+    np.testing.assert_array_equal(trained.predict(planet, as_frame=False), arrays)
+    assert trained.predict(data.planets((2,))).index.names == ["planet", "spot", "photon"]
+    assert len(trained.predict(data)) == 24
+    assert trained.predict(iter(())).shape == (0, 3)
+    with pytest.raises(UsageError, match="no star beside planets"):
+        trained.predict(planet, planet.star)
+    with pytest.raises(UsageError, match=r"expected planets, as `ariel_tf.open_data` yields. Received: int"):
+        trained.predict(iter([5]))
+    with pytest.raises(UsageError, match="expected flux as an array of numbers"):
+        trained.predict(object())
+
+
+@pytest.mark.parametrize(("row", "keys"), [("spot", [(3, 1, 0), (3, 2, 0)]), ("planet", [(3, 0, 0)])])
+def test_a_row_of_several_observations_is_made_of_a_planet(row, keys):
+    planet = simulate_planet(1, 3, 2, 2)
+    count = 4 // len(keys)
+    its_keys, flux, star = rows_of(planet, row, count)
+    assert list(map(tuple, its_keys.tolist())) == keys
+    np.testing.assert_array_equal(flux, planet.flux.transpose(1, 0, 2).reshape(len(keys), count, 55, 300))
+    np.testing.assert_array_equal(star, np.tile(planet.star, (len(keys), 1)))
+    with pytest.raises(DataError, match=f"is 10 observations of a {row}, and planet 0003.* has {count}"):
+        rows_of(planet, row, 10)
+
+
+def test_a_star_s_table_is_read_by_its_names(runs):
+    """A table whose columns are in another order was read by position, and all its values were within bounds."""
+    data, trained = open_data(DATA), Predictor.load(runs / "list")
+    flux, star = data[5].flux[:, 0], data.to_pandas("stars").loc[[5]]
+    expected = trained.predict(flux, data[5].star)
+    for table in (star, star[star.columns[::-1]], star.rename(columns=lambda name: name.split()[0]), star.iloc[0]):
+        np.testing.assert_array_equal(trained.predict(flux, table), expected)
+    with pytest.raises(UsageError, match=r"expected a star with the columns star_temp, .*Received: \['temp"):
+        trained.predict(flux, star.rename(columns={"star_temp (K)": "temp"}))
+
+
+def test_a_planet_of_masked_values_is_refused():
+    """The mask was dropped, and what was below it became the planet's flux."""
+    flux = np.ma.masked_greater(np.ones((55, 1, 300)), 0.5)
+    with pytest.raises(DataError, match="planet 1: flux has masked values"):
+        Planet.from_observations(1, np.array([[1, 1]]), np.ones(6), flux)
 
 
 def test_flux_that_does_not_fit_is_refused(runs):

@@ -66,6 +66,13 @@ class Source(Protocol):
         """
         ...
 
+    def planet(self, number: int) -> Planet | None:
+        """One whole planet, as `planets` yields it; None where it is absent, against what `folds` says.
+
+        `integrity.read_planet` reads it with checks.
+        """
+        ...
+
     def subset(self, folds: Sequence[int], planets: int, signature: Signature) -> "Source":
         """The source with fewer planets in these folds; itself where no planet is left out.
 

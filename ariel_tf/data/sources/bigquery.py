@@ -171,6 +171,12 @@ class BigQuerySource(SourceBase):
         else:
             yield from self.planets_of(self._parts(folds), range(N_WAVELENGTHS), white=True)
 
+    def planet(self, number: int) -> Planet | None:
+        """As `Source.planet`; reads the part that holds it."""
+        parts = [part for part in self._parts((self.folds[number],)) if number in part.planets]
+        found = self.planets_of(parts, range(N_WAVELENGTHS), white=True)
+        return next((planet for planet in found if planet.number == number), None)
+
     def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
         """Planets of some parts, in their order; the next chunk is read while this one is used.
 

@@ -36,6 +36,10 @@ class SourceBase(Source):
         keys = np.concatenate(found)
         return keys[np.lexsort(keys.T[::-1])]
 
+    def planet(self, number: int) -> Planet | None:
+        """As `Source.planet`; reads the planets of its fold, up to it."""
+        return next((planet for planet in self.planets((self.folds[number],)) if planet.number == number), None)
+
     def subset(self, folds: Sequence[int], planets: int, signature: Signature) -> Source:
         there = frozenset(planet for planet, fold in self.folds.items() if fold in folds)
         if planets > len(there):
@@ -139,6 +143,9 @@ class SubsetSource(SourceBase):
             return planets
         dropped = tf.constant(sorted(there - self.folds.keys()), tf.int32)
         return planets.filter(lambda planet: tf.reduce_all(planet["planet"] != dropped))
+
+    def planet(self, number: int) -> Planet | None:
+        return self._source.planet(number)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         return (planet for planet in self._source.planets(folds) if planet.number in self.folds)

@@ -93,6 +93,10 @@ class TextSource(SourceBase):
             yield planet
         self._sums |= sums  # of whole folds, in ascending order of planets, so that the last digits are always the same
 
+    def planet(self, number: int) -> Planet | None:
+        """As `Source.planet`; reads its files."""
+        return next(self._read([task for task in self._tasks if task.number == number]), None)
+
     def _read(self, tasks: Sequence[PlanetFiles]) -> Iterator[Planet]:
         """The planets in this order; a few are read ahead."""
         with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:

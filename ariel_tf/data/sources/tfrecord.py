@@ -101,7 +101,15 @@ class TFRecordSource(SourceBase):
         return serialized.map(lambda record: records.parse(record, inputs, white, self.labelled), PARALLEL)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        shards = self._shards(folds)
+        return self._decoded(self._shards(folds))
+
+    def planet(self, number: int) -> Planet | None:
+        """As `Source.planet`; reads its shard."""
+        shards = [shard for shard in self.manifest.shards if number in shard.planets]
+        return next((planet for planet in self._decoded(shards) if planet.number == number), None)
+
+    def _decoded(self, shards: Sequence[Shard]) -> Iterator[Planet]:
+        """All planets of these shards."""
         files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
         expected = sum(len(shard.planets) for shard in shards)
         serialized = tf.data.TFRecordDataset(files).apply(tf.data.experimental.assert_cardinality(expected))
