@@ -5,6 +5,7 @@ From a notebook (TensorFlow is imported only when one of them needs it):
     ariel_tf.load(run).predict(planet)        radii of a planet or of light curves, by any run folder
     ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
     ariel_tf.train_model("squid", 12, data)   a training, as by the command; its history and scores as tables
+    ariel_tf.Run("runs/x")                    a run folder: history, scores, leaderboard, figures on your own axes
     ariel_tf.ArielRegressor("squid", 12)      the same as a scikit-learn estimator, on arrays
     ariel_tf.score(true, predicted)           the challenge's score
 
@@ -24,14 +25,19 @@ from ariel_tf.challenge import score
 
 if TYPE_CHECKING:
     from ariel_tf.data.planets import Data
+    from ariel_tf.evaluation.run import Run
     from ariel_tf.regressor import ArielRegressor
     from ariel_tf.runs.predictor import Predictor
     from ariel_tf.training.api import train_model
 
-__all__ = ["ArielRegressor", "load", "open_data", "score", "train_model"]
+__all__ = ["ArielRegressor", "Run", "load", "open_data", "score", "train_model"]
 __version__ = "0.1.0"
 
-_ELSEWHERE = {"ArielRegressor": "ariel_tf.regressor", "train_model": "ariel_tf.training.api"}
+_ELSEWHERE = {
+    "ArielRegressor": "ariel_tf.regressor",
+    "Run": "ariel_tf.evaluation.run",
+    "train_model": "ariel_tf.training.api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ariel_tf.core.errors import DataError
 
 if TYPE_CHECKING:  # NumPy would double the time of `--help`
+    import numpy as np
     import numpy.typing as npt
 
 N_WAVELENGTHS = 55
@@ -33,6 +34,52 @@ WAVELENGTHS_UM: tuple[float, ...] = (
     3.648881, 3.720764, 3.798475, 3.871617, 4.028981, 4.302273, 4.594901, 4.906856, 5.240896, 5.594259,
     5.975230, 6.378287, 6.811703, 7.275497, 7.766891,
 )  # fmt: skip
+
+
+class Instrument(NamedTuple):
+    """A photometer or spectrometer of Ariel: its bands, indices from `first` to before `stop`, and range in um."""
+
+    name: str
+    first: int
+    stop: int
+    low: float
+    high: float
+
+
+# Source: Ariel Definition Study Report, ESA/SCI(2020)1.
+INSTRUMENTS = (
+    Instrument("VISPhot", 0, 1, 0.50, 0.60),
+    Instrument("FGS1", 1, 2, 0.60, 0.80),
+    Instrument("FGS2", 2, 3, 0.80, 1.10),
+    Instrument("NIRSpec", 3, 9, 1.10, 1.95),
+    Instrument("AIRS-CH0", 9, 44, 1.95, 3.90),
+    Instrument("AIRS-CH1", 44, 55, 3.90, 7.80),
+)
+
+
+def instrument_of(wavelength: int) -> str:
+    """The instrument that measures a band.
+
+    >>> instrument_of(0), instrument_of(12), instrument_of(54)
+    ('VISPhot', 'AIRS-CH0', 'AIRS-CH1')
+    """
+    return next(one.name for one in INSTRUMENTS if one.first <= wavelength < one.stop)
+
+
+def band_edges() -> "np.ndarray":
+    """Lower and upper edge of each band in micrometres, halfway between centres of one instrument: float64 [55, 2].
+
+    >>> band_edges()[[0, 3, 54]].round(3).tolist()
+    [[0.5, 0.6], [1.1, 1.212], [7.521, 7.8]]
+    """
+    import numpy as np
+
+    edges = np.empty((N_WAVELENGTHS, 2))
+    for one in INSTRUMENTS:
+        centres = np.array(WAVELENGTHS_UM[one.first : one.stop])
+        bounds = np.concatenate([[one.low], (centres[1:] + centres[:-1]) / 2, [one.high]])
+        edges[one.first : one.stop] = np.stack([bounds[:-1], bounds[1:]], axis=1)
+    return edges
 
 
 class Parameter(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ariel_tf.config.targets import Targets, list_option
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.figures import FORMATS
 from ariel_tf.core.printable import printable_line
 from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data.bigquery import address
@@ -55,10 +56,13 @@ class Options(ScoreOptions):
     """What `python -m ariel_tf.evaluate` takes."""
 
     out: Path | None = cli.out("folder for tables and plots; new or empty", "FOLDER", default=None)
+    figures: str | None = option(
+        None, "format of the plots in --out: png (300 dpi), svg or pdf", choices=FORMATS, shown=FORMATS[0]
+    )
 
 
 def parser() -> cli.Parser:
-    examples = ["runs/baseline --against all", "runs/a runs/b --folds 9 --out comparison", "runs"]
+    examples = ["runs/baseline --against all", "runs/a runs/b --folds 9 --out comparison --figures pdf", "runs"]
     made = cli.Parser("ariel_tf.evaluate", __doc__, Options, examples=examples)
     address.add_flags(made)
     return made
@@ -73,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     compared = checked(options.replace(data=address.with_flags(options.data, given)))
     if options.out is not None:
         refuse_used(options.out)
+    elif options.figures is not None:
+        raise UsageError("--figures: goes with --out, the folder of the plots.")
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
@@ -85,7 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from ariel_tf.evaluation.tables import write_tables
 
         options.out.mkdir(parents=True, exist_ok=True)
-        for path in [*write_tables(comparison, options.out), *draw_all(comparison, options.out)]:
+        for path in [
+            *write_tables(comparison, options.out),
+            *draw_all(comparison, options.out, options.figures or FORMATS[0]),
+        ]:
             print(path)
 
 
@@ -114,7 +123,7 @@ def show_leaderboard(options: Options) -> None:
     """Rank the runs below a folder."""
     folder = options.runs[0]
     board = leaderboard.read(folder)
-    given = [flag for flag in ("data", "folds", "wavelength", "out") if getattr(options, flag) is not None]
+    given = [flag for flag in ("data", "folds", "wavelength", "out", "figures") if getattr(options, flag) is not None]
     if given or options.against != "none":
         raise UsageError(f"{folder}: holds runs; name the runs themselves, like {folder}/*, to give other options.")
     print("\n".join(leaderboard.lines(board)))

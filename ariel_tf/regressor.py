@@ -18,9 +18,9 @@ from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, score
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.writer import DatasetWriter
+from ariel_tf.evaluation.run import Run
 from ariel_tf.planet import Planet
 from ariel_tf.runs.predictor import Predictor
-from ariel_tf.runs.run import Run
 from ariel_tf.training.api import train_model
 
 N_FLUX = N_WAVELENGTHS * N_STEPS

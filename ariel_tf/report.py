@@ -92,7 +92,7 @@ def report(options: Options, command: str) -> None:
     comparison = compare(*compared)
     today = f"{datetime.date.today():%d %B %Y}".lstrip("0")
     with tempfile.TemporaryDirectory() as folder:
-        write_text(options.out, page(comparison, draw_all(comparison, Path(folder)), command, today))
+        write_text(options.out, page(comparison, draw_all(comparison, Path(folder), "svg"), command, today))
 
 
 if __name__ == "__main__":

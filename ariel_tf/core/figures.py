@@ -1,4 +1,4 @@
-"""PNG files drawn with matplotlib's `Figure`, apart from the user's own matplotlib.
+"""Figures drawn with matplotlib's `Figure`, apart from the user's own matplotlib, and saved as files.
 
 `matplotlib.pyplot` is never imported: the user's backend, rcParams and open figures stay as they are, and a setting of
 the user, like `text.usetex` without LaTeX, has no influence on our pictures.
@@ -16,29 +16,47 @@ from ariel_tf.core.errors import ArielError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 110
+# What journals print, and enough for a picture that is only looked at on a screen.
+DOTS_PER_INCH, SCREEN = 300, 110
+FORMATS = ("png", "svg", "pdf")
+# Nothing in a file depends on the time, so that the same numbers give the same bytes.
+_METADATA = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+# Readable where a figure of 8 inches is printed on a page of 6.5.
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "figure.titlesize": 11,
+    "svg.hashsalt": "ariel_tf",
+}
 
 
 @contextmanager
-def saved_figure(path: Path, width: float, height: float, dpi: float = DOTS_PER_INCH) -> "Iterator[Figure]":
-    """An empty figure to draw on, saved as a PNG file at the end of the block.
+def saved_figure(path: Path, width: float, height: float, dpi: float | None = None) -> "Iterator[Figure]":
+    """An empty figure to draw on, saved at the end of the block as PNG, SVG or PDF, by the end of the file's name.
 
-    Drawing and saving happen in matplotlib's default settings; the user's come back afterwards.
+    Drawing and saving happen in matplotlib's default settings and `STYLE`; the user's come back afterwards.
 
     Args:
         path: file to write; replaced only if the whole block succeeds.
         width, height: in inches.
-        dpi: dots per inch.
+        dpi: dots per inch, of a PNG file and of pictures within the others; `DOTS_PER_INCH` by default.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
+    kind = path.suffix.removeprefix(".")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # all but the backend and what else belongs to a window
+        matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=dpi, format="png")
+            figure.savefig(temporary, dpi=dpi or DOTS_PER_INCH, format=kind, metadata=_METADATA[kind])
 
 
 def draw(picture: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -117,13 +117,11 @@ def save(
     validation = out_of_fold or collect(trained, source, trained.folds.validation)
     test = collect(trained, source, trained.folds.test)
     constant = source.statistics(trained.folds.train)["radius"].mean[list(trained.targets)]
-    title = f"{run.configuration['model']}, test planets"
+    drawn = (test, trained.targets, f"{run.configuration['model']}: test planets", source.description)
     pictures: dict[str, str] = {}
-    if draw_or_warn(draw_predictions, test, title, run.path / "prediction.png"):
+    if draw_or_warn(draw_predictions, *drawn, run.path / "prediction.png"):
         pictures["predicted against true radii"] = "prediction.png"
-    if run.configuration["wavelength"] == JOINT and draw_or_warn(
-        draw_spectra, test, trained.targets, title, run.path / "spectra.png"
-    ):
+    if run.configuration["wavelength"] == JOINT and draw_or_warn(draw_spectra, *drawn, run.path / "spectra.png"):
         pictures["true and predicted spectra"] = "spectra.png"
     scores = {
         "test": test.scores(),

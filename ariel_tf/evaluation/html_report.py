@@ -14,37 +14,12 @@ from ariel_tf.core.printable import printable
 from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
+from ariel_tf.evaluation.report_sections import PICTURES, SECTIONS
 from ariel_tf.evaluation.tables import GROUPS
 from ariel_tf.runs.committed import has_scores, read_scores
 
 if TYPE_CHECKING:
     from ariel_tf.evaluation.comparison import Comparison, RunEntry
-
-# Name of a picture's file to its heading and what it shows.
-PICTURES = {
-    "ladder": (
-        "From naive to the limit",
-        "Loss = 10,000 - score, to the right is better. Dot: a planet's observations combined, with the interval that "
-        "holds 95 % of resampled sets of planets; bar: one observation.",
-    ),
-    "by_wavelength": ("By wavelength", "Loss of a planet's combined prediction at each wavelength; lower is better."),
-    "by_magnitude": (
-        "By brightness of the star",
-        "Each planet's loss. Faint stars are noisier; where a model lies far above the photon limit, noise is not what "
-        "holds it back.",
-    ),
-    "spectra": (
-        "Spectra",
-        "Planets from the worst to the best predicted: truth, prediction, and the middle 68 % of the predictions from "
-        "single observations; below, the error in depth.",
-    ),
-    "light_curves": (
-        "Light curves",
-        "One observation without the detector's ramp, in means of six minutes, with the transits that the true and the "
-        "predicted radius make on the known orbit, without spots.",
-    ),
-    "learning_curves": ("Learning curves", "Score of validation and of training planets by epoch."),
-}
 
 
 def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date: str) -> str:
@@ -52,11 +27,13 @@ def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date:
 
     Args:
         comparison: of one run or more.
-        pictures: PNG files, as `figures.draw_all` returns them.
+        pictures: SVG files, as `figures.draw_all` returns them.
         command: the command that makes this page again.
         date: today's date, in words.
     """
     drawn = {path.stem: path for path in pictures}
+    several = len(comparison.entries) > 1
+    absent = {*PICTURES} - {*drawn} | (set() if several else {"differences"})
     learnt = f" They learned from {_text(comparison.learnt_from)}." if comparison.learnt_from else ""
     template = string.Template(_resource("report.html"))
     return template.substitute(
@@ -64,15 +41,23 @@ def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date:
         title=_text(", ".join(entry.name for entry in comparison.runs)),
         date=_text(date),
         lead=_lead(comparison),
+        contents="".join(
+            f'<li><a href="#{name}">{title}</a></li>' for name, title in SECTIONS.items() if name not in absent
+        ),
+        **{f"heading_{name}": _heading(name) for name in ("scores", "groups", "runs", "reading")},
         ladder=_figure("ladder", drawn["ladder"], heading=False) if "ladder" in drawn else "",
         ladder_table=_ladder_table(comparison),
-        differences=_differences(comparison) if len(comparison.entries) > 1 else "",
+        differences=_differences(comparison) if several else "",
         figures="\n".join(_figure(name, drawn[name]) for name in PICTURES if name in drawn and name != "ladder"),
         groups="\n".join(_groups(comparison, title) for title in GROUPS),
         runs="\n".join(_run_card(comparison, entry) for entry in comparison.runs),
         learnt_from=learnt,
         command=_text(command),
     )
+
+
+def _heading(name: str) -> str:
+    return f'<h2 id="{name}">{SECTIONS[name]}</h2>\n'
 
 
 def _resource(name: str) -> str:
@@ -166,7 +151,7 @@ def _differences(comparison: "Comparison") -> str:
         rows.append((id(entry) in runs, cells))
     header = (f"{_text(first.name)} against", "difference", "95 % of resampled planets", "better on")
     return (
-        "<h2>Planet by planet</h2>\n<p>All entries met the same planets, so the luck of which planets these are "
+        f"{_heading('differences')}<p>All entries met the same planets, so the luck of which planets these are "
         f"cancels in the differences.</p>\n{_table(header, rows)}"
     )
 
@@ -185,11 +170,9 @@ def _figure(name: str, path: Path, heading: bool = True) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     # On a phone the ladder shrinks, so that its better end is seen; the others scroll and stay legible.
     size = {"ladder": "", "spectra": " wide", "light_curves": " wide"}.get(name, " legible")
-    above = f"<h2>{title}</h2>\n" if heading else ""
-    return (
-        f'{above}<figure><div class="picture{size}"><img alt="{_text(title)}" src="data:image/png;base64,{data}"></div>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    above = _heading(name) if heading else ""
+    image = f'<img alt="{_text(title)}" src="data:image/svg+xml;base64,{data}">'
+    return f'{above}<figure><div class="picture{size}">{image}</div><figcaption>{caption}</figcaption></figure>'
 
 
 def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:

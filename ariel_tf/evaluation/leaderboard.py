@@ -94,14 +94,19 @@ def _add(board: Leaderboard, path: Path) -> None:
             for run in scored_runs(path):  # a search has no test scores itself, but its models may
                 _add(board, run)
         elif has_scores(path):
-            board.runs.append(_scored_run(path))
+            board.runs.append(scored_run(path))
         else:
             board.unfinished.append(path)
     except (ArielError, OSError) as error:
         board.damaged.append(str(error))
 
 
-def _scored_run(path: Path) -> ScoredRun:
+def scored_run(path: Path) -> ScoredRun:
+    """A finished run and its scores.
+
+    Raises:
+        DataError: the run is not finished, or its files are not those that it saved.
+    """
     configuration, scores = read_json(verified_file(path, "config.json"), dict), read_scores(path)
     try:
         wavelength = str(configuration["wavelength"])

@@ -1,6 +1,12 @@
-"""Colours, axes and legends that the figures share."""
+"""Colours, axes, titles and legends that the figures share."""
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.config.targets import Targets
+from ariel_tf.core.resources import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -9,23 +15,55 @@ if TYPE_CHECKING:
 
 # Distinct for colour-blind readers too (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
-# Muted, so that runs stand out; darker for baselines that use more information.
+# Muted, so that runs stand out; darker for baselines that use more information, black for the limits.
 BASELINE_COLOURS = {
     "constant": "#b5b5b5",
     "median-depth": "#b39c7d",
     "ridge": "#9db08f",
     "ridge+white": "#64895a",
+    "ridge-501": "#3d6b35",
     "transit-fit": "#d0909f",
     "transit-fit+shape": "#a34560",
-    "photon-limit": "#a9a6cf",
-    "photon-limit+shape": "#5d569e",
+    "photon-limit": "#000000",
+    "photon-limit+shape": "#555555",
 }
 ONE, MANY, TRUTH = "#9db8d9", "#16518f", "#c23b22"  # one observation, several combined, the truth
+REFERENCE = "#8a8f94"
+_LONGEST_NAME = 60
+
+
+def describe_data(planets: int, observations: int, data: str) -> str:
+    """How many planets and observations of which data, for the second line of a title."""
+    data = data if len(data) <= _LONGEST_NAME else f"...{data[-_LONGEST_NAME:]}"
+    return f"N = {format_count(planets, 'planet')}, {format_count(observations, 'observation')} of {data}"
+
+
+def describe_wavelengths(wavelengths: Sequence[int]) -> str:
+    """Wavelengths in words; of one, in micrometres.
+
+    >>> describe_wavelengths([12]), describe_wavelengths(range(55))
+    ('2.09 µm (index 12)', 'all wavelengths')
+    """
+    if len(wavelengths) == 1:
+        return f"{WAVELENGTHS_UM[wavelengths[0]]:.3g} µm (index {wavelengths[0]})"
+    return Targets.each(wavelengths).describe()
+
+
+def set_title(figure: "Figure", text: str) -> None:
+    """A title above all panels, its lines wrapped to the figure's width."""
+    width = int(11 * figure.get_figwidth())  # letters of `core.figures.STYLE` in an inch
+    figure.suptitle("\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in text.split("\n")))
 
 
 def legend_below(figure: "Figure", panel: "Axes") -> None:
     """One legend for all panels, below them at the left, the part that a phone shows first."""
-    figure.legend(*panel.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc="outside lower left")
+    figure.legend(*panel.get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower left")
+
+
+def legend_beside(figure: "Figure", panel: "Axes") -> None:
+    """One legend for all panels, at their right, where it covers nothing however many lines there are."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside right center", ncols=1 + len(labels) // 24)
 
 
 def plain_numbers(axis: "Axis") -> None:

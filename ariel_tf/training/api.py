@@ -7,7 +7,7 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError, nearest
-from ariel_tf.runs.run import Run
+from ariel_tf.evaluation.run import Run
 from ariel_tf.training.job import locate_data
 from ariel_tf.training.start import check, train
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json, write_text
-from ariel_tf.core.figures import draw_or_warn
+from ariel_tf.core.figures import SCREEN, draw_or_warn
 from ariel_tf.runs import model_card
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
@@ -72,7 +72,7 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
         predictions = Predictions.collect(model, validation.as_numpy_iterator())
         title = f"{config.model}: validation planets after epoch {epoch}{note}"
         pictures = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
-        draw_pictures(run, config, predictions, title, pictures, log, epoch)
+        draw_pictures(run, job, predictions, (title, not note), pictures, log, epoch)
 
     plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
     try:
@@ -92,9 +92,9 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
 
 def draw_pictures(
     run: RunFolder,
-    config: TrainConfig,
+    job: TrainingJob,
     predictions: "Predictions",
-    title: str,
+    title: tuple[str, bool],
     pictures: Mapping[str, str],
     log: "TensorBoardLog | None",
     epoch: int,
@@ -103,9 +103,9 @@ def draw_pictures(
 
     Args:
         run: whose folder takes the files.
-        config: of the model.
+        job: of the run.
         predictions: drawn.
-        title: of both pictures.
+        title: of both pictures, and whether they are drawn for the screen, of one epoch of many.
         pictures: file names by TensorBoard tag: of the predictions, then of the spectra.
         log: of the run; None for files only.
         epoch: TensorBoard's step.
@@ -115,12 +115,14 @@ def draw_pictures(
     """
     from ariel_tf.evaluation import prediction_figures
 
-    drawings: list[Any] = [(prediction_figures.draw_predictions, (predictions, title))]
-    if config.wavelength.is_joint:
-        drawings.append((prediction_figures.draw_spectra, (predictions, config.signature.targets, title)))
+    drawings: list[Any] = [prediction_figures.draw_predictions]
+    if job.config.wavelength.is_joint:
+        drawings.append(prediction_figures.draw_spectra)
+    arguments = (predictions, job.config.signature.targets, title[0], job.source.description)
+    dpi = SCREEN if title[1] else None
     drawn = []
-    for (tag, name), (draw, arguments) in zip(pictures.items(), drawings, strict=False):
-        if draw_or_warn(draw, *arguments, run.path / name):
+    for (tag, name), draw in zip(pictures.items(), drawings, strict=False):
+        if draw_or_warn(draw, *arguments, run.path / name, dpi):
             drawn.append(name)
             if log:
                 log.picture(tag, run.path / name, epoch)
@@ -142,7 +144,7 @@ def finish(
     facts = data_facts(job.source, job.config.folds)
     pictures = {"test": "prediction.png", "test spectra": "spectra.png"}
     title = f"{job.config.model}: test planets"
-    drawn = draw_pictures(run, job.config, predictions, title, pictures, log, run.state["epoch"])
+    drawn = draw_pictures(run, job, predictions, (title, False), pictures, log, run.state["epoch"])
     scores = {
         "test": predictions.scores(),
         "constant": predictions.replaced(constant).scores(),

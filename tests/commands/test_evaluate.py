@@ -314,7 +314,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.needed, self.pictures, self.texts, self.open = [], [], [], []
+        self.needed, self.pictures, self.texts, self.open, self.places, self.headings = [], [], [], [], [], []
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
@@ -322,9 +322,11 @@ class Page(html.parser.HTMLParser):
             self.needed.append(tag)
         for name in ("src", "href", "srcset", "data"):
             if name in values:
-                (self.pictures if values[name].startswith("data:image/png;base64,") else self.needed).append(
-                    values[name]
-                )
+                where = {"data:image/svg+xml;base64": self.pictures, "#": self.places}
+                kind = "#" if values[name].startswith("#") else values[name].split(",")[0]
+                where.get(kind, self.needed).append(values[name])
+        if "id" in values:
+            self.headings.append(values["id"])
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 
@@ -345,9 +347,11 @@ def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path, draws):
     assert page.needed == []
     assert len(page.pictures) == 6
     for picture in page.pictures:
-        content = base64.b64decode(picture.split(",")[1])
-        assert content.startswith(b"\x89PNG")
-        assert content != pictures.DOT
+        content = base64.b64decode(picture.split(",")[1]).decode()
+        assert "<svg" in content
+        assert re.search(r"<(image|script)|href=\"(?!#|data:)", content) is None
+    assert page.places == [f"#{name}" for name in page.headings]
+    assert {"scores", "differences", "spectra", "reading"} <= set(page.headings)
     assert "url(" not in text
     said = " ".join(page.texts)
     scores = [score_in(printed(capsys, "runs/joint", "runs/two", "--against", "constant"), name)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.pictures import is_drawn
 
+from ariel_tf.core import figures
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
 from ariel_tf.evaluation.light_curve_figures import draw_light_curves
@@ -23,14 +24,20 @@ pytestmark = pytest.mark.usefixtures("draws")
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """A fifth of the time of pictures as they are printed."""
+    monkeypatch.setattr(figures, "DOTS_PER_INCH", 40)
+
+
 def draw_each_kind(folder):
     """A picture by every module that draws without a trained model."""
     rng = np.random.default_rng(0)
     keys = np.array([(planet, 1, photon) for planet in range(6) for photon in range(2)])
     true = rng.uniform(0.05, 0.1, (6, 3))[keys[:, 0]]
     predictions = Predictions(keys, true, true + 0.001, np.ones_like(true))
-    draw_predictions(predictions, "title", folder / "prediction.png")
-    draw_spectra(predictions, (2, 12, 40), "title", folder / "spectra.png")
+    draw_predictions(predictions, (2, 12, 40), "title", "data", folder / "prediction.png")
+    draw_spectra(predictions, (2, 12, 40), "title", "data", folder / "spectra.png")
     draw_light_curves(1 + 0.001 * rng.standard_normal((55, 300)), (2, 12), "title", folder / "curves.png")
     correlations.picture(np.zeros((55, 300)), folder / "correlations.png")
     trials = [Outcome(i, COMPLETED, {"units": i, "kind": "ab"[i % 2]}, f"trial-{i}", score=9000.0 + i)

@@ -1,5 +1,6 @@
 """A run folder in a notebook: its configuration, history and scores as tables, and its model."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
+from ariel_tf.evaluation import leaderboard
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.state import has_state, read_state
@@ -16,6 +18,9 @@ from ariel_tf.runs.state import has_state, read_state
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ariel_tf.data.planets import Data
+    from ariel_tf.evaluation.plots import RunPlots
+    from ariel_tf.runs.predictions import Predictions
     from ariel_tf.runs.predictor import Predictor
 
 # Of `scores.json`: its keys, and the names of rows in tables.
@@ -29,15 +34,24 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What `ariel_tf.train_model` returns; the folder is not changed.
+    """A run folder, as `ariel_tf.train_model` returns it; the folder is not changed.
 
     Attributes:
         path: the run folder.
+
+    Raises:
+        UsageError: the folder is no run.
+
+    >>> Run("nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ariel_tf.core.errors.UsageError: nowhere: expected a run folder ...
     """
 
     path: Path
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path}: expected a run folder, with a config.json. Received: none.")
 
@@ -75,9 +89,61 @@ class Run:
             index=pd.Index(KINDS.values(), name="test planets"),
         )
 
+    @property
+    def leaderboard(self) -> "pd.DataFrame":
+        """The finished runs of the folder that holds this one, ranked by the score of planets, the best first.
+
+        Only runs of the same data, test folds and wavelengths, whose scores are comparable. A run that cannot be read
+        is left out with a warning.
+
+        Raises:
+            DataError: this run is not finished, or not the one that was saved.
+        """
+        import pandas as pd
+
+        board = leaderboard.read(self.path.resolve().parent)
+        for sentence in board.damaged:
+            warnings.warn(f"left out of the leaderboard: {sentence}", stacklevel=2)
+        own = leaderboard.scored_run(self.path)
+        runs = sorted((run for run in board.runs if run.group == own.group), key=lambda run: run.planet, reverse=True)
+        columns = ("model", "planet", "observation", "planets", "wavelength", "data")
+        table = pd.DataFrame([[getattr(run, name) for name in columns] for run in runs], columns=list(columns))
+        table.index = pd.Index([run.path.name for run in runs], name="run")
+        return table
+
+    @cached_property
+    def data(self) -> "Data":
+        """The data that the run was trained on, as `ariel_tf.open_data` returns them.
+
+        Raises:
+            UsageError: the data are on another machine, or changed.
+        """
+        from ariel_tf.data.planets import Data
+        from ariel_tf.evaluation.held_out import is_own, own_data
+
+        data = Data(own_data(self.predictor))
+        if not is_own(self.predictor, data.source):
+            raise UsageError(f"{data.source.description}: changed since {self.path} was trained on it.")
+        return data
+
+    @cached_property
+    def predictions(self) -> "Predictions":
+        """The predictions of the test planets, in memory; read and predicted once."""
+        return self.predictor.predictions(self.data.source, self.predictor.folds.test).in_order()
+
+    @property
+    def plot(self) -> "RunPlots":
+        """Figures on axes of your own: `run.plot.spectra(ax=ax)`, `predictions`, `errors`, `learning_curve` ..."""
+        from ariel_tf.evaluation.plots import RunPlots
+
+        return RunPlots(self)
+
     @cached_property
     def predictor(self) -> "Predictor":
         """The trained model, as `ariel_tf.load` returns it."""
+        from ariel_tf.core.tf_startup import import_tensorflow
+
+        import_tensorflow()
         from ariel_tf.runs.predictor import Predictor
 
         return Predictor.load(self.path)
