@@ -7,6 +7,7 @@ differences planet by planet. `--against` adds reference estimators, from a cons
 Given a folder of runs, such as `runs`, the command prints their leaderboard.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from ariel_tf.config.targets import Targets, list_option
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.figures import FORMATS
+from ariel_tf.core.json_output import json_output
 from ariel_tf.core.printable import printable_line
 from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data.bigquery import address
@@ -59,6 +61,7 @@ class Options(ScoreOptions):
     figures: str | None = option(
         None, "format of the plots in --out: png (300 dpi), svg or pdf", choices=FORMATS, shown=FORMATS[0]
     )
+    json_object: bool = cli.as_json("scores, intervals and differences")
 
 
 def parser() -> cli.Parser:
@@ -71,10 +74,21 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     options = Options.from_flags(given)
-    if len(options.runs) == 1 and not leaderboard.is_run(options.runs[0]):
-        show_leaderboard(options)
-        return
-    compared = checked(options.replace(data=address.with_flags(options.data, given)))
+    with json_output(options.json_object) as result:
+        if len(options.runs) == 1 and not leaderboard.is_run(options.runs[0]):
+            show_leaderboard(options, result)
+        else:
+            evaluate(options.replace(data=address.with_flags(options.data, given)), result)
+
+
+def evaluate(options: Options, result: dict[str, Any]) -> None:
+    """Score, print and draw.
+
+    Args:
+        options: of the command.
+        result: receives the content of --json.
+    """
+    compared = checked(options)
     if options.out is not None:
         refuse_used(options.out)
     elif options.figures is not None:
@@ -83,19 +97,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     import_tensorflow()
     from ariel_tf.evaluation.comparison import compare
+    from ariel_tf.evaluation.tables import as_dictionary
 
     comparison = compare(*compared)
+    result |= as_dictionary(comparison)
     print("\n".join(map(printable_line, report_lines(comparison))))
     if options.out is not None:
         from ariel_tf.evaluation.figures import draw_all
         from ariel_tf.evaluation.tables import write_tables
 
         options.out.mkdir(parents=True, exist_ok=True)
-        for path in [
-            *write_tables(comparison, options.out),
-            *draw_all(comparison, options.out, options.figures or FORMATS[0]),
-        ]:
-            print(path)
+        kind = options.figures or FORMATS[0]
+        result["files"] = [*write_tables(comparison, options.out), *draw_all(comparison, options.out, kind)]
+        print("\n".join(map(str, result["files"])))
 
 
 def checked(options: ScoreOptions) -> tuple[Any, ...]:
@@ -119,13 +133,14 @@ def refuse_used(folder: Path) -> None:
         raise UsageError(f"--out {folder}: expected a new or an empty folder; nothing is overwritten.")
 
 
-def show_leaderboard(options: Options) -> None:
-    """Rank the runs below a folder."""
+def show_leaderboard(options: Options, result: dict[str, Any]) -> None:
+    """Rank the runs below a folder; arguments as of `evaluate`."""
     folder = options.runs[0]
     board = leaderboard.read(folder)
     given = [flag for flag in ("data", "folds", "wavelength", "out", "figures") if getattr(options, flag) is not None]
     if given or options.against != "none":
         raise UsageError(f"{folder}: holds runs; name the runs themselves, like {folder}/*, to give other options.")
+    result |= dataclasses.asdict(board)
     print("\n".join(leaderboard.lines(board)))
     if board.damaged:
         raise DataError("left out of the leaderboard: " + " ".join(board.damaged))

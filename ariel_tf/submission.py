@@ -18,6 +18,7 @@ import numpy as np
 from ariel_tf.challenge import N_WAVELENGTHS, Key
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.json_output import json_output
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
@@ -37,6 +38,7 @@ class Options(Schema):
     data: str | None = cli.data()
     light_curves: Path | None = cli.light_curves()
     params: Path | None = option(None, "targets of --light-curves, params_train", metavar="DIR")
+    json_object: bool = cli.as_json("what was found and the scores")
 
 
 def parser() -> cli.Parser:
@@ -46,21 +48,37 @@ def parser() -> cli.Parser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
+    with json_output(options.json_object) as result:
+        check_file(options, result)
+
+
+def check_file(options: Options, result: dict[str, Any]) -> None:
+    """Check and print.
+
+    Args:
+        options: of the command.
+        result: receives the content of --json.
+    """
     data = cli.one_of_data_and_light_curves(options.data, options.light_curves)
     if options.file.suffix not in SUFFIXES:
         raise UsageError(f"{options.file}: expected a name that ends in {', '.join(SUFFIXES)}.")
     if options.params and not options.light_curves:
         raise UsageError("--params: goes with --light-curves.")
-    check(options.file, data, options.params)
+    result |= {"file": options.file, "data": data, "sound": False}
+    scores = check(options.file, data, options.params, result)
+    result |= {"sound": True, "scores": scores or None}
 
 
-def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str, float]:
+def check(
+    path: Path, data: str | Path, params: Path | None = None, counted: dict[str, Any] | None = None
+) -> dict[str, float]:
     """Print what a file of predictions is, and its score where the radii are known.
 
     Args:
         path: .txt, .csv or .parquet.
         data: what `--data` says; a `Path` is a folder of text files.
         params: of the targets, with text files.
+        counted: receives "planets" and "rows" of a sound file.
 
     Returns:
         The scores; empty without known radii.
@@ -80,8 +98,10 @@ def check(path: Path, data: str | Path, params: Path | None = None) -> dict[str,
     faults += _range_faults(radii)
     if faults:
         raise DataError(f"{path}: is no submission for {data}.", faults)
-    planets = format_count(len(np.unique(truth["key"][:, 0])), "planet")
-    size = f"{format_count(len(radii), 'row')} of {N_WAVELENGTHS} radii for {planets}"
+    planets = len(np.unique(truth["key"][:, 0]))
+    if counted is not None:
+        counted |= {"planets": planets, "rows": len(radii)}
+    size = f"{format_count(len(radii), 'row')} of {N_WAVELENGTHS} radii for {format_count(planets, 'planet')}"
     print(f"{path}: {size}; shape, order and range are sound")
     if "radius" not in truth:
         print("the radii of these planets are unknown, so it has no score here")

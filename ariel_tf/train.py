@@ -18,7 +18,8 @@ from ariel_tf.config import model_registry, train_config
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli, processes
-from ariel_tf.core.errors import run_command
+from ariel_tf.core.errors import UsageError, run_command
+from ariel_tf.core.json_output import json_output
 from ariel_tf.core.schema import option
 from ariel_tf.data.bigquery.address import is_address
 from ariel_tf.training import heartbeat
@@ -37,6 +38,7 @@ class Options(RunOptions):
     """What `python -m ariel_tf.train` takes beside the configuration."""
 
     list_models: bool = option(False, "print the models and stop")
+    json_object: bool = cli.as_json("the final report")
 
 
 def parser() -> cli.Parser:
@@ -56,20 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{entry.name:12s}{entry.summary}")
         return
     processes.stop_with_parent()
-    config = TrainConfig.from_flags(given)
-    check(config, options)
-    config = locate_data(config)
-    if options.dry_run and is_address(config.data):
-        print_cost(config, options.price)
-        return
-    train(
-        config,
-        options.replace(
-            devices=processes.devices_in_job(options.devices),
-            command=os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments),
-            arguments=tuple(argument for argument in arguments if argument != "--overwrite"),
-        ),
-    )
+    with json_output(options.json_object) as result:
+        config = TrainConfig.from_flags(given)
+        check(config, options)
+        config = locate_data(config)
+        if options.dry_run and is_address(config.data):
+            print_cost(config, options.price)
+            return
+        if options.json_object and options.jobs > 1 and options.run is None:
+            raise UsageError("--json: with --jobs, expected --run with it, the run to report.")
+        path = train(
+            config,
+            options.replace(
+                devices=processes.devices_in_job(options.devices),
+                command=os.environ.get(heartbeat.COMMAND) or cli.repeated("ariel_tf.train", arguments),
+                arguments=tuple(argument for argument in arguments if argument not in ("--overwrite", "--json")),
+            ),
+        )
+        if options.json_object:
+            from ariel_tf.evaluation.run import final_report
+
+            result |= final_report(path or options.run, options.dry_run)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.json_output import json_output
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags, is_address, with_flags
@@ -108,14 +109,14 @@ def _listed(planets: list[int]) -> str:
     return f"{count} ({shown})" if planets else count
 
 
-def check(folder: Path) -> Manifest:
+def check(folder: Path) -> tuple[Manifest, list[dict[str, Any]]]:
     """Read everything once.
 
     Args:
         folder: of the data set.
 
     Returns:
-        its manifest.
+        Its manifest, and planets with bands without noise.
 
     Raises:
         DataError: anything is wrong; lists everything that is.
@@ -134,7 +135,7 @@ def check(folder: Path) -> Manifest:
         count = "1 shard is" if len(strangers) == 1 else f"{len(strangers)} shards are"
         print(f"note: {count} not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
     print(f"sound: {summary}")
-    return manifest
+    return manifest, found_dead
 
 
 def _look(
@@ -170,7 +171,7 @@ def _look(
     return faults, progress.summary, sorted(found_dead, key=lambda entry: entry["planet"])
 
 
-def check_uploaded(address: Address) -> None:
+def check_uploaded(address: Address) -> tuple[Manifest, list[dict[str, Any]]]:
     """The same of a data set in BigQuery: each shard is written as it was before the upload, and looked at.
 
     Raises:
@@ -196,6 +197,7 @@ def check_uploaded(address: Address) -> None:
     print(table(manifest))
     common.warn_of_dead_bands(found_dead)
     print(f"sound: {summary}")
+    return manifest, found_dead
 
 
 def table(manifest: Manifest) -> str:
@@ -225,6 +227,7 @@ class Options(Schema):
         None, "folder for a table and a plot of the correlation of each time step with the transit depth", metavar="OUT"
     )
     overwrite: bool = cli.overwrite("replace the table and the plot of --correlations", group="options")
+    json_object: bool = cli.as_json("what was found")
 
 
 def parser() -> cli.Parser:
@@ -243,16 +246,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         correlations.refuse_written(options.correlations, options.overwrite)
     elif options.overwrite:
         raise UsageError("--overwrite: goes with --correlations; nothing else is written.")
-    with common.stopping("stopped; nothing was found out: start again"):
+    with common.stopping("stopped; nothing was found out: start again"), json_output(options.json_object) as result:
+        result |= {"data": options.data, "sound": False}
         if is_address(options.data):
-            check_uploaded(Address.parse(options.data).with_options(given))
+            manifest, found_dead = check_uploaded(Address.parse(options.data).with_options(given))
         else:
-            check(Path(options.data))
+            manifest, found_dead = check(Path(options.data))
+        result |= {"sound": True, **facts(manifest), "dead_bands": found_dead}
         if options.correlations:
             from ariel_tf.data.sources import open_source
 
             data = with_flags(options.data, given)
             correlations.report(open_source(data, range(N_WAVELENGTHS)), options.correlations)
+
+
+def facts(manifest: Manifest) -> dict[str, Any]:
+    """What --json tells of a sound data set."""
+    folds = {
+        fold: {
+            "planets": sum(len(shard.planets) for shard in manifest.shards if shard.fold == fold),
+            "observations": sum(shard.rows for shard in manifest.shards if shard.fold == fold),
+        }
+        for fold in range(N_FOLDS)
+    }
+    return {
+        "labelled": manifest.labelled,
+        "fingerprint": manifest.fingerprint,
+        "planets": sum(fold["planets"] for fold in folds.values()),
+        "observations": manifest.rows,
+        "folds": folds,
+    }
 
 
 if __name__ == "__main__":

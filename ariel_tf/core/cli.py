@@ -155,8 +155,8 @@ def given(arguments: Sequence[str] | None) -> list[str]:
 
 
 def repeated(module: str, arguments: Iterable[str]) -> str:
-    """The command that resumes this one: the same without --overwrite, which would start again."""
-    kept = [argument for argument in arguments if argument != "--overwrite"]
+    """The command that resumes this one: the same without --overwrite, which would start again, and without --json."""
+    kept = [argument for argument in arguments if argument not in ("--overwrite", "--json")]
     return shlex.join([*program(module).split(), *kept])
 
 
@@ -210,6 +210,12 @@ def overwrite(help: str = "move an existing run folder aside and start again", g
 def dry_run(help: str, group: str = WHERE_IT_GOES) -> Any:
     """--dry-run."""
     return option(False, help, group=group)
+
+
+def as_json(what: str) -> Any:
+    """--json."""
+    what = f"print {what} as one JSON object on standard output; everything else goes to stderr"
+    return option(False, what, flag="--json")
 
 
 def price() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 from ariel_tf.evaluation import leaderboard
-from ariel_tf.runs.committed import read_scores
+from ariel_tf.runs.committed import has_scores, read_scores
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.state import has_state, read_state
 
@@ -151,3 +151,22 @@ class Run:
     def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
         """Radii of light curves or planets; as `Predictor.predict`."""
         return self.predictor.predict(flux, star, as_frame)
+
+
+def final_report(path: Path | None, dry_run: bool = False) -> dict[str, Any]:
+    """What `train --json` prints: the run folder, its configuration and its scores, null where it is not finished.
+
+    Args:
+        path: the run folder.
+        dry_run: whether nothing was trained or written.
+    """
+    if path is None or dry_run or not (path / "config.json").is_file():
+        return {"run": path, "dry_run": dry_run, "finished": False, "scores": None}
+    finished = has_scores(path)
+    return {
+        "run": path,
+        "dry_run": False,
+        "finished": finished,
+        "configuration": Run(path).configuration,
+        "scores": read_scores(path) if finished else None,
+    }

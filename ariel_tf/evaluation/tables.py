@@ -88,6 +88,24 @@ def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
     return [folder / name for name in tables]
 
 
+def as_dictionary(comparison: "Comparison") -> dict[str, Any]:
+    """What `evaluate --json` prints: data, every entry's scores with intervals, and paired differences."""
+    tables = {name: table.to_dict("records") for name, table in
+              (("scores", _scores(comparison)), ("differences", _differences(comparison)))}  # fmt: skip
+    return {
+        "data": comparison.source.description,
+        "fingerprint": comparison.source.fingerprint,
+        "folds": comparison.folds,
+        "wavelengths": comparison.wavelengths,
+        "planets": len(comparison.population.planets),
+        "observations": comparison.entries[0].losses.rows.sum(),
+        "roles": comparison.roles,
+        "references_learnt_from": comparison.learnt_from or None,
+        **tables,
+        "by_wavelength": {entry.name: entry.losses.by_wavelength("planet") for entry in comparison.entries},
+    }
+
+
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> "DataFrame":
     from pandas import DataFrame
 

@@ -219,6 +219,18 @@ def test_a_folder_of_runs_is_a_leaderboard(capsys):
         evaluate.main(["runs", "--against", "constant"])
 
 
+def test_scores_and_leaderboards_as_json_are_those_that_are_printed(capsys):
+    found = json.loads(printed(capsys, "runs/squid", "--against", "constant", "--json"))
+    scores = {(row["name"], row["of"], row["weighted"]): row["score"] for row in found["scores"]}
+    expected = json.loads(Path("runs/squid/scores.json").read_text())["test"]
+    assert scores["squid", "planet", 0] == pytest.approx(expected["planet"])
+    assert scores["squid", "observation", 1] == pytest.approx(expected["observation_weighted"])
+    assert (found["planets"], found["observations"], found["wavelengths"]) == (4, 8, [12])
+    assert [row["name"] for row in found["differences"]] == ["squid"]
+    board = json.loads(printed(capsys, "runs", "--json"))
+    assert {run["path"]: run["planet"] for run in board["runs"]}["runs/squid"] == expected["planet"]
+
+
 def test_an_unfinished_run_is_named_and_a_damaged_one_refused(capsys, tmp_path):
     shutil.copytree("runs/squid", tmp_path / "a")
     (tmp_path / "b").mkdir()

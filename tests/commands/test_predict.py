@@ -236,8 +236,11 @@ def test_the_score_of_a_submission_is_that_of_the_files_and_the_formula(home, fr
 
 
 def test_a_submission_without_known_radii_is_checked_alone(home, from_shards, capsys):
-    submission.main([str(from_shards), "--light-curves", str(home / "data/noisy_train")])
-    assert "unknown" in capsys.readouterr().out
+    submission.main([str(from_shards), "--light-curves", str(home / "data/noisy_train"), "--json"])
+    said = capsys.readouterr()
+    assert "unknown" in said.err
+    found = json.loads(said.out)
+    assert (found["sound"], found["scores"], found["rows"]) == (True, None, 48)
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,11 @@ def test_a_finished_run_is_only_told_again(tiny_run, capsys):
     assert "training" not in again
     assert again.splitlines()[-5:] == first.splitlines()[-5:]
     assert Path("one/best.keras").stat().st_mtime_ns == before
+    run(*SMALL, "--epochs", "1", "--run", "one", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert (report["run"], report["finished"]) == ("one", True)
+    assert report["scores"] == json.loads(Path("one/scores.json").read_text())
+    assert report["configuration"] == json.loads(Path("one/config.json").read_text())
 
 
 def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
@@ -280,6 +285,8 @@ def test_dry_run_writes_nothing(capsys):
     printed = capsys.readouterr().out
     assert '"first": 16' in printed
     assert '"observations": 6' in printed
+    run(*SMALL, "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out)["dry_run"]
     assert os.listdir() == []
 
 

@@ -1,6 +1,7 @@
 """Checking a data set: each kind of damage is found, named, and listed beside the others."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def test_a_sound_data_set_gives_a_table(data, capsys):
     assert "all" in printed
     assert "21" in printed
     assert "sound: 42 observations" in printed
+
+
+def test_what_was_found_as_json(data, capsys):
+    check.main([str(data), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sound"], found["labelled"], found["planets"], found["observations"]) == (True, True, 21, 42)
+    assert (found["folds"]["0"], found["dead_bands"]) == ({"planets": 3, "observations": 6}, [])
+    next(data.glob("fold-2-*")).unlink()
+    with pytest.raises(DataError):
+        check.main([str(data), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sound"], found["exit_code"]) == (False, 3)
+    assert "found no file" in found["faults"][0]
 
 
 def test_without_manifest(tmp_path):
