@@ -33,8 +33,8 @@ def against(default: str) -> Any:
     """--against."""
     return option(
         default,
-        "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, transit-fit, "
-        "transit-fit+shape, photon-limit, photon-limit+shape with commas",
+        "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, ridge-501, "
+        "transit-fit, transit-fit+shape, photon-limit, photon-limit+shape with commas",
         metavar="NAMES",
     )
 

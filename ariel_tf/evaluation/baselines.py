@@ -5,13 +5,15 @@
 | constant | the constant with the best score | that constant |
 | median-depth | square root of the median dip about mid-transit | nothing |
 | ridge, ridge+white | ridge regression of depth on the folded light curve, own, or own and white | its coefficients |
+| ridge-501 | ridge regression of the radii on 501 features of a spot instance (`ridge_501`) | its coefficients |
 | transit-fit | least squares of a transit with known orbit, a band at a time | nothing |
 | transit-fit+shape | the same with a Gaussian prior over spectra | the prior |
 | photon-limit | the loss that photon noise leaves to an unbiased fit | nothing |
 | photon-limit+shape | the same with that prior | the prior |
 
 Fits and limits use the orbit (sma and incl, which the challenge gives for training planets only); models do not.
-Fits combine a planet's observations by fitting all at once, the others by the median.
+Fits combine a planet's observations by fitting all at once, ridge-501 by the mean over its spot instances, the others
+by the median.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,9 @@ import numpy as np
 
 from ariel_tf.challenge import N_WAVELENGTHS, PPM, depth_error
 from ariel_tf.core.errors import DataError
+from ariel_tf.evaluation import ridge_501
 from ariel_tf.evaluation.losses import Losses
+from ariel_tf.evaluation.ridge_501 import Ridge501
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.spectral_shape import SpectralShape
@@ -33,6 +37,7 @@ NAMES = (
     "median-depth",
     "ridge",
     "ridge+white",
+    "ridge-501",
     "transit-fit",
     "transit-fit+shape",
     "photon-limit",
@@ -44,6 +49,7 @@ DESCRIPTIONS = {
     "median-depth": "square root of the median dip",
     "ridge": "ridge regression on the band's folded light curve",
     "ridge+white": "ridge regression on the band's and white light",
+    "ridge-501": "the hackathons' ridge regression on 501 features",
     "transit-fit": "transit with known orbit, fitted band by band",
     "transit-fit+shape": "transit fit with a prior over spectra",
     "photon-limit": "what photon noise leaves, band by band",
@@ -51,8 +57,8 @@ DESCRIPTIONS = {
 }
 # Order of importance, for tables that have no room for all.
 MOST_INFORMATIVE = (
-    "photon-limit+shape", "transit-fit+shape", "constant", "ridge+white", "transit-fit", "photon-limit", "ridge",
-    "median-depth",
+    "photon-limit+shape", "transit-fit+shape", "constant", "ridge-501", "ridge+white", "transit-fit", "photon-limit",
+    "ridge", "median-depth",
 )  # fmt: skip
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
 # Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
@@ -83,6 +89,7 @@ class BaselineTrainer:
         radii: list[np.ndarray] = []
         self._own: list[np.ndarray] = []  # [w, n, bins] of each planet
         self._white: list[np.ndarray] = []  # [n, bins]
+        self._rows_501: list[np.ndarray] = []  # [spots, features]
         rows_before = 0
         for planet in planets if self._names - {"median-depth", "transit-fit", "photon-limit"} else ():
             radii.append(planet.radii)
@@ -93,6 +100,8 @@ class BaselineTrainer:
                     references.folded_bins(planet.flux[self.wavelengths][:, rows_taken]).astype(np.float32)
                 )
                 self._white.append(references.folded_bins(planet.white[rows_taken]).astype(np.float32))
+            if "ridge-501" in self._names:
+                self._rows_501.append(ridge_501.features(planet)[0])
         self._radii = np.array(radii).reshape(-1, N_WAVELENGTHS)
 
     @cached_property
@@ -120,6 +129,11 @@ class BaselineTrainer:
             if name in self._names
         }
 
+    @cached_property
+    def ridge_501(self) -> Ridge501:
+        radii = np.repeat(self._radii, [len(rows) for rows in self._rows_501], axis=0)
+        return Ridge501().fit(np.concatenate(self._rows_501), radii)
+
 
 class PlanetBaselines:
     """Predictions and losses of every baseline on one planet."""
@@ -143,6 +157,8 @@ class PlanetBaselines:
             single = np.broadcast_to(trainer.constant, (len(planet.instances), len(trainer.wavelengths)))
         elif name == "median-depth":
             single = references.median_depth(planet.flux[trainer.wavelengths]).T
+        elif name == "ridge-501":
+            return Radii(*trainer.ridge_501.radii(planet, trainer.wavelengths))
         elif name.startswith("ridge"):
             own, white = references.folded_bins(planet.flux[trainer.wavelengths]), references.folded_bins(planet.white)
             single = trainer.ridges[name].predict(trainer.ridge_features(own, white, name == "ridge+white"))

@@ -9,15 +9,17 @@ from ariel_tf.challenge import score
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.schema import parse_names
 from ariel_tf.data.text.format import read_light_curve, read_params
-from ariel_tf.evaluation import baselines
+from ariel_tf.evaluation import baselines, ridge_501
 from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure
 from ariel_tf.physics import references, transit_fit
 from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
+from benchmarks import ridge_501 as benchmark
 
 WAVELENGTHS = (2, 12, 40)
 PLANETS = [simulate_planet(4, number, 1, 3) for number in range(50)]
+ESTIMATORS = NAMES[:7]
 TRAIN, TEST = PLANETS[:40], PLANETS[40:]
 
 
@@ -34,7 +36,7 @@ def losses(trainer):
 def test_each_one_is_a_score_of_its_radii(trainer, losses):
     """Straight from the answers, planet by planet, by the challenge's formula."""
     true = np.stack([planet.radii[list(WAVELENGTHS)] for planet in TEST])
-    for name in NAMES[:6]:
+    for name in ESTIMATORS:
         answers = [PlanetBaselines(planet, trainer).radii(name) for planet in TEST]
         single, together = np.stack([one.single for one in answers]), np.stack([one.together for one in answers])
         assert losses[name].score("planet") == pytest.approx(score(true, together)), name
@@ -70,7 +72,7 @@ def test_no_reference_looks_at_the_radii_of_a_planet_that_is_scored(trainer):
     """The limits alone may: they are told the truth, and answer no radius."""
     planet = TEST[1]
     other = dataclasses.replace(planet, radii=planet.radii[::-1] * 2)
-    for name in NAMES[:6]:
+    for name in ESTIMATORS:
         one, same = (PlanetBaselines(each, trainer).radii(name) for each in (planet, other))
         np.testing.assert_array_equal(one.single, same.single)
         np.testing.assert_array_equal(one.together, same.together)
@@ -93,6 +95,68 @@ def test_a_band_in_which_a_planet_cannot_be_seen_loses_its_whole_depth(trainer):
     blind = dataclasses.replace(planet, scatter=np.full_like(planet.scatter, 10.0))
     expected = 2e6 * planet.radii[list(WAVELENGTHS)] ** 2
     np.testing.assert_allclose(PlanetBaselines(blind, trainer).losses("photon-limit")[0], expected)
+
+
+def test_a_row_of_ridge_501_is_a_spot_instance_of_501_features_by_hand():
+    planet = simulate_planet(4, 1, 2, 3)
+    rows, row = ridge_501.features(planet)
+    assert rows.shape == (2, 501)
+    assert row.tolist() == [0, 0, 0, 1, 1, 1]
+    for spot in (0, 1):
+        expected = []
+        for step in range(102, 151, 6):  # counted from 1
+            for wavelength in range(55):
+                curves = planet.flux[wavelength, row == spot].astype(float)
+                values = [
+                    curve[step - 1 + off] for both in curves for curve in (both, both[::-1]) for off in range(-14, 15)
+                ]
+                mean = np.mean(np.power(values, -2)) ** -0.5
+                expected.append(np.sqrt(1 - min(mean, 1)))
+        np.testing.assert_allclose(rows[spot, :495], expected, rtol=1e-6)
+        np.testing.assert_array_equal(rows[spot, 495:], planet.star)
+
+
+def test_ridge_501_predicts_a_planet_by_the_mean_of_its_spots_and_in_closed_form():
+    rng = np.random.default_rng(0)
+    rows, radii = rng.normal(3, 2, (30, 501)), rng.uniform(0.01, 0.2, (30, 55))
+    fitted = ridge_501.Ridge501().fit(rows, radii)
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    kernel = scaled @ scaled.T  # the dual form of a ridge
+    dual = np.linalg.solve(kernel + 100 * np.eye(30), radii - radii.mean(axis=0))
+    np.testing.assert_allclose(fitted.predict(rows), radii.mean(axis=0) + kernel @ dual, rtol=1e-6)
+    planet = simulate_planet(4, 1, 2, 3)
+    single, together = fitted.radii(planet, (2, 12))
+    each = fitted.predict(ridge_501.features(planet)[0])[:, [2, 12]]
+    np.testing.assert_allclose(single, each[[0, 0, 0, 1, 1, 1]])
+    np.testing.assert_allclose(together, each.mean(axis=0))
+
+
+def test_the_hackathon_s_figures_by_hand():
+    true, predicted = np.array([[0.1, 0.2], [0.3, 0.2]]), np.array([[0.1, 0.22], [0.27, 0.2]])
+    true[1, 1], predicted[1, 1] = 0.4, 0.4
+    found = benchmark.figures(true, predicted)
+    assert found["score"] == pytest.approx(1e4 - 1e6 * (2 * 0.2 * 0.02 + 2 * 0.3 * 0.03) / 4)
+    # 1 - .03^2 / .02 of the first column, 1 - .02^2 / .02 of the second
+    assert found["R2"] == pytest.approx((1 - 0.0009 / 0.02 + 1 - 0.0004 / 0.02) / 2)
+    assert found["RMSE"] == pytest.approx(np.sqrt((0.0004 + 0.0009) / 4))
+    assert found["RMSPE"] == pytest.approx(np.sqrt((0.1**2 + 0.1**2) / 4))
+    assert (found["MAE"], found["median AE"]) == (pytest.approx(0.05 / 4), pytest.approx(0.01))
+
+
+def test_a_planet_of_a_fold_is_predicted_from_the_other_folds():
+    """Features that are the planet's number: a fold that taught itself would be predicted far better."""
+    rng = np.random.default_rng(1)
+    radii, folds = rng.uniform(0.05, 0.1, (20, 55)), np.arange(20) % 10
+    rows = [rng.normal(size=(2, 501)) for _ in range(20)]
+    found = benchmark.cross_validated(rows, radii, folds)
+    expected = []
+    for fold in range(10):
+        train = [place for place in range(20) if folds[place] != fold]
+        taught = np.concatenate([rows[one] for one in train]), np.repeat(radii[train], 2, axis=0)
+        fitted = ridge_501.Ridge501().fit(*taught)
+        held = [place for place in range(20) if folds[place] == fold]
+        expected.append(score(radii[held], np.stack([fitted.predict(rows[one]).mean(axis=0) for one in held])))
+    np.testing.assert_allclose(found["planet"]["score"], [np.mean(expected), np.std(expected)])
 
 
 def test_names_are_checked_and_ordered():
