@@ -100,6 +100,7 @@ def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
+    from ariel_tf.core.user_code import name_by_user
     from ariel_tf.data.planets import Data
 
-    return Data(data, params)
+    return Data(name_by_user(str(data)), params)

@@ -19,6 +19,7 @@ from ariel_tf.core.figures import FORMATS
 from ariel_tf.core.json_output import json_output
 from ariel_tf.core.printable import printable_line
 from ariel_tf.core.schema import Schema, option, parse_names
+from ariel_tf.core.user_code import name_by_user
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import folds_option
 from ariel_tf.evaluation import leaderboard
@@ -50,8 +51,9 @@ class ScoreOptions(Schema):
     wavelength: tuple[int, ...] | None = list_option("score only these wavelengths, like 12 or 0-54")
     against: str = against("none")
     learn_from: str | None = option(
-        None, "data set whose folds 0-7 the references are fitted on", metavar="DATA", shown="the data of the first run"
-    )
+        None, "data set whose folds 0-7 the references are fitted on", metavar="DATA", parse=name_by_user,
+        shown="the data of the first run"
+    )  # fmt: skip
 
 
 class Options(ScoreOptions):

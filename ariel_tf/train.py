@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     options = Options.from_flags(given)
     if options.list_models:
-        for entry in model_registry.entries().values():
-            print(f"{entry.name:12s}{entry.summary}")
+        for name, summary in model_registry.summaries().items():
+            print(f"{name:12s}{summary}")
         return
     processes.stop_with_parent()
     with json_output(options.json_object) as result:

@@ -133,7 +133,8 @@ def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> Non
 
 def retrain_loop(path: Path) -> str:
     """The shell command that trains the best configuration of each wavelength."""
-    train = shlex.join(["python", "-m", "ariel_tf.train", *naming(read_json(path / "config.json", dict)["data"])])
+    config = read_json(path / "config.json", dict)
+    train = shlex.join(["python", "-m", "ariel_tf.train", *naming(config["data"], config["model"])])
     return f"for w in {shlex.quote(str(path))}/w??; do {train} --config $w/best.json --run $w/best; done"
 
 

@@ -71,9 +71,9 @@ def score_command(run: Path, best: Outcome) -> str:
 
 def _train_command(run: Path, name: str) -> str:
     """The command that trains the best configuration of a search in one of its folders."""
-    data = read_json(run / "config.json", dict)["data"]
+    config = read_json(run / "config.json", dict)
     train = ["python", "-m", "ariel_tf.train", "--config", f"{run}/best.json"]
-    return shlex.join([*train, *naming(data), "--run", f"{run}/{name}"])
+    return shlex.join([*train, *naming(config["data"], config["model"]), "--run", f"{run}/{name}"])
 
 
 def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:

@@ -1,17 +1,21 @@
-"""Which models exist: every function decorated with `@model` in `ariel_tf/models`, by its name.
+"""Which models exist: functions decorated with `@model` in `ariel_tf/models`, by name; plug-ins; the user's own files.
 
 The names, the first docstring lines and the recipes are read from the source text, so that `--help`,
-`--list-models` and a mistyped `--model` need no TensorFlow; `load` imports the one family it needs.
+`--list-models` and a mistyped `--model` need no TensorFlow; `load` imports the one family it needs. What is outside
+this package is found by `user_code`.
 """
 
 import ast
+import dataclasses
 import functools
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ariel_tf.core import user_code
 from ariel_tf.core.errors import UsageError, nearest
 
 
@@ -28,6 +32,8 @@ class Entry:
         pretrained: whether it takes a file of weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
         joint: what differs further with `--wavelength joint`.
+        source: of a model outside this package, what is recorded with a run: "file" and its "sha256", or "plugin", and
+            "unit".
     """
 
     name: str
@@ -38,11 +44,13 @@ class Entry:
     pretrained: bool = False
     recipe: dict[str, Any] = field(default_factory=dict)
     joint: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
 
 
 # The folder whose files register models.
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ABOUT = ("scope", "unit", "pretrained", "joint")
+SCOPES, UNITS = ("one", "joint", "any"), ("observation", "spot", "planet")
 
 
 def model(
@@ -73,32 +81,122 @@ def model(
 
 @functools.cache
 def entries() -> dict[str, Entry]:
-    """All models by name, in the order of the source files."""
+    """All models of this package by name, in the order of the source files."""
     found: dict[str, Entry] = {}
     for path in sorted(MODELS.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.FunctionDef):
-                continue
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "model":
-                    recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
-                    about = {
-                        name: recipe.pop(name) for name in ("scope", "unit", "pretrained", "joint") if name in recipe
-                    }
-                    summary = (ast.get_docstring(node) or "").split("\n")[0]
-                    module = f"ariel_tf.models.{path.stem}"
-                    found[node.name] = Entry(node.name, module, summary, **about, recipe=recipe)
+            if isinstance(node, ast.FunctionDef) and (about := _about(node)) is not None:
+                found[node.name] = Entry(node.name, f"ariel_tf.models.{path.stem}", _summary(node), **about)
     return found
 
 
+def _summary(node: ast.FunctionDef) -> str:
+    return (ast.get_docstring(node) or "").split("\n")[0]
+
+
+def _about(node: ast.FunctionDef) -> dict[str, Any] | None:
+    """What the decorator of a function says, as of `Entry`; None where it has none."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "model":
+            recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
+            about = {name: recipe.pop(name) for name in ABOUT if name in recipe}
+            return {**about, "recipe": recipe}
+    return None
+
+
 def entry(name: str) -> Entry:
-    """The model called `name`, or a `UsageError` with the nearest name."""
+    """The model called `name`: of this package, of a plug-in, or of a file.
+
+    Raises:
+        UsageError: there is none, with the nearest name; a file that is not there or says what it cannot say.
+    """
+    if (own := user_code.reference(name)) is not None:
+        source = {"file": str(own.path), "sha256": own.sha256}
+        return _outside(f"{own.path}:{own.function}", own.function, own.content, source, str(own.path))
     known = entries()
-    if name not in known:
-        raise UsageError(f"--model: expected one of {', '.join(known)}. Received: {name}{nearest(name, known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    plugins = user_code.plugins(user_code.MODELS)
+    if name not in plugins:
+        names = [*known, *plugins]
+        raise UsageError(
+            f"--model: expected one of {', '.join(names)}, or FILE.py:FUNCTION. Received: {name}{nearest(name, names)}"
+        )
+    point = plugins[name]
+    spec = importlib.util.find_spec(point.module)
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise UsageError(f"--model {name}: its plug-in names the module {point.module}, which is not there.")
+    version = f" {point.dist.name} {point.dist.version}" if point.dist else ""
+    source = {"plugin": f"{point.value}{version}"}
+    return _outside(name, point.attr, Path(spec.origin).read_bytes(), source, point.module)
+
+
+def _outside(name: str, function: str, content: bytes, source: dict[str, Any], where: str) -> Entry:
+    """The entry of a function in the text of a file outside this package.
+
+    Args:
+        name: of the entry.
+        function: its name in the file.
+        content: of the file.
+        source: what is recorded with a run.
+        where: the file or the module, for messages.
+    """
+    try:
+        nodes = [node for node in ast.parse(content).body if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{where}: expected a Python file ({error}).") from None
+    node = next((node for node in nodes if node.name == function), None)
+    if node is None:
+        names = [node.name for node in nodes]
+        listed = f"; it has {', '.join(names)}" if names else ""
+        raise UsageError(f"--model {name}: expected a function {function} in {where}{listed}{nearest(function, names)}")
+    try:
+        about = _about(node) or {"scope": "any"}
+    except ValueError:
+        raise UsageError(f"{where}: expected literals in @model(...) of {function}, such as epochs=20.") from None
+    found = Entry(name, where, _summary(node), **about)
+    _refuse_odd(found, where)
+    return dataclasses.replace(found, source={**source, "unit": found.unit})
+
+
+def _refuse_odd(found: Entry, where: str) -> None:
+    """Refuse a scope or a unit that there is not."""
+    for what, value, known in (("scope", found.scope, SCOPES), ("unit", found.unit, UNITS)):
+        if value not in known:
+            raise UsageError(f"{where}: @model({what}=...): expected one of {', '.join(known)}. Received: {value!r}")
+
+
+def short_name(name: str) -> str:
+    """The name of a model without the path of its file, for titles and folders.
+
+    >>> short_name("/home/me/my_model.py:attention"), short_name("squid")
+    ('attention', 'squid')
+    """
+    own = user_code.reference(name)
+    return name if own is None else own.function
+
+
+def summaries() -> dict[str, str]:
+    """A line for each model: of this package, then of plug-ins, whose modules are not imported."""
+    lines = {name: one.summary for name, one in entries().items()}
+    for name in user_code.plugins(user_code.MODELS):
+        if name not in lines:
+            try:
+                lines[name] = f"{entry(name).summary} (plug-in)"
+            except UsageError as error:
+                lines[name] = str(error)
+    return lines
 
 
 def load(name: str) -> Callable:
-    """The model function itself; imports its family and so the deep-learning library."""
-    return getattr(importlib.import_module(entry(name).module), name)
+    """The model function itself; imports its family and so the deep-learning library.
+
+    Raises:
+        UsageError: a file that the user did not name.
+    """
+    if (own := user_code.reference(name)) is not None:
+        return user_code.load(own, "--model")
+    found = entry(name)
+    if found.source:
+        return user_code.plugins(user_code.MODELS)[name].load()
+    return getattr(importlib.import_module(found.module), name)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.config.time_steps import format_steps, parse_steps
-from ariel_tf.core import schema
+from ariel_tf.core import schema, user_code
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError, nearest
 from ariel_tf.core.schema import Schema, option, parse_names
@@ -86,11 +86,15 @@ class TrainConfig(Schema):
     """What a training does; equal configurations give equal models.
 
     Fields of default None are filled in by `resolve`; until then they may hold None.
+
+    Attributes:
+        model_source: of a model outside this package, its file and checksum or its plug-in, and what a row is; no flag.
     """
 
     model: str = option(
-        "baseline", "name of the model; --list-models describes all of them", group=WHAT, metavar="MODEL"
-    )
+        "baseline", "name of the model, or FILE.py:FUNCTION of your own; --list-models describes all of them",
+        group=WHAT, metavar="MODEL", parse=user_code.name_by_user
+    )  # fmt: skip
     wavelength: Annotated[Targets, PlainValidator(Targets.parse)] = option(
         Targets.one(12), HELP, group=WHAT, metavar="TARGETS", shown="12"
     )
@@ -101,7 +105,8 @@ class TrainConfig(Schema):
 
     data: str = option(
         "", "data set: folder of shards and manifest, simulated[:planets=1000,spots=4,...] or "
-        "bigquery://PROJECT/DATASET", group=DATA, shown="the folder ./data if it holds a manifest, else simulated"
+        "bigquery://PROJECT/DATASET", group=DATA, shown="the folder ./data if it holds a manifest, else simulated",
+        parse=user_code.name_by_user
     )  # fmt: skip
     validation_folds: tuple[int, ...] = _folds((8,), "folds whose score selects the best epoch")
     every: int = _recipe("train on every N-th observation only", DATA, "every", low=1, metavar="N")
@@ -155,6 +160,8 @@ class TrainConfig(Schema):
         0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"
     )
 
+    model_source: dict[str, Any] = Field(default={})
+
     @model_validator(mode="after")
     def _check_folds(self) -> Self:
         if shared := set(self.validation_folds) & set(self.test_folds):
@@ -168,7 +175,9 @@ class TrainConfig(Schema):
         """What the model, or the models of a list of wavelengths together, read and predict."""
         targets = self.wavelength.chosen
         inputs = tuple(range(N_WAVELENGTHS)) if self.channels == "all" else targets
-        row = cast(Row, model_registry.entry(self.model).unit)
+        # Of what a run recorded, so that its model's file need not be there.
+        unit = self.model_source.get("unit") or model_registry.entry(self.model).unit
+        row = cast(Row, unit if unit in model_registry.UNITS else "observation")
         return Signature(targets, inputs, self.channels == "own+white", row)
 
     def selection(self, role: Role) -> Selection:
@@ -190,6 +199,11 @@ class TrainConfig(Schema):
     def for_each_wavelength(self) -> dict[int, Self]:
         """The configuration of one model of each wavelength to train here."""
         return {one.chosen[0]: self.replace(wavelength=one) for one in self.wavelength.for_each()}
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model without the path of its file."""
+        return model_registry.short_name(self.model)
 
     @property
     def what(self) -> str:
@@ -245,6 +259,8 @@ class TrainConfig(Schema):
         if complete.weights != "none" and not entry.pretrained:
             raise UsageError(f"--pretrained-weights: the model {entry.name} takes none; it starts from its seed.")
         return complete.replace(
+            model=entry.name,
+            model_source=entry.source,
             steps=format_steps(complete.time_steps),
             star=format_star(complete.star_names),
             augment=",".join(complete.augmentations) or "none",
@@ -265,6 +281,8 @@ class TrainConfig(Schema):
         """Plain values, as `config.json` holds them and `--config` takes them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
+        if not self.model_source:
+            del values["model_source"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -288,6 +306,15 @@ class TrainConfig(Schema):
         for name, flag in (("data", "--data"), ("weights", "--pretrained-weights")):
             if name not in given and isinstance(values.get(name), str):
                 remote.refuse_unnamed(values[name], f"--config {file}", flag)
+        if (
+            "model" not in given
+            and (own := user_code.reference(values.get("model")))
+            and not user_code.is_named(own.path)
+        ):
+            raise UsageError(
+                f"--config {file} names a Python file, {own}, which would be run; if you trust it, name it yourself: "
+                f"--model {own}"
+            )
         if given.get("model", values.get("model")) != values.get("model"):
             values.pop("settings", None)  # those of another model
         settings = {**values.get("settings", {}), **given.get("settings", {})}

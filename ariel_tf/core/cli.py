@@ -28,6 +28,7 @@ from ariel_tf.core import resources
 from ariel_tf.core.devices import DEFAULT_DEVICES, DEVICES_HELP, Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.core.schema import Schema, add_flags, option
+from ariel_tf.core.user_code import name_by_user
 
 WHERE_IT_RUNS, WHERE_IT_GOES = "where it runs", "where it goes"
 _WIDTH = 100
@@ -167,7 +168,7 @@ def data(default: Any = None, more: str = "", **how: Any) -> Any:
     """--data."""
     return option(
         default, "data set: folder of shards and manifest, folder of text files, simulated[:planets=1000,...] or bigquery://PROJECT/DATASET"
-        + more, **how
+        + more, parse=name_by_user, **how
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ import shlex
 from pathlib import Path, PurePosixPath
 
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.user_code import reference
+from ariel_tf.core.user_code import refuse_unnamed as refuse_file
 
 # Folders below it are mounted from the host of their name when they are first read.
 AUTOMOUNT = ("/", "net")
@@ -31,8 +33,9 @@ def refuse_unnamed(description: str, file: Path | str, flag: str = "--data") -> 
         flag: by which the user can name it.
 
     Raises:
-        UsageError: it is on another machine.
+        UsageError: it is on another machine, or a Python file that would be run.
     """
+    refuse_file(description, str(file), flag)
     if is_remote(description):
         what = "pretrained weights" if flag == "--pretrained-weights" else "data"
         raise UsageError(
@@ -42,6 +45,12 @@ def refuse_unnamed(description: str, file: Path | str, flag: str = "--data") -> 
     return description
 
 
-def naming(description: str) -> list[str]:
-    """The flag that names remote data in a command whose other options are in a file; empty for other data."""
-    return ["--data", description] if is_remote(description) else []
+def naming(description: str, model: str = "") -> list[str]:
+    """The flags that name remote data and the user's own files in a command whose other options are in a file.
+
+    Args:
+        description: of the data.
+        model: as `--model` takes it.
+    """
+    flags = ["--data", description] if is_remote(description) or reference(description) else []
+    return [*flags, "--model", model] if reference(model) else flags

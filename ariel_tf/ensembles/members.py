@@ -70,7 +70,14 @@ class Members:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.parent / f"{path.name}.json"
         write_json(file, masked({**self.config.as_json(), **change}))
-        arguments = ("--config", str(file), *naming(self.config.data), "--run", str(path), *self._flags())
+        arguments = (
+            "--config",
+            str(file),
+            *naming(self.config.data, self.config.model),
+            "--run",
+            str(path),
+            *self._flags(),
+        )
         command = shlex.join(["python", "-m", "ariel_tf.train", *arguments])
         config = TrainConfig.from_json({**self.config.as_json(), **change}).resolve()
         options = self.options.replace(run=path, command=command, arguments=arguments)

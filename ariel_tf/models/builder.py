@@ -21,7 +21,7 @@ from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.models import transforms
+from ariel_tf.models import outside, transforms
 from ariel_tf.models.fine_tuning import FineTuning
 from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
 from ariel_tf.models.yeo_johnson import Power
@@ -101,10 +101,12 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
     with precision(config.precision):
         features = function(hp, _seen(raw, config, statistics))
+        if config.model_source:
+            outside.refuse_features(features, config.model, (Depth, Pretrained))
         pretrained = features if isinstance(features, Pretrained) else None
         output = _answer(hp, pretrained.features if pretrained else features, config.head, statistics)
-        training = keras.Model(raw, output, name=config.model)
-        inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model)
+        training = keras.Model(raw, output, name=config.model_name)
+        inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model_name)
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
 
         def compile(rate=1.0):
@@ -121,6 +123,8 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
             fine_tuning = FineTuning(pretrained.frozen_epochs, pretrained.fine_rate, pretrained.backbone, compile)
             pretrained.backbone.trainable = False
         compile()
+    if config.model_source:
+        outside.refuse_layers(inference, config.model)
     hp.refuse_unknown()
     return Built(training, inference, hp.values, fine_tuning)
 

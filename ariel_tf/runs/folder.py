@@ -157,6 +157,13 @@ class RunFolder:
             for name in sorted(names - {"data"})
             if before.get(name) != now.get(name)
         ]
+        one, other = before.get("model_source"), now.get("model_source")
+        if one != other and _same_file(one, other):
+            raise UsageError(
+                f"--run {self.path}: {other['file']} has changed since this run was started (sha256 "
+                f"{str(one.get('sha256'))[:12]} then, {other['sha256'][:12]} now); restore it, give another --run, or "
+                "--overwrite to move the run aside."
+            )
         there = recorded_fingerprint(self.path) or self.fingerprint
         if not differing and there != self.fingerprint:
             differing = [f"  data fingerprint: {there[:12]} there, {self.fingerprint[:12]} now"]
@@ -311,6 +318,11 @@ def _foreign(path: Path) -> bool:
     """Whether a folder holds anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
+
+
+def _same_file(one: Any, other: Any) -> bool:
+    """Whether two values of `model_source` are of one file."""
+    return isinstance(one, dict) and isinstance(other, dict) and one.get("file") == other.get("file") is not None
 
 
 def move_aside(path: Path) -> None:

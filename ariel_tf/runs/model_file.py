@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
+from ariel_tf.core import user_code
 from ariel_tf.core.archives import MOST_EXPANSION, SMALL, refuse_expansion, require_archive
 from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json
 from ariel_tf.core.errors import ArielError, DataError
@@ -40,11 +41,12 @@ REFUSED_MODULES = {
 PACKAGE = "ariel_tf>"
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: Path, source: dict[str, Any] | None = None) -> Any:
     """Load a Keras model, uncompiled.
 
     Args:
         path: of the `.keras` file.
+        source: `model_source` of its run's configuration, whose layers are loaded if the user named their file.
 
     Raises:
         DataError: it is no model of this package, or Keras cannot load it; names the file and what to do.
@@ -58,7 +60,7 @@ def load_model(path: Path) -> Any:
         with path.open("rb") as file:
             require_archive(file, str(path), LARGEST_DIRECTORY)
         with zipfile.ZipFile(path) as archive:
-            version = _check_members(archive, path)
+            version = _check_members(archive, path, source)
             stored = _check_weights(archive, path)
         with _bounded_weights(stored, path):
             return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -116,8 +118,8 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() and len(part) < 9 else 0 for part in version.split(".")[:3])
 
 
-def _check_members(archive: zipfile.ZipFile, path: Path) -> str:
-    """Check names and sizes of an archive's members, and the configuration of the model.
+def _check_members(archive: zipfile.ZipFile, path: Path, source: dict[str, Any] | None = None) -> str:
+    """Check names and sizes of an archive's members, and the configuration of the model; `source` as of `load_model`.
 
     Returns:
         The version of Keras that saved it; empty where none is said.
@@ -129,14 +131,15 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> str:
         name = member.filename
         refuse_expansion(f"{path}: {name}", member.file_size, member.compress_size, LARGEST.get(name))
     metadata = parse_json(archive.read(METADATA), f"{path}: {METADATA}", dict)
-    _refuse_classes(parse_json(archive.read(CONFIG), f"{path}: {CONFIG}", dict), path)
+    _refuse_classes(parse_json(archive.read(CONFIG), f"{path}: {CONFIG}", dict), path, source)
     version = metadata.get("keras_version")
     return version if isinstance(version, str) and len(version) < 30 else ""
 
 
-def _refuse_classes(configuration: dict[str, Any], path: Path) -> None:
-    """Refuse layers and functions that are neither of a Keras model nor registered by this package."""
+def _refuse_classes(configuration: dict[str, Any], path: Path, source: dict[str, Any] | None) -> None:
+    """Refuse layers and functions that are neither of a Keras model nor registered by this package or the user's."""
     waiting: list[Any] = [configuration]
+    own: set[str] | None = None
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
@@ -144,9 +147,13 @@ def _refuse_classes(configuration: dict[str, Any], path: Path) -> None:
         elif isinstance(value, dict):
             waiting.extend(value.values())
             if isinstance(name := value.get("class_name"), str) and not _is_known(value, name):
+                own = user_code.own_layers(source) if own is None else own
+                if value.get("registered_name") in own:
+                    continue
                 raise DataError(
                     f"{path}: holds {value.get('module') or ''}.{name}, which no model of this package has; it is "
-                    "not loaded, since it could read files or run code of its own."
+                    "not loaded, since it could read files or run code of its own. (Layers of a file of yours are "
+                    f"loaded with {user_code.ENVIRONMENT}=FILE.)"
                 )
 
 

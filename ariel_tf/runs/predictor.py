@@ -91,7 +91,7 @@ class Predictor:
         from ariel_tf.runs.model_file import check_rows, load_model
 
         signature, data, folds = _facts(path, configuration)
-        model = load_model(path / "best.keras")
+        model = load_model(path / "best.keras", configuration.get("model_source"))
         check_rows(model, path / "best.keras", len(signature.inputs) + signature.white_light, len(signature.targets))
         return cls(path, configuration, recorded_fingerprint(path), model, signature, data, folds)
 

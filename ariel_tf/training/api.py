@@ -5,6 +5,7 @@ from typing import Any
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.core import user_code
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.evaluation.run import Run
@@ -21,7 +22,8 @@ def train_model(
     """Train a model, or resume its training; what a finished run folder holds is not trained again.
 
     Args:
-        model: a registered name; `python -m ariel_tf.train --list-models` describes them.
+        model: a registered name, as `python -m ariel_tf.train --list-models` describes, or "my_model.py:attention" of a
+            file of yours.
         wavelength: as `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7].
         data: as `--data`; "" takes ./data where it holds a data set, else simulated planets.
         run: the run folder; by default one in ./runs that is named after the options.
@@ -33,6 +35,8 @@ def train_model(
         DataError: no such data, or damaged data.
         Stopped: Ctrl-C; what was saved is kept, and the same call resumes.
     """
+    for named in (model, str(data)):
+        user_code.name_by_user(named)
     config, how = _split(options)
     if isinstance(wavelength, list | tuple | range):
         wavelength = ",".join(map(str, wavelength))

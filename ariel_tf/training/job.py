@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ariel_tf.config.model_registry import short_name
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
+from ariel_tf.core import user_code
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.training import cluster, distribute
@@ -119,6 +121,8 @@ def locate_data(config: TrainConfig) -> TrainConfig:
         if not Path(config.weights).is_file():
             raise UsageError(f"--pretrained-weights: expected a file. Received: {config.weights}")
         config = config.replace(weights=str(Path(config.weights).resolve()))
+    if (own := user_code.reference(config.data)) is not None:
+        return config.replace(data=str(own))
     if config.data:
         folder = Path(config.data)  # by its full path, so that a run finds it from anywhere
         return config.replace(data=str(folder.resolve())) if folder.is_dir() else config
@@ -200,7 +204,10 @@ def default_path(identity: Mapping[str, Any], fingerprint: str) -> Path:
     """runs/MODEL-wNN-HASH: the same options and data lead to the same folder again, others to another."""
     content = json.dumps({**identity, "data": fingerprint}, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    return Path("runs") / f"{identity['model']}-{Targets.of_run(identity['wavelength']).folder_name}-{digest[:8]}"
+    return (
+        Path("runs")
+        / f"{short_name(identity['model'])}-{Targets.of_run(identity['wavelength']).folder_name}-{digest[:8]}"
+    )
 
 
 def print_cost(config: TrainConfig, price: float | None) -> None:

@@ -48,7 +48,7 @@ def train_one(job: TrainingJob) -> Path:
         if not run.state["finished"]:
             run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
-                what = f"{job.config.model}, {job.config.wavelength.describe()}"
+                what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
                 print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
             fit_and_score(run, rows, built, job)
         elif run.is_chief:
@@ -70,7 +70,7 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
 
     def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> None:
         predictions = Predictions.collect(model, validation.as_numpy_iterator())
-        title = f"{config.model}: validation planets after epoch {epoch}{note}"
+        title = f"{config.model_name}: validation planets after epoch {epoch}{note}"
         pictures = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
         draw_pictures(run, job, predictions, (title, not note), pictures, log, epoch)
 
@@ -143,7 +143,7 @@ def finish(
     """
     facts = data_facts(job.source, job.config.folds)
     pictures = {"test": "prediction.png", "test spectra": "spectra.png"}
-    title = f"{job.config.model}: test planets"
+    title = f"{job.config.model_name}: test planets"
     drawn = draw_pictures(run, job, predictions, (title, False), pictures, log, run.state["epoch"])
     scores = {
         "test": predictions.scores(),

@@ -65,7 +65,7 @@ def train(job: TrainingJob) -> Path:
             with run.held():
                 run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
-                print(f"training {job.config.model}, {describe_groups(groups)}, in {job.path}", flush=True)
+                print(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}", flush=True)
             del rows, built
             train_groups(run, job, groups)
         elif cluster.task()[1] == 1:
@@ -150,8 +150,8 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
     groups = memory.groups(new, each, free, jobs)
     if not groups:
         raise NotStackable(
-            f"two wavelengths of {config.model} together need {resources.format_bytes(2 * each)} of memory, and of the "
-            f"{resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
+            f"two wavelengths of {config.model_name} together need {resources.format_bytes(2 * each)} of memory, and "
+            f"of the {resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > jobs:
         print(

@@ -8,6 +8,7 @@ A source is described by one text, the value of `--data`:
 
     gs://BUCKET/FOLDER                        such a folder in a bucket
     noisy_train                               challenge text files, with their targets in params_train beside them
+    my_data.py:survey[:ARGUMENT]              a function of the user's file, or of a plug-in, survey[:ARGUMENT]
 
 `open_source` opens it for the wavelengths that are wanted.
 """
@@ -15,6 +16,7 @@ A source is described by one text, the value of `--data`:
 from collections.abc import Sequence
 from pathlib import Path
 
+from ariel_tf.core import user_code
 from ariel_tf.data.bigquery.address import Address, is_address
 from ariel_tf.data.sources.base import SIMULATED, Source
 from ariel_tf.data.text.folders import text_folders
@@ -34,6 +36,8 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
         DataError: a folder or tables without a sound manifest.
         ArielError: a database that does not answer, or not to this user.
     """
+    if user_code.reference(description) is not None:
+        return _outside(description)
     if is_address(description):
         from ariel_tf.data.sources.bigquery import BigQuerySource
 
@@ -50,6 +54,16 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
         from ariel_tf.data.sources.text import TextSource
 
         return TextSource(text.light_curves, text.params)
+    if not Path(description).exists() and description.split(":")[0] in user_code.plugins(user_code.SOURCES):
+        return _outside(description)
     from ariel_tf.data.sources.tfrecord import TFRecordSource
 
     return TFRecordSource(Path(description))
+
+
+def _outside(description: str) -> Source:
+    from ariel_tf.data.sources.planets import outside_source
+
+    found = outside_source(description)
+    assert found is not None
+    return found
