@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM, band_edges
 from ariel_tf.config.time_steps import format_steps
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_text
@@ -25,6 +25,7 @@ from ariel_tf.data.sources import Source
 from pipelines import common
 
 TOP = 100
+TICKS_UM = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8)
 FOLDS = TrainConfig().train_folds
 TABLE, PICTURE = "correlations.csv", "correlations.png"
 
@@ -127,12 +128,16 @@ def as_csv(values: np.ndarray) -> str:
 
 
 def picture(values: np.ndarray, path: Path) -> None:
-    """Correlation by step and wavelength, as colours."""
-    with saved_figure(path, 9, 4.5, dpi=120) as figure:
+    """Correlation by step and wavelength, as colours; few values beyond their middle 99 % do not set the scale."""
+    edges = np.append(band_edges()[:, 0], band_edges()[-1, 1])
+    with saved_figure(path, 9, 5) as figure:
         axes = figure.subplots()
-        image = axes.imshow(
-            values, aspect="auto", origin="lower", cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest"
+        largest = float(np.nanquantile(np.abs(values), 0.99)) if np.isfinite(values).any() else 1.0
+        image = axes.pcolormesh(
+            np.arange(N_STEPS + 1) - 0.5, edges, values, cmap="RdBu", vmin=-largest, vmax=largest, rasterized=True
         )
-        axes.set(xlabel="time step (minutes)", ylabel="wavelength index")
-        axes.set_title("correlation of flux with transit depth")
-        figure.colorbar(image, ax=axes, label="Pearson's r over observations")
+        axes.set(xlabel="Time (minutes)", ylabel="Wavelength (µm)", yscale="log", ylim=(edges[0], edges[-1]))
+        axes.set_yticks(TICKS_UM, [f"{tick:g}" for tick in TICKS_UM])
+        axes.set_yticks([], minor=True)
+        axes.set_title(f"Correlation of flux with transit depth, {N_WAVELENGTHS} bands x {N_STEPS} time steps")
+        figure.colorbar(image, ax=axes, label="Pearson's r over observations", extend="both")

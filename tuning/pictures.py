@@ -13,6 +13,11 @@ from tuning.outcomes import Outcome
 # A scale that spans more than this is drawn by powers of ten.
 WIDE = 30.0
 TICKS = 4
+# With more trials than this, marks are smaller.
+MANY_TRIALS = 60
+# Letters of tick labels side by side below a panel; more of them are drawn aslant.
+LONGEST_ROW = 22
+SCORE = "Validation score (10,000 is perfect)"
 # Height that a tick label takes, in 0-1: the widest, 0.00012, is a fifth of a small picture.
 ROOM = 0.22
 
@@ -115,14 +120,16 @@ def history(path: Path, scored: Sequence[Outcome]) -> None:
     below = scores < low
     with saved_figure(path, 7, 3.6) as figure:
         axes = figure.subplots()
-        axes.plot(trials, np.where(below, np.nan, scores), "o", color=ONE, label="a trial")
+        size = 6 if len(trials) < MANY_TRIALS else 3
+        axes.plot(trials, np.where(below, np.nan, scores), "o", color=ONE, label="a trial", markersize=size)
         if below.any():
             bottom = np.full(below.sum(), low)
             axes.plot(trials[below], bottom, "v", color=TRUTH, label="below the picture", clip_on=False)
         axes.step(trials, np.maximum.accumulate(scores), where="post", color=MANY, label="best so far")
-        axes.set(xlabel="trial", ylabel="validation score", ylim=(low, high), title="scores in the order of the trials")
+        title = f"Scores in the order of the trials, N = {len(trials)}"
+        axes.set(xlabel="Trial", ylabel=SCORE, ylim=(low, high), title=title)
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside lower left", ncols=3)
 
 
 def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> None:
@@ -131,7 +138,7 @@ def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> 
 
     scores = np.array([outcome.score for outcome in scored])
     low, high = visible(scores)
-    columns = [*columns, Axis("val_score", [float(np.clip(one, low, high)) for one in scores])]
+    columns = [*columns, Axis("validation score", [float(np.clip(one, low, high)) for one in scores])]
     shades = matplotlib.colormaps["viridis"](0.95 * colours(scores))
     box = {"color": "white", "alpha": 0.7, "pad": 0.5}
     with saved_figure(path, max(6.4, 1.7 * len(columns)), 4.4) as figure:
@@ -139,7 +146,8 @@ def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> 
         for index in np.argsort(scores):  # the best on top
             heights = [column.heights[index] for column in columns]
             best = index == np.argmax(scores)
-            colour, width, alpha = (TRUTH, 2.2, 1.0) if best else (shades[index], 1.0, 0.7)
+            thin = 1.0 if len(scores) < MANY_TRIALS else 0.5
+            colour, width, alpha = (TRUTH, 2.2, 1.0) if best else (shades[index], thin, 0.7)
             axes.plot(heights, color=colour, linewidth=width, alpha=alpha)
         for place, column in enumerate(columns):
             axes.axvline(place, color="black", linewidth=0.8)
@@ -147,7 +155,7 @@ def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> 
                 axes.text(place + 0.03, height, text, fontsize=8, va="center", bbox=box)
         axes.set_xticks(range(len(columns)), [column.name for column in columns])
         axes.set(yticks=[], xlim=(-0.2, len(columns) - 0.6), ylim=(-0.05, 1.05))
-        axes.set_title("what each trial chose; the best in red")
+        axes.set_title(f"What each trial chose, N = {len(scores)}; brighter is better, the best is red")
         axes.spines[:].set_visible(False)
 
 
@@ -158,14 +166,20 @@ def against_values(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis
     across = min(3, len(columns)) or 1
     down = -(-len(columns) // across) or 1
     best = int(np.argmax(scores))
-    with saved_figure(path, 3.6 * across, 2.8 * down) as figure:
+    size = 6 if len(scores) < MANY_TRIALS else 3
+    with saved_figure(path, max(4.6, 3.6 * across), 1.1 + 2.7 * down) as figure:
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
         for panel, column in zip(grid.flat, columns, strict=False):
-            panel.plot(column.heights, np.clip(scores, low, None), "o", color=ONE)
-            panel.plot(column.heights[best], scores[best], "o", color=TRUTH)
+            panel.plot(column.heights, np.clip(scores, low, None), "o", color=ONE, markersize=size, label="a trial")
+            panel.plot(column.heights[best], scores[best], "o", color=TRUTH, label="the best")
             panel.set_xticks([height for height, _ in column.ticks], [text for _, text in column.ticks])
+            if sum(len(text) for _, text in column.ticks) > LONGEST_ROW:
+                panel.tick_params(axis="x", rotation=30)
             panel.set(xlabel=column.name, ylim=(low, high), xlim=(-0.1, 1.1))
         for panel in list(grid.flat)[len(columns) :]:
             panel.set_visible(False)
         for row in grid:
-            row[0].set_ylabel("validation score")
+            row[0].set_ylabel(SCORE)
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, frameon=False, loc="outside lower left", ncols=2)
+        figure.suptitle(f"Score against each value, N = {len(scores)} trials")

@@ -4,11 +4,13 @@ import shutil
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ariel_tf import Run, train
-from ariel_tf.challenge import INSTRUMENTS, N_WAVELENGTHS, WAVELENGTHS_UM, band_edges
+from ariel_tf import Run, plot, train
+from ariel_tf.challenge import INSTRUMENTS, N_WAVELENGTHS, WAVELENGTHS_UM, Key, band_edges
+from ariel_tf.core import figures
 from ariel_tf.core.errors import UsageError
 from ariel_tf.evaluation import panels
 from ariel_tf.evaluation.style import describe_wavelengths
@@ -121,3 +123,30 @@ def test_a_damaged_run_is_left_out_of_a_leaderboard_with_a_warning(runs, tmp_pat
     (tmp_path / "runs/two/scores.json").write_text("{}")
     with pytest.warns(UserWarning, match=r"left out of the leaderboard: .*two"):
         assert Run(tmp_path / "runs/one").leaderboard.index.tolist() == ["one"]
+
+
+def test_plot_draws_an_image_and_the_transits_of_a_run_in_each_format(runs, tmp_path, draws, monkeypatch):
+    monkeypatch.setattr(figures, "DOTS_PER_INCH", 40)
+    common = ["--data", DATA, "--planet", "3"]
+    plot.main([*common, "--image", "--out", str(tmp_path / "a.svg")])
+    plot.main([*common, "--transit", str(runs / "other"), "--photon", "2", "--out", str(tmp_path / "b.pdf")])
+    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+    assert (tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+    for arguments, said in (
+        (["--image", "--wavelengths", "3"], "expected neither --transit nor --wavelengths"),
+        (["--transit", str(runs / "other"), "--wavelengths", "3"], r"does not predict \[3\]"),
+        (["--transit", str(runs / "other"), "--photon", "7"], "holds no observation 0003_01_07"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            plot.main([*common, *arguments, "--out", str(tmp_path / "c.png")])
+    with pytest.raises(UsageError, match=r"a new file, \.png, \.svg, \.pdf"):
+        plot.main([*common, "--out", str(tmp_path / "c.jpg")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.svg", "b.pdf"]
+
+
+def test_the_radii_of_a_transit_are_those_of_its_observation_or_of_what_combines_it():
+    rows = pd.MultiIndex.from_tuples([(3, 1, 1), (3, 2, 1)], names=["planet", "spot", "photon"])
+    table = pd.DataFrame([[0.1], [0.2]], rows)
+    assert plot._predicted(table, Key(3, 2, 1)).tolist() == [0.2]
+    combined = table.set_axis(pd.MultiIndex.from_tuples([(3, 1, 0), (3, 2, 0)], names=rows.names))
+    assert plot._predicted(combined, Key(3, 2, 9)).tolist() == [0.2]
