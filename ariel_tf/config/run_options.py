@@ -7,6 +7,12 @@ from ariel_tf.core.devices import Devices
 from ariel_tf.core.schema import Schema, option
 
 
+def parse_profile(text: str) -> tuple[int, ...] | str:
+    """`10:20` to (10, 20); any other text is left for the check to refuse."""
+    first, colon, last = text.partition(":")
+    return (int(first), int(last)) if colon and first.isdecimal() and last.isdecimal() else text
+
+
 class RunOptions(Schema):
     """Options that leave the trained model as it is.
 
@@ -25,5 +31,13 @@ class RunOptions(Schema):
     devices: Devices = cli.devices()
     jobs: int = cli.jobs("number of processes for a list of wavelengths, with a GPU or a share of the cores each")
     price: float | None = cli.price()
+    profile: tuple[int, ...] | None = option(
+        None, "profile these training steps for TensorBoard, like 10:20", group=cli.WHERE_IT_GOES, metavar="FIRST:LAST",
+        parse=lambda text: parse_profile(text), check=lambda steps: len(steps) == 2 and 1 <= steps[0] <= steps[1],
+        expected="the first and the last step, like 10:20"
+    )  # fmt: skip
+    histograms: bool = option(
+        False, "write a histogram of each weight after each epoch for TensorBoard", group=cli.WHERE_IT_GOES
+    )
     command: str = ""
     arguments: tuple[str, ...] = ()

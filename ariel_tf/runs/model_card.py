@@ -145,5 +145,6 @@ def report_lines(run: RunFolder, scores: Mapping[str, Any]) -> list[str]:
         f"picture      {run.path / 'prediction.png'}",
         f"model        {run.path / 'best.keras'}",
         f"model card   {run.path / 'README.md'}",
-        f"TensorBoard  tensorboard --logdir {shlex.quote(str(run.path.parent))}",
+        f"TensorBoard  tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}   "
+        f"(all runs: --logdir {shlex.quote(str(run.path.parent))})",
     ]

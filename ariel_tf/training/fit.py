@@ -1,7 +1,7 @@
 """From a built model and batches to the best epoch's model in a run folder, through Keras's own `fit`."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -65,7 +65,13 @@ class FitPlan:
 
 
 def fit(
-    run: RunFolder, built: Built, plan: FitPlan, log: TensorBoardLog | None, command: str, draw: Callable[[int], None]
+    run: RunFolder,
+    built: Built,
+    plan: FitPlan,
+    log: TensorBoardLog | None,
+    command: str,
+    draw: Callable[[int], None],
+    more: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train from the run folder's last epoch to the end.
 
@@ -76,6 +82,7 @@ def fit(
         log: TensorBoard's; None where another process writes it.
         command: what the user repeats to go on after a stop.
         draw: called with the epoch every few epochs, to draw pictures.
+        more: callbacks that watch the training.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
@@ -93,7 +100,7 @@ def fit(
             print(f"resuming {run.path} after epoch {first}", flush=True)
     reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(draw)] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
-        watching = [*reports, callbacks.ShowLife(run), stop]
+        watching = [*reports, *more, callbacks.ShowLife(run), stop]
         for last in stages(built, first, plan.epochs):
             # A backbone that no longer gains while it is frozen may still do so once it is not.
             patience = plan.patience if last == plan.epochs else 0

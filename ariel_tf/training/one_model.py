@@ -63,10 +63,12 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     from ariel_tf.data import dataset
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.training import fit
-    from ariel_tf.training.tensorboard import TensorBoardLog
+    from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
     config, validation = job.config, rows.validation()
-    log = TensorBoardLog(run, run.configuration) if run.is_chief else None
+    log = TensorBoardLog(run, run.configuration, job.options.histograms) if run.is_chief else None
+    if log:
+        log.graph(built.inference)
 
     def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> None:
         predictions = Predictions.collect(model, validation.as_numpy_iterator())
@@ -76,7 +78,8 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
 
     plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
     try:
-        fit.fit(run, built, plan, log, job.options.command, draw_validation)
+        more = [Profile(run.path / "tensorboard", *job.options.profile)] if job.options.profile and log else []
+        fit.fit(run, built, plan, log, job.options.command, draw_validation, more)
         cluster.check_weights(built.training.distribute_strategy, (v.numpy() for v in built.training.variables))
     except dataset.UNREADABLE as error:
         raise dataset.damaged(rows.source, error) from error
@@ -158,6 +161,8 @@ def finish(
     spectra = "spectra.png" in drawn
     text = model_card.run_card(scores, facts, run.configuration, job.options.command, spectra=spectra)
     write_text(run.path / "README.md", text)
+    if log:
+        log.text("model card", text, run.state["epoch"])
     run.commit(("scores.json", *drawn, "README.md"), finished=True)
 
 

@@ -57,6 +57,11 @@ def check(config: TrainConfig, options: RunOptions) -> None:
     if config.wavelength.is_list:
         if options.jobs > 1 and cluster.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
+        for flag, given in (("--profile", options.profile), ("--histograms", options.histograms)):
+            if given:
+                raise UsageError(
+                    f"{flag}: expected one model with it, like --wavelength 12, not a list of wavelengths."
+                )
         return
     for flag, value, usual in (("--stack", options.stack, "auto"), ("--jobs", options.jobs, 1)):
         if value != usual:

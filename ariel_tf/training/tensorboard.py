@@ -1,10 +1,12 @@
-"""A run's TensorBoard logs: scalars, hyper-parameters, pictures.
+"""A run's TensorBoard logs: scalars, hyper-parameters, pictures, texts (configuration, model card), the model's graph.
 
-`tensorboard --logdir runs` shows every run of a folder side by side; training and validation curves are
-two lines of one plot.
+`tensorboard --logdir runs` shows every run of a folder side by side; training and validation curves are two lines of
+one plot. `tensorboard --logdir RUN/tensorboard` calls the two `train` and `validation`, names short enough to be read
+where the list of runs is narrow.
 """
 
 import hashlib
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,73 @@ def trial_id(run: Path) -> str:
     return f"{run.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
+def table(values: dict[str, Any]) -> str:
+    """Names and values as a Markdown table."""
+    rows = [f"| {name} | {str(value).replace('|', ' ')} |" for name, value in values.items()]
+    return "\n".join(["| option | value |", "|---|---|", *rows])
+
+
+def conceptual(model: keras.Model) -> str:
+    """The layers and operations of a functional model as JSON that TensorBoard's Graphs tab reads."""
+    layers = []
+    for operation in model.operations:
+        nodes = [node for node in operation._inbound_nodes if not node.is_input]
+        parents = [tensor._keras_history.operation.name for node in nodes for tensor in node.input_tensors]
+        inbound = [{"config": {"keras_history": [parent, 0, 0]}} for parent in dict.fromkeys(parents)]
+        layers.append(
+            {
+                "class_name": type(operation).__name__,
+                "config": {"name": operation.name, "dtype": "float32"},
+                "inbound_nodes": [{"args": [inbound], "kwargs": {}}] if inbound else [],
+            }
+        )
+    return json.dumps({"class_name": "Functional", "config": {"name": model.name, "layers": layers}})
+
+
+class Profile(keras.callbacks.Callback):
+    """Profile some steps of this process, for TensorBoard's Profile tab.
+
+    Args:
+        folder: of the logs.
+        first, last: steps, counted from 1 where the training starts or goes on.
+    """
+
+    def __init__(self, folder: Path, first: int, last: int):
+        super().__init__()
+        self.folder, self.first, self.last = folder, first, last
+        self.step, self.running = 0, False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.step += 1
+        if self.step == self.first:
+            tf.profiler.experimental.start(str(self.folder))
+            self.running = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.step >= self.last:
+            self._stop()
+
+    def on_train_end(self, logs=None):
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.running:
+            self.running = False
+            tf.profiler.experimental.stop()
+
+
 class TensorBoardLog(keras.callbacks.Callback):
     """Write each epoch's row of `metrics.csv` as scalars.
 
     Args:
         run: whose rows; the logs lie in RUN/tensorboard.
         configuration: of the run; the HParams tab shows its options and settings.
+        histograms: whether to write a histogram of each weight after each epoch.
     """
 
-    def __init__(self, run: RunFolder, configuration: dict[str, Any]):
+    def __init__(self, run: RunFolder, configuration: dict[str, Any], histograms: bool = False):
         super().__init__()
-        self.run = run
+        self.run, self.histograms = run, histograms
         folder = run.path / "tensorboard"
         self.folder = folder
         with disk_errors(folder):
@@ -56,10 +114,15 @@ class TensorBoardLog(keras.callbacks.Callback):
                 # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
                 with self.validation.as_default():
                     hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
+                    tf.summary.text("configuration", table(hyper_parameters(masked(configuration))), step=0)
 
     def on_epoch_end(self, epoch, logs=None):
         with disk_errors(self.folder):
             self._write(self.run.rows[-1])
+            if self.histograms:
+                with self.training.as_default(step=int(self.run.rows[-1]["epoch"])):
+                    for variable in self.model.trainable_variables:
+                        tf.summary.histogram(f"weights/{variable.path}", variable.value)
 
     def _write(self, row: dict[str, Any]) -> None:
         with self.training.as_default(step=int(row["epoch"])):
@@ -82,6 +145,20 @@ class TensorBoardLog(keras.callbacks.Callback):
         image = tf.io.decode_png(path.read_bytes(), channels=3)
         with disk_errors(self.folder), self.validation.as_default(step=epoch):
             tf.summary.image(name, image[None])
+
+    def text(self, name: str, markdown: str, epoch: int) -> None:
+        """Show Markdown under `name` at `epoch`."""
+        with disk_errors(self.folder), self.validation.as_default(step=epoch):
+            tf.summary.text(name, markdown)
+
+    def graph(self, model: keras.Model) -> None:
+        """Show the layers of a model and how they are connected, in the Graphs tab; nothing for a resumed run."""
+        if self.run.resumed:
+            return
+        metadata = tf.compat.v1.SummaryMetadata()
+        metadata.plugin_data.plugin_name, metadata.plugin_data.content = "graph_keras_model", b"1"
+        with disk_errors(self.folder), self.training.as_default(step=0):
+            tf.summary.write("keras", tf.constant(conceptual(model), tf.string), metadata=metadata)
 
     def flush(self) -> None:
         with disk_errors(self.folder):

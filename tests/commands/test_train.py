@@ -216,7 +216,7 @@ def test_a_finished_run_is_only_told_again(tiny_run, capsys):
     options = [*SMALL, "--epochs", "1"]
     tiny_run(*options, into="one")
     path = tiny_run(*options)
-    first = tiny_run.printed(*options).replace(f"--logdir {path.parent}", "--logdir .").replace(str(path), "one")
+    first = tiny_run.printed(*options).replace(str(path), "one").replace(f"--logdir {path.parent}", "--logdir .")
     before = Path("one/best.keras").stat().st_mtime_ns
     run(*SMALL, "--epochs", "1", "--run", "one")
     again = capsys.readouterr().out
@@ -420,7 +420,9 @@ def test_tensorboard_holds_scalars_hyper_parameters_and_a_picture(tiny_run):
             for value in event.summary.value:
                 tags.setdefault(path.parent.name, set()).add(value.tag)
     assert {"loss", "score", "learning_rate", "observations_per_second"} <= tags["train"]
-    assert {"loss", "score", "validation", "test", "_hparams_/session_start_info"} <= tags["validation"]
+    texts = {"configuration", "model card"}
+    assert {"loss", "score", "validation", "test", "_hparams_/session_start_info", *texts} <= tags["validation"]
+    assert "keras" in tags["train"]
 
 
 def command(*arguments, cwd):
