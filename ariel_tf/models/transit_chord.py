@@ -11,6 +11,7 @@ alone, radius and impact parameter, whatever the orbit:
 A grazing planet hides only the star's limb: its dip is shallow for its radius, which no depth tells. Its shape does.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,8 +79,9 @@ def along_the_path(dip, axis, period):
     return ops.matmul(near, dip[:, :, None])[:, :, 0], SPACING / speed
 
 
+@functools.cache  # seconds of computation, which every build of a model would repeat
 def templates() -> np.ndarray:
-    """Dips of each radius and impact parameter at the places x, over radius^2: float32 [960, 26]."""
+    """Dips of each radius and impact parameter at the places x, over radius^2: float32 [960, 26], read-only."""
     fine = np.linspace(0, SPACING * N_PLACES, 12 * N_PLACES + 1)
     u1, u2 = (np.array([values[WHITE_BANDS].mean()]) for values in stars.limb_darkening(TEMPERATURE))
     dips = [
@@ -89,7 +91,9 @@ def templates() -> np.ndarray:
     ]
     near = np.maximum(1 - np.abs(fine - SPACING * np.arange(N_PLACES)[:, None]) / SPACING, 0)
     near /= near.sum(axis=1, keepdims=True)
-    return (np.array(dips) / transit.stellar_flux(u1, u2) @ near.T).astype(np.float32)
+    shapes = (np.array(dips) / transit.stellar_flux(u1, u2) @ near.T).astype(np.float32)
+    shapes.flags.writeable = False
+    return shapes
 
 
 def path_of(along, steps, noise, depth) -> Path:

@@ -59,6 +59,13 @@ def test_a_dip_along_its_path_does_not_depend_on_the_orbit(period):
     assert float(np.asarray(steps)[0, 0]) == pytest.approx(0.06 * period * 1440 / (2 * np.pi * axis), rel=0.001)
 
 
+def test_templates_are_computed_once_and_cannot_be_changed():
+    """Each build of a model took seconds for them."""
+    assert transit_chord.templates() is transit_chord.templates()
+    with pytest.raises(ValueError, match="read-only"):
+        transit_chord.templates()[0] = 1
+
+
 @pytest.mark.parametrize("radius", [0.02, 0.06, 0.15])
 @pytest.mark.parametrize("impact", [0.1, 0.55, 0.8, 0.93])
 def test_radius_and_impact_parameter_are_read_off_the_shape(radius, impact):
