@@ -178,11 +178,22 @@ def prepare(model: Any, batches: Any) -> None:
     )
     with strategy.scope():
         model._symbolic_build(data_batch=sample)
-        model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     expect_summed_gradients(model.optimizer)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
     model.make_train_function = functools.partial(_make, model, "train_function", _train_step)
     model.make_test_function = functools.partial(_make, model, "test_function", _test_step)
+
+
+def build_optimizer(model: Any) -> None:
+    """Create the variables of a compiled model's optimiser in its strategy's scope, unless they exist.
+
+    `fit` would create them in its first step, and trace that step twice. To build the optimiser of a half precision a
+    second time would reset its loss scale.
+    """
+    if not model.optimizer.built:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
 
 
 def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:

@@ -125,6 +125,7 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     strategy = built.training.distribute_strategy
     _set_fine_tuning(built, first)
     distribute.prepare(built.training, plan.validation)
+    distribute.build_optimizer(built.training)
     scheduled = []
     if built.settings["schedule"] == "plateau":
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
@@ -159,8 +160,7 @@ def restore(run: RunFolder, built: Built, epoch: int) -> None:
     """Weights and optimiser as after `epoch` epochs."""
     path, model = run.verified(run.checkpoint_name(epoch)), built.training
     _set_fine_tuning(built, epoch - 1)
-    with model.distribute_strategy.scope():
-        model.optimizer.build(model.trainable_variables)
+    distribute.build_optimizer(model)
     check_weights_file(path)
     require_scores(run.path, run.rows)
     try:
