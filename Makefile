@@ -27,8 +27,11 @@ test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
 test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)/savedmodel/.installed $(VENV_FRESH)/keras/.installed
 	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/commands/test_export.py
 
+# The sweeps, and once more, really trained, the files whose tests only pretend to train (tests/support/pretended.py).
+test-slow: export ARIEL_REAL_TRAINING = 1
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest $(shell grep -rl --include='test_*.py' pretended_training tests)
 
 # A software bill of materials of the environment, CycloneDX JSON; needs no network.
 sbom: $(VENV)/.installed
