@@ -40,8 +40,12 @@ def weights(path):
     return arrays
 
 
-def test_a_run_from_nothing_leaves_all_that_it_says(capsys, draws):
+def test_a_run_from_nothing_leaves_all_that_it_says(capsys, draws, monkeypatch):
+    traced = []
+    step = keras.Model.train_step
+    monkeypatch.setattr(keras.Model, "train_step", lambda *arguments: traced.append(1) or step(*arguments))
     run(*FOUR, "--run", "one")
+    assert len(traced) == 1, "a step that makes the optimiser's variables is traced twice"
     printed = capsys.readouterr().out
     assert printed.count("epoch ") >= 4
     for name in ("config.json", "meta.json", "metrics.csv", "best.keras", "scores.json", "prediction.png", "README.md"):
@@ -230,7 +234,7 @@ def test_a_finished_run_is_only_told_again(tiny_run, capsys):
     assert report["configuration"] == json.loads(Path("one/config.json").read_text())
 
 
-def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
+def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch, pretended_training_here):
     monkeypatch.setattr(schedule, "SHARE", ALWAYS)
     run(*SMALL, "--epochs", "2", "--run", "one")
     scores = Path("one/scores.json").read_text()
@@ -240,10 +244,10 @@ def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch):
     assert Path("one/scores.json").read_text() == scores
 
 
-def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(monkeypatch, capsys):
+def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(tiny_run, monkeypatch, capsys):
     """Only one checkpoint was kept: a damaged one lost all epochs."""
+    tiny_run(*FOUR, into="unbroken")
     monkeypatch.setattr(schedule, "SHARE", ALWAYS)
-    run(*FOUR, "--run", "unbroken")
     with monkeypatch.context() as patch:
         send_in_epoch(patch, 4, signal.SIGTERM)
         with pytest.raises(Stopped, match="3 whole epochs"):
@@ -338,7 +342,9 @@ def converted(folder, seed=1):
     simulate.main([folder, "--planets=20", "--spots=1", "--photons=3", f"--seed={seed}", "--jobs=1"])
 
 
-def test_evaluate_says_what_the_folds_were_and_refuses_its_own_data_changed_since_the_training(capsys):
+def test_evaluate_says_what_the_folds_were_and_refuses_its_own_data_changed_since_the_training(
+    capsys, pretended_training_here
+):
     converted("data")
     run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
     for arguments, said in (
@@ -381,7 +387,7 @@ def test_the_command_to_go_on_never_starts_again(stopped_at_once):
     assert "--overwrite" not in json.loads(Path("one/meta.json").read_text())["command"]
 
 
-def test_a_model_of_whole_planets_refuses_planets_of_another_size():
+def test_a_model_of_whole_planets_refuses_planets_of_another_size(pretended_training_here):
     small = ["--set", "second=8", "--set", "third=8"]
     run("--model", "compressed", *small, "--epochs", "1", "--data", DATA, "--run", "one")
     with pytest.raises(DataError, match=r"takes flux of 3x300x1 .* Received: 2x300x1"):

@@ -17,7 +17,7 @@ from ariel_tf.core.errors import UsageError
 ROOT = Path(__file__).parents[2]
 # A convolution, which depends on the image layout; normalised inputs, which depend on epsilon.
 TINY = ["--model", "cnn", "--data", "simulated:planets=10,spots=1,photons=1,seed=1", "--epochs", "1",
-        "--devices", "cpu"]  # fmt: skip
+        "--set", "first=8", "--set", "second=4", "--set", "dense=4", "--devices", "cpu"]  # fmt: skip
 MEASURED = ("loss", "score", "val_loss", "val_score")
 HOSTILE = {"floatx": "float16", "epsilon": 0.1, "backend": "theano", "image_data_format": "channels_first"}
 

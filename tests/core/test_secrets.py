@@ -91,7 +91,7 @@ def test_messages_of_tensorflow_are_masked(monkeypatch):
     assert caught.value.__suppress_context__, "a notebook would show the cause with its address"
 
 
-def test_a_run_folder_holds_no_secret(tmp_path, capsys):
+def test_a_run_folder_holds_no_secret(tmp_path, capsys, pretended_training_here):
     """Configuration, model card, meta.json, TensorBoard's logs and the printed lines of a training."""
     from pipelines import simulate
 

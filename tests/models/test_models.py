@@ -37,15 +37,27 @@ LAYER_TYPES = (
     ("cnn", "joint", {"convolution": "separable", "multiplier": 1}),
 )
 MODELS = (*((*case, {}) for case in CASES), *LAYER_TYPES)
-each_layer_type = pytest.mark.parametrize(("name", "wavelength", "settings"), MODELS)
-# The heads are the builder's: two models try both, each other model one of them; `make test-slow` tries all pairs.
+
+
+def marks(index, head=None):
+    """None where a short test tries this model, and this head of it; `make test-slow` tries all.
+
+    Scopes and heads are the builder's: two models try both heads; each other one is tried with one of them, in one
+    of its scopes, by turns.
+    """
+    name, wavelength, settings = MODELS[index]
+    scopes = [its for model, its in CASES if model == name]
+    short = settings or wavelength == scopes[list(dict(CASES)).index(name) % len(scopes)]
+    short = short and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
+    return [] if short else pytest.mark.slow
+
+
+each_layer_type = pytest.mark.parametrize(
+    ("name", "wavelength", "settings"), [pytest.param(*case, marks=marks(i)) for i, case in enumerate(MODELS)]
+)
 each_headed_type = pytest.mark.parametrize(
     ("name", "wavelength", "settings", "head"),
-    [
-        pytest.param(*case, head, marks=[] if case[0] in ("baseline", "dense") or index % 2 == i else pytest.mark.slow)
-        for index, case in enumerate(MODELS)
-        for i, head in enumerate(HEADS)
-    ],
+    [pytest.param(*case, head, marks=marks(index, head)) for index, case in enumerate(MODELS) for head in HEADS],
 )
 
 

@@ -65,13 +65,27 @@ def test_clipping_and_batch_normalisation_see_the_whole_batch():
     assert config["synchronized"] is False  # which only TensorFlow could load
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "precision", [pytest.param(name, marks=pytest.mark.slow if "bfloat16" in name else []) for name in PRECISIONS]
+)
 def test_every_precision_learns_on_two_devices_what_it_learns_on_one(precision):
     """In mixed_float16 the loss was not scaled, but its gradients were divided by the scale: nothing was learnt."""
     options = ["--precision", precision, "--optimizer", "sgd", "--set", "learning_rate=0.01", "--epochs", "4"]
     check_one_and_two(*SMALL, *options, tolerance=1e-5 if precision == "float32" else 2e-3)
     losses = [float(row["loss"]) for row in table("two/metrics.csv")]
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_an_optimiser_is_built_once_and_keeps_its_loss_scale():
+    """Built again for several devices, that of a half precision lost the scale that a resumed run had reached."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), loss="mse")
+    distribute.build_optimizer(model)
+    model.optimizer.dynamic_scale.assign(8.0)
+    count = len(model.optimizer.variables)
+    distribute.build_optimizer(model)
+    assert float(model.optimizer.dynamic_scale) == 8.0
+    assert len(model.optimizer.variables) == count
 
 
 def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):

@@ -98,6 +98,7 @@ def train_stack(models, table, epochs):
 def train_alone(model, table, index, epochs):
     reseed = callbacks.Reseed(7)
     reseed.set_model(model)
+    model.optimizer.build(model.trainable_variables)  # as in a training; the first step would be traced twice
     for epoch in range(epochs):
         reseed.on_epoch_begin(epoch)
         for step in range(STEPS_AN_EPOCH):
@@ -119,7 +120,7 @@ def check_equal_paths(kind, optimizer, epochs, tolerance):
         np.testing.assert_allclose(*answers, rtol=0, atol=tolerance)
 
 
-FAST = [("dense", "adam"), ("dense", "rmsprop"), ("convolutional", "nadam"), ("convolutional", "sgd")]
+FAST = [("dense", "adam"), ("convolutional", "nadam")]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_in_float64_a_stack_equals_its_models_alone_after_200_steps(float64, kin
     check_equal_paths(kind, optimizer, 200 // STEPS_AN_EPOCH, 1e-12)
 
 
-@pytest.mark.parametrize("kind", ["dense", "convolutional"])
+@pytest.mark.parametrize("kind", ["dense", pytest.param("convolutional", marks=pytest.mark.slow)])
 def test_in_float32_a_stack_equals_its_models_alone_after_10_steps(kind):
     check_equal_paths(kind, "adam", 10 // STEPS_AN_EPOCH, 1e-5)
 

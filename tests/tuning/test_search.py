@@ -6,6 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from support.hparams import session_groups
@@ -214,7 +215,9 @@ def stop_with(message):
     raise MemoryError(message)
 
 
-def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(tmp_path, monkeypatch):
+def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(
+    tmp_path, monkeypatch, pretended_training_here
+):
     monkeypatch.chdir(tmp_path)
     arguments = ["--data", DATA, "--epochs", "4", "--algorithm", "hyperband", "--search", "learning_rate"]
     small = ["--set", "first=16", "--set", "second=8"]
@@ -233,6 +236,9 @@ def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(tmp
     assert rows("band") == table
     train.main(["--config", "band/best.json", "--run", "again"])
     assert json.loads(Path("again/scores.json").read_text())["best_score"] == max(scores("band"))
+    models = [keras.models.load_model(path, compile=False) for path in ("again/best.keras", "band/best.keras")]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)  # of all four epochs, two of which an earlier trial trained
 
 
 def test_tensorboard_s_hparams_tab_shows_every_trial_with_its_values_and_score(found):
