@@ -11,8 +11,9 @@ TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
 
+# One process runs all tests of a file, so that its fixtures are made once; pytest 9.2 ignores `xdist_group` marks.
 test: lint types
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 # Models, transforms and metric on Keras's JAX backend.
 test-jax: $(VENV)/.installed-test

@@ -29,17 +29,6 @@ def pytest_configure() -> None:
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items) -> None:
-    """One worker runs all tests of a file, so that its fixtures and `tiny_run`'s trainings are made once.
-
-    First, because pytest-xdist reads the marks in the same hook.
-    """
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::", 1)[0]))
-
-
 def pytest_collection_finish() -> None:
     """Leave the imported modules' objects out of garbage collection: TensorFlow and Keras have a million of them."""
     gc.collect()

@@ -1,5 +1,6 @@
 """Ensembles are run folders like any other, and never let a member see another's test planets."""
 
+import functools
 from pathlib import Path
 
 import keras
@@ -44,8 +45,13 @@ def collected(trained, folds=range(10)):
 
 def radii(runs, *names):
     """Of wavelength 12, in key order: [runs, rows]."""
-    each = [Predictor.load(runs / name) for name in names]
-    return np.stack([collected(one).predicted[:, one.targets.index(12)] for one in each])
+    return np.stack([predicted(runs / name) for name in names])
+
+
+@functools.cache
+def predicted(path):
+    one = Predictor.load(path)
+    return collected(one).predicted[:, one.targets.index(12)]
 
 
 @pytest.mark.parametrize("how", ["average", "median"])

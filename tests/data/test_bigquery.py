@@ -19,7 +19,6 @@ from ariel_tf.planet import Planet
 from pipelines import upload
 from pipelines.destination import Destination
 
-pytestmark = pytest.mark.xdist_group("bigquery")
 ALL = tuple(range(55))
 
 

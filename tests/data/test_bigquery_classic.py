@@ -22,7 +22,6 @@ from ariel_tf.data.shards import read_records
 from ariel_tf.data.sources import open_source
 from pipelines import check, download
 
-pytestmark = pytest.mark.xdist_group("bigquery")
 ALL = tuple(range(55))
 # Wavelengths whose tables have rows: 55 wide tables take an emulator half a minute.
 FILLED = (3, 4, 7)

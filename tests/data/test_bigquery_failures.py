@@ -14,7 +14,6 @@ from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 
-pytestmark = pytest.mark.xdist_group("bigquery")
 SECONDS = 60  # on a machine that does other work; alone it is a quarter of that
 
 

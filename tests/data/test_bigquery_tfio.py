@@ -11,8 +11,6 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 
-pytestmark = pytest.mark.xdist_group("bigquery")
-
 
 @pytest.fixture
 def bridged(emulator, uploaded, monkeypatch):

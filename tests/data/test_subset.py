@@ -86,7 +86,6 @@ def test_a_data_set_and_simulated_planets_keep_the_same_ones(shards):
         check_kept(open_source(description, WAVELENGTHS), 7)
 
 
-@pytest.mark.xdist_group("bigquery")
 def test_so_does_bigquery(uploaded):
     check_kept(open_source(uploaded, WAVELENGTHS), 7)
 

@@ -190,7 +190,6 @@ def stem_of(name, wavelength, settings, head):
     return "-".join(map(str, (name, wavelength, *settings.values(), head)))
 
 
-@pytest.mark.xdist_group("saved")  # so that one worker makes them
 @each_headed_type
 def test_a_saved_model_answers_the_same_in_a_fresh_process_without_our_code(saved, name, wavelength, settings, head):
     folder, expected = saved

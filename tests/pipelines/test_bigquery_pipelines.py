@@ -20,8 +20,6 @@ from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import open_source
 from pipelines import check, download, partial_set, upload
 
-pytestmark = pytest.mark.xdist_group("bigquery")
-
 
 def assert_same_files(one, other):
     names = sorted(path.name for path in one.iterdir())

@@ -6,7 +6,6 @@ import pytest
 from ariel_tf import predict, train
 from pipelines import simulate, upload
 
-pytestmark = pytest.mark.xdist_group("bigquery")
 MODELS = {"joint": ["transit", "--wavelength", "joint", "--set", "units=8"], "one": ["squid", "--wavelength", "7"]}
 
 
