@@ -16,6 +16,7 @@ import numpy as np
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
 from ariel_tf.physics import detector, planets, spectra, spots, stars, transit
+from ariel_tf.physics.population import header_stars
 from ariel_tf.physics.priors import Priors
 from ariel_tf.planet import Planet
 
@@ -77,7 +78,7 @@ def draw_system(seed: int, number: int, priors: Priors) -> System:
     """A star and a planet of the priors. Star and orbit are rounded as in the challenge's headers."""
     rng = _generator(seed, number, _SYSTEM)
     hosts, companions, first, radii = _draw_observable(rng, priors)
-    star = _header_star(hosts, float(companions.period[first]))
+    star = header_stars(hosts, companions.period[first : first + 1])[0]
     temperature = float(star[0])
     u1, u2 = stars.limb_darkening(temperature, np.exp(priors.limb_darkening_spread * rng.standard_normal()))
     photon_scale = np.exp(priors.noise_spread * rng.standard_normal())
@@ -133,22 +134,6 @@ def clean_curves(system: System, seed: int, number: int, n_spots: int, priors: P
 
 def _generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
-
-
-def _header_star(hosts: stars.Stars, period: float) -> np.ndarray:
-    """The first star's six parameters, rounded as in the challenge's headers: gravity in steps of .5 dex."""
-    mass, radius = float(hosts.mass[0]), float(hosts.radius[0])
-    gravity = np.round(2 * stars.log_surface_gravity(mass, radius)) / 2
-    return np.array(
-        [
-            round(float(hosts.temperature[0]), 2),
-            float(gravity),
-            round(radius, 3),
-            round(mass, 9),
-            round(float(hosts.k_magnitude[0]), 3),
-            round(period, 9),
-        ]
-    )
 
 
 def _check(seed: int, number: int, spots: int, photons: int) -> None:

@@ -37,20 +37,69 @@ _ABUNDANCE_SPREAD = np.array([0.3, 0.5, 0.4, 0.4, 0.4])
 
 
 def draw_spectral_shape(rng: np.random.Generator, priors: Priors) -> np.ndarray:
-    """A spectrum's shape: 0 in the clearest band, 1 in the most opaque one, float64 [55].
+    """A spectrum's shape: 0 in the clearest band, 1 in the most opaque one, float64 [55]."""
+    abundance = _ABUNDANCE_MEAN + _ABUNDANCE_SPREAD * rng.standard_normal(len(OPACITIES))
+    return spectral_shape(abundance, rng.uniform(priors.cloud_low, priors.cloud_high))
+
+
+def spectral_shape(abundance: np.ndarray, cloud: np.ndarray | float) -> np.ndarray:
+    """Shapes of spectra: 0 in the clearest band, 1 in the most opaque one.
 
     The apparent height of an atmosphere is the scale height times ln of the optical depth (Lecavelier des
     Etangs et al. 2008), so the shape is the log of a sum of absorbers.
+
+    Args:
+        abundance: log10 of each absorber's abundance, float [..., 5].
+        cloud: log10 of the clouds' grey optical depth, float [...].
+
+    Returns:
+        float64 [..., 55].
     """
-    abundance = _ABUNDANCE_MEAN + _ABUNDANCE_SPREAD * rng.standard_normal(len(OPACITIES))
-    cloud = rng.uniform(priors.cloud_low, priors.cloud_high)
-    log_depth = np.log10((10 ** (OPACITIES + abundance[:, None])).sum(axis=0) + 10**cloud)
-    lowest = log_depth.min()
-    return (log_depth - lowest) / (log_depth.max() - lowest)
+    absorbers = (10 ** (OPACITIES + abundance[..., None])).sum(axis=-2)
+    log_depth = np.log10(absorbers + 10 ** np.asarray(cloud)[..., None])
+    lowest = log_depth.min(axis=-1, keepdims=True)
+    return (log_depth - lowest) / (log_depth.max(axis=-1, keepdims=True) - lowest)
 
 
 def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors) -> np.ndarray:
-    """Rp/Rs by wavelength, float64 [55], in (0, 1): the clearest band's radius and the atmosphere's height above it.
+    """Rp/Rs by wavelength, float64 [55], in (0, 1): the clearest band's radius and the atmosphere's height above it."""
+    shape = draw_spectral_shape(rng, priors)
+    if relative_radius < priors.extended_below and rng.random() < priors.extended_share:
+        x: np.ndarray | float = rng.uniform(priors.extended_low, priors.extended_high)
+    else:
+        x = atmosphere(relative_radius, rng.standard_normal(), priors)
+    return radii_of(relative_radius, shape, x, rng.standard_normal(), priors)
+
+
+def draw_spectra(rng: np.random.Generator, relative_radius: np.ndarray, priors: Priors) -> np.ndarray:
+    """Radii of n planets at once: the distribution of `draw_radii`, from other random numbers.
+
+    Args:
+        relative_radius: float [n], in the clearest band.
+
+    Returns:
+        float64 [n, 55].
+    """
+    n = len(relative_radius)
+    abundance = _ABUNDANCE_MEAN + _ABUNDANCE_SPREAD * rng.standard_normal((n, len(OPACITIES)))
+    shape = spectral_shape(abundance, rng.uniform(priors.cloud_low, priors.cloud_high, n))
+    extended = (relative_radius < priors.extended_below) & (rng.random(n) < priors.extended_share)
+    x = atmosphere(relative_radius, rng.standard_normal(n), priors)
+    x = np.where(extended, rng.uniform(priors.extended_low, priors.extended_high, n), x)
+    return radii_of(relative_radius, shape, x, rng.standard_normal(n), priors)
+
+
+def atmosphere(relative_radius: np.ndarray | float, draw: np.ndarray | float, priors: Priors) -> np.ndarray:
+    """The most opaque band's height above the clearest one, x of `radii_of`, from a standard normal draw."""
+    median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
+    return np.minimum(median * np.exp(priors.atmosphere_spread * draw), 0.9)
+
+
+def radii_of(
+    relative_radius: np.ndarray | float, shape: np.ndarray, x: np.ndarray | float, draw: np.ndarray | float,
+    priors: Priors,
+) -> np.ndarray:  # fmt: skip
+    """Rp/Rs by wavelength of planets with these atmospheres.
 
     In an isothermal atmosphere ln of the density falls as 1/r does, so that the level of n scale heights lies at
 
@@ -59,13 +108,16 @@ def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors)
     For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: the few
     huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um). Such an atmosphere ends at an edge
     of its own, joined smoothly by a sum of fourth powers of 1/r.
+
+    Args:
+        relative_radius: r0, [...].
+        shape: [..., 55].
+        x: [...].
+        draw: standard normal, of the edge, [...].
+
+    Returns:
+        float64 [..., 55].
     """
-    shape = draw_spectral_shape(rng, priors)
-    if relative_radius < priors.extended_below and rng.random() < priors.extended_share:
-        x = rng.uniform(priors.extended_low, priors.extended_high)
-    else:
-        median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
-        x = min(median * np.exp(priors.atmosphere_spread * rng.standard_normal()), 0.9)
-    edge = min(priors.edge_median * np.exp(priors.edge_spread * rng.standard_normal()), 0.9)
-    inverse = np.maximum(1 - x * shape, 0) / relative_radius
-    return (inverse**4 + edge**-4) ** -0.25
+    edge = np.asarray(np.minimum(priors.edge_median * np.exp(priors.edge_spread * draw), 0.9))[..., None]
+    inverse = np.maximum(1 - np.asarray(x)[..., None] * shape, 0) / np.asarray(relative_radius)[..., None]
+    return (inverse**4 + edge**-4.0) ** -0.25

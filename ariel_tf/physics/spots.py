@@ -9,7 +9,11 @@ from ariel_tf.physics.priors import Priors
 from ariel_tf.physics.stars import black_body_photons
 
 _MOST_SPOTS = 400
-_NEAREST_LIMB = 0.05  # mu of the outermost spots
+NEAREST_LIMB = 0.05  # mu of the outermost spots
+MOST_FILL = 0.2  # share of the face that spots cover at most
+COOL_STAR = 4000.0  # K; cooler stars have more spots
+RADII = (0.01, 0.13)  # stellar radii, of the smallest and the largest spot
+PENUMBRA = (0.6, 1.0)  # how much cooler a whole spot is, relative to its umbra
 
 
 class Spots(NamedTuple):
@@ -29,9 +33,25 @@ class Spots(NamedTuple):
 
 def star_fill(rng: np.random.Generator, temperature: float, priors: Priors) -> float:
     """A star's mean share of spotted face."""
-    cool = priors.spot_fill_cool if temperature < 4000 else 1.0
+    cool = priors.spot_fill_cool if temperature < COOL_STAR else 1.0
     fill = priors.spot_fill_median * cool * np.exp(priors.spot_fill_spread * rng.standard_normal())
     return float(min(fill, priors.spot_fill_high))
+
+
+def coolness(temperature: np.ndarray | float) -> np.ndarray:
+    """By how many kelvin an umbra is cooler than its star: Berdyugina (2005), as fitted by Maehara et al. (2017)."""
+    return np.clip(3.58e-5 * temperature**2 + 0.249 * temperature - 808, 200, 2200)
+
+
+def contrast_of(temperature: np.ndarray | float, cooler: np.ndarray | float) -> np.ndarray:
+    """The share of a spot's light that is missing, by wavelength; black bodies. float64 [..., 55].
+
+    Args:
+        temperature: of the star, K, [..., 1] or a number.
+        cooler: of the spot, K, [..., 1] or a number.
+    """
+    star = black_body_photons(WAVELENGTHS_UM, temperature)
+    return 1 - black_body_photons(WAVELENGTHS_UM, temperature - cooler) / star
 
 
 def draw_spots(
@@ -39,22 +59,20 @@ def draw_spots(
 ) -> Spots:
     """One spot instance: discs all over the star's face until they cover this instance's fill.
 
-    Spots are black bodies cooler than the star by 3.58e-5 T^2 + .249 T - 808 K (Berdyugina 2005, as fitted by
-    Maehara et al. 2017), times .6 to 1 for the lighter penumbra, and limb-darkened like the star.
+    Spots are black bodies cooler than the star by `coolness`, times .6 to 1 for the lighter penumbra, and
+    limb-darkened like the star.
     """
-    fill = min(fill * np.exp(priors.spot_fill_instance * rng.standard_normal()), 0.2)
+    fill = min(fill * np.exp(priors.spot_fill_instance * rng.standard_normal()), MOST_FILL)
     radius = priors.spot_radius_median * np.exp(priors.spot_radius_spread * rng.standard_normal(_MOST_SPOTS))
-    radius = np.clip(radius, 0.01, 0.13)
-    mu = rng.uniform(_NEAREST_LIMB, 1, _MOST_SPOTS)
+    radius = np.clip(radius, *RADII)
+    mu = rng.uniform(NEAREST_LIMB, 1, _MOST_SPOTS)
     azimuth = rng.uniform(0, 2 * np.pi, _MOST_SPOTS)
-    cooler = np.clip(3.58e-5 * temperature**2 + 0.249 * temperature - 808, 200, 2200) * rng.uniform(0.6, 1.0)
+    cooler = coolness(temperature) * rng.uniform(*PENUMBRA)
     area = np.pi * radius**2 * mu  # foreshortened
     n = int(np.searchsorted(np.cumsum(area), fill * np.pi))
     mu, area, azimuth = mu[:n], area[:n], azimuth[:n]
     from_centre = np.sqrt(1 - mu * mu)
-    contrast = 1 - black_body_photons(WAVELENGTHS_UM, temperature - cooler) / black_body_photons(
-        WAVELENGTHS_UM, temperature
-    )
+    contrast = contrast_of(temperature, cooler)
     intensity = 1 - u1[:, None] * (1 - mu) - u2[:, None] * (1 - mu) ** 2
     loss = contrast[:, None] * intensity
     return Spots(from_centre * np.cos(azimuth), from_centre * np.sin(azimuth), radius[:n] * np.sqrt(mu), area, loss)

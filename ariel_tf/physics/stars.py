@@ -53,15 +53,15 @@ def black_body_photons(wavelength_um: ArrayLike, temperature: ArrayLike) -> np.n
     return 1 / (wavelength_um**4 * np.expm1(HC_OVER_K_UM / (wavelength_um * np.asarray(temperature))))
 
 
-def limb_darkening(temperature: float, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Quadratic limb-darkening coefficients u1, u2, float64 [55] each.
+def limb_darkening(temperature: np.ndarray | float, scale: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Quadratic limb-darkening coefficients u1, u2, float64 [55] each, or [n, 55] and [55].
 
     I(mu) = 1 - u1 (1 - mu) - u2 (1 - mu)^2. Our smooth fit to the trend of tabulated coefficients: u1 falls
     from .6 in the visible to .1 in the infrared and is largest for stars near 5000 K. Beyond 1 um the real
     mean dips have the same shape in all bands, which asks for a little more darkening there than tables give.
 
     Args:
-        temperature: K.
+        temperature: K, a number or [n, 1].
         scale: multiplies u1, to spread stars about the trend.
     """
     by_temperature = np.interp(temperature, [3000, 4000, 5000, 6000, 7000], [0.80, 0.90, 1.0, 0.95, 0.88])

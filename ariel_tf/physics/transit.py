@@ -63,14 +63,20 @@ def _interpolated_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray
     return np.matmul(weights * radii[:, None] ** 2, at_nodes)
 
 
-def shadow_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, float64 [3, w, t]."""
+def shadow_moments(distance: np.ndarray, radii: np.ndarray, arcs: int | None = None) -> np.ndarray:
+    """Integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, float64 [3, w, t].
+
+    Args:
+        distance: float [t], in stellar radii.
+        radii: float [w], Rp/Rs.
+        arcs: of the integral; None for as many as the radii need.
+    """
     d = np.maximum(distance, 1e-9)[None, :, None]
     k = radii[:, None, None]
     outer = np.minimum(1.0, d + k)
     inner = np.minimum(np.abs(d - k), outer)
     middle, half = (inner + outer) / 2, (outer - inner) / 2
-    arcs = _ARCS if radii.max() < _LARGE_RADIUS else _ARCS_LARGE
+    arcs = arcs or (_ARCS if radii.max() < _LARGE_RADIUS else _ARCS_LARGE)
     theta = (np.arange(arcs) + 0.5) * np.pi / arcs
     r = middle - half * np.cos(theta)
     r2 = r * r
