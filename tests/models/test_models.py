@@ -28,7 +28,12 @@ CASES = tuple(
     if entry.scope in ("any", "joint" if wavelength == "joint" else "one")
 )
 # A model's settings and seeds are those of its function, which is the same in both scopes.
-each_model = pytest.mark.parametrize(("name", "wavelength"), list(dict(CASES).items()))
+# `spectrum` measures before it learns, which takes seconds: tests/models/test_spectrum.py tries it in short.
+LONG = ("spectrum",)
+each_model = pytest.mark.parametrize(
+    ("name", "wavelength"),
+    [pytest.param(*case, marks=pytest.mark.slow if case[0] in LONG else []) for case in dict(CASES).items()],
+)
 # Layers of another type than the default's, which are a setting: they too must learn, and load without our code.
 LAYER_TYPES = (
     ("lstm", 12, {"cell": "gru", "bidirectional": True}),
@@ -48,7 +53,7 @@ def marks(index, head=None):
     name, wavelength, settings = MODELS[index]
     scopes = [its for model, its in CASES if model == name]
     short = settings or wavelength == scopes[list(dict(CASES)).index(name) % len(scopes)]
-    short = short and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
+    short = short and name not in LONG and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
     return [] if short else pytest.mark.slow
 
 
@@ -104,10 +109,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wave
 BUILDER = {"head_activation", "learning_rate", "schedule", "clip_norm", "weight_decay"}
 
 
-# Each build of `transit` takes seconds: its settings are tried by `make test-slow`.
+# Each build of `transit` takes seconds, too: its settings are tried by `make test-slow`.
 @pytest.mark.parametrize(
     ("name", "wavelength"),
-    [pytest.param(*case, marks=pytest.mark.slow if case[0] == "transit" else []) for case in dict(CASES).items()],
+    [
+        pytest.param(*case, marks=pytest.mark.slow if case[0] in ("transit", *LONG) else [])
+        for case in dict(CASES).items()
+    ],
 )
 def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
     ends: dict[str, list[tuple]] = {}
@@ -166,6 +174,7 @@ def saved(tmp_path_factory, request):
     chosen = [item.callspec.params for item in request.session.items if "fresh_process_without" in item.name]
     for name, wavelength, settings, head in (each.values() for each in chosen):
         star = {"star": "star_temp,star_logg,star_rad", "clip_star": "yes", "logg": "one-hot"}
+        star = {"star": "all"} if name in LONG else star
         config = configured(name, wavelength, head=head, **star, **small(name, **settings))
         sample = Sample(config)
         model = build(config, sample.statistics).inference

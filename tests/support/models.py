@@ -36,7 +36,7 @@ STEPS = {"lstm": "40:290:10", "lstm_cnn": "40:290:10"}
 
 def small(name, **settings):
     """Options of a smaller model where it allows them."""
-    steps = {} if name == "transit" else {"steps": STEPS.get(name, "40:290:4")}
+    steps = {} if name in ("transit", "spectrum") else {"steps": STEPS.get(name, "40:290:4")}
     return {**steps, "settings": SMALLER.get(name, {}) | settings}
 
 
