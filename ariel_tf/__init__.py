@@ -3,6 +3,7 @@
 From a notebook (TensorFlow is imported only when one of them needs it):
 
     ariel_tf.load(run).predict(planet)        radii of a planet or of light curves, by any run folder
+    ariel_tf.load("transit-joint").measure(planets)    radii and uncertainties, by the model that comes along
     ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
     ariel_tf.train_model("squid", 12, data)   a training, as by the command; its history and scores as tables
     ariel_tf.Run("runs/x")                    a run folder: history, scores, leaderboard, figures on your own axes
@@ -51,12 +52,14 @@ def load(*runs: Path | str) -> "Predictor":
     """A predictor from a run folder of any kind, or from several that predict different wavelengths.
 
     Args:
-        runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made.
+        runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made, or "transit-joint", the model that
+            comes with the package.
 
     Returns:
         `Predictor`; its `predict(planet)` returns a DataFrame, and `predict(flux, star)` takes light curves in the
         challenge's layout, flux [n, 55, 300] and star [n, 6], and returns radii [n, wavelengths]; `targets` are their
-        wavelengths.
+        wavelengths. `measure(planets)` of the model that comes with the package returns radii and their standard
+        deviations, from all observations of each planet together.
 
     Raises:
         UsageError: a folder that is no run.

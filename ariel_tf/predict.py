@@ -1,17 +1,21 @@
 """Predict relative radii with trained models and write them to a file.
 
+    python -m ariel_tf.predict --light-curves noisy_test --out spectra.csv
     python -m ariel_tf.predict RUN --light-curves noisy_test --out submission.txt --combine median
     python -m ariel_tf.predict RUN RUN ... --data DATA --out radii.parquet
     python -m ariel_tf.predict RUN --data TEST --out submission.csv --format datalabs
 
 RUN is a run folder of one wavelength, of a list, of all wavelengths jointly, or an ensemble; several runs can be given
-if they predict different wavelengths. The suffix of the file chooses its format (`ariel_tf.runs.prediction_files`).
-Rows are in ascending order of their keys, whatever the order of the data, and memory does not grow with their number.
+if they predict different wavelengths. Without RUN the model that comes with the package, transit-joint, measures all 55
+radii and their uncertainties from all observations of each planet together. The suffix of the file chooses its format
+(`ariel_tf.runs.prediction_files`). Rows are in ascending order of their keys, whatever the order of the data, and
+memory does not grow with their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
@@ -22,11 +26,20 @@ from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, folds_option
 from ariel_tf.runs.prediction_files import LAYOUTS, SMALLEST, PredictionWriter, refuse_path
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ariel_tf.data.sources import Source
+    from ariel_tf.runs.predictor import Predictor
+
 
 class Options(Schema):
     """What `python -m ariel_tf.predict` takes."""
 
-    runs: tuple[Path, ...] = cli.runs("run folders; several must predict different wavelengths")
+    runs: tuple[Path, ...] = cli.runs(
+        "run folders; several must predict different wavelengths; by default the model that comes with the package",
+        nargs="*",
+    )
     data: str | None = cli.data()
     light_curves: Path | None = cli.light_curves()
     folds: tuple[int, ...] = folds_option(tuple(range(N_FOLDS)), "predict only planets of these folds", shown="all")
@@ -35,8 +48,11 @@ class Options(Schema):
         "keys", "layout of a .csv: planet, spot, photon, radius_00 ...; or files, w1 ..., as ESA Datalabs",
         choices=LAYOUTS
     )  # fmt: skip
-    combine: str = option(
-        "none", "statistic that combines the observations of a planet", choices=("none", "median", "mean")
+    combine: str | None = option(
+        None,
+        "how the observations of a planet are combined: median or mean of their predictions, or their light curves "
+        "pooled before the prediction; by default pooled where the model can, else none",
+        choices=("none", "median", "mean", "pooled"),
     )
     clip: bool = option(False, "clip radii to (0, 1]")
     overwrite: bool = cli.overwrite("replace an existing file", group="options")
@@ -44,6 +60,7 @@ class Options(Schema):
 
 def parser() -> cli.Parser:
     examples = [
+        "--light-curves noisy_test --out spectra.csv",
         "runs/baseline --data DATA --folds 9 --out radii.csv",
         "runs/joint --light-curves noisy_test --combine median --out submission.txt",
     ]
@@ -71,13 +88,14 @@ class Output:
 
     Attributes:
         path: its ending chooses the format.
-        combine: "none", "median" or "mean" over a planet's observations. A submission keeps a row for each observation.
+        combine: "none", "median" or "mean" over a planet's observations, or "pooled"; None for what suits the model. A
+            submission keeps a row for each observation.
         clip: bring radii outside (0, 1] into it.
         datalabs: write a .csv as the submission of ESA Datalabs.
     """
 
     path: Path
-    combine: str = "none"
+    combine: str | None = "none"
     clip: bool = False
     datalabs: bool = False
 
@@ -99,38 +117,57 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
     import_tensorflow()
     from ariel_tf.data.sources import open_source
     from ariel_tf.data.sources.text import TextSource
+    from ariel_tf.runs import shipped
     from ariel_tf.runs.predictor import Predictor
 
     out = output.path
-    trained = Predictor.load(*runs)
+    trained = Predictor.load(*(runs or [Path(shipped.DEFAULT)]))
     if (output.datalabs or out.suffix == ".txt") and (absent := N_WAVELENGTHS - len(trained.targets)):
         raise UsageError(
             f"--out {out}: a submission has all {N_WAVELENGTHS} wavelengths, and these runs leave {absent} of them "
             "out; name the runs of the others too, or write .csv or .parquet."
         )
     source = TextSource(data) if isinstance(data, Path) else open_source(data, trained.signature.inputs)
+    how = output.combine or ("none" if trained.uncertain is None else "pooled")
     rows = source.observations(folds)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with PredictionWriter(out.parent, rows, trained.targets) as writer:
+    with PredictionWriter(out.parent, rows, trained.targets, sigmas=how == "pooled") as writer:
         with Progress(rows, "observation") as progress:
-            for batch, radii in trained.predict_rows(source, folds):
-                # A row of some models is several observations.
-                instances = batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
-                writer.add(batch["key"], radii, instances)
-                progress(len(radii) * instances)
+            for keys, values, instances in _predicted(trained, source, folds, how):
+                writer.add(keys, values, instances)
+                progress(len(values) * instances)
         outside = writer.outside()
         if output.clip:
             writer.clip()
+        combine = "none" if how == "pooled" else how
         if output.datalabs:
             observations = None if writer.of_observations else source.keys(folds)
-            written = writer.write_datalabs(out, output.combine, observations)
+            written = writer.write_datalabs(out, combine, observations)
         else:
-            written = writer.write(out, output.combine)
+            written = writer.write(out, combine)
     wavelengths = format_count(len(trained.targets), "wavelength")
     print(f"{format_count(written, 'row')} of {wavelengths} in {out}: {progress.summary}")
     if outside:
         done = f"brought into [{SMALLEST:g}, 1]" if output.clip else "left as they are; --clip brings them in"
         print(f"{format_count(outside, 'value')} outside (0, 1], {done}")
+
+
+def _predicted(
+    trained: "Predictor", source: "Source", folds: Sequence[int], how: str
+) -> "Iterator[tuple[np.ndarray, np.ndarray, int]]":
+    """Keys [n, 3], what is predicted of them, and of how many observations each row is, some rows at a time."""
+    if how == "pooled":
+        import numpy as np
+
+        from ariel_tf.runs.pooling import estimates
+
+        for planet, found in estimates(trained, source.planets(folds)):
+            key = np.array([[planet.number, 0, 0]])
+            yield key, np.concatenate([found.radius, found.sigma])[None], len(planet.instances)
+        return
+    for batch, radii in trained.predict_rows(source, folds):
+        # A row of some models is several observations.
+        yield batch["key"], radii, batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
 
 
 if __name__ == "__main__":

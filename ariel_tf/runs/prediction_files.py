@@ -5,6 +5,8 @@
     .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, a row for each observation
     .parquet    as the first .csv, in float64
 
+Of a model that knows how certain it is, the first .csv and .parquet hold sigma_00 ... sigma_54 too.
+
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
 
 Tables are read and written with pyarrow: it writes Parquet in pieces, and pandas would need it for Parquet anyway.
@@ -45,6 +47,11 @@ def column(wavelength: int) -> str:
     return f"radius_{wavelength:02d}"
 
 
+def sigma_column(wavelength: int) -> str:
+    """Return the name of the column of a wavelength's standard deviation."""
+    return f"sigma_{wavelength:02d}"
+
+
 def refuse_path(out: Path, overwrite: bool = False) -> None:
     """Raise if predictions cannot be written to this file.
 
@@ -70,15 +77,17 @@ class PredictionWriter:
         folder: of its scratch file, which has no name and is removed however the process ends.
         rows: the most that will be added.
         wavelengths: of the columns.
+        sigmas: whether each radius has a standard deviation, which .csv files with keys and .parquet hold too.
 
     Raises:
         OSError: the disk has no room for the scratch file.
     """
 
-    def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int]):
+    def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int], sigmas: bool = False):
         self.wavelengths = tuple(wavelengths)
+        self._columns = [*map(column, wavelengths), *(map(sigma_column, wavelengths) if sigmas else ())]
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (open as long as the writer)
-        shape = (max(rows, 1), len(self.wavelengths))
+        shape = (max(rows, 1), len(self._columns))
         try:  # all of it now: writing to a memory map on a full disk would kill the process
             os.posix_fallocate(self._file.fileno(), 0, max(1, shape[0] * shape[1] * np.dtype(np.float64).itemsize))
         except OSError as error:
@@ -101,7 +110,7 @@ class PredictionWriter:
 
         Args:
             keys: int [n, 3].
-            radii: float [n, wavelengths].
+            radii: float [n, wavelengths]; with `sigmas`, [n, 2 wavelengths], radii first.
             repeats: number of observations that each row is the prediction of.
         """
         rows = slice(self.count, self.count + len(keys))
@@ -110,13 +119,15 @@ class PredictionWriter:
 
     def outside(self) -> int:
         """Return the number of radii outside (0, 1]."""
-        return sum(int(((radii <= 0) | (radii > 1)).sum()) for _, radii in self.in_order())
+        count = len(self.wavelengths)
+        return sum(int(((row[:, :count] <= 0) | (row[:, :count] > 1)).sum()) for _, row in self.in_order())
 
     def clip(self) -> None:
         """Bring every radius into (0, 1]."""
         for start in range(0, self.count, CHUNK_ROWS):
             rows = slice(start, min(start + CHUNK_ROWS, self.count))
-            self._radii[rows] = np.clip(self._radii[rows], SMALLEST, 1)
+            radii = self._radii[rows, : len(self.wavelengths)]
+            self._radii[rows, : len(self.wavelengths)] = np.clip(radii, SMALLEST, 1)
 
     def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield keys [n, 3] and radii [n, wavelengths] in ascending order of their keys, some rows at a time."""
@@ -190,25 +201,26 @@ class PredictionWriter:
                 own = observations[count : count + len(keys)]
                 if not np.array_equal(own[:, 0], keys[:, 0]):
                     raise DataError(f"{path}: expected {len(observations)} observations, received others.")
-                for key, row in zip(own.tolist(), radii.tolist(), strict=True):
+                for key, row in zip(own.tolist(), radii[:, :N_WAVELENGTHS].tolist(), strict=True):
                     file.write(form % (Key(*key).name, *row))
                 count += len(keys)
         return count
 
     def _write_text(self, file: IO[str], combine: str, submission: bool) -> int:
-        radii_form = ("\t" if submission else ",").join(["%.10f"] * len(self.wavelengths)) + "\n"
+        columns = self._columns[: len(self.wavelengths)] if submission else self._columns
+        radii_form = ("\t" if submission else ",").join(["%.10f"] * len(columns)) + "\n"
         form = radii_form if submission else "%d,%d,%d," + radii_form
         if not submission:
-            file.write(",".join([*KEYS, *map(column, self.wavelengths)]) + "\n")
+            file.write(",".join([*KEYS, *columns]) + "\n")
         count = 0
         for keys, radii in self.rows(combine, repeat=submission):
-            for key, row in zip(keys.tolist(), radii.tolist(), strict=True):
+            for key, row in zip(keys.tolist(), radii[:, : len(columns)].tolist(), strict=True):
                 file.write(form % tuple(row if submission else key + row))
             count += len(keys)
         return count
 
     def _write_parquet(self, path: Path, combine: str) -> int:
-        fields = [*((name, pa.int32()) for name in KEYS), *((column(w), pa.float64()) for w in self.wavelengths)]
+        fields = [*((name, pa.int32()) for name in KEYS), *((name, pa.float64()) for name in self._columns)]
         schema, count = pa.schema(fields), 0
         with pyarrow.parquet.ParquetWriter(path, schema) as writer:
             for keys, radii in self.rows(combine, repeat=False):

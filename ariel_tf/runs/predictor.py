@@ -30,6 +30,7 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
+from ariel_tf.runs import shipped
 from ariel_tf.runs.committed import is_sound_file, recorded_fingerprint
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds, rows_of, star_values, unmasked
 from ariel_tf.runs.predictions import Predictions, predicted_rows
@@ -55,6 +56,7 @@ class Predictor:
         data: what `--data` said.
         folds: planets that any part of it was trained on, had its epoch chosen by, and those that no part of it was
             given.
+        uncertain: the same model with its uncertainty, a Keras model to "radius", "sigma" and "impact"; None of most.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Predictor:
     signature: Signature
     data: str
     folds: Folds
+    uncertain: Any = None
     _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -83,7 +86,25 @@ class Predictor:
         return cls._together(each, each[0].path, configuration)
 
     @classmethod
+    def _load_shipped(cls, name: str) -> Self:
+        """A model that comes with the package."""
+        import keras
+
+        from ariel_tf.runs.model_file import load_model
+
+        uncertain, facts = load_model(shipped.verified(name)), shipped.card(name)
+        model = keras.Model(uncertain.input, uncertain.output["radius"], name=name)
+        every = tuple(range(N_WAVELENGTHS))
+        folds = Folds((), (), tuple(range(N_FOLDS)))
+        configuration = {"model": facts["model"], "wavelength": "joint", "data": facts["data"]}
+        return cls(
+            Path(name), configuration, facts["sha256"], model, Signature(every, every), facts["data"], folds, uncertain
+        )
+
+    @classmethod
     def _load_one(cls, path: Path) -> Self:
+        if shipped.is_shipped(path):
+            return cls._load_shipped(str(path))
         configuration = _configuration(path)
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
@@ -123,6 +144,8 @@ class Predictor:
     @property
     def digest(self) -> str:
         """SHA-256 over the model's file, or over those of a list run."""
+        if shipped.is_shipped(self.path):
+            return self.fingerprint
         files = [self.path / "best.keras"]
         if not files[0].is_file():
             files = [self.path / Targets.one(wavelength).folder_name / "best.keras" for wavelength in self.targets]
@@ -144,11 +167,7 @@ class Predictor:
 
     def __call__(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Radii [batch, targets] of raw light curves, through a graph that is traced once."""
-        if "call" not in self._compiled:
-            import tensorflow as tf
-
-            self._compiled["call"] = tf.function(lambda rows: self.model(rows, training=False), reduce_retracing=True)
-        return self._compiled["call"](inputs)
+        return self._call("call", self.model, inputs)
 
     def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
         """Radii of light curves in the challenge's layout, or of planets.
@@ -184,6 +203,46 @@ class Predictor:
             parts.append(self._predict_arrays(its_flux, its_star))
         radii = np.concatenate(parts)
         return radii if as_frame is False else self._table(np.concatenate(keys), radii)
+
+    def measure(self, planets: Any) -> "pd.DataFrame":
+        """Radii of planets with their uncertainties, from all observations of each together (`runs.pooling`).
+
+        Args:
+            planets: a `Planet`, several, or the `Data` of `ariel_tf.open_data`.
+
+        Returns:
+            a row for each planet; columns ("radius", wavelength in um), ("sigma", wavelength), and ("impact", "").
+
+        Raises:
+            UsageError: no planets, or the model has no uncertainty.
+            DataError, NonFiniteError: as of `predict`.
+        """
+        from ariel_tf.runs.pooling import table
+
+        return table(self, planets)
+
+    def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
+        """Radius and sigma float64 [n, 55] and impact [n, 1] of light curves in the challenge's layout.
+
+        Args:
+            flux: float32 [n, 55, 300].
+            star: float32 [n, 6].
+        """
+        if self.uncertain is None:
+            raise UsageError(
+                f"{self.path}: this model answers each observation alone; expected one that knows how certain it is, "
+                f"like {shipped.DEFAULT}."
+            )
+        answers = self._call("uncertain", self.uncertain, {"flux": self.channels(flux), "star": star})
+        return {name: np.asarray(values, np.float64) for name, values in answers.items()}
+
+    def _call(self, name: str, model: Any, inputs: dict[str, Any]) -> Any:
+        """A model's answer through a graph that is traced once."""
+        if name not in self._compiled:
+            import tensorflow as tf
+
+            self._compiled[name] = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
+        return self._compiled[name](inputs)
 
     def _table(self, rows: np.ndarray, radii: np.ndarray) -> "pd.DataFrame":
         """Predictions as a DataFrame; rows are keys int [n, 3], or numbers int [n]."""

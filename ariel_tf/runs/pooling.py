@@ -1,0 +1,113 @@
+"""A planet's observations combined before inference: light curves are averaged, and spots are averaged over.
+
+    flux [55, n, 300] ── mean of all ──────────────────────▶ answer ──▶ depth, sigma
+                      └─ mean of each spot instance ▶ answers ─ mean ─▶ depth
+                                                                        the mean of both depths; sigma of the first
+
+The noise of a mean of n observations is 1 / sqrt(n) of one's, and a model that is aware of noise knows far more from it
+than from n answers. Spots differ between spot instances, so that their answers are averaged, too; a mean of both ways
+is better than either.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.core.errors import NonFiniteError, UsageError
+from ariel_tf.data.planets import WAVELENGTH_COLUMNS
+from ariel_tf.planet import Planet
+from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
+from ariel_tf.runs.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# How much closer the mean of both ways is than the answer to the mean of all observations, whose sigma it takes. From
+# 150 planets of the default population (seed 5150): .96 at 8 observations, .90 at 100.
+SIGMA_OF_BOTH = 0.93
+
+
+class Pools(NamedTuple):
+    """Rows of a planet to predict: flux float32 [rows, 55, 300], all observations first, and star [rows, 6]."""
+
+    flux: np.ndarray
+    star: np.ndarray
+
+
+class Estimate(NamedTuple):
+    """What a planet's observations say together.
+
+    Attributes:
+        radius: Rp/Rs, float64 [55].
+        sigma: standard deviation of the radius, float64 [55].
+        impact: impact parameter, stellar radii.
+    """
+
+    radius: np.ndarray
+    sigma: np.ndarray
+    impact: float
+
+
+def pools_of(planet: Planet) -> Pools:
+    """The mean of all observations, and of each spot instance if there are several."""
+    spots = np.unique(planet.instances[:, 0])
+    means = [planet.flux.mean(axis=1, dtype=np.float64)]
+    if len(spots) > 1:
+        means += [planet.flux[:, planet.instances[:, 0] == spot].mean(axis=1, dtype=np.float64) for spot in spots]
+    flux = np.stack(means).astype(np.float32)
+    return Pools(flux, np.repeat(np.asarray(planet.star, np.float32)[None], len(flux), axis=0))
+
+
+def combined(radius: np.ndarray, sigma: np.ndarray, impact: np.ndarray) -> Estimate:
+    """The estimate of a planet from the answers to its pools.
+
+    Args:
+        radius, sigma: of the rows of `pools_of`, [rows, 55].
+        impact: [rows, 1].
+    """
+    depth = np.square(np.asarray(radius, np.float64))
+    several = len(depth) > 1
+    both = np.sqrt((depth[0] + depth[1:].mean(axis=0)) / 2) if several else np.sqrt(depth[0])
+    closer = SIGMA_OF_BOTH if several else 1.0
+    return Estimate(both, closer * np.asarray(sigma[0], np.float64) * both / radius[0], float(impact[0, 0]))
+
+
+def estimates(trained: Predictor, planets: Iterable[Planet]) -> Iterator[tuple[Planet, Estimate]]:
+    """Each planet with what its observations say together.
+
+    Args:
+        trained: a model with uncertainty.
+        planets: with flux of all 55 wavelengths.
+
+    Raises:
+        UsageError: the model has no uncertainty.
+        DataError: flux or star is out of its bounds.
+        NonFiniteError: a prediction is not finite.
+    """
+    for planet in planets:
+        pools = pools_of(planet)
+        refuse_bounds(pools.flux, pools.star)
+        parts = trained.call_uncertain(*pools)
+        if not all(np.isfinite(values).all() for values in parts.values()):
+            raise NonFiniteError(f"the prediction for planet {planet.number:04d} is not finite.")
+        yield planet, combined(**parts)
+
+
+def table(trained: Predictor, planets: Any) -> "pd.DataFrame":
+    """The estimates as a DataFrame; see `Predictor.measure`."""
+    import pandas as pd
+
+    given = planets_in(planets)
+    if given is None:
+        raise UsageError(f"measure: expected planets, as of ariel_tf.open_data. Received: {type(planets).__name__}")
+    rows, numbers = [], []
+    for planet, found in estimates(trained, given):
+        rows.append([*found.radius, *found.sigma, found.impact])
+        numbers.append(planet.number)
+    um = [WAVELENGTHS_UM[target] for target in trained.targets]
+    columns = [*(("radius", one) for one in um), *(("sigma", one) for one in um), ("impact", "")]
+    head = pd.MultiIndex.from_tuples(columns, names=["quantity", WAVELENGTH_COLUMNS])
+    return pd.DataFrame(np.reshape(rows, (-1, len(columns))), pd.Index(numbers, name="planet"), head)
