@@ -40,6 +40,7 @@ COMMANDS = {
         "ensemble": "ariel_tf.ensemble",
         "trees": "ariel_tf.trees",
         "supervise": "ariel_tf.supervise",
+        "pretrain": "ariel_tf.pretrain",
     },
     "results": {
         "evaluate": "ariel_tf.evaluate",

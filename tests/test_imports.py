@@ -62,8 +62,9 @@ def test_facts_physics_options_and_commands_import_no_tensorflow():
         "ariel_tf.config.model_registry",
         "ariel_tf.config.train_config", "ariel_tf.train", "ariel_tf.evaluate", "ariel_tf.predict",
         "ariel_tf.submission", "ariel_tf.ensemble", "ariel_tf.trees",
-        "ariel_tf.supervise", "ariel_tf.data.text.planet", "pipelines.convert",
-        "pipelines.simulate", "pipelines.check", "pipelines.upload", "ariel_tf.data.bigquery.address",
+        "ariel_tf.supervise", "ariel_tf.pretrain", "ariel_tf.physics.stream", "ariel_tf.data.text.planet",
+        "pipelines.convert", "pipelines.simulate", "pipelines.check", "pipelines.upload",
+        "ariel_tf.data.bigquery.address",
         "tuning.search", "tuning.space", "tuning.options", "tuning.connection", "tuning.outcomes",
     ]  # fmt: skip
     program = f"import sys, {', '.join(modules)}; print([m for m in {HEAVY} if m in sys.modules])"

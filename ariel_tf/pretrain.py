@@ -1,0 +1,122 @@
+"""Train the model that comes with the package: endless simulation, measured once, and a small network on it.
+
+    python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
+    KERAS_BACKEND=jax python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
+
+Rows are planets that are drawn anew, each as the mean of 1 to 100 observations. They are simulated and measured by
+worker processes into FOLDER/measured, about 250 a second and core, then the network is trained. A stopped command goes
+on where it was; with more rows it adds to those that are there. It runs on any backend of Keras, with a GPU or without.
+FOLDER then holds transit-joint.keras and its card, transit-joint.json: `ariel_tf/pretrained` holds the same two.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ariel_tf.core import cli
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.resources import available_cpus
+from ariel_tf.core.schema import Schema, option
+
+NAME = "transit-joint"
+
+
+class Options(Schema):
+    """What `python -m ariel_tf.pretrain` takes."""
+
+    folder: Path = option(..., "folder of the rows, the checkpoints and the model", metavar="FOLDER", positional=True)
+    rows: int = option(500_000, "planets to simulate, in blocks of 2,048; rounded up", low=1)
+    validation_rows: int = option(2048, "planets of each validation set", low=1)
+    seed: int = option(1, "seed of planets, noise, first weights and order of the rows", low=0)
+    epochs: int = option(12, "number of times that all rows are used", low=1)
+    batch_size: int = option(512, "rows of a step", low=1)
+    learning_rate: float = option(1e-3, "highest learning rate", low=1e-6, high=1.0)
+    units: int = option(384, "width of the network's layers", low=8)
+    layers: int = option(4, "number of the network's layers", low=1, high=32)
+    jobs: int | None = option(None, "worker processes that simulate and measure", low=1, shown="one for each core")
+
+
+def parser() -> cli.Parser:
+    examples = ["runs/transit-joint --rows 1000000", "runs/small --rows 20000 --epochs 20 --units 128"]
+    return cli.Parser("ariel_tf.pretrain", __doc__, Options, examples=examples)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    pretrain(
+        Options.from_flags(parser().parse_args(arguments)), cli.repeated("ariel_tf.pretrain", cli.given(arguments))
+    )
+
+
+def pretrain(options: Options, command: str = "") -> Path:
+    """Simulate, measure and train; returns the path of the model.
+
+    Args:
+        options: what the command takes.
+        command: that made it, for the card.
+
+    Raises:
+        ArielError: whatever the user can mend, in one sentence.
+    """
+    from ariel_tf.training.pretraining import rows as measured
+
+    jobs = options.jobs or available_cpus()
+    train, every = options.folder / "measured", {"train": measured.training_stream(options.seed)}
+    size = min(options.validation_rows, measured.BLOCK_ROWS)
+    every |= measured.validation_streams(options.seed, size)
+    blocks = {name: -(-(options.rows if name == "train" else options.validation_rows) // stream.rows)
+              for name, stream in every.items()}  # fmt: skip
+    folders = {name: train if name == "train" else options.folder / "validation" / name.replace(" ", "-")
+               for name in every}  # fmt: skip
+    for name, stream in every.items():
+        with tqdm(total=blocks[name] * stream.rows, desc=f"measuring {name}", unit=" rows", file=sys.stderr) as bar:
+            there = sum(measured.block_path(folders[name], index).is_file() for index in range(blocks[name]))
+            bar.update(there * stream.rows)
+            for count in measured.write_blocks(folders[name], stream, blocks[name], 1 if name != "train" else jobs):
+                bar.update(count)
+    tables = {name: measured.read_blocks(folders[name], blocks[name]) for name in every}
+    return _train(options, tables, command)
+
+
+def _train(options: Options, tables: dict, command: str) -> Path:
+    """The network on the rows; the model and its card."""
+    import keras
+
+    from ariel_tf.core.atomic_files import replacing_by_library, sha256, write_json
+    from ariel_tf.training.pretraining import fit
+    from ariel_tf.training.pretraining.rows import training_stream
+
+    rows = tables.pop("train")
+    settings = fit.Settings(
+        options.epochs, options.batch_size, options.learning_rate, options.units, options.layers, options.seed
+    )
+    print(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {options.folder}", flush=True)
+    network = fit.fit(options.folder, rows, settings)
+    added = fit.calibration(network, tables)
+    network.get_layer("log_sigma").bias.assign_add([added] * 55)
+    qualities = {name: fit.quality(network, table) for name, table in tables.items()}
+    path = options.folder / f"{NAME}.keras"
+    with replacing_by_library(path) as temporary:
+        fit.shipped_model(network, settings, 0.0).save(temporary)
+    card = {
+        "model": "spectrum",
+        "data": f"simulator stream, seed {options.seed}",
+        "command": command,
+        "stream": repr(training_stream(options.seed)),
+        "rows": len(rows["radii"]),
+        **{name: value for name, value in settings._asdict().items() if name != "seed"},
+        "weights": network.count_params(),
+        "keras": f"{keras.__version__}, {keras.backend.backend()}",
+        "validation": qualities,
+        "sha256": sha256(path),
+    }
+    write_json(options.folder / f"{NAME}.json", card)
+    for name, found in qualities.items():
+        print(f"{name} observations: score {found['score']}, {found['coverage_68']:.1%} within 1 sigma")
+    print(f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+    return path
+
+
+if __name__ == "__main__":
+    run_command(main)
