@@ -1,0 +1,100 @@
+"""Predictions by the model that comes with the package: no training, all observations of a planet together."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ariel_tf
+from ariel_tf import predict
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs import shipped
+
+DATA = "simulated:planets=6,spots=2,photons=2,seed=77"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ariel_tf.load("transit-joint")
+
+
+@pytest.fixture(scope="module")
+def planets():
+    return list(ariel_tf.open_data(DATA))
+
+
+@pytest.fixture
+def no_second_load(monkeypatch, model):
+    """The command uses the model that is loaded already."""
+    from ariel_tf.runs.predictor import Predictor
+
+    monkeypatch.setattr(
+        Predictor, "load", lambda *runs: model if [*map(str, runs)] == ["transit-joint"] else pytest.fail(str(runs))
+    )
+
+
+def test_it_measures_planets_that_it_never_saw(model, planets):
+    found = model.measure(planets)
+    true = np.stack([planet.radii for planet in planets])
+    assert ariel_tf.score(true, found["radius"]) > 9800
+    assert (found["sigma"].to_numpy() > 0).all()
+    assert found.index.tolist() == [1, 2, 3, 4, 5, 6]
+    assert found["impact"].to_numpy().shape[0] == 6
+
+
+def test_single_observations_are_predicted_as_by_any_model(model, planets):
+    found = model.predict(planets[0].flux[:, 0], planets[0].star)
+    assert found.shape == (55,)
+
+
+def test_no_run_writes_radii_and_their_sigmas_a_row_for_each_planet(tmp_path, model, planets, no_second_load):
+    predict.main(["--data", DATA, "--out", str(tmp_path / "spectra.csv")])
+    table = pd.read_csv(tmp_path / "spectra.csv")
+    assert table.columns.tolist()[3] == "radius_00"
+    assert table.columns.tolist()[-1] == "sigma_54"
+    assert table["planet"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert (table["spot"] == 0).all()
+    expected = model.measure(planets)
+    np.testing.assert_allclose(table.filter(like="radius_"), expected["radius"], atol=1e-6)
+    np.testing.assert_allclose(table.filter(like="sigma_"), expected["sigma"], atol=1e-6)
+
+
+def test_a_submission_repeats_a_planet_s_radii_for_each_observation(tmp_path, no_second_load):
+    predict.main(["--data", DATA, "--out", str(tmp_path / "submission.txt")])
+    rows = np.loadtxt(tmp_path / "submission.txt")
+    assert rows.shape == (24, 55)
+    assert (rows[:4] == rows[0]).all()
+    assert not (rows[4] == rows[0]).all()
+
+
+def test_observations_alone_can_be_asked_for(tmp_path, no_second_load):
+    predict.main(["--data", DATA, "--out", str(tmp_path / "each.csv"), "--combine", "none"])
+    table = pd.read_csv(tmp_path / "each.csv")
+    assert len(table) == 24
+    assert not table.filter(like="sigma_").columns.tolist()
+
+
+def test_a_changed_model_is_refused(tmp_path, monkeypatch):
+    for path in shipped.FOLDER.glob("transit-joint.*"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    assert shipped.verified("transit-joint").is_file()
+    with open(tmp_path / "transit-joint.keras", "r+b") as file:
+        file.seek(1000)
+        file.write(b"!")
+    with pytest.raises(DataError, match="damaged or changed"):
+        ariel_tf.load("transit-joint")
+
+
+def test_a_folder_of_the_same_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "transit-joint").mkdir()
+    with pytest.raises(UsageError, match="expected a run folder"):
+        ariel_tf.load("transit-joint")
+
+
+def test_pools_need_a_model_that_knows_how_certain_it_is(model, planets):
+    with pytest.raises(UsageError, match="answers each observation alone"):
+        replace(model, uncertain=None).measure(planets)
