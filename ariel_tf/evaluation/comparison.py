@@ -5,13 +5,13 @@ data ─▶ training planets ─▶ references ───────────
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.challenge import N_WAVELENGTHS, PPM, depth_error
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.resources import Progress
 from ariel_tf.data.integrity import read_planets
@@ -19,6 +19,7 @@ from ariel_tf.data.sources import Source, open_source
 from ariel_tf.evaluation import baselines, held_out
 from ariel_tf.evaluation.losses import Losses, Population
 from ariel_tf.planet import Planet
+from ariel_tf.runs.pooling import estimates
 from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.predictor import Predictor
 
@@ -134,7 +135,8 @@ def compare(
             Predictions.collect(trained, recorder.rows(trained, trained.rows(source, read))), planets
         )
         columns = [trained.targets.index(wavelength) for wavelength in wavelengths]
-        entries.append(_entry(name, trained, predictions, columns, wavelengths))
+        entry = _entry(name, trained, predictions, columns, wavelengths)
+        entries.append(entry if trained.uncertain is None else _pooled(entry, source, read, columns))
     learnt_from = ""
     if against:
         trainer, learnt_from = _train_baselines(_teacher(each, source, planets, learn_from), against, wavelengths)
@@ -177,6 +179,17 @@ def _entry(name: str, trained: Predictor, predictions: Predictions, columns: lis
     parts = (predictions.true, predictions.predicted, predictions.weights)
     chosen = Predictions(predictions.keys, *(part[:, columns] for part in parts))
     return RunEntry(Losses.of(name, chosen, wavelengths), trained, chosen)
+
+
+def _pooled(entry: RunEntry, source: Source, folds: Sequence[int], columns: list[int]) -> RunEntry:
+    """The same entry with planets answered from all of their observations together, as `predict` does."""
+    losses = entry.losses
+    place = {int(number): row for row, number in enumerate(losses.planets)}
+    errors = losses.planet.copy()
+    chosen = (planet for planet in _planets_with_progress(source, folds) if planet.number in place)
+    for planet, found in estimates(entry.trained, chosen):
+        errors[place[planet.number]] = depth_error(planet.radii, found.radius, PPM)[columns]
+    return replace(entry, losses=replace(losses, planet=errors))
 
 
 def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None):

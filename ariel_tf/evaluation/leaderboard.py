@@ -17,6 +17,7 @@ from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.printable import printable_line
 from ariel_tf.runs.committed import has_scores, read_scores, recorded_fingerprint, verified_file
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
+from ariel_tf.runs.shipped import is_shipped
 from ariel_tf.runs.state import is_finished
 
 MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
@@ -58,7 +59,8 @@ class Leaderboard:
 
 
 def is_run(path: Path) -> bool:
-    return (path / "config.json").is_file()
+    """Whether a path is a run folder, or the name of a model that comes with the package."""
+    return (path / "config.json").is_file() or is_shipped(path)
 
 
 def runs_below(folder: Path, levels: int = MOST_LEVELS) -> Iterator[Path]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import ariel_tf
-from ariel_tf import predict
+from ariel_tf import evaluate, predict
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.runs import shipped
 
@@ -98,3 +98,16 @@ def test_a_folder_of_the_same_name_comes_first(tmp_path, monkeypatch):
 def test_pools_need_a_model_that_knows_how_certain_it_is(model, planets):
     with pytest.raises(UsageError, match="answers each observation alone"):
         replace(model, uncertain=None).measure(planets)
+
+
+def test_evaluate_scores_planets_by_their_pooled_observations(capsys, model, planets, no_second_load):
+    evaluate.main(["transit-joint", "--data", DATA])
+    printed = capsys.readouterr().out
+    true = np.stack([planet.radii for planet in planets])
+    expected = ariel_tf.score(true, model.measure(planets)["radius"])
+    assert f"{expected:.1f}" in printed
+
+
+def test_evaluate_needs_data_for_a_model_that_comes_with_the_package(no_second_load):
+    with pytest.raises(UsageError, match="expected --data DATA"):
+        evaluate.main(["transit-joint"])
