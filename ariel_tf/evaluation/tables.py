@@ -28,6 +28,8 @@ def score_lines(comparison: "Comparison") -> list[str]:
         for name, label in LABELS.items():
             kind, weighted = name.removesuffix("_weighted"), name.endswith("_weighted")
             interval = score_interval(entry.losses, kind, weighted)
+            if entry.trained.uncertain is not None:
+                label = label.replace("median over a planet's observations", "a planet's observations pooled")
             lines.append(f"  {label:46s}{interval.value:9.1f}   [{interval.low:.1f}, {interval.high:.1f}]")
     return lines
 
