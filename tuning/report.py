@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, replacing, write_text
+from ariel_tf.core.resources import TimeLeft
 from ariel_tf.data.remote import naming
 from ariel_tf.runs import model_card
 from tuning import outcomes, pictures
@@ -34,13 +35,15 @@ class ProgressReporter:
     def __init__(self, run: Path, trials: int):
         self.run, self.trials = run, trials
         self.reported = {outcome.trial for outcome in outcomes.read_all(run) if outcome.status != RUNNING}
+        self.left = TimeLeft(len(self.reported))
 
     def update(self) -> None:
         all_ = update(self.run)
         for outcome in all_:
             if outcome.status != RUNNING and outcome.trial not in self.reported:
                 self.reported.add(outcome.trial)
-                print(trial_line(outcome, all_, self.trials), flush=True)
+                left = self.left(len(self.reported), self.trials)
+                print(trial_line(outcome, all_, self.trials) + f"  {left}" * bool(left), flush=True)
 
 
 def keep_copy(source: Path, target: Path) -> None:

@@ -51,6 +51,49 @@ def format_count(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
+def format_seconds(seconds: float) -> str:
+    """A duration in words, no more exact than an estimate is.
+
+    >>> format_seconds(42.3), format_seconds(190), format_seconds(7500), format_seconds(200000)
+    ('42 s', '3 min', '2 h 5 min', '2 days 7 h')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{format_count(hours // 24, 'day')} {hours % 24} h"
+
+
+class TimeLeft:
+    """How much longer equal steps take, by those of this process; the first step, which starts up, counts only alone.
+
+    Args:
+        done: steps that were done before.
+    """
+
+    def __init__(self, done: int = 0):
+        self._marks = [(done, time.monotonic())]
+
+    def __call__(self, done: int, total: int) -> str:
+        """`at most 3 min left` after `done` of `total` steps; "" where none is left or none was done.
+
+        At most, since a training may stop early and other processes may take steps.
+        """
+        now = time.monotonic()
+        first, start = self._marks[-1]
+        if len(self._marks) == 2 and done == first:
+            first, start = self._marks[0]
+        if done <= first or done >= total:
+            return ""
+        if len(self._marks) == 1:
+            self._marks.append((done, now))
+        return f"at most {format_seconds((now - start) / (done - first) * (total - done))} left"
+
+
 class Progress:
     """How far, how fast and how much longer: a bar on a terminal, else a line every ten seconds, on stderr.
 

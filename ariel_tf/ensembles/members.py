@@ -15,6 +15,7 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import Stopped
 from ariel_tf.core.printable import masked
+from ariel_tf.core.resources import TimeLeft
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.remote import naming
 from ariel_tf.runs.state import is_finished
@@ -57,9 +58,12 @@ class Members:
         """
         from ariel_tf.runs.predictor import Predictor, refuse_other_data
 
+        missing = [name for name in changes if not is_finished(folder / name)]
+        left = TimeLeft()
         for number, (name, change) in enumerate(changes.items(), 1):
-            if not is_finished(folder / name):
-                print(f"member {number} of {len(changes)}: {name}", flush=True)
+            if name in missing:
+                text = left(missing.index(name), len(missing))
+                print(f"member {number} of {len(changes)}: {name}{f', {text}' * bool(text)}", flush=True)
                 self._train_one(folder / name, change)
         each = [Predictor.load(folder / name) for name in changes]
         refuse_other_data(each)

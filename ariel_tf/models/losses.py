@@ -97,6 +97,22 @@ class ArielScore(keras.metrics.Metric):
         return {"head": self.head, "name": self.name, "dtype": self.dtype}
 
 
+MEANS = {"mse": "mean squared", "mae": "mean absolute", "huber": "mean Huber"}
+
+
+def describe_loss(kind: str, head: str) -> str:
+    """What the numbers `loss` and `val_loss` are, and their unit; arguments as of `RadiusLoss`.
+
+    >>> describe_loss("mse", "radius")
+    'mean squared error of the radius Rp/Rs, in units of its variance over the training planets'
+    """
+    if kind == "ariel":
+        return "mean error in depth 2 y |y' - y|, in units of the depth's standard deviation over the training planets"
+    what = "radius Rp/Rs" if head == "radius" else "depth (Rp/Rs)^2"
+    unit = "variance" if kind == "mse" else "standard deviation"
+    return f"{MEANS[kind]} error of the {what}, in units of its {unit} over the training planets"
+
+
 @keras.saving.register_keras_serializable(package="ariel_tf")
 class RadiusLoss(keras.losses.Loss):
     """Errors of the head's quantity in units of its spread over the training planets.

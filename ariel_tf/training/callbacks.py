@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError, Stopped
+from ariel_tf.core.resources import TimeLeft
 from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.models.builder import copy_of
 from ariel_tf.runs.folder import RunFolder
@@ -192,6 +193,7 @@ class PrintEpoch(keras.callbacks.Callback):
     def __init__(self, run: RunFolder, epochs: int, steps: int):
         super().__init__()
         self.run, self.epochs, self.steps = run, epochs, steps
+        self.left = TimeLeft(len(run.rows))
 
     def on_epoch_begin(self, epoch, logs=None):
         hidden = not sys.stderr.isatty()
@@ -205,10 +207,11 @@ class PrintEpoch(keras.callbacks.Callback):
         row = self.run.rows[-1]
         best = "  best" if best_epoch(self.run) == row["epoch"] else ""
         width = len(str(self.epochs))
+        left = self.left(int(row["epoch"]), self.epochs)
         print(
             f"epoch {row['epoch']:{width}d}/{self.epochs}  loss {row['loss']:.4g}  score {row[TRAIN]:8.1f}  "
             f"val_loss {row['val_loss']:.4g}  val_score {row[VALIDATION]:8.1f}  "
-            f"{row['observations_per_second']:,.0f} obs/s{best}",
+            f"{row['observations_per_second']:,.0f} obs/s{f'  {left}' * bool(left)}{best}",
             flush=True,
         )
 

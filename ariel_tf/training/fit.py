@@ -108,6 +108,8 @@ def fit(
                 save = callbacks.SaveEpoch(run, built.inference, stop, patience, plan.rows, frozen(built))
                 _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching])
             first = last
+    if log and plan.patience and run.state["epoch"] < plan.epochs:
+        print(f"stopped early: {plan.patience} epochs without a better validation score", flush=True)
 
 
 def frozen(built: Built) -> int:

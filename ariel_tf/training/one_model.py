@@ -50,12 +50,20 @@ def train_one(job: TrainingJob) -> Path:
             if run.is_chief:
                 what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
                 print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
+                print(loss_line(job.config), flush=True)
             fit_and_score(run, rows, built, job)
         elif run.is_chief:
             best_model(run, built)  # made anew if it was damaged
         if run.is_chief:
             report(run, job.config)
     return job.path
+
+
+def loss_line(config: TrainConfig) -> str:
+    """What the numbers of an epoch's line are."""
+    from ariel_tf.models.losses import describe_loss
+
+    return f"loss: {describe_loss(config.loss, config.head)}; score: 10,000 - mean error in depth in ppm"
 
 
 def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob) -> None:

@@ -22,6 +22,7 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.core import processes, resources
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.resources import TimeLeft
 from ariel_tf.data import dataset
 from ariel_tf.models.builder import Built
 from ariel_tf.runs import list_run, work_queue
@@ -165,8 +166,14 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
 def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int]]) -> None:
     """Train every group that holds an unfinished wavelength and that no other process trains."""
 
+    time_left, ended = TimeLeft(), 0
+
     def train_group(group: Sequence[int]) -> None:
+        nonlocal ended
         _train_group(job, group)
+        ended += 1
+        if run.is_chief and (text := time_left(ended, ended + len(_untrained(job, groups)))):
+            print(text, flush=True)
         if run.is_chief and groups[-1] != group:
             finish(run, job, last=False)
 
@@ -178,6 +185,12 @@ def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int
             cluster.barrier(job.strategy)  # all have looked before one writes
             if left:
                 train_group(group)
+
+
+def _untrained(job: TrainingJob, groups: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """The groups that hold a wavelength that is not finished."""
+    unfinished = set(work_queue.unfinished(job.path, [wavelength for group in groups for wavelength in group]))
+    return [group for group in groups if unfinished & {*group}]
 
 
 def _train_group(job: TrainingJob, group: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -263,11 +264,15 @@ def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(ti
     assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
 
 
-def test_early_stopping_counts_epochs_without_a_better_score():
+def test_early_stopping_counts_epochs_without_a_better_score(capsys):
     run(*SMALL, "--epochs", "60", "--patience", "2", "--set", "learning_rate=0.3", "--run", "one")
     rows = [float(row["val_score"]) for row in table("one/metrics.csv")]
     assert len(rows) < 60
     assert np.argmax(rows) == len(rows) - 3
+    printed = capsys.readouterr().out
+    assert "\nstopped early: 2 epochs without a better validation score\n" in printed
+    assert "loss: mean squared error of the depth (Rp/Rs)^2, in units of its variance" in printed
+    assert re.search(r"\nepoch  2/60 .* obs/s  at most \d+ s left", printed)
 
 
 def test_a_nan_in_the_data_stops_the_training_and_keeps_the_epochs_before(monkeypatch):

@@ -96,8 +96,11 @@ def test_evaluate_predict_and_train_know_a_wavelength_s_folder(tiny_run, capsys)
         run(*SMALL, "--wavelength", "3,7", "--run", "one")
 
 
-def test_wavelengths_stop_early_each_at_its_own_epoch_and_keep_their_best():
+def test_wavelengths_stop_early_each_at_its_own_epoch_and_keep_their_best(capsys):
     run(*EARLY, "--run", "together")
+    printed = capsys.readouterr().out
+    assert re.search(r"3 of 3 training  .* obs/s  at most .* left\n", printed)
+    assert "\nstopped early: 2 epochs without a better validation score at any wavelength\n" in printed
     run(*EARLY, "--wavelength", "3,12", "--stack", "no", "--run", "alone")
     lasts = set()
     for wavelength in ("w03", "w07", "w12"):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError
+from ariel_tf.core.resources import TimeLeft
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
 from ariel_tf.training.schedule import CheckpointSchedule
@@ -128,6 +129,7 @@ def fit(
         if log:
             print(f"resuming {run.path} after epoch {epoch}", flush=True)
     now, pace = progress_of(run, wavelengths, plan.patience), CheckpointSchedule()
+    left = TimeLeft(epoch)
     with callbacks.StopOnSignal(run, command) as stop:
         while epoch < plan.epochs and now.training.any():
             started = time.perf_counter()
@@ -148,9 +150,11 @@ def fit(
                     _save(run, stack, epoch)
             heartbeat.advance(run.state["epoch"])
             if log:
-                _tell(run, now, plan.epochs)
+                _tell(run, now, plan.epochs, left(epoch, plan.epochs if now.training.any() else epoch))
                 log.on_epoch_end(epoch - 1)
             stop.check(epoch_ended=True)
+    if log and plan.patience and epoch < plan.epochs:
+        print(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength", flush=True)
     return now
 
 
@@ -212,13 +216,14 @@ def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     run.commit((name, "metrics.csv"), epoch=epoch)
 
 
-def _tell(run: RunFolder, now: Progress, epochs: int) -> None:
-    """One line an epoch: means over wavelengths, the mean of each one's best, and how many still improve."""
+def _tell(run: RunFolder, now: Progress, epochs: int, time_left: str) -> None:
+    """One line an epoch: means over wavelengths, the mean of each one's best, how many still improve, time left."""
     row = run.rows[-1]
     better, left, total = (now.best_epoch == row["epoch"]).sum(), now.training.sum(), len(now.training)
     print(
         f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['loss']:.4g}  score {row['score']:8.1f}  "
         f"val_loss {row['val_loss']:.4g}  val_score {row['val_score']:8.1f}  best {now.best_score.mean():8.1f}  "
-        f"{better} better, {left} of {total} training  {row['observations_per_second']:,.0f} obs/s",
+        f"{better} better, {left} of {total} training  {row['observations_per_second']:,.0f} obs/s"
+        f"{f'  {time_left}' * bool(time_left)}",
         flush=True,
     )

@@ -1,0 +1,39 @@
+"""How much longer something takes, in words."""
+
+import doctest
+
+import pytest
+
+from ariel_tf.core import resources
+from ariel_tf.core.resources import TimeLeft
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets: `clock[0]` is the time."""
+    now = [0.0]
+    monkeypatch.setattr(resources.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_examples_are_true():
+    assert doctest.testmod(resources).failed == 0
+
+
+def test_time_left_is_that_of_the_steps_after_the_first(clock):
+    left = TimeLeft()
+    assert left(0, 10) == ""
+    clock[0] = 50.0  # start-up
+    assert left(1, 10) == "at most 8 min left"
+    clock[0] = 60.0
+    assert left(2, 10) == "at most 80 s left"
+    clock[0] = 80.0
+    assert left(4, 10) == "at most 60 s left"
+    assert left(10, 10) == ""
+
+
+def test_steps_of_an_earlier_process_do_not_count(clock):
+    left = TimeLeft(done=7)
+    assert left(7, 10) == ""
+    clock[0] = 30.0
+    assert left(8, 10) == "at most 60 s left"
