@@ -192,6 +192,7 @@ def shapes_at(found: Posterior, radius):
     return (parts[0] - a * parts[1] - parts[2] * b) / (np.pi * (1 - a / 3 - b / 6))
 
 
+@functools.cache
 def _log_prior() -> np.ndarray:
     """ln of how common each template is among the simulated planets: float32 [3168].
 
