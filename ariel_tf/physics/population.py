@@ -13,10 +13,9 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.physics import detector, planets, spectra, spots, stars
 from ariel_tf.physics.priors import Priors
 
-_PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
+PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
 _ROUNDS = 400
 _SPOTS_AT_ONCE = 48
-_MOST_SPOTS = 400
 
 
 class Population(NamedTuple):
@@ -102,13 +101,13 @@ def _draw_observable(
         if missing <= 0:
             break
         hosts = stars.draw_stars(rng, priors, max(16, missing + missing // 8))
-        each = stars.Stars(*(np.repeat(values, _PROPOSALS) for values in hosts))
+        each = stars.Stars(*(np.repeat(values, PROPOSALS) for values in hosts))
         companions = planets.draw_planets(rng, each, priors, len(each.mass))
-        accepted = companions.accepted(priors).reshape(-1, _PROPOSALS)
+        accepted = companions.accepted(priors).reshape(-1, PROPOSALS)
         open_hosts = np.flatnonzero(accepted.any(axis=1))
         while len(open_hosts):
             first = accepted[open_hosts].argmax(axis=1)
-            index = open_hosts * _PROPOSALS + first
+            index = open_hosts * PROPOSALS + first
             chosen = np.stack(companions)[:, index]
             one = planets.Planets(*chosen)
             radii = spectra.draw_spectra(rng, one.relative_radius, priors)
@@ -169,8 +168,8 @@ def _draw_discs(rng: np.random.Generator, fill: np.ndarray, priors: Priors) -> t
     """Discs until they cover each instance's fill [m]: radius, mu, azimuth and apparent area [m, k]; area 0 is none."""
     parts: list[tuple[np.ndarray, ...]] = []
     covered, drawn = np.zeros(len(fill)), 0
-    while drawn < _MOST_SPOTS and (covered < fill * np.pi).any():
-        size = (len(fill), min(_SPOTS_AT_ONCE, _MOST_SPOTS - drawn))
+    while drawn < spots.MOST_SPOTS and (covered < fill * np.pi).any():
+        size = (len(fill), min(_SPOTS_AT_ONCE, spots.MOST_SPOTS - drawn))
         radius = priors.spot_radius_median * np.exp(priors.spot_radius_spread * rng.standard_normal(size))
         radius = np.clip(radius, *spots.RADII)
         mu = rng.uniform(spots.NEAREST_LIMB, 1, size)

@@ -16,7 +16,7 @@ import numpy as np
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
 from ariel_tf.physics import detector, planets, spectra, spots, stars, transit
-from ariel_tf.physics.population import header_stars
+from ariel_tf.physics.population import PROPOSALS, header_stars
 from ariel_tf.physics.priors import Priors
 from ariel_tf.planet import Planet
 
@@ -25,7 +25,6 @@ __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simula
 # Part of a data set's fingerprint: raised whenever the same arguments give other bytes.
 VERSION = 4
 
-_PROPOSALS = 64  # planets drawn around a star, of which the first acceptable one is taken; if none is, another star
 _TRIES = 1000
 _SYSTEM, _SPOTS, _NOISE = 0, 1, 2  # streams of random numbers
 
@@ -101,7 +100,7 @@ def _draw_observable(rng: np.random.Generator, priors: Priors) -> tuple[stars.St
     """A star, planets around it, the index of the first that can be observed in every band, and its radii [55]."""
     for _ in range(_TRIES):
         hosts = stars.draw_stars(rng, priors, 1)
-        companions = planets.draw_planets(rng, hosts, priors, _PROPOSALS)
+        companions = planets.draw_planets(rng, hosts, priors, PROPOSALS)
         for index in np.flatnonzero(companions.accepted(priors)):
             radii = spectra.draw_radii(rng, float(companions.relative_radius[index]), priors)
             path = (companions.period[index], companions.scaled_axis[index], companions.impact[index])

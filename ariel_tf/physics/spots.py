@@ -8,7 +8,7 @@ from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.physics.priors import Priors
 from ariel_tf.physics.stars import black_body_photons
 
-_MOST_SPOTS = 400
+MOST_SPOTS = 400
 NEAREST_LIMB = 0.05  # mu of the outermost spots
 MOST_FILL = 0.2  # share of the face that spots cover at most
 COOL_STAR = 4000.0  # K; cooler stars have more spots
@@ -63,10 +63,10 @@ def draw_spots(
     limb-darkened like the star.
     """
     fill = min(fill * np.exp(priors.spot_fill_instance * rng.standard_normal()), MOST_FILL)
-    radius = priors.spot_radius_median * np.exp(priors.spot_radius_spread * rng.standard_normal(_MOST_SPOTS))
+    radius = priors.spot_radius_median * np.exp(priors.spot_radius_spread * rng.standard_normal(MOST_SPOTS))
     radius = np.clip(radius, *RADII)
-    mu = rng.uniform(NEAREST_LIMB, 1, _MOST_SPOTS)
-    azimuth = rng.uniform(0, 2 * np.pi, _MOST_SPOTS)
+    mu = rng.uniform(NEAREST_LIMB, 1, MOST_SPOTS)
+    azimuth = rng.uniform(0, 2 * np.pi, MOST_SPOTS)
     cooler = coolness(temperature) * rng.uniform(*PENUMBRA)
     area = np.pi * radius**2 * mu  # foreshortened
     n = int(np.searchsorted(np.cumsum(area), fill * np.pi))

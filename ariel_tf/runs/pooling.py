@@ -10,7 +10,7 @@ is better than either.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
 from ariel_tf.planet import Planet
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
-from ariel_tf.runs.predictor import Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +50,17 @@ class Estimate(NamedTuple):
     impact: float
 
 
+class Uncertain(Protocol):
+    """A model with uncertainty, such as a `Predictor` of one."""
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Wavelengths that it predicts."""
+
+    def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Predictor.call_uncertain`."""
+
+
 def pools_of(planet: Planet) -> Pools:
     """The mean of all observations, and of each spot instance if there are several."""
     spots = np.unique(planet.instances[:, 0])
@@ -75,7 +85,7 @@ def combined(radius: np.ndarray, sigma: np.ndarray, impact: np.ndarray) -> Estim
     return Estimate(both, closer * np.asarray(sigma[0], np.float64) * both / radius[0], float(impact[0, 0]))
 
 
-def estimates(trained: Predictor, planets: Iterable[Planet]) -> Iterator[tuple[Planet, Estimate]]:
+def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[Planet, Estimate]]:
     """Each planet with what its observations say together.
 
     Args:
@@ -96,7 +106,7 @@ def estimates(trained: Predictor, planets: Iterable[Planet]) -> Iterator[tuple[P
         yield planet, combined(**parts)
 
 
-def table(trained: Predictor, planets: Any) -> "pd.DataFrame":
+def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
     """The estimates as a DataFrame; see `Predictor.measure`."""
     import pandas as pd
 
