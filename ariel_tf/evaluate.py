@@ -136,7 +136,7 @@ def refuse_used(folder: Path) -> None:
 
 
 def show_leaderboard(options: Options, result: dict[str, Any]) -> None:
-    """Rank the runs below a folder; arguments as of `evaluate`."""
+    """Rank the runs below a folder; the arguments are those of `evaluate`."""
     folder = options.runs[0]
     board = leaderboard.read(folder)
     given = [flag for flag in ("data", "folds", "wavelength", "out", "figures") if getattr(options, flag) is not None]

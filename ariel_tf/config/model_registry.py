@@ -95,7 +95,7 @@ def _summary(node: ast.FunctionDef) -> str:
 
 
 def _about(node: ast.FunctionDef) -> dict[str, Any] | None:
-    """What the decorator of a function says, as of `Entry`; None where it has none."""
+    """The arguments of a function's decorator, as in `Entry`; None without a decorator."""
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "model":
             recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}

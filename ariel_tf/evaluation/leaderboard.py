@@ -107,7 +107,7 @@ def scored_run(path: Path) -> ScoredRun:
     """A finished run and its scores.
 
     Raises:
-        DataError: the run is not finished, or its files are not those that it saved.
+        DataError: the run is unfinished, or a file differs from the one that was saved.
     """
     configuration, scores = read_json(verified_file(path, "config.json"), dict), read_scores(path)
     try:

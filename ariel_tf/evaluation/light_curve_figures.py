@@ -97,7 +97,7 @@ def name_of(planet: Planet, row: int) -> str:
 
 
 def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
-    """One light curve with the transits of the true and of the predicted radius; arguments as of `draw_transits`."""
+    """One light curve with the transits of true and predicted radius; the arguments are those of `draw_transits`."""
     panels.binned_light_curve(axes, planet.flux[wavelength, row] / RAMP, float(planet.scatter[row, wavelength]))
     if planet.labelled:
         axes.plot(MINUTES, _transit(planet, planet.radii, wavelength), color=TRUTH, lw=1.3, label="true radius")
@@ -107,7 +107,7 @@ def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength:
 
 
 def residual_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
-    """Observation minus the transit of the predicted radius, in ppm; arguments as of `draw_transits`."""
+    """Observation minus the transit of the predicted radius, in ppm; the arguments are those of `draw_transits`."""
     residual = planet.flux[wavelength, row] / RAMP - _transit(planet, radii, wavelength)
     panels.binned_light_curve(axes, PPM * residual, PPM * float(planet.scatter[row, wavelength]))
     axes.axhline(0, color=MANY, lw=1, ls="--")

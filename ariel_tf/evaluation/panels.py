@@ -114,7 +114,7 @@ def spectrum(
 
 
 def spectrum_error(axes: "Axes", predictions: Predictions, wavelengths: Sequence[int], planet: int) -> None:
-    """The residual of a spectrum, as an error in depth; arguments as of `spectrum`."""
+    """The residual of a spectrum, as an error in depth; the arguments are those of `spectrum`."""
     um = np.array(WAVELENGTHS_UM)[list(wavelengths)]
     true, *predicted = _of_planet(predictions, planet)
     median, low, high = (signed_depth_error(true, values, PPM) for values in predicted)

@@ -96,7 +96,7 @@ class RunPlots:
 
         Args:
             planet: its number; by default the planet of median loss.
-            wavelength: index; by default the middle one of those that the run predicts.
+            wavelength: index; by default the middle one of the predicted wavelengths.
             ax: axes.
 
         Raises:

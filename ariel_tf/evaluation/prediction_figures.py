@@ -47,7 +47,7 @@ def draw_predictions(
         title: name of the run, and which planets these are.
         data: description of the data set.
         path: file to write.
-        dpi: dots per inch, as of `saved_figure`.
+        dpi: dots per inch; see `saved_figure`.
     """
     with saved_figure(path, 6.4, 7.6, dpi) as figure:
         above, below = figure.subplots(2, 1, height_ratios=(3, 1.3), sharex=True)
@@ -79,7 +79,7 @@ def draw_spectra(
     The bars contain the middle 68 % of the predictions from a planet's single observations.
 
     Args:
-        predictions, wavelengths, title, data, path, dpi: as of `draw_predictions`.
+        predictions, wavelengths, title, data, path, dpi: see `draw_predictions`.
     """
     chosen = worst_to_best(predictions)
     with saved_figure(path, 2.1 + 2.7 * len(chosen), 5.4, dpi) as figure:

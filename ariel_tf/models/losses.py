@@ -101,7 +101,7 @@ MEANS = {"mse": "mean squared", "mae": "mean absolute", "huber": "mean Huber"}
 
 
 def describe_loss(kind: str, head: str) -> str:
-    """What the numbers `loss` and `val_loss` are, and their unit; arguments as of `RadiusLoss`.
+    """The quantity and the unit of `loss` and `val_loss`; the arguments are those of `RadiusLoss`.
 
     >>> describe_loss("mse", "radius")
     'mean squared error of the radius Rp/Rs, in units of its variance over the training planets'
