@@ -6,9 +6,10 @@
 
 The noise of a mean of n observations is 1 / sqrt(n) of one's, and a model that is aware of noise knows far more from it
 than from n answers. Spots differ between spot instances, so that their answers are averaged, too; a mean of both ways
-is better than either.
+is better than either. What disturbs light curves is taken out before (`physics.disturbances`).
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
+from ariel_tf.physics.disturbances import Disturbances, steadied
 from ariel_tf.planet import Planet
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
 
@@ -43,11 +45,13 @@ class Estimate(NamedTuple):
         radius: Rp/Rs, float64 [55].
         sigma: standard deviation of the radius, float64 [55].
         impact: impact parameter, stellar radii.
+        disturbances: of its light curves.
     """
 
     radius: np.ndarray
     sigma: np.ndarray
     impact: float
+    disturbances: Disturbances | None = None
 
 
 class Uncertain(Protocol):
@@ -98,12 +102,14 @@ def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[P
         NonFiniteError: a prediction is not finite.
     """
     for planet in planets:
-        pools = pools_of(planet)
+        flux, disturbances = steadied(planet.flux)
+        pools = pools_of(dataclasses.replace(planet, flux=flux))
         refuse_bounds(pools.flux, pools.star)
         parts = trained.call_uncertain(*pools)
         if not all(np.isfinite(values).all() for values in parts.values()):
             raise NonFiniteError(f"the prediction for planet {planet.number:04d} is not finite.")
-        yield planet, combined(**parts)
+        found = combined(**parts)
+        yield planet, found._replace(sigma=found.sigma * disturbances.redness, disturbances=disturbances)
 
 
 def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":

@@ -1,0 +1,166 @@
+"""Disturbances of a planet's light curves, found and taken out before anything is measured. NumPy only.
+
+    cosmic rays    single values of one band far from their neighbours: replaced by these
+    ramp           of another size than the detector's usual one, in any band: rescaled
+    mid-transit    at another step: all curves are moved there
+    red noise      slower than from step to step: how much larger it makes the error of a depth is told
+
+Each is acted upon only where it is beyond doubt, so that light curves without any stay as they are, bit for bit.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS
+from ariel_tf.physics.detector import RAMP
+from ariel_tf.planet import band_scatter, inverse_variance
+
+RAMP_STEPS = 28  # the ramp is over by then
+# Cosmic rays: deviations from the middle two of four neighbours.
+UNLIKELY = 8.0
+_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
+COMMON = 3.0  # times the other bands' deviation at the same step: a contact of the transit, not a cosmic ray
+MOST_HIT = 0.05  # of a light curve's values; with more it is not cosmic rays
+# The ramp's size, relative to the usual one.
+RAMP_CERTAIN, RAMP_SMALLEST = 6.0, 0.02
+# Mid-transit: steps, and how much more likely than the usual step (twice ln likelihood).
+MOST_MOVED, LEAST_MOVED = 30, 2
+MOVED_CERTAIN = 25.0
+SMOOTHED = 9  # steps
+SYMMETRIC = 0.5  # of the asymmetry about the usual step must be explained
+# Red noise: means of blocks far from any transit, compared with what white noise would give.
+_BLOCKS = ((262, 281), (281, 300))
+RED_CERTAIN = 4.0
+
+
+class Disturbances(NamedTuple):
+    """What was found in a planet's light curves.
+
+    Attributes:
+        outliers: values that were replaced.
+        ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 where nothing was done.
+        moved: steps by which mid-transit is late; 0 where nothing was done.
+        redness: how many times larger the noise of a depth is than white noise of the same scatter would make it, >= 1.
+    """
+
+    outliers: int
+    ramp: np.ndarray
+    moved: int
+    redness: float
+
+
+def steadied(flux: np.ndarray) -> tuple[np.ndarray, Disturbances]:
+    """A planet's light curves without what disturbs them.
+
+    Args:
+        flux: float32 [55, n, 300], all observations.
+
+    Returns:
+        the same, or a copy where something was taken out, and what it was.
+    """
+    scatter = band_scatter(flux)
+    flux, outliers = without_outliers(flux)
+    if outliers:
+        scatter = band_scatter(flux)
+    noise = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0) / flux.shape[1])
+    mean = flux.mean(axis=1, dtype=np.float64)
+    ramp = ramp_size(mean, noise)
+    if (ramp != 1).any():
+        usual = RAMP / (1 + ramp[:, None] * (RAMP - 1))
+        flux, mean = (flux * usual[:, None]).astype(np.float32), mean * usual
+    red, moved = redness(flux, scatter), mid_transit(*_white(mean / RAMP, noise))
+    return _moved_back(flux, moved) if moved else flux, Disturbances(outliers, ramp, moved, red)
+
+
+def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
+    """Light curves [55, n, 300] with cosmic rays replaced by the mean of the middle two of four neighbours; how many."""
+    ramp = RAMP.astype(np.float32)
+    curves = flux / ramp
+    near = np.stack([curves[..., shift : N_STEPS - 4 + shift] for shift in (0, 1, 3, 4)])
+    middle = (near.sum(axis=0) - near.min(axis=0) - near.max(axis=0)) / 2
+    apart = curves[..., 2:-2] - middle
+    size = np.abs(apart) * ramp[2:-2]
+    spread = _MAD * np.median(size, axis=-1, keepdims=True)  # of these deviations
+    hit = (size > UNLIKELY * spread) & (spread > 0)
+    for observation, step in np.unique(np.argwhere(hit)[:, 1:], axis=0):
+        common = abs(np.median(apart[:, observation, step]))
+        hit[:, observation, step] &= size[:, observation, step] > COMMON * common + UNLIKELY * spread[:, observation, 0]
+    hit &= hit.mean(axis=-1, keepdims=True) <= MOST_HIT
+    count = int(hit.sum())
+    if count:
+        flux = flux.copy()
+        flux[..., 2:-2][hit] = (middle * ramp[2:-2])[hit]
+    return flux, count
+
+
+def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Size of each band's ramp relative to the usual one, 1 where it may be the usual one: float64 [55].
+
+    Args:
+        mean: of all observations, [55, 300].
+        noise: of a step of the mean, [55].
+    """
+    usual = RAMP[:RAMP_STEPS] - 1
+    power = np.sum(np.square(usual))
+    larger = (mean[:, :RAMP_STEPS] - RAMP[:RAMP_STEPS]) @ usual / power
+    certain = np.abs(larger) > np.maximum(RAMP_CERTAIN * noise / np.sqrt(power), RAMP_SMALLEST)
+    return np.where(certain & (np.abs(larger) < 1) & (noise > 0), 1 + larger, 1.0)
+
+
+def mid_transit(white: np.ndarray, noise: float) -> int:
+    """Steps by which mid-transit is late, 0 unless that is beyond doubt.
+
+    A transit is symmetric. With d the dip and S(s) = sum_t d(c + s + t) d(c + s - t), the squared differences of steps
+    that mirror each other about c + s sum to sum d^2 - S(s): the likeliest s has the largest S.
+
+    Args:
+        white: white light without the ramp, [300].
+        noise: of a step of it.
+    """
+    dip = 1 - white
+    dip[: RAMP_STEPS // 2] = 0
+    dip = np.convolve(dip, np.full(SMOOTHED, 1 / SMOOTHED), mode="same")  # or else noise beats with itself
+    mirrored = np.convolve(dip, dip)  # of index 2 c: between two of them
+    doubled = int(2 * MID_TRANSIT_STEP) + 2 * np.arange(-MOST_MOVED, MOST_MOVED + 1)
+    products = (mirrored[doubled] + mirrored[doubled + 1]) / 2
+    best, usual = int(np.argmax(products)), products[MOST_MOVED]
+    gain = products[best] - usual
+    asymmetry = np.sum(np.square(dip)) - len(dip) / SMOOTHED * noise**2 - usual
+    moved = best - MOST_MOVED
+    if abs(moved) < LEAST_MOVED or gain < MOVED_CERTAIN * 2 * noise**2 or gain < SYMMETRIC * asymmetry:
+        return 0
+    return moved
+
+
+def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
+    """How many times larger noise is over 20 steps than white noise of the same scatter would be; 1 if that may be.
+
+    Args:
+        flux: [55, n, 300].
+        scatter: of neighbouring steps, [n, 55].
+    """
+    first, second = (flux[..., start:stop].mean(axis=-1, dtype=np.float64) for start, stop in _BLOCKS)
+    steps = [stop - start for start, stop in _BLOCKS]
+    expected = np.square(scatter.T, dtype=np.float64) * sum(1 / count for count in steps)
+    living = inverse_variance(scatter).T > 0
+    if not living.any():
+        return 1.0
+    ratio = np.square(second - first)[living] / expected[living]
+    mean = float(ratio.mean())
+    return float(np.sqrt(mean)) if mean > 1 + RED_CERTAIN * np.sqrt(2 / len(ratio)) else 1.0
+
+
+def _white(curves: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, float]:
+    """Inverse-variance mean over bands [300], and its noise."""
+    weight = inverse_variance(noise[None])[0]
+    return weight @ curves / weight.sum(), float(1 / np.sqrt(weight.sum()))
+
+
+def _moved_back(flux: np.ndarray, late: int) -> np.ndarray:
+    """Light curves with mid-transit at the usual step; what was not observed is mirrored from what was, at the ends."""
+    first, last = RAMP_STEPS // 2, N_STEPS - 1
+    steps = np.arange(N_STEPS) + late
+    steps = np.where(steps < first, 2 * first - steps, np.where(steps > last, 2 * last - steps, steps))
+    ramp = RAMP.astype(np.float32)
+    return (flux / ramp)[..., steps] * ramp
