@@ -275,7 +275,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--planets", type=int, default=60, help="of each kind")
     options = parser.parse_args(arguments)
     trained = ariel_tf.load(options.model)
-    print("| kind | loss in ppm, 1 | 8 | 100 | beside home: mean, 1 | 8 | 100 | median, 1 | 8 | 100 | within 1 sigma, 1 | 8 | 100 |")
+    print(
+        "| kind | loss in ppm, 1 | 8 | 100 | beside home: mean, 1 | 8 | 100 | median, 1 | 8 | 100 | within 1 sigma, 1 | 8 | 100 |"
+    )
     print("|---" * 13 + "|")
     home: dict[int, np.ndarray] = {}
     for name, shift in SHIFTS.items():

@@ -123,7 +123,7 @@ def test_a_training_from_python_is_that_of_the_command(tiny_run):
     settings = {"first": 8, "second": 4}
     run = ariel_tf.train_model("baseline", [3, 12], data, "made", epochs=1, head="depth", settings=settings, stack="no")
     options = ["--data", data, "--wavelength", "3,12", "--epochs", "1", "--head", "depth", "--stack", "no"]
-    other = tiny_run(*options, "--set", "first=8", "--set", "second=4")
+    other = tiny_run("--model=baseline", *options, "--set", "first=8", "--set", "second=4")
     assert run.path == Path("made")
     assert loaded("made/config.json") == loaded(other / "config.json")
     assert loaded("made/scores.json") == loaded(other / "scores.json")
@@ -134,9 +134,9 @@ def test_a_training_from_python_is_that_of_the_command(tiny_run):
 
 def test_the_history_of_a_run_is_its_table(tiny_run):
     options = ["--data", "simulated:planets=20,spots=1,photons=2,seed=1", "--epochs", "2"]
-    path = tiny_run(*options, "--set", "first=8", "--set", "second=4", "--head", "depth")
+    path = tiny_run("--model=baseline", *options, "--set", "first=8", "--set", "second=4", "--head", "depth")
     history = ariel_tf.train_model(
-        run=path, data=options[1], epochs=2, head="depth", settings={"first": 8, "second": 4}
+        "baseline", run=path, data=options[1], epochs=2, head="depth", settings={"first": 8, "second": 4}
     ).history
     rows = table(path / "metrics.csv")
     assert list(history.index) == [1, 2]

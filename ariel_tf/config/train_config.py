@@ -30,6 +30,7 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 HEADS = ("radius", "depth")
 CHANNELS = ("own", "own+white", "all")
 AUGMENTATIONS = ("mirror", "noise", "mix")
+DEFAULT_MODEL = "transit"
 TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-johnson")
 RAMPS = ("keep", "one", "divide")
 Role = Literal["train", "validation", "test"]
@@ -92,7 +93,7 @@ class TrainConfig(Schema):
     """
 
     model: str = option(
-        "baseline", "name of the model, or FILE.py:FUNCTION of your own; --list-models describes all of them",
+        DEFAULT_MODEL, "name of the model, or FILE.py:FUNCTION of your own; --list-models describes all of them",
         group=WHAT, metavar="MODEL", parse=user_code.name_by_user
     )  # fmt: skip
     wavelength: Annotated[Targets, PlainValidator(Targets.parse)] = option(

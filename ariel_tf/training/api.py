@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.config.train_config import DEFAULT_MODEL, TrainConfig
 from ariel_tf.core import user_code
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError, nearest
@@ -17,7 +17,11 @@ OF_THE_COMMAND = ("jobs", "dry_run", "price", "command", "arguments")
 
 
 def train_model(
-    model: str = "baseline", wavelength: Any = 12, data: Path | str = "", run: Path | str | None = None, **options: Any
+    model: str = DEFAULT_MODEL,
+    wavelength: Any = 12,
+    data: Path | str = "",
+    run: Path | str | None = None,
+    **options: Any,
 ) -> Run:
     """Train a model, or resume its training; what a finished run folder holds is not trained again.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ariel_tf.training.tensorboard import TensorBoardLog
 
 # Test scores per planet of the default command on the default simulated planets, as the README gives them.
-EXPECTED = {"baseline": "8450 to 8660", "squid": "about 8950", "transit": "about 9890"}
+EXPECTED = {"baseline": "8450 to 8670", "squid": "about 8950", "transit": "about 9890"}
 
 
 def train_one(job: TrainingJob) -> Path:

@@ -20,7 +20,7 @@ from tuning import search
 V0_1 = Path(__file__).parents[1] / "compat/v0_1.tar.xz"
 DATA = ["--data", "data", "--batch-size", "4"]
 SQUID = [*DATA, "--model", "squid", "--set", "width=0.2", "--epochs", "3", "--patience", "0"]
-SMALL = [*DATA, "--set", "first=8", "--set", "second=4", "--epochs", "2"]
+SMALL = ["--model=baseline", *DATA, "--set", "first=8", "--set", "second=4", "--epochs", "2"]
 RUNS = ("squid", "baseline", "stack", "joint", "average")
 
 
@@ -99,7 +99,8 @@ def test_its_interrupted_run_becomes_the_run_that_it_would_have_been(folder, tmp
 
 
 def test_its_search_goes_on(folder, tmp_path, capsys):
-    arguments = [*DATA, "--epochs", "2", "--algorithm", "random", "--search", "learning_rate", "--set", "first=8"]
+    arguments = ["--model=baseline", *DATA, "--epochs", "2", "--algorithm", "random", "--search",
+                 "learning_rate", "--set", "first=8"]  # fmt: skip
     arguments += ["--set", "second=4", "--run", str(shutil.copytree(folder / "runs/search", tmp_path / "search"))]
     before = table("runs/search/trials.csv")
     search.main([*arguments, "--trials", "2"])

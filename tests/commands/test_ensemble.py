@@ -21,7 +21,8 @@ from ariel_tf.runs.predictor import Predictor
 pytestmark = pytest.mark.usefixtures("pretended_training")
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
-SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth",
+         "--epochs", "2"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

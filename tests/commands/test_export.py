@@ -24,7 +24,8 @@ def run(tmp_path_factory, pretended_training):
     folder = tmp_path_factory.mktemp("runs")
     data = ["--data", DATA, "--epochs", "1"]
     train.main([*data, "--model", "transit", "--set", "units=8", "--set", "layers=1", "--run", str(folder / "a")])
-    small = ["--set", "first=8", "--set", "second=4", "--channels", "own+white", "--steps", "99:200"]
+    small = ["--model=baseline", "--set", "first=8", "--set", "second=4", "--channels", "own+white", "--steps",
+             "99:200"]  # fmt: skip
     train.main([*data, *small, "--run", str(folder / "b")])
     ensemble.main(["median", str(folder / "a"), str(folder / "b"), "--run", str(folder / "median")])
     return folder / "median"

@@ -18,7 +18,7 @@ from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
-SMALL = ["--data", DATA, "--epochs", "1", "--set", "first=8"]
+SMALL = ["--model=baseline", "--data", DATA, "--epochs", "1", "--set", "first=8"]
 
 
 def recommit(run, name, content=None):

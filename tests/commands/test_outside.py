@@ -127,7 +127,9 @@ def test_a_python_file_that_only_a_configuration_names_is_not_run():
 
 
 def test_the_data_of_a_stranger_s_run_are_not_run(tiny_run):
-    run = tiny_run("--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1", into="one")
+    run = tiny_run(
+        "--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1", into="one"
+    )
     from ariel_tf.runs.state import read_state, write_state
 
     written("evil.py", "open('it_ran', 'w')\n")
@@ -205,7 +207,7 @@ def test_planets_of_a_file_are_a_data_set():
     assert data.folds.keys() == same.folds.keys()
     for planet in data:
         np.testing.assert_array_equal(planet.flux, same[planet.number].flux)
-    small = ["--set", "first=8", "--set", "second=4", "--epochs", "1"]
+    small = ["--model=baseline", "--set", "first=8", "--set", "second=4", "--epochs", "1"]
     train.main(["--data", "my_data.py:survey:10", *small, "--run", "one"])
     assert json.loads(Path("one/config.json").read_text())["data"] == f"{Path('my_data.py').resolve()}:survey:10"
     evaluate.main(["one", "--data", "my_data.py:survey:10"])
@@ -276,6 +278,6 @@ def test_a_plug_in_that_is_not_there_is_one_sentence(monkeypatch):
 
 
 def test_models_of_this_package_record_nothing_new(tiny_run):
-    run = tiny_run("--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1")
+    run = tiny_run("--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1")
     assert "model_source" not in json.loads((run / "config.json").read_text())
     assert keras.saving.get_registered_name(keras.layers.Dense) == "Dense"

@@ -37,7 +37,7 @@ def home(tmp_path_factory, pretended_training):
     simulate.main([str(home / "data"), "--planets=12", "--spots=2", "--photons=2", "--seed=1", "--format=both"])
     data = ["--data", str(home / "data"), "--epochs", "2"]
     train.main([*data, *JOINT, "--run", str(home / "joint")])
-    train.main([*data, "--set", "first=8", "--set", "second=4", "--run", str(home / "one")])
+    train.main(["--model=baseline", *data, "--set", "first=8", "--set", "second=4", "--run", str(home / "one")])
     return home
 
 
@@ -351,7 +351,8 @@ def test_sources_list_the_same_observations(home):
 
 def test_training_evaluation_and_plots_take_a_folder_of_text_files(home, tmp_path, capsys):
     text = str(home / "data/noisy_train")
-    options = ["--epochs", "2", "--set", "first=8", "--set", "second=4", "--run", str(tmp_path / "one")]
+    options = ["--model=baseline", "--epochs", "2", "--set", "first=8", "--set", "second=4", "--run",
+               str(tmp_path / "one")]  # fmt: skip
     train.main(["--data", text, *options])
     scores = [json.loads((run / "scores.json").read_text()) for run in (tmp_path / "one", home / "one")]
     assert scores[0] == scores[1]

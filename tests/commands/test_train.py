@@ -29,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 
 ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
-SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7",
+         "--head", "depth"]  # fmt: skip
 FOUR = [*SMALL, "--epochs", "4", "--star", "all", "--optimizer", "nadam"]
 
 
@@ -322,7 +323,7 @@ def test_other_options_get_another_folder_and_the_same_options_the_same(stopped_
         (["--data", "nowhere"], DataError, "pipelines"),
         (["--data", "simulated:planets=9"], DataError, "with 10 planets or more"),
         (["--set", "frist=3", "--data", DATA], UsageError, "Did you mean first"),
-        (["--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
+        (["--model=baseline", "--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
         (["--run", "file", "--data", DATA], UsageError, "a run folder with its config.json"),
         (["--model", "compressed", "--every", "2", "--data", DATA], UsageError, "--every"),
         (["--model", "compressed", "--augment", "noise", "--data", DATA], UsageError, "--augment"),

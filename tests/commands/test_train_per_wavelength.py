@@ -22,7 +22,8 @@ from ariel_tf.training.stacked.layers import NotStackable
 pytestmark = pytest.mark.usefixtures("own_folder")
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
-SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7", "--head", "depth"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7",
+         "--head", "depth"]  # fmt: skip
 THREE = [*SMALL, "--wavelength", "3,7,12", "--set", "dropout=0.2", "--optimizer", "nadam", "--channels", "own+white"]
 FOUR = [*THREE, "--star", "all", "--epochs", "4"]
 # Wavelengths stop at different epochs: a learning rate that overshoots, by which rounding grows, too.
@@ -308,7 +309,18 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_model_and_option_that_stacks_equals_its_trainings_alone(name):
-    arguments = [*CASES[name], "--data", DATA, "--wavelength", "3,12", "--epochs", "2", "--batch-size", "7"]
+    arguments = [
+        "--model=baseline",
+        *CASES[name],
+        "--data",
+        DATA,
+        "--wavelength",
+        "3,12",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "7",
+    ]
     run(*arguments, "--stack", "yes", "--run", "together")
     run(*arguments, "--stack", "no", "--run", "alone")
     for wavelength in ("w03", "w12"):

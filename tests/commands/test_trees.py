@@ -117,9 +117,8 @@ def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
         np.testing.assert_allclose(predictions.predicted[:, index], np.maximum(expected, 1e-5), rtol=1e-4)
     evaluate.main([str(run)])
     predict.main([str(run), "--data", DATA, "--out", str(tmp_path / "radii.csv")])
-    train.main(
-        ["--data", DATA, "--epochs", "1", "--set", "first=8", "--set", "second=4", "--run", str(tmp_path / "net")]
-    )
+    net = ["--model=baseline", "--data", DATA, "--epochs", "1", "--set", "first=8", "--set", "second=4"]
+    train.main([*net, "--run", str(tmp_path / "net")])
     ensemble.main(["average", str(run), str(tmp_path / "net"), "--run", str(tmp_path / "both")])
     assert Predictor.load(tmp_path / "both").targets == (3, 12)
     capsys.readouterr()

@@ -161,10 +161,11 @@ def test_a_training_reads_thinned_and_drawn_rows_and_is_scored_on_all():
 
 
 def test_models_of_a_list_read_together_what_each_reads():
-    config = configured("--wavelength", "3,12")
+    config = configured("--model", "squid", "--wavelength", "3,12")
     assert config.signature == Signature((3, 12), (3, 12))
     assert [one.signature for one in config.for_each_wavelength().values()] == [
         Signature((3,), (3,)),
         Signature((12,), (12,)),
     ]
-    assert configured("--wavelength", "3,12", "--channels", "all").signature == Signature((3, 12), tuple(range(55)))
+    config = configured("--model", "squid", "--wavelength", "3,12", "--channels", "all")
+    assert config.signature == Signature((3, 12), tuple(range(55)))

@@ -98,7 +98,8 @@ def test_a_run_folder_holds_no_secret(tmp_path, capsys, pretended_training_here)
     simulate.main([str(tmp_path / f"data?token={SECRET}"), "--planets=12", "--spots=1", "--photons=1"])
     capsys.readouterr()
     data = f"file://localhost{tmp_path}/data?token={SECRET}"
-    arguments = ["--data", data, "--epochs", "1", "--set", "first=4", "--run", str(tmp_path / "run")]
+    arguments = ["--model=baseline", "--data", data, "--epochs", "1", "--set", "first=4", "--run",
+                 str(tmp_path / "run")]  # fmt: skip
     train.main(arguments)
     train.main(arguments)  # the run is complete already: its configuration is the same
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]

@@ -19,7 +19,8 @@ from tuning import search
 TRAIN, WAVELENGTHS = tuple(range(8)), (3, 12)
 MADE = ["--planets=21", "--spots=1", "--photons=3", "--seed=1"]
 DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
-SMALL = ["--data", DATA, "--epochs", "1", "--batch-size", "7", "--set", "first=8", "--set", "second=8"]
+SMALL = ["--model=baseline", "--data", DATA, "--epochs", "1", "--batch-size", "7", "--set", "first=8", "--set",
+         "second=8"]  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -160,7 +161,8 @@ def test_a_damaged_shard_is_told_by_name(shards, tmp_path):
 
 def test_a_search_tries_numbers_of_planets(pretended_training_here):
     """Trials of one number share what they read; those of another don't."""
-    searched = ["--data", DATA, "--epochs", "1", "--fix", "first=8", "--fix", "second=8", "--algorithm", "random"]
+    searched = ["--model=baseline", "--data", DATA, "--epochs", "1", "--fix", "first=8", "--fix", "second=8",
+                "--algorithm", "random"]  # fmt: skip
     search.main([*searched, "--search", "planets=4|9,learning_rate", "--trials", "3", "--run", "found"])
     rows = table("found/trials.csv")
     assert {row["planets"] for row in rows} == {"4", "9"}

@@ -22,9 +22,10 @@ from ariel_tf.planet import Planet
 from ariel_tf.runs.predictor import Predictor
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
-SMALL = ["--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
+SMALL = ["--model=baseline", "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "2"]
 # A network large and long enough to learn 30 planets by heart.
-BY_HEART = ["--set", "first=128", "--set", "second=32", "--epochs", "30", "--batch-size", "20", "--patience", "0"]
+BY_HEART = ["--model=baseline", "--set", "first=128", "--set", "second=32", "--epochs", "30", "--batch-size",
+            "20", "--patience", "0"]  # fmt: skip
 
 
 def stack(out, *arguments):

@@ -28,9 +28,8 @@ def runs(tmp_path_factory, pretended_training):
     before = matplotlib.get_backend(), dict(matplotlib.rcParams)
     for name, seed in (("one", "0"), ("two", "1")):
         train.main([*JOINT, "--epochs", "2", "--seed", seed, "--run", str(folder / name)])
-    train.main(
-        ["--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1", "--run", str(folder / "other")]
-    )
+    other = ["--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--epochs", "1"]
+    train.main([*other, "--run", str(folder / "other")])
     assert (matplotlib.get_backend(), dict(matplotlib.rcParams)) == before
     return folder
 

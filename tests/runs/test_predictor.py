@@ -21,7 +21,8 @@ from ariel_tf.runs.state import read_state, write_state
 pytestmark = pytest.mark.usefixtures("pretended_training")
 
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
-SMALL = ["--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth", "--epochs", "1"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth",
+         "--epochs", "1"]  # fmt: skip
 SEES_ALL_SORTS = [*SMALL, "--channels", "own+white", "--star", "all"]
 
 

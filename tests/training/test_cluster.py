@@ -295,7 +295,8 @@ def test_a_run_folder_that_is_followed_is_read_and_never_written(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_a_stack_though_one_is_killed(capfd):
-    stacked = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--wavelength", "3,7,12"]
+    stacked = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size",
+               "8", "--wavelength", "3,7,12"]  # fmt: skip
     stacked += ["--epochs", "6", "--patience", "0", "--head", "depth"]
     killed = (lambda: epochs_of("two/stack-w03-w12") >= 1, lambda processes: processes[0].kill())
     supervisor = Faulty([*stacked, "--run", "two"], 2, 60, 600, 3, faults=[killed])

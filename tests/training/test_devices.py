@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 
 # 21 planets leave an odd number of rows, 51, so the last batch of an epoch has shares of different size.
 DATA = "simulated:planets=21,spots=1,photons=3,seed=1"
-SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--head", "depth"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8",
+         "--head", "depth"]  # fmt: skip
 TWO = ["--devices", "cpu:0,1"]
 
 

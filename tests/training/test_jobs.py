@@ -27,7 +27,8 @@ from ariel_tf.training.stacked import memory
 
 ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
-SMALL = ["--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8", "--epochs", "1"]
+SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "8",
+         "--epochs", "1"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from tuning import outcomes, pictures, report, search
 from tuning import trial as trials
 
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
-FIXED = ["--data", DATA, "--epochs", "2", "--fix", "first=16", "--algorithm", "random"]
+FIXED = ["--model=baseline", "--data", DATA, "--epochs", "2", "--fix", "first=16", "--algorithm", "random"]
 LOWEST = {"first": 4, "second": 4, "dropout": 0, "learning_rate": 0.1}
 ALL = {**LOWEST, "activation": "relu"}
 SEARCH = [*FIXED, "--search", "second=4:64,learning_rate,batch_size=7|14"]
@@ -220,7 +220,7 @@ def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(
 ):
     monkeypatch.chdir(tmp_path)
     arguments = ["--data", DATA, "--epochs", "4", "--algorithm", "hyperband", "--search", "learning_rate"]
-    small = ["--set", "first=16", "--set", "second=8"]
+    small = ["--model=baseline", "--set", "first=16", "--set", "second=8"]
     run(*arguments, *small, "--trials", "7", "--run", "band")
     table = rows("band")
     assert [int(row["epochs"]) for row in table][:5] == [2] * 5

@@ -17,7 +17,7 @@ TEXT = [
     "--format=text",
 ]
 CONVERT = ["pipelines.convert", "--light-curves", "TEXT/noisy_train", "--params", "TEXT/params_train", "--out", "OUT"]
-SMALL = ["--data", "DATA", "--set", "first=4", "--set", "second=4"]
+SMALL = ["--model=baseline", "--data", "DATA", "--set", "first=4", "--set", "second=4"]
 WIDE = ["--data", "DATA", "--model", "linear", "--set", "units=4", "--wavelength", "joint"]
 
 
