@@ -86,7 +86,7 @@ def moved(most: int):
 
 
 def cut(share: float):
-    """The observation begins late or ends early: a share of the transit is not seen, and its steps repeat the last one."""
+    """The observation begins late or ends early: a share of the transit is not seen, and the star is."""
 
     def light(curves: np.ndarray, rng: Random) -> np.ndarray:
         during = np.flatnonzero(curves.min(axis=(0, 1)) < 1 - 1e-9)
@@ -247,13 +247,14 @@ SHIFTS = {
         replace(HOME, giant_radius=2 * HOME.giant_radius, small_radius=2 * HOME.small_radius)
     ),
     "planets half as large": Shift(
-        replace(HOME, giant_radius=HOME.giant_radius / 2, small_radius=HOME.small_radius / 2, relative_radius_low=0.0074)
+        replace(
+            HOME, giant_radius=HOME.giant_radius / 2, small_radius=HOME.small_radius / 2, relative_radius_low=0.0074
+        )
     ),
     "atmospheres x 2": Shift(replace(HOME, atmosphere_median=2 * HOME.atmosphere_median)),
     "stars of 2600 to 3100 K": Shift(replace(HOME, temperature_low=2600.0, temperature_high=3100.0)),
     "stars of 7000 to 8000 K": Shift(replace(HOME, temperature_low=7000.0, temperature_high=8000.0)),
 }  # fmt: skip
-PAIRED = [name for name, shift in SHIFTS.items() if shift.priors == HOME]
 
 
 def measure(trained: Predictor, shift: Shift, count: int, name: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -265,7 +266,10 @@ def measure(trained: Predictor, shift: Shift, count: int, name: str) -> dict[int
             ((_, one),) = estimates(trained, [part(planet, n_spots, photons)])
             error = np.mean(depth_error(planet.radii, one.radius, PPM))
             found[pool].append((error, (one.radius - planet.radii) / one.sigma))
-    return {pool: tuple(map(np.array, zip(*rows, strict=True))) for pool, rows in found.items()}
+    return {
+        pool: (np.array([error for error, _ in rows]), np.array([away for _, away in rows]))
+        for pool, rows in found.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -275,24 +279,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--planets", type=int, default=60, help="of each kind")
     options = parser.parse_args(arguments)
     trained = ariel_tf.load(options.model)
-    print(
-        "| kind | loss in ppm, 1 | 8 | 100 | beside home: mean, 1 | 8 | 100 | median, 1 | 8 | 100 | within 1 sigma, 1 | 8 | 100 |"
-    )
-    print("|---" * 13 + "|")
+    columns = [f"{what}, {pool}" for what in ("loss, ppm", "beside home", "median", "within 1 sigma") for pool in POOLS]
+    print(f"| kind | {' | '.join(columns)} |")
+    print("|---" * (len(columns) + 1) + "|")
     home: dict[int, np.ndarray] = {}
     for name, shift in SHIFTS.items():
         if home and options.kinds and not any(kind in name for kind in options.kinds):
             continue
         found = measure(trained, shift, options.planets, name)
-        home = home or {pool: error for pool, (error, _) in found.items()}
-        mean = " | ".join(f"{error.mean():.0f}" for error, _ in found.values())
-        ratio = " | ".join(f"{error.mean() / home[pool].mean():.2f}" for pool, (error, _) in found.items())
-        median = " | ".join(
-            f"{np.median(error / home[pool] if name in PAIRED else error) / (1 if name in PAIRED else np.median(home[pool])):.2f}"
-            for pool, (error, _) in found.items()
-        )
-        within = " | ".join(f"{(np.abs(deviations) < 1).mean():.1%}" for _, deviations in found.values())
-        print(f"| {name} | {mean} | {ratio} | {median} | {within} |", flush=True)
+        errors = {pool: error for pool, (error, _) in found.items()}
+        home = home or errors
+        cells = [f"{error.mean():.0f}" for error in errors.values()]
+        cells += [f"{error.mean() / home[pool].mean():.2f}" for pool, error in errors.items()]
+        cells += [f"{_median(error, home[pool], shift):.2f}" for pool, error in errors.items()]
+        cells += [f"{(np.abs(deviations) < 1).mean():.1%}" for _, deviations in found.values()]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def _median(error: np.ndarray, home: np.ndarray, shift: Shift) -> float:
+    """Of the same planets' losses beside those at home, or of the losses where the planets are others."""
+    return float(np.median(error / home) if shift.priors == HOME else np.median(error) / np.median(home))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     cosmic rays    single values of one band far from their neighbours: replaced by these
     ramp           of another size than the detector's usual one, in any band: rescaled
     mid-transit    at another step: all curves are moved there
+    lost bands     with far more noise than their star gives: made constant, which models know as dead
     red noise      slower than from step to step: how much larger it makes the error of a depth is told
 
 Each is acted upon only where it is beyond doubt, so that light curves without any stay as they are, bit for bit.
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS
-from ariel_tf.physics.detector import RAMP
+from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, STAR_NAMES
+from ariel_tf.physics.detector import RAMP, noise_sigma
 from ariel_tf.planet import band_scatter, inverse_variance
 
 RAMP_STEPS = 28  # the ramp is over by then
@@ -23,15 +24,21 @@ _MAD = 1.4826  # standard deviation of a Gaussian over its median absolute devia
 COMMON = 3.0  # times the other bands' deviation at the same step: a contact of the transit, not a cosmic ray
 MOST_HIT = 0.05  # of a light curve's values; with more it is not cosmic rays
 # The ramp's size, relative to the usual one.
-RAMP_CERTAIN, RAMP_SMALLEST = 6.0, 0.02
+RAMP_CERTAIN, RAMP_SMALLEST, RAMP_LARGEST = 6.0, 0.02, 1.5  # difference; -1 is a ramp that was taken out already
 # Mid-transit: steps, and how much more likely than the usual step (twice ln likelihood).
 MOST_MOVED, LEAST_MOVED = 30, 2
 MOVED_CERTAIN = 25.0
 SMOOTHED = 9  # steps
 SYMMETRIC = 0.5  # of the asymmetry about the usual step must be explained
-# Red noise: means of blocks far from any transit, compared with what white noise would give.
-_BLOCKS = ((262, 281), (281, 300))
+# A band with so many times the noise that the detector model expects, beside the other bands, holds no light.
+LOST = 10.0
+# Red noise: means of two blocks outside all but the longest transits, compared with what white noise would give; near
+# each other, and as far apart as can be.
+_BLOCKS = (((262, 281), (281, 300)), ((28, 40), (281, 300)))
 RED_CERTAIN = 4.0
+
+
+_MAGNITUDE = STAR_NAMES.index("star_k_mag")
 
 
 class Disturbances(NamedTuple):
@@ -39,22 +46,25 @@ class Disturbances(NamedTuple):
 
     Attributes:
         outliers: values that were replaced.
+        lost: bands that were made constant.
         ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 where nothing was done.
         moved: steps by which mid-transit is late; 0 where nothing was done.
         redness: how many times larger the noise of a depth is than white noise of the same scatter would make it, >= 1.
     """
 
     outliers: int
+    lost: int
     ramp: np.ndarray
     moved: int
     redness: float
 
 
-def steadied(flux: np.ndarray) -> tuple[np.ndarray, Disturbances]:
+def steadied(flux: np.ndarray, star: np.ndarray) -> tuple[np.ndarray, Disturbances]:
     """A planet's light curves without what disturbs them.
 
     Args:
         flux: float32 [55, n, 300], all observations.
+        star: [6], `challenge.STAR_PARAMETERS`.
 
     Returns:
         the same, or a copy where something was taken out, and what it was.
@@ -63,6 +73,9 @@ def steadied(flux: np.ndarray) -> tuple[np.ndarray, Disturbances]:
     flux, outliers = without_outliers(flux)
     if outliers:
         scatter = band_scatter(flux)
+    lost = lost_bands(scatter, star)
+    if lost.any():
+        flux, scatter = np.where(lost[:, None, None], np.float32(1), flux), np.where(lost, 0, scatter)
     noise = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0) / flux.shape[1])
     mean = flux.mean(axis=1, dtype=np.float64)
     ramp = ramp_size(mean, noise)
@@ -70,11 +83,11 @@ def steadied(flux: np.ndarray) -> tuple[np.ndarray, Disturbances]:
         usual = RAMP / (1 + ramp[:, None] * (RAMP - 1))
         flux, mean = (flux * usual[:, None]).astype(np.float32), mean * usual
     red, moved = redness(flux, scatter), mid_transit(*_white(mean / RAMP, noise))
-    return _moved_back(flux, moved) if moved else flux, Disturbances(outliers, ramp, moved, red)
+    return _moved_back(flux, moved) if moved else flux, Disturbances(outliers, int(lost.sum()), ramp, moved, red)
 
 
 def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
-    """Light curves [55, n, 300] with cosmic rays replaced by the mean of the middle two of four neighbours; how many."""
+    """Light curves [55, n, 300] with cosmic rays replaced by the middle of their four neighbours; how many."""
     ramp = RAMP.astype(np.float32)
     curves = flux / ramp
     near = np.stack([curves[..., shift : N_STEPS - 4 + shift] for shift in (0, 1, 3, 4)])
@@ -94,6 +107,18 @@ def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
     return flux, count
 
 
+def lost_bands(scatter: np.ndarray, star: np.ndarray) -> np.ndarray:
+    """Bands whose noise is far above what a star like this gives, beside the other bands: bool [55].
+
+    Args:
+        scatter: of neighbouring steps, [n, 55].
+        star: [6].
+    """
+    relative = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0)) / noise_sigma(star[0], star[_MAGNITUDE])
+    usual = np.median(relative)
+    return (relative > LOST * usual) & (usual > 0)
+
+
 def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Size of each band's ramp relative to the usual one, 1 where it may be the usual one: float64 [55].
 
@@ -105,7 +130,7 @@ def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
     power = np.sum(np.square(usual))
     larger = (mean[:, :RAMP_STEPS] - RAMP[:RAMP_STEPS]) @ usual / power
     certain = np.abs(larger) > np.maximum(RAMP_CERTAIN * noise / np.sqrt(power), RAMP_SMALLEST)
-    return np.where(certain & (np.abs(larger) < 1) & (noise > 0), 1 + larger, 1.0)
+    return np.where(certain & (np.abs(larger) < RAMP_LARGEST) & (noise > 0), 1 + larger, 1.0)
 
 
 def mid_transit(white: np.ndarray, noise: float) -> int:
@@ -140,15 +165,17 @@ def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
         flux: [55, n, 300].
         scatter: of neighbouring steps, [n, 55].
     """
-    first, second = (flux[..., start:stop].mean(axis=-1, dtype=np.float64) for start, stop in _BLOCKS)
-    steps = [stop - start for start, stop in _BLOCKS]
-    expected = np.square(scatter.T, dtype=np.float64) * sum(1 / count for count in steps)
     living = inverse_variance(scatter).T > 0
     if not living.any():
         return 1.0
-    ratio = np.square(second - first)[living] / expected[living]
-    mean = float(ratio.mean())
-    return float(np.sqrt(mean)) if mean > 1 + RED_CERTAIN * np.sqrt(2 / len(ratio)) else 1.0
+    found = 1.0
+    for blocks in _BLOCKS:
+        first, second = (flux[..., start:stop].mean(axis=-1, dtype=np.float64) for start, stop in blocks)
+        expected = np.square(scatter.T, dtype=np.float64) * sum(1 / (stop - start) for start, stop in blocks)
+        ratio = np.square(second - first)[living] / expected[living]
+        if ratio.mean() > 1 + RED_CERTAIN * np.sqrt(2 / len(ratio)):
+            found = max(found, float(np.sqrt(ratio.mean())))
+    return found
 
 
 def _white(curves: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, float]:

@@ -6,7 +6,8 @@
 
 The noise of a mean of n observations is 1 / sqrt(n) of one's, and a model that is aware of noise knows far more from it
 than from n answers. Spots differ between spot instances, so that their answers are averaged, too; a mean of both ways
-is better than either. What disturbs light curves is taken out before (`physics.disturbances`).
+is better than either. What disturbs light curves is taken out before (`physics.disturbances`). Where
+the answer does not fit them, the planet may be on an eccentric orbit: other speeds are tried (`physics.goodness`).
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
 from ariel_tf.physics.disturbances import Disturbances, steadied
+from ariel_tf.physics.goodness import Fit, curves_of, likelier_speed, star_of_speed
 from ariel_tf.planet import Planet
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
 
@@ -46,12 +48,16 @@ class Estimate(NamedTuple):
         sigma: standard deviation of the radius, float64 [55].
         impact: impact parameter, stellar radii.
         disturbances: of its light curves.
+        speed: of the planet, relative to that of a circular orbit; 1 unless another one is beyond doubt.
+        fit: of the transit, with the radii and the impact parameter, in the mean light curves.
     """
 
     radius: np.ndarray
     sigma: np.ndarray
     impact: float
     disturbances: Disturbances | None = None
+    speed: float = 1.0
+    fit: Fit | None = None
 
 
 class Uncertain(Protocol):
@@ -102,14 +108,32 @@ def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[P
         NonFiniteError: a prediction is not finite.
     """
     for planet in planets:
-        flux, disturbances = steadied(planet.flux)
-        pools = pools_of(dataclasses.replace(planet, flux=flux))
-        refuse_bounds(pools.flux, pools.star)
-        parts = trained.call_uncertain(*pools)
+        flux, disturbances = steadied(planet.flux, planet.star)
+        yield planet, _estimate(trained, dataclasses.replace(planet, flux=flux), disturbances)
+
+
+def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) -> Estimate:
+    """Of a planet whose light curves are without what disturbs them."""
+    pools = pools_of(planet)
+    refuse_bounds(pools.flux, pools.star)
+
+    def answers(flux: np.ndarray, stars: np.ndarray) -> dict[str, np.ndarray]:
+        parts = trained.call_uncertain(flux, stars.astype(np.float32))
         if not all(np.isfinite(values).all() for values in parts.values()):
             raise NonFiniteError(f"the prediction for planet {planet.number:04d} is not finite.")
-        found = combined(**parts)
-        yield planet, found._replace(sigma=found.sigma * disturbances.redness, disturbances=disturbances)
+        return parts
+
+    def of_all(stars: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        parts = answers(np.repeat(pools.flux[:1], len(stars), axis=0), stars)
+        return [(radius, float(impact[0])) for radius, impact in zip(parts["radius"], parts["impact"], strict=True)]
+
+    found = combined(**answers(*pools))
+    curves = curves_of(planet.flux)
+    speed, fitted = likelier_speed(curves, planet.star, (found.radius, found.impact), of_all)
+    if speed != 1:
+        found = combined(**answers(pools.flux, np.repeat(star_of_speed(planet.star, speed)[None], len(pools.flux), 0)))
+    sigma = found.sigma * disturbances.redness
+    return found._replace(sigma=sigma, disturbances=disturbances, speed=speed, fit=fitted)
 
 
 def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":

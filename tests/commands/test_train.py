@@ -322,7 +322,7 @@ def test_other_options_get_another_folder_and_the_same_options_the_same(stopped_
     [
         (["--data", "nowhere"], DataError, "pipelines"),
         (["--data", "simulated:planets=9"], DataError, "with 10 planets or more"),
-        (["--set", "frist=3", "--data", DATA], UsageError, "Did you mean first"),
+        (["--model=squid", "--set", "wdith=3", "--data", DATA], UsageError, "Did you mean width"),
         (["--model=baseline", "--set", "first=9999", "--data", DATA], UsageError, r"\[4, 4096\]"),
         (["--run", "file", "--data", DATA], UsageError, "a run folder with its config.json"),
         (["--model", "compressed", "--every", "2", "--data", DATA], UsageError, "--every"),

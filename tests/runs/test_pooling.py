@@ -1,9 +1,12 @@
 """A planet's observations are averaged before the model sees them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from ariel_tf.core.errors import NonFiniteError
+from ariel_tf.physics.disturbances import steadied
 from ariel_tf.runs.pooling import SIGMA_OF_BOTH, combined, estimates, pools_of
 
 
@@ -46,7 +49,18 @@ def test_planets_are_answered_one_by_one(make_planet):
     fake = Fake()
     planets = [make_planet(number, observations=3) for number in (4, 9)]
     assert [planet.number for planet, _ in estimates(fake, planets)] == [4, 9]
-    assert len(fake.seen) == 2
+    steady = dataclasses.replace(planets[0], flux=steadied(planets[0].flux, planets[0].star)[0])
+    np.testing.assert_array_equal(fake.seen[0], pools_of(steady).flux)
+
+
+def test_red_noise_widens_the_uncertainty(make_planet):
+    planet = make_planet(4, observations=3)
+    drift = np.linspace(-1, 1, 300, dtype=np.float32) * 10 * planet.scatter.T[..., None]
+    drifting = dataclasses.replace(planet, flux=planet.flux + drift)
+    ((_, one),), ((_, other),) = (list(estimates(Fake(0.1), [each])) for each in (planet, drifting))
+    assert one.disturbances.redness == 1
+    assert other.disturbances.redness > 2
+    np.testing.assert_allclose(other.sigma, one.sigma * other.disturbances.redness)
 
 
 def test_an_answer_that_is_not_finite_names_the_planet(make_planet):

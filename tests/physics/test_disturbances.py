@@ -1,0 +1,92 @@
+"""What disturbs light curves is found and taken out, and undisturbed ones stay as they are."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ariel_tf.physics import simulator
+from ariel_tf.physics.detector import RAMP
+from ariel_tf.physics.disturbances import steadied
+
+SEED = 2024
+BRIGHT = 2  # a planet whose transit is far above its noise
+
+
+def planet(number, spots=2, photons=2):
+    return simulator.simulate_planet(SEED, number, spots, photons)
+
+
+@pytest.fixture(scope="module")
+def bright():
+    return planet(BRIGHT)
+
+
+def test_undisturbed_light_curves_stay_as_they_are_bit_for_bit():
+    for number in range(1, 31):
+        one = planet(number, 2, 1)
+        flux, found = steadied(one.flux, one.star)
+        assert flux is one.flux
+        assert (found.outliers, found.lost, found.moved) == (0, 0, 0)
+        assert (found.ramp == 1).all()
+
+
+def test_cosmic_rays_are_replaced(bright):
+    flux = bright.flux.copy()
+    rng = np.random.default_rng(0)
+    hit = rng.random(flux.shape) < 0.002
+    flux += np.where(hit, 50 * bright.scatter.T[..., None], 0).astype(np.float32)
+    steady, found = steadied(flux, bright.star)
+    assert found.outliers > 0.95 * hit.sum()
+    noise = np.broadcast_to(bright.scatter.T[..., None], flux.shape)
+    inside = np.s_[..., 10:-10]
+    assert np.quantile(np.abs((steady - bright.flux)[inside] / noise[inside]), 0.9999) < 8
+
+
+@pytest.mark.parametrize("size", [0.0, 0.8, 1.2])
+def test_a_ramp_of_another_size_is_measured(bright, size):
+    flux = (bright.flux / RAMP * (1 + size * (RAMP - 1))).astype(np.float32)
+    steady, found = steadied(flux, bright.star)
+    quiet = bright.scatter.mean(axis=0) < 0.002
+    np.testing.assert_allclose(found.ramp[quiet], size, atol=0.02)
+    np.testing.assert_allclose(steady[quiet], bright.flux[quiet], atol=0.02)
+
+
+@pytest.mark.parametrize("late", [-20, -7, 4, 20])
+def test_a_late_transit_is_moved_back(bright, late):
+    curves = np.roll(bright.flux / RAMP, late, axis=-1) * RAMP
+    steady, found = steadied(curves.astype(np.float32), bright.star)
+    assert found.moved == pytest.approx(late, abs=1)
+    if found.moved == late:
+        np.testing.assert_allclose(steady[..., 40:260], bright.flux[..., 40:260], atol=1e-5)
+
+
+def test_red_noise_is_told():
+    rng = np.random.default_rng(1)
+    one = planet(5, 2, 4)
+    white = rng.standard_normal(one.flux.shape)
+    red = white.copy()
+    for step in range(1, red.shape[-1]):
+        red[..., step] = 0.3 * red[..., step - 1] + np.sqrt(1 - 0.3**2) * white[..., step]
+    flat = np.broadcast_to(RAMP, one.flux.shape) + 0 * red
+    scatter = one.scatter.mean(axis=0)[:, None, None]
+    assert steadied((flat + scatter * white).astype(np.float32), one.star)[1].redness == 1
+    # Scatter of neighbouring steps: sqrt(1 - phi) of the noise; of long means: sqrt((1 + phi) / (1 - phi)).
+    expected = np.sqrt(1.3 / 0.7 / 0.7)
+    assert steadied((flat + scatter * red).astype(np.float32), one.star)[1].redness == pytest.approx(expected, rel=0.2)
+
+
+def test_a_band_of_noise_alone_is_made_constant(bright):
+    flux = bright.flux.copy()
+    noise = np.random.default_rng(2).standard_normal(flux[7].shape)
+    flux[7] = 1 + 100 * bright.scatter[:, 7, None] * noise
+    steady, found = steadied(flux, bright.star)
+    assert found.lost == 1
+    assert (steady[7] == 1).all()
+    np.testing.assert_array_equal(np.delete(steady, 7, axis=0), np.delete(bright.flux, 7, axis=0))
+
+
+def test_a_dead_band_disturbs_nothing(bright):
+    flux = bright.flux.copy()
+    flux[20] = 1
+    assert steadied(flux, dataclasses.replace(bright, flux=flux).star)[0] is flux
