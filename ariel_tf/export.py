@@ -32,11 +32,14 @@ from ariel_tf.core.atomic_files import read_json, refuse_parent, require_utf8, s
 from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.scratch_folder import publish, scratch_folder
+from ariel_tf.core.sealed_json import digest, is_as_written
 
 FORMATS = ("savedmodel", "keras", "onnx")
 # Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
 TOLERANCE = 1e-4
 ROWS_TRIED = 5
+# Of the description itself; its `sha256` holds those of the model's files.
+OWN_SUM = "description_sha256"
 
 # What a stranger would write. Each reads rows from the first argument and writes radii to the second.
 _RUN = {
@@ -121,21 +124,41 @@ def digests(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out.parent)): sha256(path) for path in files}
 
 
-def verify(out: Path) -> None:
+def write_description(out: Path, described: dict[str, Any], sums: dict[str, str]) -> None:
+    """Write the description of an export, with its own checksum.
+
+    Args:
+        out: file or folder of the export.
+        described: as of `describe`.
+        sums: SHA-256 by file name, as of `digests`.
+    """
+    values = described | {"sha256": sums}
+    write_json(description_path(out), values | {OWN_SUM: digest(values)})
+
+
+def verify(out: Path) -> dict[str, Any]:
     """Compare an export with the checksums in its description.
 
     Args:
         out: file or folder that `export` wrote.
 
+    Returns:
+        The description, as of `describe`.
+
     Raises:
         DataError: a file was changed, removed or added, or the description is damaged.
     """
     path = description_path(out)
-    expected, found = read_json(path, dict).get("sha256"), digests(out)
+    described = read_json(path, dict)
+    if not is_as_written(described, OWN_SUM):
+        raise DataError(f"{path}: was changed after it was written; export it again.")
+    described.pop(OWN_SUM, None)
+    expected, found = described.pop("sha256", None), digests(out)
     if not isinstance(expected, dict):
         raise DataError(f"{path}: expected the checksums of an export, found none; export it again.")
     if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
         raise DataError(f"{out.parent / wrong[0]}: not the file that was exported; export it again.")
+    return described
 
 
 def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> None:
@@ -166,7 +189,7 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
         write(trained, made)
         largest = compare(trained, made, kind, python)
         # The description first: a process that is killed in between leaves one that the next export replaces.
-        write_json(description_path(out), describe(trained, kind) | {"sha256": digests(made)})
+        write_description(out, describe(trained, kind), digests(made))
         publish(made, out)
     print(f"{out}: {kind}, tried in a process of its own: at most {largest:.1e} of a radius from our predictions")
     print(f"{description_path(out)}: what goes in and what comes out")

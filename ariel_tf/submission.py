@@ -23,7 +23,7 @@ from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.selection import Selection
-from ariel_tf.runs.prediction_files import SUFFIXES, read_predictions
+from ariel_tf.runs.prediction_files import SUFFIXES, read_predictions, refuse_size
 
 # Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
 UNORDERED = 0.8
@@ -88,6 +88,7 @@ def check(
     """
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    refuse_size(path)  # before TensorFlow is imported
     source = open_truth(data, params)
     # A file of many more rows is not read to its end.
     keys, radii = read_predictions(path, 2 * source.observations(range(N_FOLDS)) + 1000)

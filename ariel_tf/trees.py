@@ -22,7 +22,7 @@ from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.targets import list_option
 from ariel_tf.config.train_config import TrainConfig, parse_settings
 from ariel_tf.core import cli, resources
-from ariel_tf.core.atomic_files import replacing
+from ariel_tf.core.atomic_files import remove_leftovers, replacing
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
@@ -131,7 +131,7 @@ def grow(options: Options, command: str) -> None:
         if not run.state["finished"]:
             features = feature_model(len(options.targets) + options.white, options.reads_star)
             trained, held = (read_table(source, options, features, its) for its in folds[:2])
-            trees = [boosted_trees.trees_of(booster) for booster in boosted(path / "trees", hp, options, trained, held)]
+            trees = [boosted_trees.trees_of(booster) for booster in boosted(run, hp, options, trained, held)]
             targets = range(len(options.targets))
             columns = [columns_of(index, len(targets), options.white, options.reads_star) for index in targets]
             scales = [boosted_trees.unit(trained.radii[:, index]) for index in targets]
@@ -144,26 +144,28 @@ def grow(options: Options, command: str) -> None:
         ensemble_run.report(run)
 
 
-def boosted(folder: Path, hp: Any, options: Options, trained: Table, held: Table) -> list[Any]:
-    """The booster of each wavelength, side by side on all cores; those that lie in the folder already are read."""
+def boosted(run: RunFolder, hp: Any, options: Options, trained: Table, held: Table) -> list[Any]:
+    """The booster of each wavelength, side by side on all cores; those that the run has saved already are read."""
     from ariel_tf.ensembles import boosted_trees
 
-    folder.mkdir(exist_ok=True)
-
-    paths = [folder / f"w{wavelength:02d}.ubj" for wavelength in options.targets]
+    (run.path / "trees").mkdir(exist_ok=True)
+    remove_leftovers(run.path / "trees")
+    names = [f"trees/w{wavelength:02d}.ubj" for wavelength in options.targets]
+    saved = {name for name in names if run.is_sound(name)}
 
     def booster_of(index: int) -> Any:
-        if paths[index].is_file():
-            return boosted_trees.xgboost().Booster(model_file=paths[index])
+        if names[index] in saved:
+            return boosted_trees.xgboost().Booster(model_file=run.path / names[index])
         return fit_one(hp, options, trained, held, index)[0]
 
     boosters = []
-    with Progress(len(paths), "forest") as progress, ThreadPoolExecutor(resources.available_cpus()) as pool:
+    with Progress(len(names), "forest") as progress, ThreadPoolExecutor(resources.available_cpus()) as pool:
         try:
-            for path, booster in zip(paths, pool.map(booster_of, range(len(paths))), strict=True):
-                if not path.is_file():
-                    with replacing(path) as temporary:
+            for name, booster in zip(names, pool.map(booster_of, range(len(names))), strict=True):
+                if name not in saved:
+                    with replacing(run.path / name) as temporary:
                         booster.save_model(temporary)
+                    run.commit((name,))
                 boosters.append(booster)
                 progress(1)
         except BaseException:  # Ctrl-C: those that have not begun should not

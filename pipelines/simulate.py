@@ -24,7 +24,8 @@ import numpy as np
 
 from ariel_tf.challenge import Key
 from ariel_tf.core import cli
-from ariel_tf.core.atomic_files import read_json, remove_leftovers, write_json
+from ariel_tf.core.atomic_files import read_json, remove_leftovers, sha256, write_json
+from ariel_tf.core.checksum_files import FOLDER_SUMS, write_sums
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.schema import option
 from ariel_tf.core.tf_startup import import_tensorflow
@@ -135,8 +136,12 @@ def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> No
     common.report_dataset(part.shards, manifest, progress.summary)
 
 
-def simulate_text(part: Part, options: Options) -> None:
-    """One part as challenge text files, written by the worker processes: each file is one worker's alone."""
+def simulate_text(part: Part, options: Options) -> dict[str, str]:
+    """One part as challenge text files, written by the worker processes: each file is one worker's alone.
+
+    Returns:
+        SHA-256 by file name, relative to the folder of all parts.
+    """
     for folder in (part.light_curves, part.params):
         if folder is not None:
             folder.mkdir(exist_ok=True)
@@ -147,29 +152,41 @@ def simulate_text(part: Part, options: Options) -> None:
     ]
     write = partial(write_planet, make=_maker(part, options), light_curves=part.light_curves, params=part.params)
     written = common.in_order(write, keys, options.jobs)
+    sums: dict[str, str] = {}
     with common.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
-        for _ in written:
+        for its in written:
+            sums |= its
             progress(rows)
     made = f"{common.format_count(len(keys), 'planet')}, {common.format_count(len(keys) * rows, 'observation')}"
     print(f"{part.light_curves}: {made}, as text; {progress.summary}")
     convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
     convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""
     print(f"next: python -m pipelines.convert {convert} --out DATA")
+    return sums
 
 
-def write_planet(keys: Sequence[Key], make: Callable[[int], Planet], light_curves: Path, params: Path | None) -> None:
-    """The text files of all observations of one planet, unless an interrupted run has left them all.
+def write_planet(
+    keys: Sequence[Key], make: Callable[[int], Planet], light_curves: Path, params: Path | None
+) -> dict[str, str]:
+    """Write the text files of all observations of one planet, unless an interrupted run has left them all.
 
     A file has its name only when it is complete, so one that is there need not be written again.
+
+    Returns:
+        SHA-256 by file name, relative to the folder of all parts; none where an earlier run has written those of all.
     """
     folders = [folder for folder in (light_curves, params) if folder is not None]
-    if all((folder / f"{key.name}.txt").exists() for folder in folders for key in keys):
-        return
-    planet = make(keys[0].planet)
+    paths = [folder / f"{key.name}.txt" for folder in folders for key in keys]
+    if all(path.exists() for path in paths):
+        known = (light_curves.parent / FOLDER_SUMS).exists()
+        return {} if known else {f"{path.parent.name}/{path.name}": sha256(path) for path in paths}
+    planet, sums = make(keys[0].planet), {}
     for row, key in enumerate(planet.keys):
-        write_light_curve(light_curves / f"{key.name}.txt", planet.star, planet.flux[:, row])
+        name = f"{key.name}.txt"
+        sums[f"{light_curves.name}/{name}"] = write_light_curve(light_curves / name, planet.star, planet.flux[:, row])
         if params is not None:
-            write_params(params / f"{key.name}.txt", planet.orbit, planet.radii)
+            sums[f"{params.name}/{name}"] = write_params(params / name, planet.orbit, planet.radii)
+    return sums
 
 
 def _maker(part: Part, options: Options) -> Callable[[int], Planet]:
@@ -202,13 +219,18 @@ def _source(options: Options) -> dict[str, Any]:
 def _text_files(options: Options) -> list[Path]:
     """Text files that lie in OUT; refused where they are not of the same simulation, unless --overwrite."""
     state = options.out / TEXT_STATE
-    folders = [options.out / name for name in ("noisy_train", "params_train", "noisy_test")]
-    files = [path for folder in folders if folder.is_dir() for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
+    files = [path for folder in _text_folders(options) for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
     if files and not options.overwrite and not (state.is_file() and read_json(state) == _text_settings(options)):
         raise UsageError(
             f"{options.out} holds text files of other planets or settings: use another folder, or --overwrite"
         )
     return files
+
+
+def _text_folders(options: Options) -> list[Path]:
+    """The folders of text files that are there."""
+    folders = (options.out / name for name in ("noisy_train", "params_train", "noisy_test"))
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _text_settings(options: Options) -> dict[str, Any]:
@@ -217,6 +239,8 @@ def _text_settings(options: Options) -> dict[str, Any]:
 
 def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
     """Leave OUT holding no text files but those of the same simulation."""
+    if options.overwrite or not files:
+        (options.out / FOLDER_SUMS).unlink(missing_ok=True)
     for path in files if options.overwrite else ():
         path.unlink()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -244,8 +268,11 @@ def simulate(options: Options) -> None:
                 writers.append((part, stack.enter_context(open_writer(part, options))))
         if text:
             _claim_text_folder(options, files)
+            sums: dict[str, str] = {}
             for part in parts(options):
-                simulate_text(part, options)
+                sums |= simulate_text(part, options)
+            if not (options.out / FOLDER_SUMS).exists():
+                write_sums(options.out, sums)
         for part, writer in writers:
             simulate_shards(part, writer, options)
 

@@ -18,11 +18,11 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from ariel_tf.core.atomic_files import remove_leftovers, replacing
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.sealed_json import read_sealed, write_sealed
 from tuning import outcomes
 from tuning.hyperparameters import fits
 from tuning.outcomes import Outcome
 from tuning.recovery import TRIAL_FOLDER, checked_record
-from tuning.sealed_json import read_sealed, write_sealed
 from tuning.space import rounded
 
 OBJECTIVE = "val_score"

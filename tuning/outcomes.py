@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import DataError
-from tuning.sealed_json import read_sealed, write_sealed
+from ariel_tf.core.sealed_json import read_sealed, write_sealed
 
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.sealed_json import read_sealed
 from ariel_tf.runs.history import VALIDATION_SCORE, best_row, read_history
 from ariel_tf.runs.lock import is_locked
 from ariel_tf.runs.state import read_state
 from tuning import outcomes
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
-from tuning.sealed_json import read_sealed
 from tuning.space import rounded
 
 TRIAL_FOLDER = re.compile(r"trial_([0-9]{1,9})")

@@ -16,7 +16,7 @@ from ariel_tf.config import model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.config.time_steps import format_steps, parse_steps
 from ariel_tf.core import schema, user_code
-from ariel_tf.core.atomic_files import read_json
+from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, UsageError, nearest
 from ariel_tf.core.schema import Schema, option, parse_names
 from ariel_tf.data import remote
@@ -344,6 +344,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: expected a file, such as a run's config.json.")
     if path.stat().st_size > LARGEST_FILE:
         raise DataError(f"--config {path}: expected a configuration of {LARGEST_FILE >> 20} MiB at most.")
+    _refuse_changed(path)
     values = read_json(path, dict)
     known = TrainConfig.model_fields
     if not isinstance(values.get("settings", {}), dict):
@@ -351,6 +352,19 @@ def _read_file(path: Path) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(known)):
         raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
     return values
+
+
+def _refuse_changed(path: Path) -> None:
+    """Refuse the `config.json` of a run folder that is not the one that the run saved."""
+    state = path.with_name("state.json")
+    if path.name != "config.json" or not state.is_file():
+        return
+    files = read_json(state, dict).get("files")
+    saved = files.get(path.name) if isinstance(files, dict) else None
+    if saved is not None and saved != sha256(path):
+        raise DataError(
+            f"--config {path}: not the file that this run saved; restore it, or give a copy outside the run folder."
+        )
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import zipfile
+import zlib
 from typing import IO
 
 from ariel_tf.core.errors import DataError
@@ -13,6 +15,11 @@ _LARGE = 1 << 31
 # A member smaller than it needs no proof of its bytes.
 SMALL = 16 << 20
 MOST_EXPANSION = 4
+# What NumPy's and the standard library's readers raise for damaged archives of arrays.
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError, RuntimeError),
+    *(SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def require_archive(file: IO[bytes], what: str, largest_directory: int) -> None:

@@ -67,7 +67,7 @@ def parse_folds(text: str, flag: str) -> tuple[int, ...]:
     if text == "all":
         return tuple(range(N_FOLDS))
     parts = text.split(",")
-    if not all(part.isdecimal() and int(part) < N_FOLDS for part in parts):
+    if not all(part.isdecimal() and len(part) < 10 and int(part) < N_FOLDS for part in parts):
         raise UsageError(f"{flag}: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
     return tuple(sorted({int(part) for part in parts}))
 

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json, read_bounded, replacing, require_utf8, write_json
+from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json, read_bounded, replacing, require_utf8
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.sealed_json import unsealed, write_sealed
 from ariel_tf.data.statistics import LARGEST as LARGEST_SUMS
 from ariel_tf.data.statistics import Statistics, Sums
 
@@ -123,7 +124,7 @@ class Manifest:
             **({"dead_bands": self.dead_bands} if self.dead_bands else {}),
             "shards": [asdict(shard) for shard in self.shards],
         }
-        write_json(folder / MANIFEST_NAME, page)
+        write_sealed(folder / MANIFEST_NAME, page)
 
     @classmethod
     def read(cls, folder: Path | str) -> Self:
@@ -192,4 +193,5 @@ class Manifest:
         )
         if manifest.fingerprint != page["fingerprint"]:
             raise DataError(f"{path}: its fingerprint does not fit what it lists; the file was changed or damaged")
+        unsealed(page, path)  # source, skipped and dead_bands, which are no part of the fingerprint
         return manifest, page["statistics_sha256"]

@@ -2,9 +2,7 @@
 
 import io
 import math
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
-from ariel_tf.core.archives import refuse_expansion, require_archive
+from ariel_tf.core.archives import UNREADABLE, refuse_expansion, require_archive
 from ariel_tf.core.atomic_files import read_bounded
 from ariel_tf.core.errors import DataError
 from ariel_tf.data.folds import N_FOLDS
@@ -165,7 +163,7 @@ class Sums:
                 if count < 1 or any(v.shape != QUANTITIES[quantity] or v.dtype != np.float64 for v in values):
                     raise ValueError(f"sums {key!r} have another count, shape or type")
                 sums.moments[int(fold), quantity] = Moments(count, *values)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{name}: expected sums as of this schema, received other bytes ({' '.join(str(error).split())})"
             ) from error
@@ -190,10 +188,3 @@ def _refuse_sizes(archive: zipfile.ZipFile, name: str) -> None:
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             if dtype.hasobject or math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
                 raise ValueError(f"{member.filename} has another size than its array")
-
-
-# What NumPy's and the standard library's readers raise on damaged archives.
-_UNREADABLE: tuple[type[Exception], ...] = (
-    *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError, RuntimeError),
-    *(SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
-)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.core import resources
-from ariel_tf.core.atomic_files import replacing, require_utf8, sha256, write_json
+from ariel_tf.core.atomic_files import replacing, require_utf8, sha256
 from ariel_tf.core.errors import ArielError, DataError
+from ariel_tf.core.sealed_json import unsealed, write_sealed
 from ariel_tf.data.dataset_folder import claim, clean, install, json_or_none, lock
 from ariel_tf.data.manifest import SCHEMA, SHARD_BYTES, Manifest, Shard, Sums
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
@@ -171,7 +172,7 @@ class DatasetWriter:
             "dead_bands": self._dead_bands,
             "sums_sha256": hashlib.sha256(sums).hexdigest(),
         }
-        write_json(f"{shard.path}.json", page)
+        write_sealed(Path(f"{shard.path}.json"), page)
         self._committed[shard.planned.name] = committed
 
     def _planet_faults(self, planet: Planet) -> list[str]:
@@ -258,6 +259,7 @@ class DatasetWriter:
         if not isinstance(page, dict) or page.get("inputs") != self._digest(planned):
             return None
         try:
+            page = unsealed(page, path)
             shard = Shard(**page["shard"]) if page["shard"] else None
             sums = Path(f"{path}.npz").read_bytes()
             if hashlib.sha256(sums).hexdigest() != page["sums_sha256"] or (page["skipped"] and not self.skip_bad):

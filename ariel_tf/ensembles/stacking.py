@@ -30,7 +30,7 @@ from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.resampling import check_count
 from ariel_tf.ensembles.run import collect, configuration_for, open_data, report, save, together
-from ariel_tf.runs.committed import recorded_fingerprint
+from ariel_tf.runs.committed import read_configuration, recorded_fingerprint
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.state import is_finished
 
@@ -102,7 +102,8 @@ def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dic
     """Base models with the configurations of runs, on the data and the folds of this ensemble."""
     base_models, ours = [], members.config.as_json()
     for path in runs:
-        values = read_json(configuration_file(path), dict)
+        configuration_file(path)
+        values = read_configuration(path)
         if values["wavelength"] != ours["wavelength"]:
             raise UsageError(
                 f"--base-models {path}: predicts wavelength {values['wavelength']}, expected "
@@ -127,7 +128,7 @@ def refuse_training_options(options: argparse.Namespace) -> None:
 def members_of(stack: Path, how: dict[str, Any]) -> Path:
     """The folder of another stack's members, if its base models are those that `how` asks for."""
     file = stack / "config.json"
-    there = read_json(file, dict).get("ensemble", {}) if file.is_file() else {}
+    there = read_configuration(stack).get("ensemble", {}) if file.is_file() else {}
     if there.get("how") != "stacking" or not is_finished(stack):
         raise UsageError(f"--members-of {stack}: expected the run folder of a finished stack.")
     if differing := [name for name, value in masked(how).items() if there.get(name) != value]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import PERFECT_SCORE
-from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.printable import printable
 from ariel_tf.evaluation import breakdown
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
 from ariel_tf.evaluation.report_sections import PICTURES, SECTIONS
 from ariel_tf.evaluation.tables import GROUPS
-from ariel_tf.runs.committed import has_scores, read_scores
+from ariel_tf.runs import shipped
+from ariel_tf.runs.committed import has_scores, read_meta, read_scores
 
 if TYPE_CHECKING:
     from ariel_tf.evaluation.comparison import Comparison, RunEntry
@@ -179,7 +179,7 @@ def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
     """One run: model, data, folds, best epoch, machine, command, all options."""
     trained, path = entry.trained, entry.trained.path
     configuration = trained.configuration
-    meta, scores = _read(path / "meta.json"), read_scores(path) if has_scores(path) else {}
+    meta, scores = read_meta(path), read_scores(path) if has_scores(path) else {}
     facts = {
         "model": configuration.get("model") or configuration.get("ensemble"),
         "predicts": _wavelengths(configuration.get("wavelength")),
@@ -188,6 +188,9 @@ def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
         "best epoch": f"{scores['best_epoch']} of {scores['epochs']}" if scores.get("epochs") else None,
         "scored on": comparison.roles[entry.name],
         "folder": path,
+        "meta.json": None
+        if meta or shipped.is_shipped(path)
+        else "is gone, and with it the folds, versions and command",
         **_session(meta),
     }
     listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value)
@@ -199,10 +202,6 @@ def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
         f'<div class="card"><h3>{_text(entry.name)}</h3><dl>{listed}</dl>{command}'
         f"<details><summary>all options and settings</summary><dl>{inner}</dl></details></div>"
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path, dict) if path.is_file() else {}
 
 
 def _wavelengths(value: Any) -> str:

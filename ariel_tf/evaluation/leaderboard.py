@@ -12,10 +12,9 @@ from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.config.targets import Targets
-from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.printable import printable_line
-from ariel_tf.runs.committed import has_scores, read_scores, recorded_fingerprint, verified_file
+from ariel_tf.runs.committed import has_scores, read_configuration, read_scores, recorded_fingerprint
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
 from ariel_tf.runs.shipped import is_shipped
 from ariel_tf.runs.state import is_finished
@@ -109,7 +108,7 @@ def scored_run(path: Path) -> ScoredRun:
     Raises:
         DataError: the run is unfinished, or a file differs from the one that was saved.
     """
-    configuration, scores = read_json(verified_file(path, "config.json"), dict), read_scores(path)
+    configuration, scores = read_configuration(path), read_scores(path)
     try:
         wavelength = str(configuration["wavelength"])
         Targets.of_run(wavelength)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 from ariel_tf.evaluation import leaderboard
-from ariel_tf.runs.committed import has_scores, read_scores
+from ariel_tf.runs.committed import has_scores, read_configuration, read_scores
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.state import has_state, read_state
 
@@ -58,7 +57,7 @@ class Run:
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """The content of `config.json`."""
-        return read_json(self.path / "config.json", dict)
+        return read_configuration(self.path)
 
     @property
     def history(self) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ from typing import Any
 
 from ariel_tf.core.atomic_files import LARGEST_JSON, read_json, sha256
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.sealed_json import read_sealed
 from ariel_tf.runs import state as run_state
 
 
@@ -32,6 +33,17 @@ def verified_file(folder: Path, name: str, state: dict[str, Any] | None = None) 
             f"{folder / name}: not the file that this run saved; restore it, or start again with --overwrite."
         )
     return folder / name
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Read the `config.json` of a run folder.
+
+    Raises:
+        DataError: it is not the file that the run saved.
+    """
+    if run_state.has_state(folder):
+        verified_file(folder, "config.json")
+    return read_json(folder / "config.json", dict)
 
 
 def has_scores(folder: Path) -> bool:
@@ -70,7 +82,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     path = folder / "meta.json"
     if not path.is_file():
         return {}
-    meta = read_json(path, dict)
+    meta = read_sealed(path)
     if not isinstance(meta.get("sessions", []), list):
         raise DataError(f"{path}: expected a list of sessions, received other JSON; restore it, or remove it.")
     return meta

@@ -28,6 +28,7 @@ from typing import Any, Self
 from ariel_tf.core.atomic_files import read_json, remove_leftovers, require_utf8, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.printable import masked
+from ariel_tf.core.sealed_json import write_sealed
 from ariel_tf.runs import history
 from ariel_tf.runs import state as run_state
 from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint, verified_file
@@ -121,6 +122,8 @@ class RunFolder:
         """Compare the folder with what this process was asked for, then read its state and history."""
         self._refuse_another()
         self.state = self._read_state()
+        if "config.json" in self.state["files"]:
+            self.verified("config.json")  # the data's name is not compared
         self.rows: list[dict[str, Any]] = list(history.read_history(self.path, self.state))
         self._check_best()
 
@@ -211,7 +214,7 @@ class RunFolder:
         before = read_meta(self.path) or facts | {"sessions": []}
         sessions = [*before.get("sessions", []), {"from_epoch": self.state["epoch"], **session}]
         meta = before | {"data_fingerprint": self.fingerprint, "sessions": sessions}
-        write_json(self.path / "meta.json", masked(meta))
+        write_sealed(self.path / "meta.json", masked(meta))
 
     @property
     def resumed(self) -> bool:

@@ -5,7 +5,8 @@
     .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, a row for each observation
     .parquet    as the first .csv, in float64
 
-Of a model that knows how certain it is, the first .csv and .parquet hold sigma_00 ... sigma_54 too.
+Of a model that knows how certain it is, the first .csv and .parquet hold sigma_00 ... sigma_54 too. The file's SHA-256
+is beside it (`core.checksum_files`), and checked when it is read.
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
 
@@ -25,7 +26,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ariel_tf.challenge import N_WAVELENGTHS, Key, parse_name
-from ariel_tf.core.atomic_files import refuse_parent, replacing, require_utf8
+from ariel_tf.core import checksum_files
+from ariel_tf.core.atomic_files import refuse_parent, require_utf8
+from ariel_tf.core.checksum_files import replacing_with_sum
 from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
@@ -38,8 +41,8 @@ SMALLEST = 1e-10
 CHUNK_ROWS = 4096
 # Rows that are read where the number of observations is not known; the challenge's test set has 53,900.
 MOST_ROWS = 300_000
-# Characters of a line of 55 numbers, at most.
-LONGEST_LINE = 1 << 14
+# Characters of a line of 55 numbers, at most; and bytes of a row, on average.
+LONGEST_LINE, LARGEST_ROW = 1 << 14, 1 << 13
 
 
 def column(wavelength: int) -> str:
@@ -175,7 +178,7 @@ class PredictionWriter:
         Returns:
             The number of rows written.
         """
-        with replacing(path) as temporary:
+        with replacing_with_sum(path) as temporary:
             if path.suffix == ".parquet":
                 return self._write_parquet(temporary, combine)
             with open(temporary, "w", encoding="utf-8", newline="\n") as file:
@@ -195,7 +198,7 @@ class PredictionWriter:
         if observations is None:
             observations = self._keys[: self.count][np.lexsort(self._keys[: self.count].T[::-1])]
         form, count = "%s.txt" + ",%.10f" * N_WAVELENGTHS + "\n", 0
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with replacing_with_sum(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.write(",".join(DATALABS_COLUMNS) + "\n")
             for keys, radii in self.rows(combine, repeat=True):
                 own = observations[count : count + len(keys)]
@@ -246,6 +249,13 @@ def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | No
         DataError: the file has another layout, or more rows; names the line or the columns.
         OSError: it cannot be read.
     """
+    refuse_size(path, most)
+    found = _read(path, most)
+    checksum_files.verify(path)  # last: other faults name the place
+    return found
+
+
+def _read(path: Path, most: int) -> tuple[np.ndarray | None, np.ndarray]:
     if path.suffix == ".txt":
         return None, _read_submission(path, most)
     expected = [*KEYS, *map(column, range(N_WAVELENGTHS))]
@@ -258,7 +268,9 @@ def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | No
         else:
             _refuse_absent(path, expected, names)
             table = _read_csv(path, expected, most)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; pyarrow raises damaged pages as OSError too
         reason = str(error).splitlines()[0][:300]
         form = "numbers in every column" if "conversion error" in reason else path.suffix[1:]
         raise DataError(f"{path}: expected {form} ({reason}).") from error
@@ -269,6 +281,28 @@ def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | No
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected numbers in every column ({error}).") from error
     return keys, _numbers(path, table, expected[len(KEYS) :])
+
+
+def refuse_size(path: Path, most: int = MOST_ROWS) -> None:
+    """Raise for a file that is too large, before anything of it is parsed.
+
+    Args:
+        path: as for `read_predictions`.
+        most: rows at most.
+
+    Raises:
+        DataError: it has more bytes, or more lines, than so many rows take.
+        OSError: it cannot be read.
+    """
+    size, largest = path.stat().st_size, (most + 1) * LARGEST_ROW
+    if size > largest:
+        raise DataError(f"{path}: expected {most:,} rows at most, {largest:,} bytes, received {size:,} bytes.")
+    if path.suffix != ".parquet":  # whose number of rows is read first
+        lines = taken = 0
+        with open(path, "rb") as file:  # a line that is far too long is refused by its reader
+            while lines <= most + 1 and taken <= (lines + 256) * LARGEST_ROW and (piece := file.read(1 << 20)):
+                lines, taken = lines + piece.count(b"\n"), taken + len(piece)
+        _refuse_rows(path, lines - 1, most)
 
 
 def _refuse_datalabs_columns(path: Path, names: Sequence[str]) -> None:

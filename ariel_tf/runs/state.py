@@ -10,14 +10,13 @@
 Folders written by earlier versions have neither `data_fingerprint` nor `sha256`.
 """
 
-import hashlib
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.core.atomic_files import read_json, write_json
+from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError
+from ariel_tf.core.sealed_json import CHECKSUM, is_as_written, write_sealed
 
 NAME = "state.json"
 NEW: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
@@ -28,7 +27,7 @@ HUGE = 1e300
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Write `state.json` with its own checksum."""
-    write_json(folder / NAME, state | {"sha256": _digest(state)})
+    write_sealed(folder / NAME, {name: value for name, value in state.items() if name != CHECKSUM})
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -41,8 +40,9 @@ def read_state(folder: Path) -> dict[str, Any]:
     state = read_json(file, dict)
     if not _is_state(state):
         raise DataError(f"{file}: expected the state of a run, received other JSON; start again with --overwrite.")
-    saved = state.pop("sha256", None)
-    if saved is not None and saved != _digest(state):
+    as_written = is_as_written(state)
+    state.pop(CHECKSUM, None)
+    if not as_written:
         raise DataError(f"{file}: not the state that this run saved; restore it, or start again with --overwrite.")
     state.setdefault("best_score", None)
     return state
@@ -60,12 +60,6 @@ def is_finished(folder: Path) -> bool:
         DataError: its state is damaged.
     """
     return has_state(folder) and read_state(folder)["finished"]
-
-
-def _digest(state: dict[str, Any]) -> str:
-    """SHA-256 over the state as JSON in one spelling, whatever the order of its keys."""
-    rest = {name: value for name, value in state.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _is_state(state: dict[str, Any]) -> bool:

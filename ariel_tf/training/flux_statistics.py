@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.core.archives import UNREADABLE
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
@@ -105,16 +105,15 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            found: dict[str, Any] = {}
+            for name in dict.fromkeys(name.partition(".")[0] for name in arrays):
+                parts = {part: arrays[f"{name}.{part}"] for part in _parts(name)}
+                if "count" in parts:
+                    parts["count"] = int(parts["count"])
+                found[name] = KINDS[name](**parts)
+    except UNREADABLE:
         return None
-    names = dict.fromkeys(name.partition(".")[0] for name in arrays)
-    found: dict[str, Any] = {}
-    for name in names:
-        parts = {part: arrays[f"{name}.{part}"] for part in _parts(name)}
-        if "count" in parts:
-            parts["count"] = int(parts["count"])
-        found[name] = KINDS[name](**parts)
-    return found
+    return found or None
 
 
 def _parts(name: str) -> tuple[str, ...]:

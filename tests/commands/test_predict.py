@@ -162,7 +162,8 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
     with pytest.raises(NonFiniteError, match="is not finite"):
         predict.main([*run, "--out", str(tmp_path / "c.csv")])
     assert not (tmp_path / "c.csv").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
+    names = ["a.csv", "a.csv.sha256", "b.csv", "b.csv.sha256"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 @pytest.mark.parametrize(
@@ -274,6 +275,7 @@ def test_rows_with_keys_are_refused_out_of_order(home, tmp_path):
     predict.main([str(home / "joint"), "--data", str(home / "data"), "--out", str(tmp_path / "a.csv")])
     header, first, second, *rest = (tmp_path / "a.csv").read_text().splitlines()
     (tmp_path / "a.csv").write_text("\n".join([header, second, first, *rest, ""]))
+    (tmp_path / "a.csv.sha256").unlink()
     with pytest.raises(DataError) as caught:
         submission.check(tmp_path / "a.csv", str(home / "data"))
     assert caught.value.faults[0] == "row 1: expected 0001_01_01 in ascending order, found 0001_01_02"

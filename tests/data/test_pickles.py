@@ -1,6 +1,9 @@
 """Pickles read without unpickling: values of all versions, and a sentence for each hostile or damaged file."""
 
 import ast
+import bz2
+import gzip
+import lzma
 import os
 import pickle
 import struct
@@ -269,7 +272,7 @@ FRAME = named("pandas", "DataFrame") + b")\x81"
         (b"}K\x01" + b"2\x86" * 60 + b"Ns.", "has a tuple as a key"),
         # text
         (b"", "ends at byte 0"),
-        (b"\x1f\x8b\x08\x00" * 9, "holds something that is no operation"),
+        (b"\x1f\x8b\x08\x00" * 9, "found a gzip archive"),
         (b"\x8c\x02\xff\xff.", "found something else or a damaged one (byte 4: UnicodeDecodeError)"),
     ],
 )  # fmt: skip
@@ -324,6 +327,16 @@ def test_a_pipe_is_refused(tmp_path):
 SMALL = pickle.dumps(
     {"X": {"0001_01_01.txt": np.ones(200)}, "X_params": pd.DataFrame({"star_temp": [1.5]}, ["0001_01_01.txt"])}, 4
 )
+
+
+@pytest.mark.parametrize(
+    ("compress", "program"), [(gzip.compress, "gunzip"), (bz2.compress, "bunzip2"), (lzma.compress, "unxz")]
+)
+def test_a_compressed_pickle_is_refused_with_what_unpacks_it(path, compress, program):
+    """The sentence said that it is no pickle."""
+    path.write_bytes(compress(SMALL))
+    with pytest.raises(DataError, match=rf"expected a pickle, found .* archive \({program}\); unpack it"):
+        releases.read_release([path])
 
 
 def test_every_cut_is_noticed(path):

@@ -356,10 +356,10 @@ def test_a_file_without_permission_is_a_fault(text, tmp_path):
 def test_a_file_that_the_system_refuses_to_read_is_a_fault_among_others(text, tmp_path, monkeypatch, kind, reader):
     real = getattr(text_planet, f"read_{reader}")
 
-    def read(path):
+    def read(path, sums=()):
         if path.endswith(f"{kind}/0040_01_01.txt"):
             raise OSError(5, "Input/output error", path)
-        return real(path)
+        return real(path, sums)
 
     monkeypatch.setattr(text_planet, f"read_{reader}", read)
     light_curve(text, "0001_01_01").write_bytes(b"")

@@ -138,7 +138,8 @@ def test_rows_that_contradict_each_other_are_faults(train, tmp_path):
     train["y_params"][0]["incl"]["4381_02_10.txt"] = -1.0
     found = faults(tmp_path / "out", dumped(tmp_path, train=train))
     assert found == [
-        "train.pkl[0001_01_03.txt]: star_temp is 5000.0, but 4096.625 in 0001_01_01.txt, a file of the same planet",
+        "train.pkl[0001_01_03.txt]: star_temp is 5000.0, but 4096.625 in train.pkl[0001_01_01.txt], a file of the same "
+        "planet",
         "train.pkl[0001_01_03.txt]: the relative radius at wavelength 0 is 0.078125, but 0.0703125 in 0001_01_01.txt, "
         "a file of the same planet",
         "train.pkl[4381]: incl is -1.0, expected (0, 180) deg",

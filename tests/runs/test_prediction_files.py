@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from ariel_tf import submission
+from ariel_tf.core import atomic_files, checksum_files
 from ariel_tf.core.errors import DataError
 from ariel_tf.runs.prediction_files import KEYS, PredictionWriter, column, read_predictions
 
@@ -135,3 +137,46 @@ def test_another_layout_of_the_submission_is_one_sentence(tmp_path, change, faul
     (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(DataError, match=fault):
         read_predictions(tmp_path / "a.csv")
+
+
+def test_a_huge_file_is_refused_at_once(tmp_path, monkeypatch):
+    """A million rows took seconds: TensorFlow was imported, and twice as many rows parsed as there are observations."""
+    monkeypatch.setattr(submission, "open_truth", None)
+    with open(tmp_path / "a.txt", "wb") as file:
+        file.truncate(10 << 30)
+    with pytest.raises(DataError, match=r"a.txt: expected 300,000 rows at most, .* bytes, received 10,737,418,240"):
+        submission.check(tmp_path / "a.txt", "data")
+    (tmp_path / "b.csv").write_bytes(b"1\n" * 400_000)
+    with pytest.raises(DataError, match=r"b.csv: expected 300,000 rows at most"):
+        submission.check(tmp_path / "b.csv", "data")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.parquet"])
+def test_a_changed_file_of_predictions_is_refused_by_the_sum_beside_it(tmp_path, name):
+    path = tmp_path / name
+    with PredictionWriter(tmp_path, 1, range(55)) as writer:
+        writer.add(np.array([[1, 1, 1]]), np.full((1, 55), 0.0625))
+        writer.write(path)
+        writer.write(path)  # replaced
+    before = read_predictions(path)[1]
+    line = checksum_files.sidecar(path).read_text()
+    assert line == f"{atomic_files.sha256(path)}  {name}\n"  # as sha256sum writes it
+    if name != "a.parquet":
+        path.write_bytes(path.read_bytes().replace(b"0.0625", b"0.0635", 1))
+        with pytest.raises(DataError, match=rf"{name}: not the file that was written, by {name}.sha256; restore it"):
+            read_predictions(path)
+    checksum_files.sidecar(path).unlink()
+    assert len(read_predictions(path)[1]) == len(before)  # of an earlier version, or of another program
+
+
+def test_while_a_file_is_replaced_the_old_one_and_the_new_one_are_sound(tmp_path):
+    path = tmp_path / "a.csv"
+    for text in ("old", "new"):
+        with checksum_files.replacing_with_sum(path) as temporary:
+            temporary.write_text(text)
+    checksum_files._write_sidecar(path, {*checksum_files._old_sums(path), "0" * 64})  # killed before the rename
+    checksum_files.verify(path)
+    with checksum_files.replacing_with_sum(path) as temporary:
+        temporary.write_text("newest")
+    assert checksum_files.sidecar(path).read_text().count("\n") == 1
+    checksum_files.verify(path)

@@ -1,88 +1,23 @@
-"""Damaged results of a search: corrected or made again from the trials' run folders, or named; never dropped.
-
-The folders are made by hand: three trials of a search, the second of which is the best and the third failed.
-"""
+"""Damaged results of a search: corrected or made again from the trials' run folders, or named; never dropped."""
 
 import json
 import re
-from pathlib import Path
 
-import keras_tuner
 import pytest
+from support.search_folder import make_oracle, make_search, results
 
-from ariel_tf.core.atomic_files import sha256, write_json
+from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError
-from tuning import oracles, outcomes, report
+from ariel_tf.core.sealed_json import CHECKSUM, write_sealed
+from ariel_tf.runs.state import write_state
+from tuning import outcomes, report
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 from tuning.recovery import recover
-from tuning.sealed_json import CHECKSUM, write_sealed
-
-SCORES = [[9000.5, 9100.25], [9200.75, 9150.0], []]
-RATES = [0.001, 0.02, 0.003]
-REASON = "loss is nan after epoch 1."
-
-
-def outcome_of(trial):
-    values, scores = {"learning_rate": RATES[trial]}, SCORES[trial]
-    if not scores:
-        return Outcome(trial, FAILED, values, f"{trial:04d}", reason=REASON, starts=(0,))
-    best = scores.index(max(scores)) + 1
-    return Outcome(
-        trial, COMPLETED, values, f"{trial:04d}", score=max(scores), best_epoch=best, epochs=2, seconds=4.0, starts=(0,)
-    )
-
-
-def make_trial(run, trial):
-    """The run folder of a trial, as far as recovery reads it."""
-    folder = run / "trials" / f"{trial:04d}"
-    (folder / "checkpoints").mkdir(parents=True)
-    write_json(folder / "config.json", {"model": "baseline", "settings": {"learning_rate": RATES[trial]}})
-    (folder / "best.keras").write_bytes(b"model %d" % trial)
-    rows = [f"{epoch},{score!r},2.0" for epoch, score in enumerate(SCORES[trial], 1)]
-    (folder / "metrics.csv").write_text("\n".join(["epoch,val_score,seconds", *rows, ""]))
-    outcome = outcome_of(trial)
-    files = {name: sha256(folder / name) for name in ("config.json", "best.keras", "metrics.csv")}
-    state = {"epoch": len(SCORES[trial]), "best_epoch": outcome.best_epoch, "best_score": outcome.score}
-    write_json(folder / "state.json", state | {"finished": False, "files": files})
-
-
-def make_oracle(run):
-    hp = keras_tuner.HyperParameters()
-    hp.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=1e-3)
-    oracle = oracles.make_oracle("random", hp, trials=3, epochs=2, seed=0, first=[{"learning_rate": r} for r in RATES])
-    oracle.place(run)
-    return oracle
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A search of three trials that ended."""
-    write_json(tmp_path / "config.json", {"algorithm": "random", "space": {"learning_rate": "0.0001:0.03 (log)"}})
-    for name in ("outcomes", "trials", "oracle"):
-        (tmp_path / name).mkdir()
-    oracle = make_oracle(tmp_path)
-    for number in range(3):
-        trial = oracle.create_trial("one")
-        outcome = outcome_of(number)
-        make_trial(tmp_path, number)
-        outcomes.write(tmp_path, outcome)
-        trial.status, trial.message = "FAILED", outcome.reason
-        if outcome.status == COMPLETED:
-            oracle.update_trial(trial.trial_id, {oracles.OBJECTIVE: outcome.score}, step=outcome.best_epoch)
-            trial.status, trial.message = "COMPLETED", None
-        oracle.end_trial(trial)
-    recover(tmp_path)
-    report.update(tmp_path)
-    return tmp_path
-
-
-def results(run):
-    """What a search goes on from: outcomes, but for their starts and seconds, and keras-tuner's trials."""
-    found = [
-        (one.trial, one.status, one.values, one.score, one.best_epoch, one.epochs) for one in outcomes.read_all(run)
-    ]
-    trials = make_oracle(run).trials.values()
-    return found, [(one.trial_id, one.status, one.hyperparameters.values, one.score) for one in trials]
+    return make_search(tmp_path)
 
 
 def edit(path, **changes):
@@ -207,7 +142,7 @@ def test_a_trial_that_hyperband_continued_keeps_the_score_of_its_own_epochs(run)
         file.write("3,9900.0,2.0\n")
     state = json.loads((folder / "state.json").read_text())
     state["files"]["metrics.csv"] = sha256(folder / "metrics.csv")
-    write_json(folder / "state.json", state | {"epoch": 3, "best_epoch": 3, "best_score": 9900.0})
+    write_state(folder, state | {"epoch": 3, "best_epoch": 3, "best_score": 9900.0})
     recover(run)
     assert outcomes.find(run, 0) == before
     record = run / "oracle/trial_0/trial.json"
@@ -234,6 +169,6 @@ def test_an_outcome_whose_run_folder_was_removed_is_kept(run):
 def test_the_path_of_an_outcome_is_that_of_its_trial(tmp_path):
     (tmp_path / "outcomes").mkdir()
     outcomes.write(tmp_path, Outcome(3, FAILED, {}, "0003"))
-    Path(tmp_path / "outcomes/0003.json").rename(tmp_path / "outcomes/0004.json")
+    (tmp_path / "outcomes/0003.json").rename(tmp_path / "outcomes/0004.json")
     with pytest.raises(DataError, match=r"0004.json: expected the outcome of a trial"):
         outcomes.read_all(tmp_path)

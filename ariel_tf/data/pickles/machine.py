@@ -28,6 +28,14 @@ MOST_OPERATIONS = 40_000_000
 # Keys of dicts; tuples of these too. Anything deeper could take for ever to hash.
 _SCALARS = (str, int, float, bool, bytes, type(None))
 _LONGEST_KEY = 8
+# Pickles are often compressed; arrays are read in place, so they are unpacked first.
+_COMPRESSED = {
+    b"\x1f\x8b": "a gzip archive (gunzip)",
+    b"BZh": "a bzip2 archive (bunzip2)",
+    b"\xfd7zXZ": "an xz archive (unxz)",
+    b"\x28\xb5\x2f\xfd": "a zstd archive (unzstd)",
+    b"PK\x03\x04": "a zip archive (unzip)",
+}
 _LONGEST_INTEGER = 16
 
 
@@ -286,6 +294,8 @@ def load(path: Path, progress: Callable[[int], None] | None = None) -> Any:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path}: expected a file, found a pipe or a device")
+        if kind := next((kind for magic, kind in _COMPRESSED.items() if file.peek(8).startswith(magic)), None):
+            raise DataError(f"{path}: expected a pickle, found {kind}; unpack it, and give the file that was in it.")
         machine = Machine(file, status.st_size, progress)
         try:
             return _run(machine)

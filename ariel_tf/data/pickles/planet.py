@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from ariel_tf.challenge import (
     FLUX_BOUNDS,
-    N_STEPS,
-    N_WAVELENGTHS,
     ORBIT_PARAMETERS,
-    STAR_NAMES,
     STAR_PARAMETERS,
     Key,
     Parameter,
@@ -19,8 +17,7 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.data.pickles.releases import PickledPlanet, stamp_of
 from ariel_tf.data.pickles.values import Array
 from ariel_tf.data.text.discovery import Fault
-from ariel_tf.data.text.planet import TARGET_NAMES, PlanetRead, difference
-from ariel_tf.planet import Planet
+from ariel_tf.data.text.planet import TARGET_NAMES, PlanetRead, Targets, difference, gather
 
 
 def read_planet(task: PickledPlanet, skip_bad: bool) -> PlanetRead:
@@ -33,40 +30,23 @@ def read_planet(task: PickledPlanet, skip_bad: bool) -> PlanetRead:
     Raises:
         DataError: the file was changed after the planets were found.
     """
-    faults: list[Fault] = []
-    flux = np.empty((N_WAVELENGTHS, len(task.light_curves), N_STEPS), np.float32)
-    good: list[Key] = []
-    star = None
-    conflict = False
     handle = os.open(task.path, os.O_RDONLY)
     try:
         if stamp_of(handle) != task.stamp:
             raise DataError(f"{task.path}: was changed while it was read; start again")
-        for key, array in task.light_curves.items():
-            where = f"{task.path}[{key.name}.txt]"
-            try:
-                curves = _flux(array, handle)
-                header = _sound(task.stars.get(key), STAR_PARAMETERS)
-            except DataError as error:
-                faults.append(Fault(where, str(error)))
-                continue
-            if star is None:
-                star, first = header, f"{key.name}.txt"
-            if not np.array_equal(header, star):
-                conflict = True
-                faults.append(Fault(where, difference(STAR_NAMES, header, star, first)))
-            flux[:, len(good)] = curves
-            good.append(key)
+        observations = (
+            (key, f"{task.path}[{key.name}.txt]", partial(_observation, task, key, array, handle))
+            for key, array in task.light_curves.items()
+        )
+        return gather(task.number, len(task.light_curves), observations, _targets(task), skip_bad)
     finally:
         os.close(handle)
-    orbit, radii, target_faults, target_conflict = _targets(task)
-    faults += target_faults
-    unusable = conflict or target_conflict or (task.radii is not None and radii is None)
-    planet = None
-    if star is not None and not unusable and (skip_bad or not faults):
-        instances = np.array([key[1:] for key in good], np.int32)
-        planet = Planet.from_observations(task.number, instances, star, flux[:, : len(good)], orbit, radii)
-    return PlanetRead(task.number, len(task.light_curves), planet, faults)
+
+
+def _observation(task: PickledPlanet, key: Key, array: Array, handle: int) -> tuple[np.ndarray, np.ndarray]:
+    """Star [6] and flux [55, 300] of one observation."""
+    curves = _flux(array, handle)
+    return _sound(task.stars.get(key), STAR_PARAMETERS), curves
 
 
 def _flux(array: Array, handle: int) -> np.ndarray:
@@ -94,10 +74,10 @@ def _sound(values: np.ndarray | None, parameters: tuple[Parameter, ...]) -> np.n
     return values
 
 
-def _targets(task: PickledPlanet) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault], bool]:
-    """Orbit [2] and radii [55] on which all rows of the planet agree, the faults, and whether rows contradict."""
+def _targets(task: PickledPlanet) -> Targets:
+    """The targets on which all rows of the planet agree; unknown of a test set."""
     if task.radii is None:
-        return None, None, [], False
+        return Targets(None, None, [], usable=True)
     faults: list[Fault] = []
     radii = _agreed(task, task.radii, TARGET_NAMES[len(ORBIT_PARAMETERS) :], faults)
     orbit = _agreed(task, task.orbits, TARGET_NAMES[: len(ORBIT_PARAMETERS)], faults)
@@ -110,7 +90,7 @@ def _targets(task: PickledPlanet) -> tuple[np.ndarray | None, np.ndarray | None,
             _sound(orbit, ORBIT_PARAMETERS)
         except DataError as error:
             faults.append(Fault(f"{task.path}[{task.number:04d}]", str(error)))
-    return (None, None, faults, True) if faults else (orbit, radii, [], False)
+    return Targets(orbit, radii, faults, usable=not faults and radii is not None)
 
 
 def _agreed(

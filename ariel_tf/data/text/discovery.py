@@ -3,12 +3,13 @@
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from ariel_tf.challenge import Key, parse_name
+from ariel_tf.core.checksum_files import FOLDER_SUMS, read_sums
 from ariel_tf.core.errors import DataError
 
 
@@ -41,16 +42,18 @@ class FoundFiles:
     paths: dict[Key, str] = field(default_factory=dict)
     stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    sums: dict[str, set[str]] = field(default_factory=dict)  # of a path, where its folder has a file of sums
     changed: int = 0  # when the last of them was written, moved or given other rights: nanoseconds since 1970
 
 
 @dataclass(frozen=True)
 class PlanetFiles:
-    """What one planet is read from; `params` is None in a test set."""
+    """What one planet is read from; `params` is None in a test set. `sums` of paths are those that a file may have."""
 
     number: int
     light_curves: dict[Key, str]
     params: list[str] | None
+    sums: dict[str, set[str]] = field(default_factory=dict)
 
 
 # What macOS, Windows and editors leave behind, besides hidden files.
@@ -68,6 +71,8 @@ def find_files(folder: Path) -> FoundFiles:
     found = FoundFiles()
     twice: set[Key] = set()
     for entry in _files(str(folder), set(), found.faults):
+        if entry.name == FOLDER_SUMS:
+            continue
         try:
             key, status = _key_of(entry), entry.stat()
         except (DataError, OSError) as error:
@@ -82,15 +87,44 @@ def find_files(folder: Path) -> FoundFiles:
         found.paths[key] = entry.path
         found.stamps[key] = (status.st_size, status.st_mtime_ns)
         found.changed = max(found.changed, status.st_mtime_ns, status.st_ctime_ns)
+    _add_sums(found, str(folder), os.path.join(folder, FOLDER_SUMS), "")
+    above, name = os.path.split(os.path.abspath(folder))
+    _add_sums(found, str(folder), os.path.join(above, FOLDER_SUMS), f"{name}/")
+    found.faults += [
+        Fault(path, f"is in {FOLDER_SUMS}, but not there; restore it, or remove its line")
+        for path in sorted(found.sums)
+        if not os.path.lexists(path)
+    ]
     for key in twice:
         del found.paths[key]
     found.paths = dict(sorted(found.paths.items()))
     return found
 
 
+def _add_sums(found: FoundFiles, folder: str, path: str, prefix: str) -> None:
+    """Add the sums of a folder's light curves or params files, where a file of sums is there.
+
+    Args:
+        found: gets sums and faults.
+        folder: of the light curves or params files.
+        path: of the file of sums, in that folder or the one above.
+        prefix: of names in it that are of this folder.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        sums = read_sums(path)
+    except (DataError, OSError) as error:
+        found.faults.append(Fault.of(path, error))
+        return
+    for name, its in sums.items():
+        if name.startswith(prefix) and name.endswith((".txt", ".txt.gz")) and ".." not in name:
+            found.sums[os.path.join(folder, name.removeprefix(prefix))] = its
+
+
 def files_in(folder: Path) -> Iterator[os.DirEntry]:
-    """Every file in a folder and the folders within it, but for leftovers; what cannot be read is passed over."""
-    return _files(str(folder), set(), [])
+    """Every file in a folder and the folders within it, but for leftovers and sums; passes over what it cannot read."""
+    return (entry for entry in _files(str(folder), set(), []) if entry.name != FOLDER_SUMS)
 
 
 def _key_of(entry: os.DirEntry) -> Key:
@@ -155,7 +189,8 @@ def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[Pla
     for key, path in light_curves.paths.items():
         curves.setdefault(key.planet, {})[key] = path
     if params is None:
-        return [PlanetFiles(number, paths, None) for number, paths in curves.items()], []
+        sums = light_curves.sums
+        return [PlanetFiles(number, paths, None, _own(sums, paths.values())) for number, paths in curves.items()], []
     targets: dict[int, list[str]] = {}
     for key, path in params.paths.items():
         targets.setdefault(key.planet, []).append(path)
@@ -164,4 +199,13 @@ def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[Pla
         for number, paths in curves.items()
         if number not in targets
     ]
-    return [PlanetFiles(n, paths, targets[n]) for n, paths in curves.items() if n in targets], faults
+    tasks = []
+    for number, paths in curves.items():
+        if number in targets:
+            sums = _own(light_curves.sums, paths.values()) | _own(params.sums, targets[number])
+            tasks.append(PlanetFiles(number, paths, targets[number], sums))
+    return tasks, faults
+
+
+def _own(sums: Mapping[str, set[str]], paths: Iterable[str]) -> dict[str, set[str]]:
+    return {path: sums[path] for path in paths if path in sums}

@@ -15,11 +15,12 @@ read slowly, by the same rules, to name the fault.
 """
 
 import gzip
+import hashlib
 import io
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Parameter
+from ariel_tf.core.checksum_files import FOLDER_SUMS
 from ariel_tf.core.errors import DataError
 
 # Real files hold 311 kB at most; a file far beyond that is something else, and is not read into memory.
@@ -68,21 +70,25 @@ _LIGHT_CURVE = _Layout("flux", STAR_PARAMETERS, N_WAVELENGTHS, N_STEPS, "({}, {}
 _PARAMS = _Layout("relative radius", ORBIT_PARAMETERS, 1, N_WAVELENGTHS, "(0, 1]", 0.0, 1.0)
 
 
-def read_light_curve(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+def read_light_curve(path: Path | str, sums: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
     """A file of `noisy_train` or `noisy_test`.
+
+    Args:
+        path: of the file.
+        sums: hexadecimal SHA-256 that it may have; any where there are none.
 
     Returns:
         star float64 [6] (`challenge.STAR_PARAMETERS`), flux float64 [55, 300] relative to the quiet star.
 
     Raises:
-        DataError: the file does not hold exactly that, finite and within the challenge's bounds.
+        DataError: the file does not hold exactly that, finite and within the challenge's bounds, or has another sum.
         OSError: it can't be read.
     """
-    return _read(path, _LIGHT_CURVE)
+    return _read(path, _LIGHT_CURVE, sums)
 
 
-def read_params(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """A file of `params_train`.
+def read_params(path: Path | str, sums: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """A file of `params_train`; arguments as of `read_light_curve`.
 
     Returns:
         orbit float64 [2] (`challenge.ORBIT_PARAMETERS`), radii float64 [55], Rp/Rs in (0, 1].
@@ -90,14 +96,14 @@ def read_params(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError, OSError: as `read_light_curve`.
     """
-    orbit, radii = _read(path, _PARAMS)
+    orbit, radii = _read(path, _PARAMS, sums)
     return orbit, radii[0]
 
 
-def _read(path: Path | str, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path | str, layout: _Layout, sums: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
     with open(path, "rb") as file:
         too_large = os.fstat(file.fileno()).st_size > MAX_BYTES
-        data = file.read(1 if too_large else -1)
+        data = content = file.read(1 if too_large else -1)
     try:
         if too_large:
             raise DataError(f"expected a challenge file of about 0.3 MB, found more than {MAX_BYTES // 2**20} MB")
@@ -111,6 +117,8 @@ def _read(path: Path | str, layout: _Layout) -> tuple[np.ndarray, np.ndarray]:
             values = _fast_values(body, layout)
         if values is None:
             values = _slow_values(body, layout)
+        if sums and hashlib.sha256(content).hexdigest() not in sums:  # last: other faults name the place
+            raise DataError(f"is not the file that {FOLDER_SUMS} beside it describes")
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return headers, values
@@ -236,7 +244,7 @@ def _shown(line: bytes) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "...") if text else "nothing"
 
 
-def write_light_curve(path: Path | str, star: np.ndarray, flux: np.ndarray, newline: str = "\r\n") -> None:
+def write_light_curve(path: Path | str, star: np.ndarray, flux: np.ndarray, newline: str = "\r\n") -> str:
     """Write a file as in `noisy_train`: every float64 with the digits that restore it exactly.
 
     Args:
@@ -244,26 +252,34 @@ def write_light_curve(path: Path | str, star: np.ndarray, flux: np.ndarray, newl
         star: float [6], `challenge.STAR_PARAMETERS`.
         flux: float [55, 300].
         newline: CRLF as in the challenge, or LF.
+
+    Returns:
+        The file's hexadecimal SHA-256.
     """
-    _write(path, _LIGHT_CURVE, star, flux, newline)
+    return _write(path, _LIGHT_CURVE, star, flux, newline)
 
 
-def write_params(path: Path | str, orbit: np.ndarray, radii: np.ndarray, newline: str = "\r\n") -> None:
-    """Write a file as in `params_train`: orbit float [2] (`challenge.ORBIT_PARAMETERS`), radii float [55]."""
-    _write(path, _PARAMS, orbit, np.asarray(radii)[None], newline)
+def write_params(path: Path | str, orbit: np.ndarray, radii: np.ndarray, newline: str = "\r\n") -> str:
+    """Write a file as in `params_train`: orbit float [2] (`challenge.ORBIT_PARAMETERS`), radii float [55].
+
+    Returns:
+        The file's hexadecimal SHA-256.
+    """
+    return _write(path, _PARAMS, orbit, np.asarray(radii)[None], newline)
 
 
-def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.ndarray, newline: str) -> None:
+def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.ndarray, newline: str) -> str:
     values = np.asarray(values, np.float64)
     if values.shape != (layout.rows, layout.columns) or len(headers) != len(layout.headers):
         expected = f"{len(layout.headers)} headers, [{layout.rows}, {layout.columns}]"
         raise ValueError(f"expected {expected}. Received: {len(headers)} headers, {list(values.shape)}")
     pairs = zip(layout.headers, np.asarray(headers, np.float64).tolist(), strict=True)
     lines = [f"# {parameter.name}: {value!r}" for parameter, value in pairs] + _rows(values)
+    content = (newline.join(lines) + newline).encode()
     temporary = f"{path}.partial"
     try:
         with open(temporary, "wb") as file:
-            file.write((newline.join(lines) + newline).encode())
+            file.write(content)
             # Else a power cut could leave the name and no bytes. 2.5 ms beside 2 ms for the rest; the folder needs
             # no flush, since a name that was lost is only written again.
             file.flush()
@@ -274,6 +290,7 @@ def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.nd
         raise
     finally:
         Path(temporary).unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _rows(values: np.ndarray) -> list[str]:

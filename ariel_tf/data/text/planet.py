@@ -1,7 +1,8 @@
 """One planet's text files to its record; no TensorFlow, so that worker processes start fast."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,23 @@ class PlanetRead:
     faults: list[Fault]
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What the files of a planet's targets say.
+
+    Attributes:
+        orbit: float64 [2], `challenge.ORBIT_PARAMETERS`; None where unknown.
+        radii: float64 [55]; None where unknown.
+        faults: of the files.
+        usable: False where they contradict each other, or all of them are bad.
+    """
+
+    orbit: np.ndarray | None
+    radii: np.ndarray | None
+    faults: list[Fault]
+    usable: bool
+
+
 def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
     """Read all files of one planet; a pure function, run in worker processes.
 
@@ -33,43 +51,66 @@ def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
         files: of the planet.
         skip_bad: whether to make the planet from its good files when there are bad ones.
     """
+    observations = (
+        (key, path, partial(read_light_curve, path, files.sums.get(path, ())))
+        for key, path in files.light_curves.items()
+    )
+    targets = _read_targets(files.params, files.sums)
+    return gather(files.number, len(files.light_curves), observations, targets, skip_bad)
+
+
+def gather(
+    number: int,
+    count: int,
+    observations: Iterable[tuple[Key, str, Callable[[], tuple[np.ndarray, np.ndarray]]]],
+    targets: Targets,
+    skip_bad: bool,
+) -> PlanetRead:
+    """Make a planet from its observations.
+
+    Args:
+        number: of the planet.
+        count: of its observations.
+        observations: each one's key, the place that faults name, and a function that returns star [6] and flux
+            [55, 300] or raises DataError or OSError.
+        targets: of the planet.
+        skip_bad: whether to make the planet from its good observations when there are bad ones.
+    """
     faults: list[Fault] = []
-    flux = np.empty((N_WAVELENGTHS, len(files.light_curves), N_STEPS), np.float32)
+    flux = np.empty((N_WAVELENGTHS, count, N_STEPS), np.float32)
     good: list[Key] = []
     star = None
     conflict = False
-    for key, path in files.light_curves.items():
+    for key, where, read in observations:
         try:
-            header, curves = read_light_curve(path)
+            header, curves = read()
         except (DataError, OSError) as error:
-            faults.append(Fault.of(path, error))
+            faults.append(Fault.of(where, error))
             continue
         if star is None:
-            star, first = header, path
+            star, first = header, where
         if not np.array_equal(header, star):
             conflict = True
-            faults.append(Fault(path, difference(STAR_NAMES, header, star, first)))
+            faults.append(Fault(where, difference(STAR_NAMES, header, star, first)))
         flux[:, len(good)] = curves
         good.append(key)
-    orbit, radii, params_faults, params_conflict = _read_targets(files.params)
-    faults += params_faults
-    # Where two files contradict each other nobody knows which is right, so the whole planet goes.
-    unusable = conflict or params_conflict or (files.params is not None and radii is None)
+    faults += targets.faults
     planet = None
-    if star is not None and not unusable and (skip_bad or not faults):
+    # Where two files contradict each other nobody knows which is right, so the whole planet goes.
+    if star is not None and not conflict and targets.usable and (skip_bad or not faults):
         instances = np.array([key[1:] for key in good], np.int32)
-        planet = Planet.from_observations(files.number, instances, star, flux[:, : len(good)], orbit, radii)
-    return PlanetRead(files.number, len(files.light_curves), planet, faults)
+        planet = Planet.from_observations(number, instances, star, flux[:, : len(good)], targets.orbit, targets.radii)
+    return PlanetRead(number, count, planet, faults)
 
 
-def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault], bool]:
-    """Orbit [2] and radii [55] on which all good files agree, the faults, and whether files contradict each other."""
+def _read_targets(paths: list[str] | None, sums: Mapping[str, set[str]]) -> Targets:
+    """The targets on which all good files agree; unknown where there are no files."""
     faults: list[Fault] = []
     orbit = radii = None
     conflict = False
     for path in paths or []:
         try:
-            this_orbit, this_radii = read_params(path)
+            this_orbit, this_radii = read_params(path, sums.get(path, ()))
         except (DataError, OSError) as error:
             faults.append(Fault.of(path, error))
             continue
@@ -79,7 +120,7 @@ def _read_targets(paths: list[str] | None) -> tuple[np.ndarray | None, np.ndarra
         if not np.array_equal(before, now):
             conflict = True
             faults.append(Fault(path, difference(TARGET_NAMES, now, before, first)))
-    return orbit, radii, faults, conflict
+    return Targets(orbit, radii, faults, usable=not conflict and (paths is None or radii is not None))
 
 
 def difference(names: Sequence[str], values: np.ndarray, others: np.ndarray, other_path: str) -> str:

@@ -9,8 +9,6 @@ in every epoch. Block i is a function of the seed and i: a stopped command goes 
 
 import multiprocessing
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -19,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ariel_tf.core.archives import UNREADABLE
 from ariel_tf.core.atomic_files import read_json, replacing, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.physics.priors import Priors
@@ -162,6 +161,8 @@ def read_blocks(folder: Path, blocks: int) -> dict[str, np.ndarray]:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 parts.append({name: found[name] for name in found.files})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{path}: cannot be read ({error}); remove it, and repeat the command.") from error
+        except UNREADABLE as error:
+            raise DataError(
+                f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); remove it, and repeat the command."
+            ) from error
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

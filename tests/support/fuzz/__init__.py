@@ -1,0 +1,1 @@
+"""Bad bytes for every parser: `fuzz.targets` lists the parsers, `fuzz.drive` feeds them."""
