@@ -8,10 +8,12 @@
 RUN is a run folder of one wavelength, of a list, of all wavelengths jointly, or an ensemble; several runs can be given
 if they predict different wavelengths. Without RUN the model that comes with the package, transit-joint, measures all 55
 radii and their uncertainties from all observations of each planet together. The suffix of the file chooses its format
-(`ariel_tf.runs.prediction_files`). Rows are in ascending order of their keys, whatever the order of the data, and
+(`ariel_tf.runs.prediction_files`). Planets unlike those of the training, and what was corrected in light curves, are
+told and listed in FILE.notes.txt. Rows are in ascending order of their keys, whatever the order of the data, and
 memory does not grow with their number.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
+from ariel_tf.core.atomic_files import write_text
 from ariel_tf.core.errors import UsageError, run_command
 from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
@@ -131,9 +134,10 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
     how = output.combine or ("none" if trained.uncertain is None else "pooled")
     rows = source.observations(folds)
     out.parent.mkdir(parents=True, exist_ok=True)
+    notes = Notes(trained.path.name)
     with PredictionWriter(out.parent, rows, trained.targets, sigmas=how == "pooled") as writer:
         with Progress(rows, "observation") as progress:
-            for keys, values, instances in _predicted(trained, source, folds, how):
+            for keys, values, instances in _predicted(trained, source, folds, how, notes):
                 writer.add(keys, values, instances)
                 progress(len(values) * instances)
         outside = writer.outside()
@@ -150,24 +154,76 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
     if outside:
         done = f"brought into [{SMALLEST:g}, 1]" if output.clip else "left as they are; --clip brings them in"
         print(f"{format_count(outside, 'value')} outside (0, 1], {done}")
+    notes.report(out)
 
 
 def _predicted(
-    trained: "Predictor", source: "Source", folds: Sequence[int], how: str
+    trained: "Predictor", source: "Source", folds: Sequence[int], how: str, notes: "Notes"
 ) -> "Iterator[tuple[np.ndarray, np.ndarray, int]]":
     """Keys [n, 3], what is predicted of them, and of how many observations each row is, some rows at a time."""
+    from ariel_tf.runs import domain
+
     if how == "pooled":
         import numpy as np
 
         from ariel_tf.runs.pooling import estimates
 
         for planet, found in estimates(trained, source.planets(folds)):
+            notes.add(planet.number, domain.unusual(trained.trained_on, planet.star, found), domain.corrections(found))
             key = np.array([[planet.number, 0, 0]])
             yield key, np.concatenate([found.radius, found.sigma])[None], len(planet.instances)
         return
     for batch, radii in trained.predict_rows(source, folds):
+        for number, star in dict(zip(batch["key"][:, 0].tolist(), batch["star"], strict=True)).items():
+            notes.add(number, domain.outside(trained.trained_on, star), [])
         # A row of some models is several observations.
         yield batch["key"], radii, batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
+
+
+class Notes:
+    """What a user should know of single planets: those unlike the training's, and what was corrected.
+
+    Args:
+        model: its name.
+    """
+
+    MOST = 20
+
+    def __init__(self, model: str):
+        self._model = model
+        self._outside: dict[int, list[str]] = {}
+        self._corrected: dict[int, list[str]] = {}
+
+    def add(self, number: int, outside: list[str], corrected: list[str]) -> None:
+        """Texts about a planet; those of a number that came before are replaced."""
+        if outside:
+            self._outside[number] = outside
+        if corrected:
+            self._corrected[number] = corrected
+
+    def report(self, out: Path) -> None:
+        """Print the first of them; with more, or with corrections, all of them are in a file beside `out`."""
+        path = out.with_name(out.name + ".notes.txt")
+        if not self._outside and not self._corrected:
+            path.unlink(missing_ok=True)  # of an earlier prediction
+            return
+        sections = (("unlike what {} was trained on", self._outside), ("light curves corrected", self._corrected))
+        lines = [
+            f"planet {number:04d}, {title.format(self._model)}: {'; '.join(texts)}"
+            for title, found in sections
+            for number, texts in sorted(found.items())
+        ]
+        write_text(path, "\n".join(lines) + "\n")
+        if self._outside:
+            planets = format_count(len(self._outside), "planet")
+            print(
+                f"warning: {planets} unlike what {self._model} was trained on; answers may be wrong:", file=sys.stderr
+            )
+            for line in lines[: min(self.MOST, len(self._outside))]:
+                print(f"  {line.replace(f', unlike what {self._model} was trained on', '')}", file=sys.stderr)
+        if self._corrected:
+            print(f"light curves of {format_count(len(self._corrected), 'planet')} were corrected")
+        print(f"notes on planets in {path}")
 
 
 if __name__ == "__main__":

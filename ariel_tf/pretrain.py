@@ -85,7 +85,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
 
     from ariel_tf.core.atomic_files import replacing_by_library, sha256, write_json
     from ariel_tf.training.pretraining import fit
-    from ariel_tf.training.pretraining.rows import training_stream
+    from ariel_tf.training.pretraining.rows import trained_on, training_stream
 
     rows = tables.pop("train")
     settings = fit.Settings(
@@ -104,6 +104,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
         "data": f"simulator stream, seed {options.seed}",
         "command": command,
         "stream": repr(training_stream(options.seed)),
+        "trained_on": trained_on(training_stream(options.seed)),
         "rows": len(rows["radii"]),
         **{name: value for name, value in settings._asdict().items() if name != "seed"},
         "weights": network.count_params(),

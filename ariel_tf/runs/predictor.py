@@ -9,6 +9,7 @@ Whatever it was, what comes out is one Keras model with the wavelengths that it 
 sees, and the folds of planets that its training knew.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs import shipped
-from ariel_tf.runs.committed import is_sound_file, recorded_fingerprint
+from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds, rows_of, star_values, unmasked
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.search_folder import refuse_search
@@ -160,6 +161,12 @@ class Predictor:
     def member(self) -> Member:
         """What a composition of several models takes."""
         return Member(str(self.path), self.model, self.signature)
+
+    @functools.cached_property
+    def trained_on(self) -> dict[str, list[float]]:
+        """Ranges of the training's planets, as of `runs.domain`; empty where they are not recorded."""
+        facts = shipped.card(str(self.path)) if shipped.is_shipped(self.path) else read_meta(self.path)
+        return facts.get("trained_on", {})
 
     @property
     def inputs(self) -> list[Any]:

@@ -22,6 +22,7 @@ from ariel_tf.config.train_config import Role, TrainConfig
 from ariel_tf.core import user_code
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
+from ariel_tf.runs.domain import star_ranges
 from ariel_tf.training import cluster, distribute
 
 if TYPE_CHECKING:
@@ -197,7 +198,13 @@ def data_facts(source: "Source", folds: Folds) -> dict[str, Any]:
     for role, its in folds._asdict().items():
         planets = sum(fold in its for fold in source.folds.values())
         parts[role] = {"folds": list(its), "planets": planets, "observations": source.observations(its)}
-    return {"data": source.description, "data_fingerprint": source.fingerprint, "folds": parts}
+    star = source.statistics(folds.train)["star"]
+    return {
+        "data": source.description,
+        "data_fingerprint": source.fingerprint,
+        "folds": parts,
+        "trained_on": star_ranges(star.min, star.max),
+    }
 
 
 def default_path(identity: Mapping[str, Any], fingerprint: str) -> Path:

@@ -111,3 +111,42 @@ def test_evaluate_scores_planets_by_their_pooled_observations(capsys, model, pla
 def test_evaluate_needs_data_for_a_model_that_comes_with_the_package(no_second_load):
     with pytest.raises(UsageError, match="expected --data DATA"):
         evaluate.main(["transit-joint"])
+
+
+def test_planets_unlike_the_training_s_and_corrected_light_curves_are_told(
+    tmp_path, monkeypatch, capsys, no_second_load
+):
+    from ariel_tf.data.sources.simulated import SimulatedSource
+    from ariel_tf.physics.detector import RAMP
+
+    first, second, third = list(ariel_tf.open_data(DATA))[:3]
+    cool = replace(first, star=first.star * [0.5, 1, 1, 1, 1, 1])
+    ramp = replace(second, flux=(second.flux / RAMP).astype(np.float32))
+    monkeypatch.setattr(SimulatedSource, "planets", lambda self, folds: iter([cool, ramp, third]))
+    predict.main(["--data", DATA, "--out", str(tmp_path / "spectra.csv")])
+    printed = capsys.readouterr()
+    assert "warning: 1 planet unlike what transit-joint was trained on" in printed.err
+    assert f"planet 0001: star_temp {cool.star[0]:,.0f} K (trained on 3,108 to 6,995)" in printed.err
+    assert "light curves of 1 planet were corrected" in printed.out
+    lines = (tmp_path / "spectra.csv.notes.txt").read_text().splitlines()
+    assert [line[:12] for line in lines] == ["planet 0001,", "planet 0002,"]
+    assert "ramp of 55 bands rescaled, 0.00 times the usual one" in lines[1]
+    monkeypatch.setattr(SimulatedSource, "planets", lambda self, folds: iter([third]))
+    predict.main(["--data", DATA, "--out", str(tmp_path / "spectra.csv")])
+    assert not (tmp_path / "spectra.csv.notes.txt").exists()
+
+
+def test_a_run_tells_of_stars_that_it_was_not_trained_on(tmp_path, tiny_run, capsys):
+    data = "simulated:planets=20,spots=1,photons=1,seed=3"
+    run = tiny_run("--model=baseline", "--data", data, "--set", "first=8", "--set", "second=4", "--epochs", "1")
+    ranges = ariel_tf.load(run).trained_on
+    stars = np.array([planet.star for planet in ariel_tf.open_data(data)])
+    assert ranges["star_temp"][0] >= stars[:, 0].min()
+    predict.main(
+        [str(run), "--data", "simulated:planets=60,spots=1,photons=1,seed=4", "--out", str(tmp_path / "r.csv")]
+    )
+    others = np.array([planet.star for planet in ariel_tf.open_data("simulated:planets=60,spots=1,photons=1,seed=4")])
+    hottest = 1 + int(others[:, 0].argmax())
+    assert others[:, 0].max() > ranges["star_temp"][1] + 100
+    assert f"planet {hottest:04d}" in (tmp_path / "r.csv.notes.txt").read_text()
+    assert "unlike what" in capsys.readouterr().err

@@ -20,8 +20,10 @@ import numpy as np
 from ariel_tf.core.archives import UNREADABLE
 from ariel_tf.core.atomic_files import read_json, replacing, write_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.physics.population import draw_population
 from ariel_tf.physics.priors import Priors
 from ariel_tf.physics.stream import Stream
+from ariel_tf.runs.domain import depth_range, star_ranges
 
 BLOCK_ROWS = 2048
 # Orbits, spots, noise and sizes far beyond the default population: the model must not be lost there.
@@ -46,6 +48,14 @@ _SINGLE_THREAD = {
 def training_stream(seed: int, rows: int = BLOCK_ROWS) -> Stream:
     """The stream that the shipped model is trained on."""
     return Stream(seed, rows, priors=PRIORS)
+
+
+def trained_on(stream: Stream, planets: int = 20_000) -> dict[str, list[float]]:
+    """Ranges of a stream's planets, as of `runs.domain`."""
+    rng = np.random.default_rng(stream.seed)
+    drawn = [draw_population(rng, max(1, round(planets * share)), priors) for share, priors in stream.priors]
+    star, radii = np.concatenate([one.star for one in drawn]), np.concatenate([one.radii for one in drawn])
+    return star_ranges(star.min(axis=0), star.max(axis=0)) | depth_range(radii)
 
 
 def validation_streams(seed: int, rows: int = BLOCK_ROWS) -> dict[str, Stream]:
