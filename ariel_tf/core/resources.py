@@ -68,6 +68,18 @@ def format_seconds(seconds: float) -> str:
     return f"{format_count(hours // 24, 'day')} {hours % 24} h"
 
 
+def format_rate(rate: float) -> str:
+    """A number a second in words; slow ones by the minute or the hour, so that none is 0.
+
+    >>> format_rate(1234.5), format_rate(3.21), format_rate(0.4), format_rate(0.002)
+    ('1234 a second', '3.2 a second', '24 a minute', '7.2 an hour')
+    """
+    units = {"a second": 1, "a minute": 60, "an hour": 3600}
+    unit = next((name for name, seconds in units.items() if rate * seconds >= 1), "an hour")
+    value = rate * units[unit]
+    return f"{value:.{0 if value >= 10 else 1}f} {unit}"
+
+
 class TimeLeft:
     """How much longer equal steps take, by those of this process; the first step, which starts up, counts only alone.
 
@@ -129,11 +141,10 @@ class Progress:
 
     @property
     def summary(self) -> str:
-        """What was done in this run, in how long, at which rate."""
+        """What was done in this run, in how long, at which rate; of less than two, no rate."""
         count = self._n - self._first
-        return (
-            f"{format_count(count, self._unit)} in {self.seconds:.1f} s, {count / max(self.seconds, 1e-9):.0f} a second"
-        )
+        done = f"{format_count(count, self._unit)} in {self.seconds:.1f} s"
+        return f"{done}, {format_rate(count / max(self.seconds, 1e-9))}" if count > 1 else done
 
     def __enter__(self) -> "Progress":
         return self

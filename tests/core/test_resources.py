@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from ariel_tf.core import resources
-from ariel_tf.core.resources import TimeLeft
+from ariel_tf.core.resources import Progress, TimeLeft
 
 
 @pytest.fixture
@@ -37,3 +37,13 @@ def test_steps_of_an_earlier_process_do_not_count(clock):
     assert left(7, 10) == ""
     clock[0] = 30.0
     assert left(8, 10) == "at most 60 s left"
+
+
+def test_a_slow_prediction_is_not_0_a_second(clock):
+    with Progress(3, "observation") as progress:
+        clock[0] = 2.3
+        progress(1)
+        assert progress.summary == "1 observation in 2.3 s"
+        clock[0] = 60.0
+        progress(2)
+        assert progress.summary == "3 observations in 60.0 s, 3.0 a minute"
