@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ariel_tf.config.targets import Targets, list_option
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.fields import parse_names
 from ariel_tf.core.figures import FORMATS
 from ariel_tf.core.json_output import json_output
 from ariel_tf.core.printable import printable_line
-from ariel_tf.core.schema import Schema, option, parse_names
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.user_code import name_by_user
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import folds_option

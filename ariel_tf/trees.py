@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ariel_tf.config.choices import parse_settings
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.targets import list_option
-from ariel_tf.config.train_config import TrainConfig, parse_settings
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli, resources
 from ariel_tf.core.atomic_files import remove_leftovers, replacing
 from ariel_tf.core.errors import UsageError, run_command

@@ -18,7 +18,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.config.hyperparameters import FALSE, TRUE, Settings
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError, nearest
-from ariel_tf.core.schema import bounds
+from ariel_tf.core.fields import bounds
 from ariel_tf.models.builder import build_dry
 from tuning.space import OPTIONS, SENSIBLE, Space, flag, rounded
 

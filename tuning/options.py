@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.config import train_config
+from ariel_tf.config.choices import parse_settings
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import TrainConfig, parse_settings
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli
 from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import UsageError

@@ -9,16 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.config.train_config import (
-    CHANNELS,
-    FUNCTIONS,
-    HEADS,
-    LOSSES,
-    OPTIMIZERS,
-    RAMPS,
-    TRANSFORMS,
-    TrainConfig,
-)
+from ariel_tf.config.choices import CHANNELS, FUNCTIONS, HEADS, LOSSES, OPTIMIZERS, RAMPS, TRANSFORMS
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 

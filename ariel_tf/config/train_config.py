@@ -1,74 +1,40 @@
 """Everything that decides what a training does: one schema for flags, `--config` files and Python callers.
 
 A model brings a recipe, defaults of its own; `resolve` fills in what neither the user nor the recipe gives from
-`FALLBACK`. No TensorFlow, so --help and mistakes take no time.
+`choices.FALLBACK`. No TensorFlow, so --help and mistakes take no time.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, PlainValidator, model_validator
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
-from ariel_tf.config import model_registry
+from ariel_tf.challenge import N_WAVELENGTHS
+from ariel_tf.config import choices, model_registry
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.config.time_steps import format_steps, parse_steps
 from ariel_tf.core import schema, user_code
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError, UsageError, nearest
-from ariel_tf.core.schema import Schema, option, parse_names
+from ariel_tf.core.schema import Schema, option
 from ariel_tf.data import remote
 from ariel_tf.data.bigquery import address
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
 
-OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
-LOSSES = ("mse", "mae", "huber", "ariel")
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-HEADS = ("radius", "depth")
-CHANNELS = ("own", "own+white", "all")
-AUGMENTATIONS = ("mirror", "noise", "mix")
 DEFAULT_MODEL = "transit"
-TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-johnson")
-RAMPS = ("keep", "one", "divide")
 Role = Literal["train", "validation", "test"]
-FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
-YES_NO = ("no", "yes")
 WHAT, DATA, READS, TRAINS = "what to train", "data", "what the model reads", "how it trains"
 # A configuration file is a page; a larger one is another file, given by mistake.
 LARGEST_FILE = 1 << 20
 SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
 
-# Values of options that neither the user nor the recipe of the model gives.
-FALLBACK: dict[str, Any] = {
-    "channels": "own",
-    "every": 1,
-    "planets": 0,
-    "bootstrap": "no",
-    "steps": f"0:{N_STEPS}",
-    "ramp": "keep",
-    "function": "none",
-    "transform": "standardize",
-    "star": "none",
-    "clip_star": "no",
-    "logg": "number",
-    "augment": "none",
-    "head": "radius",
-    "loss": "mse",
-    "optimizer": "adam",
-    "epochs": 20,
-    "patience": 10,
-    "batch_size": 50,
-    "precision": "float32",
-    "jit": "no",
-}
-
 
 def _recipe(help: str, group: str, name: str, **how: Any) -> Any:
     """An option whose default the recipe of the model may set."""
-    return option(None, help, group=group, shown=f"the model's, else {FALLBACK[name]}", **how)
+    return option(None, help, group=group, shown=f"the model's, else {choices.FALLBACK[name]}", **how)
 
 
 def _folds(default: tuple[int, ...], help: str) -> Any:
@@ -112,12 +78,14 @@ class TrainConfig(Schema):
     validation_folds: tuple[int, ...] = _folds((8,), "folds whose score selects the best epoch")
     every: int = _recipe("train on every N-th observation only", DATA, "every", low=1, metavar="N")
     planets: int = _recipe("number of training planets; 0: all", DATA, "planets", low=0, metavar="N")
-    bootstrap: str = _recipe("draw the training planets with replacement, by --seed", DATA, "bootstrap", choices=YES_NO)
+    bootstrap: str = _recipe(
+        "draw the training planets with replacement, by --seed", DATA, "bootstrap", choices=choices.YES_NO
+    )
     test_folds: tuple[int, ...] = _folds((9,), "folds for the test score, which is computed once, at the end")
 
     channels: str = _recipe(
         "light curves that the model reads: that of its wavelength, white light too, or all 55", READS, "channels",
-        choices=CHANNELS
+        choices=choices.CHANNELS
     )  # fmt: skip
     steps: str = _recipe(
         "time steps: START:STOP[:EVERY] within 0:300, a list like 5,9,12, or random:N", READS, "steps",
@@ -125,15 +93,17 @@ class TrainConfig(Schema):
     )  # fmt: skip
     ramp: str = _recipe(
         "detector ramp at the start of a light curve: keep it, set it to 1, or divide it out", READS, "ramp",
-        choices=RAMPS
+        choices=choices.RAMPS
     )  # fmt: skip
-    function: str = _recipe("function of the flux, applied before it is scaled", READS, "function", choices=FUNCTIONS)
-    transform: str = _recipe("scaling of the light curves", READS, "transform", choices=TRANSFORMS)
+    function: str = _recipe(
+        "function of the flux, applied before it is scaled", READS, "function", choices=choices.FUNCTIONS
+    )
+    transform: str = _recipe("scaling of the light curves", READS, "transform", choices=choices.TRANSFORMS)
     star: str = _recipe(
         "stellar parameters that the model reads: none, all, or names with commas", READS, "star",
-        check=lambda text: parse_star(text) is not None
+        check=lambda text: choices.parse_star(text) is not None
     )  # fmt: skip
-    clip_star: str = _recipe("clip the far tails of the stellar parameters", READS, "clip_star", choices=YES_NO)
+    clip_star: str = _recipe("clip the far tails of the stellar parameters", READS, "clip_star", choices=choices.YES_NO)
     logg: str = _recipe("encoding of the surface gravity", READS, "logg", choices=("number", "one-hot"))
 
     weights: str = option(
@@ -141,12 +111,12 @@ class TrainConfig(Schema):
         flag="--pretrained-weights", aliases=("--weights",)
     )  # fmt: skip
     augment: str = _recipe(
-        f"data augmentation: none, or names among {', '.join(AUGMENTATIONS)} with commas", TRAINS, "augment",
-        check=lambda text: parse_augment(text) is not None
+        f"data augmentation: none, or names among {', '.join(choices.AUGMENTATIONS)} with commas", TRAINS, "augment",
+        check=lambda text: choices.parse_augment(text) is not None
     )  # fmt: skip
-    head: str = _recipe("quantity that the last layer predicts", TRAINS, "head", choices=HEADS)
-    loss: str = _recipe("loss that training minimises", TRAINS, "loss", choices=LOSSES)
-    optimizer: str = _recipe("optimiser used for training", TRAINS, "optimizer", choices=OPTIMIZERS)
+    head: str = _recipe("quantity that the last layer predicts", TRAINS, "head", choices=choices.HEADS)
+    loss: str = _recipe("loss that training minimises", TRAINS, "loss", choices=choices.LOSSES)
+    optimizer: str = _recipe("optimiser used for training", TRAINS, "optimizer", choices=choices.OPTIMIZERS)
     epochs: int = _recipe("passes over the training data, at most", TRAINS, "epochs", low=1, metavar="N")
     patience: int = _recipe(
         "epochs without a better validation score before training stops; 0: never", TRAINS, "patience", low=0,
@@ -154,9 +124,9 @@ class TrainConfig(Schema):
     )  # fmt: skip
     batch_size: int = _recipe("observations in a training step", TRAINS, "batch_size", low=1, metavar="N")
     precision: str = _recipe(
-        "numeric precision of the layers; weights are always float32", TRAINS, "precision", choices=PRECISIONS
+        "numeric precision of the layers; weights are always float32", TRAINS, "precision", choices=choices.PRECISIONS
     )
-    jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=YES_NO)
+    jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=choices.YES_NO)
     seed: int = option(
         0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"
     )
@@ -223,11 +193,11 @@ class TrainConfig(Schema):
 
     @property
     def star_names(self) -> tuple[str, ...]:
-        return parse_star(self.star)
+        return choices.parse_star(self.star)
 
     @property
     def augmentations(self) -> tuple[str, ...]:
-        return parse_augment(self.augment)
+        return choices.parse_augment(self.augment)
 
     @property
     def train_folds(self) -> tuple[int, ...]:
@@ -250,8 +220,8 @@ class TrainConfig(Schema):
             raise UsageError(
                 f"--model {entry.name}: predicts {SCOPES[entry.scope]}. Received: --wavelength {self.wavelength}"
             )
-        recipe = FALLBACK | entry.recipe | (entry.joint if self.wavelength.is_joint else {})
-        filled = {name: recipe[name] for name in FALLBACK if getattr(self, name) is None}
+        recipe = choices.FALLBACK | entry.recipe | (entry.joint if self.wavelength.is_joint else {})
+        filled = {name: recipe[name] for name in choices.FALLBACK if getattr(self, name) is None}
         complete = self.replace(**filled, settings={**recipe.get("settings", {}), **self.settings})
         if entry.unit != "observation" and complete.every > 1:
             raise UsageError(f"--every: a row of the model {entry.name} is a whole {entry.unit}, none can be left out.")
@@ -263,13 +233,13 @@ class TrainConfig(Schema):
             model=entry.name,
             model_source=entry.source,
             steps=format_steps(complete.time_steps),
-            star=format_star(complete.star_names),
+            star=choices.format_star(complete.star_names),
             augment=",".join(complete.augmentations) or "none",
         )
 
     def require_resolved(self) -> None:
         """Raise a `UsageError` for the first field that is still to be filled in."""
-        for name in FALLBACK:
+        for name in choices.FALLBACK:
             if getattr(self, name) is None:
                 raise UsageError(self._mismatch(name, None))
 
@@ -291,7 +261,7 @@ class TrainConfig(Schema):
         """The values of the flags that were given; settings as a dictionary."""
         values = super().given(arguments)
         if "settings" in values:
-            values["settings"] = parse_settings(values["settings"])
+            values["settings"] = choices.parse_settings(values["settings"])
         return values
 
     @classmethod
@@ -365,29 +335,3 @@ def _refuse_changed(path: Path) -> None:
         raise DataError(
             f"--config {path}: not the file that this run saved; restore it, or give a copy outside the run folder."
         )
-
-
-def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise UsageError(f"--set: expected NAME=VALUE, like --set first=10. Received: {pair}")
-        settings[name] = value
-    return settings
-
-
-def parse_star(text: str) -> tuple[str, ...]:
-    """`none`, `all` or `star_temp,star_rad` to names in the file header's order."""
-    return parse_names("--star", text, STAR_NAMES)
-
-
-def parse_augment(text: str) -> tuple[str, ...]:
-    """`none` or `mix,mirror` to names in the order of `AUGMENTATIONS`."""
-    return parse_names("--augment", text, AUGMENTATIONS, ("none",))
-
-
-def format_star(names: tuple[str, ...]) -> str:
-    """Names as the shortest text that `parse_star` reads back."""
-    return {(): "none", STAR_NAMES: "all"}.get(names, ",".join(names))

@@ -14,61 +14,17 @@ its own way, over several lines, and none reads `3,7,12-20` or `8,9` without a h
 """
 
 import argparse
-import re
-import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, Union, get_args, get_origin
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 
 from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core.fields import LARGEST, Flag, convert, expected_values, flag_name, help_of, kind_of, parse_text
 
 # Longer values are cut in messages.
 _SHOWN = 300
-# The largest whole number that an option takes: what fits an int32 of TensorFlow.
-_LARGEST = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Flag:
-    """How a field is written on the command line.
-
-    Attributes:
-        help: one line, without the default.
-        group: title of its group in --help.
-        metavar: placeholder of its value; by default its choices or its name.
-        flag: its spelling, such as "--set"; by default by the name of the field.
-        aliases: other spellings, such as "--old-name".
-        choices: values allowed.
-        expected: the values allowed in words, for messages; by default from type, bounds and choices.
-        check: whether a value is allowed; may raise a `UsageError` of its own.
-        parse: from the text of the flag to the value; by default by the field's type.
-        default: the default in words.
-        nargs: of argparse, for several values.
-        append: whether the flag may be repeated, each time with one more value.
-        positional: an argument without a flag.
-    """
-
-    help: str
-    group: str = "options"
-    metavar: str = ""
-    flag: str = ""
-    aliases: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    expected: str = ""
-    check: Callable[[Any], Any] | None = None
-    parse: Callable[[str], Any] | None = None
-    default: str = ""
-    nargs: str | None = None
-    append: bool = False
-    positional: bool = False
-
-    def __call__(self, schema: dict[str, Any]) -> None:
-        """Add the help to a JSON schema; pydantic calls this."""
-        schema["description"] = self.help
 
 
 def option(
@@ -84,7 +40,7 @@ def option(
         flag: attributes of `Flag`.
     """
     if low is not None and high is None:
-        high = _LARGEST
+        high = LARGEST
     return Field(default, ge=low, le=high, json_schema_extra=Flag(help, default=shown, **flag))
 
 
@@ -113,7 +69,7 @@ class Schema(BaseModel):
         for name, value in values.items():
             info = cls.model_fields.get(name)
             if info is None or value is not None or info.default is not None:
-                converted[name] = _fitting(info, value)
+                converted[name] = convert(info, value)
         return converted
 
     @model_validator(mode="after")
@@ -185,17 +141,10 @@ class Schema(BaseModel):
     def _mismatch(cls, name: str, value: Any) -> str:
         flag = cls.flags().get(name)
         hint = nearest(value, flag.choices) if flag else ""
-        expected = (flag.expected if flag else "") or _expected(cls.model_fields[name], flag)
+        expected = (flag.expected if flag else "") or expected_values(cls.model_fields[name], flag)
         received = str(value)
         shown = received if len(received) <= _SHOWN else f"{received[:_SHOWN]}..."
         return f"{flag_name(name, flag)}: expected {expected}. Received: {shown}{hint}"
-
-
-def flag_name(name: str, flag: Flag | None = None) -> str:
-    """`--batch-size` of batch_size, or the placeholder of a positional argument."""
-    if flag and flag.positional:
-        return flag.metavar
-    return (flag.flag if flag else "") or "--" + name.replace("_", "-")
 
 
 def add_flags(
@@ -216,8 +165,8 @@ def add_flags(
         title = "positional arguments" if flag.positional else flag.group
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        settings: dict[str, Any] = {"help": _help(info, flag, defaults.get(name)), "default": argparse.SUPPRESS}
-        kind, _ = _kind(info.annotation)
+        settings: dict[str, Any] = {"help": help_of(info, flag, defaults.get(name)), "default": argparse.SUPPRESS}
+        kind, _ = kind_of(info.annotation)
         if kind is bool:
             settings["action"] = "store_true"
         else:
@@ -233,103 +182,3 @@ def add_flags(
             action = groups[title].add_argument(flag_name(name, flag), *flag.aliases, **settings)
         if kind is Path or flag.choices:  # what a shell can complete
             action.completion = flag.choices or Path  # type: ignore[attr-defined]
-
-
-def parse_text(info: FieldInfo, text: Any) -> Any:
-    """The value of a flag's text; text that does not fit is left as it is, for the check to refuse."""
-    flag = info.json_schema_extra
-    if isinstance(text, list):
-        return tuple(parse_text(info, one) for one in text)
-    if not isinstance(text, str):
-        return text
-    if isinstance(flag, Flag) and flag.parse is not None:
-        return flag.parse(text)
-    kind, _ = _kind(info.annotation)
-    if kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
-        return int(text)
-    if kind is float:
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return Path(text) if kind is Path else text
-
-
-def _fitting(info: FieldInfo | None, value: Any) -> Any:
-    if info is None:
-        return value
-    kind, several = _kind(info.annotation)
-    if isinstance(value, list) and several:
-        value = tuple(value)
-    if kind is Path:
-        if isinstance(value, tuple):
-            return tuple(Path(one) if isinstance(one, str) else one for one in value)
-        return Path(value) if isinstance(value, str) else value
-    return value
-
-
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """The type of a field's value without its None, and whether the field is a tuple of such values."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return _kind(kinds[0]) if len(kinds) == 1 else (annotation, False)
-    if get_origin(annotation) is tuple:
-        return get_args(annotation)[0], True
-    return annotation, False
-
-
-def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
-    """The lowest and the highest number that a field takes."""
-    low, high = (
-        next((getattr(one, name) for one in info.metadata if hasattr(one, name)), None) for name in ("ge", "le")
-    )
-    return low, high
-
-
-def _expected(info: FieldInfo, flag: Flag | None) -> str:
-    """The values that a field takes, in words."""
-    if flag and flag.choices:
-        return f"one of {', '.join(flag.choices)}"
-    kind, several = _kind(info.annotation)
-    if kind is int and several:
-        return "whole numbers"
-    if kind not in (int, float):
-        return {str: "text", Path: "a path", bool: "true or false"}.get(kind, "another value")
-    low, high = bounds(info)
-    what = "a whole number" if kind is int else "a number"
-    if low is None:
-        return what
-    if high is None or high >= _LARGEST:
-        return f"{what}, {low:.12g} or more"
-    return f"{what}, {low:.12g} to {high:.12g}"
-
-
-def parse_names(flag: str, text: str, known: Sequence[str], words: Sequence[str] = ("none", "all")) -> tuple[str, ...]:
-    """Names with commas, or one of `words`, to names in the order of `known`.
-
-    Args:
-        flag: named in errors.
-        text: value of the flag.
-        known: all names.
-        words: values that stand alone; "all" gives every name, any other none.
-
-    Raises:
-        UsageError: an unknown name.
-    """
-    if text in words:
-        return tuple(known) if text == "all" else ()
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            expected = f"{', '.join(words)}, or names among {', '.join(known)}"
-            raise UsageError(f"{flag}: expected {expected}. Received: {name}{nearest(name, known)}")
-    return tuple(name for name in known if name in names)
-
-
-def _help(info: FieldInfo, flag: Flag, default: str | None) -> str:
-    """The help of a flag with its default, escaped for argparse."""
-    shown = flag.default if default is None else default
-    value = None if info.is_required() else info.default
-    if not shown and value is not None and value is not False:
-        shown = ",".join(map(str, value)) if isinstance(value, tuple | dict) else str(value).removesuffix(".0")
-    return (flag.help + (f" (default: {shown})" if shown else "")).replace("%", "%%").lstrip()

@@ -24,8 +24,8 @@ from ariel_tf.challenge import N_STEPS
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.fields import flag_name
 from ariel_tf.core.printable import masked
-from ariel_tf.core.schema import flag_name
 from ariel_tf.data.selection import Selection, Signature, union
 from ariel_tf.ensembles.members import Members, parts
 from ariel_tf.ensembles.resampling import check_count

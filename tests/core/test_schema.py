@@ -7,7 +7,8 @@ import pytest
 
 from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError
-from ariel_tf.core.schema import Schema, add_flags, option, parse_names
+from ariel_tf.core.fields import parse_names
+from ariel_tf.core.schema import Schema, add_flags, option
 
 
 class Options(Schema):

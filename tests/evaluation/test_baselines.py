@@ -7,7 +7,7 @@ import pytest
 
 from ariel_tf.challenge import score
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.core.schema import parse_names
+from ariel_tf.core.fields import parse_names
 from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import baselines, ridge_501
 from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure

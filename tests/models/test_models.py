@@ -9,13 +9,8 @@ import pytest
 from support.models import ROWS, Sample, built, configured, small
 
 from ariel_tf.config import model_registry
+from ariel_tf.config.choices import HEADS, LOSSES, OPTIMIZERS, PRECISIONS
 from ariel_tf.config.hyperparameters import Settings
-from ariel_tf.config.train_config import (
-    HEADS,
-    LOSSES,
-    OPTIMIZERS,
-    PRECISIONS,
-)
 from ariel_tf.core.errors import UsageError
 from ariel_tf.models import builder
 from ariel_tf.models.builder import build

@@ -7,7 +7,7 @@ import scipy.stats
 from support.models import Sample, configured, statistics_of
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.config.train_config import FUNCTIONS, RAMPS, TRANSFORMS
+from ariel_tf.config.choices import FUNCTIONS, RAMPS, TRANSFORMS
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.statistics import Statistics
 from ariel_tf.models import builder, transforms, yeo_johnson

@@ -10,7 +10,7 @@ import tensorflow as tf
 from support.run_folders import loaded, run, send_in_epoch, table
 
 from ariel_tf.config import model_registry
-from ariel_tf.config.train_config import PRECISIONS
+from ariel_tf.config.choices import PRECISIONS
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import Stopped, UsageError
 from ariel_tf.data import dataset
