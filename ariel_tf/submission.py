@@ -23,7 +23,8 @@ from ariel_tf.core.resources import Progress, format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.selection import Selection
-from ariel_tf.runs.prediction_files import SUFFIXES, read_predictions, refuse_size
+from ariel_tf.runs.prediction_files import SUFFIXES
+from ariel_tf.runs.prediction_reader import read_predictions, refuse_size
 
 # Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
 UNORDERED = 0.8

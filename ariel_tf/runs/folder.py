@@ -25,15 +25,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core.atomic_files import read_json, remove_leftovers, require_utf8, sha256, write_json
+from ariel_tf.core.atomic_files import remove_leftovers, require_utf8, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.printable import masked
 from ariel_tf.core.sealed_json import write_sealed
 from ariel_tf.runs import history
 from ariel_tf.runs import state as run_state
-from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint, verified_file
+from ariel_tf.runs.committed import is_sound_file, read_meta, verified_file
 from ariel_tf.runs.links import refuse_links
 from ariel_tf.runs.lock import Busy, is_locked, take_lock
+from ariel_tf.runs.same_run import refuse_another
 
 # Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
 TRAINED = ("metrics.csv", "best.keras", "scores.json")
@@ -120,7 +121,7 @@ class RunFolder:
 
     def _read(self) -> None:
         """Compare the folder with what this process was asked for, then read its state and history."""
-        self._refuse_another()
+        refuse_another(self.path, self.configuration, self.fingerprint)
         self.state = self._read_state()
         if "config.json" in self.state["files"]:
             self.verified("config.json")  # the data's name is not compared
@@ -148,33 +149,6 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _refuse_another(self) -> None:
-        """Raise if the folder holds a run of another configuration or of other data."""
-        before, now = (masked(each) for each in (read_json(self.path / "config.json", dict), self.configuration))
-        names = {*before, *now}
-        if ("ensemble" in before) != ("ensemble" in now):  # options of only one kind of run say nothing
-            names = before.keys() & now.keys()
-        differing = [
-            f"  {name}: {before.get(name)} there, {now.get(name)} now"
-            for name in sorted(names - {"data"})
-            if before.get(name) != now.get(name)
-        ]
-        one, other = before.get("model_source"), now.get("model_source")
-        if one != other and _same_file(one, other):
-            raise UsageError(
-                f"--run {self.path}: {other['file']} has changed since this run was started (sha256 "
-                f"{str(one.get('sha256'))[:12]} then, {other['sha256'][:12]} now); restore it, give another --run, or "
-                "--overwrite to move the run aside."
-            )
-        there = recorded_fingerprint(self.path) or self.fingerprint
-        if not differing and there != self.fingerprint:
-            differing = [f"  data fingerprint: {there[:12]} there, {self.fingerprint[:12]} now"]
-        if differing:
-            raise UsageError(
-                f"--run {self.path}: this run has another configuration or other data; "
-                "give another --run, or --overwrite to move it aside:\n" + "\n".join(differing)
-            )
 
     def _read_state(self) -> dict[str, Any]:
         if not run_state.has_state(self.path):
@@ -321,11 +295,6 @@ def _foreign(path: Path) -> bool:
     """Whether a folder holds anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
-
-
-def _same_file(one: Any, other: Any) -> bool:
-    """Whether two values of `model_source` are of one file."""
-    return isinstance(one, dict) and isinstance(other, dict) and one.get("file") == other.get("file") is not None
 
 
 def move_aside(path: Path) -> None:

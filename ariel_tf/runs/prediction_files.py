@@ -9,6 +9,7 @@ Of a model that knows how certain it is, the first .csv and .parquet hold sigma_
 is beside it (`core.checksum_files`), and checked when it is read.
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
+`prediction_reader.py` reads the files back.
 
 Tables are read and written with pyarrow: it writes Parquet in pieces, and pandas would need it for Parquet anyway.
 """
@@ -16,17 +17,14 @@ Tables are read and written with pyarrow: it writes Parquet in pieces, and panda
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
-from ariel_tf.challenge import N_WAVELENGTHS, Key, parse_name
-from ariel_tf.core import checksum_files
+from ariel_tf.challenge import N_WAVELENGTHS, Key
 from ariel_tf.core.atomic_files import refuse_parent, require_utf8
 from ariel_tf.core.checksum_files import replacing_with_sum
 from ariel_tf.core.errors import DataError, UsageError
@@ -39,10 +37,6 @@ DATALABS_COLUMNS = ("files", *(f"w{wavelength + 1}" for wavelength in range(N_WA
 # The smallest radius that ten decimals can express: --clip replaces zero and negative radii by it.
 SMALLEST = 1e-10
 CHUNK_ROWS = 4096
-# Rows that are read where the number of observations is not known; the challenge's test set has 53,900.
-MOST_ROWS = 300_000
-# Characters of a line of 55 numbers, at most; and bytes of a row, on average.
-LONGEST_LINE, LARGEST_ROW = 1 << 14, 1 << 13
 
 
 def column(wavelength: int) -> str:
@@ -231,169 +225,3 @@ class PredictionWriter:
                 writer.write_table(pa.table([pa.array(values) for values in arrays], schema=schema))
                 count += len(keys)
         return count
-
-
-def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | None, np.ndarray]:
-    """Read a file of predictions for all 55 wavelengths.
-
-    A .csv is the submission of ESA Datalabs if it has a column `files` or the columns w1 ... w55.
-
-    Args:
-        path: its ending names the format.
-        most: rows at most; reading stops at a file with more.
-
-    Returns:
-        keys int [rows, 3], or None for a .txt, which has none; radii float64 [rows, 55].
-
-    Raises:
-        DataError: the file has another layout, or more rows; names the line or the columns.
-        OSError: it cannot be read.
-    """
-    refuse_size(path, most)
-    found = _read(path, most)
-    checksum_files.verify(path)  # last: other faults name the place
-    return found
-
-
-def _read(path: Path, most: int) -> tuple[np.ndarray | None, np.ndarray]:
-    if path.suffix == ".txt":
-        return None, _read_submission(path, most)
-    expected = [*KEYS, *map(column, range(N_WAVELENGTHS))]
-    try:
-        if path.suffix == ".parquet":
-            table = _read_parquet(path, expected, most)
-        elif {*DATALABS_COLUMNS[:3]} & {*(names := _csv_names(path))}:
-            _refuse_datalabs_columns(path, names)
-            return _datalabs(path, _read_csv(path, DATALABS_COLUMNS, most, pa.string()))
-        else:
-            _refuse_absent(path, expected, names)
-            table = _read_csv(path, expected, most)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's; pyarrow raises damaged pages as OSError too
-        reason = str(error).splitlines()[0][:300]
-        form = "numbers in every column" if "conversion error" in reason else path.suffix[1:]
-        raise DataError(f"{path}: expected {form} ({reason}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected column names in UTF-8 ({error.reason}).") from error
-    try:
-        keys = np.stack([table[name].to_numpy().astype(np.int64) for name in KEYS], axis=1)
-    except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path}: expected numbers in every column ({error}).") from error
-    return keys, _numbers(path, table, expected[len(KEYS) :])
-
-
-def refuse_size(path: Path, most: int = MOST_ROWS) -> None:
-    """Raise for a file that is too large, before anything of it is parsed.
-
-    Args:
-        path: as for `read_predictions`.
-        most: rows at most.
-
-    Raises:
-        DataError: it has more bytes, or more lines, than so many rows take.
-        OSError: it cannot be read.
-    """
-    size, largest = path.stat().st_size, (most + 1) * LARGEST_ROW
-    if size > largest:
-        raise DataError(f"{path}: expected {most:,} rows at most, {largest:,} bytes, received {size:,} bytes.")
-    if path.suffix != ".parquet":  # whose number of rows is read first
-        lines = taken = 0
-        with open(path, "rb") as file:  # a line that is far too long is refused by its reader
-            while lines <= most + 1 and taken <= (lines + 256) * LARGEST_ROW and (piece := file.read(1 << 20)):
-                lines, taken = lines + piece.count(b"\n"), taken + len(piece)
-        _refuse_rows(path, lines - 1, most)
-
-
-def _refuse_datalabs_columns(path: Path, names: Sequence[str]) -> None:
-    """Refuse other columns than those of a submission of ESA Datalabs."""
-    expected = f"expected the columns {', '.join(DATALABS_COLUMNS[:3])} ... {DATALABS_COLUMNS[-1]} in this order"
-    if [*names[1:]] == [*DATALABS_COLUMNS[1:]] and names[0] != DATALABS_COLUMNS[0]:
-        hint = "write it with to_csv(..., index_label='files')"
-        raise DataError(f"{path}: {expected}. Received {names[0]!r} as the first: {hint}.")
-    if tuple(names) != DATALABS_COLUMNS:
-        pairs = zip_longest(names, DATALABS_COLUMNS)
-        place, (name, right) = next((i, pair) for i, pair in enumerate(pairs, 1) if pair[0] != pair[1])
-        raise DataError(f"{path}: {expected}. Received {name!r} as column {place}, expected {right!r}.")
-
-
-def _datalabs(path: Path, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and radii of a submission of ESA Datalabs, whose columns are exactly these."""
-    keys = np.empty((len(table), len(KEYS)), np.int64)
-    for row, name in enumerate(table[0].to_pylist()):
-        if not str(name).endswith(".txt"):
-            raise DataError(f"{path}, row {row + 1}: expected a file name like 0001_01_01.txt, received {name!r}.")
-        try:
-            keys[row] = parse_name(name)
-        except DataError as error:
-            raise DataError(f"{path}, row {row + 1}: {error}") from None
-    return keys, _numbers(path, table, DATALABS_COLUMNS[1:])
-
-
-def _numbers(path: Path, table: pa.Table, names: Sequence[str]) -> np.ndarray:
-    """Columns of a table, float64 [rows, columns]."""
-    try:
-        return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
-    except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path}: expected numbers in every column ({error}).") from error
-
-
-def _read_parquet(path: Path, columns: Sequence[str], most: int) -> pa.Table:
-    """The columns of a Parquet file, whose number of rows and columns is read before them."""
-    with pyarrow.parquet.ParquetFile(path) as file:
-        _refuse_absent(path, columns, file.schema_arrow.names)
-        _refuse_rows(path, file.metadata.num_rows, most)
-        for name in columns:
-            kind = file.schema_arrow.field(name).type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise DataError(f"{path}: expected numbers in every column, received {kind} in {name}.")
-        return file.read(list(columns))
-
-
-def _csv_names(path: Path) -> list[str]:
-    """The names of a CSV file's columns."""
-    with pyarrow.csv.open_csv(path) as head:
-        return list(head.schema.names)
-
-
-def _read_csv(path: Path, columns: Sequence[str], most: int, first: Any = None) -> pa.Table:
-    """The columns of a CSV file, which is read in pieces; numbers, but for the type `first` of the first column."""
-    parts, rows = [], 0
-    types = dict.fromkeys(columns, pa.float64()) | {columns[0]: first or pa.float64()}
-    only = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=types)
-    with pyarrow.csv.open_csv(path, convert_options=only) as reader:
-        for batch in reader:
-            rows += batch.num_rows
-            _refuse_rows(path, rows, most)
-            parts.append(batch)
-        return pa.Table.from_batches(parts, reader.schema)
-
-
-def _refuse_absent(path: Path, columns: Sequence[str], names: Sequence[str]) -> None:
-    if absent := [name for name in columns if name not in {*names}]:
-        some = ", ".join(absent[:5]) + " ..." * (len(absent) > 5)
-        raise DataError(f"{path}: expected columns {columns[0]} ... {columns[-1]}. Absent: {some}")
-
-
-def _refuse_rows(path: Path, rows: int, most: int) -> None:
-    if rows > most:
-        raise DataError(f"{path}: expected {most:,} rows at most, one for each observation, found more.")
-
-
-def _read_submission(path: Path, most: int) -> np.ndarray:
-    """Read a submission in the challenge's layout: float64 [rows, 55]."""
-    rows: list[np.ndarray] = []
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
-            _refuse_rows(path, number, most)
-            cells = line.rstrip("\r\n").split("\t")
-            if len(cells) != N_WAVELENGTHS:
-                hint = "" if len(cells) > 1 else f" with tabs between them: {line[:40].rstrip()!r}"
-                raise DataError(f"{path}, line {number}: expected {N_WAVELENGTHS} numbers, found {len(cells)}{hint}.")
-            try:
-                rows.append(np.array(cells, np.float64))
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: expected numbers only ({str(error)[:200]}).") from error
-    if not rows:
-        raise DataError(f"{path}: expected a row for each observation, found an empty file.")
-    return np.stack(rows)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ariel_tf.challenge import FLUX_BOUNDS, STAR_NAMES, STAR_PARAMETERS, holds_mask
+from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, STAR_NAMES, STAR_PARAMETERS, holds_mask
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.planets import Data
 from ariel_tf.data.selection import Row
@@ -94,6 +94,43 @@ def unmasked(name: str, values: Any) -> np.ndarray:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:
         raise UsageError(f"predict: expected {name} as an array of numbers ({error}).") from None
+
+
+def checked_arrays(
+    flux: Any, star: Any, instances: tuple[int, ...], needs_star: bool
+) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Light curves and stars in the challenge's layout, as a model reads them.
+
+    Args:
+        flux: as of `Predictor.predict`.
+        star: as of `Predictor.predict`; ignored where it is not needed.
+        instances: observations of a row, where a row of the model is several; else empty.
+        needs_star: whether the model reads the star.
+
+    Returns:
+        flux float32 [n, ..., 55, 300]; star float32 [n, 6] or None; whether one row was given without its axis.
+
+    Raises:
+        UsageError, DataError: as of `Predictor.predict`.
+    """
+    flux, stars = unmasked("flux", flux), None
+    one = flux.ndim == 2 + len(instances)
+    flux = flux[None] if one else flux
+    if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
+        expected = [*instances, N_WAVELENGTHS, N_STEPS]
+        raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(flux.shape)}")
+    if needs_star:
+        if star is None:
+            raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
+        stars = np.atleast_2d(unmasked("star", star_values(star)))
+        if stars.shape != (len(flux), len(STAR_NAMES)):
+            raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(stars.shape)}")
+    for name, values in (("flux", flux), ("star", stars)):
+        if values is not None and not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
+            row = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise DataError(f"predict: {name} of row {row} is not finite.")
+    refuse_bounds(flux, stars)
+    return flux, stars, one
 
 
 def refuse_bounds(flux: np.ndarray, star: np.ndarray | None) -> None:

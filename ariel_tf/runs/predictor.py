@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES, WAVELENGTHS_UM, Key
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM, Key
 from ariel_tf.config.targets import Targets
-from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.core.atomic_files import read_json, sha256
-from ariel_tf.core.errors import DataError, NonFiniteError, UsageError
+from ariel_tf.core.atomic_files import sha256
+from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
@@ -32,11 +31,10 @@ from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs import shipped
-from ariel_tf.runs.committed import is_sound_file, read_meta, recorded_fingerprint
-from ariel_tf.runs.prediction_input import planets_in, refuse_bounds, rows_of, star_values, unmasked
+from ariel_tf.runs.committed import read_meta, recorded_fingerprint
+from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
-from ariel_tf.runs.search_folder import refuse_search
-from ariel_tf.runs.state import has_state, read_state
+from ariel_tf.runs.run_facts import facts_of, read_configuration, refuse_unsaved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,13 +104,13 @@ class Predictor:
     def _load_one(cls, path: Path) -> Self:
         if shipped.is_shipped(path):
             return cls._load_shipped(str(path))
-        configuration = _configuration(path)
+        configuration = read_configuration(path)
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
-        _verify(path)
+        refuse_unsaved(path)
         from ariel_tf.runs.model_file import check_rows, load_model
 
-        signature, data, folds = _facts(path, configuration)
+        signature, data, folds = facts_of(path, configuration)
         model = load_model(path / "best.keras", configuration.get("model_source"))
         check_rows(model, path / "best.keras", len(signature.inputs) + signature.white_light, len(signature.targets))
         return cls(path, configuration, recorded_fingerprint(path), model, signature, data, folds)
@@ -140,7 +138,7 @@ class Predictor:
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
         """An ensemble that is not saved yet."""
-        return cls(path, configuration, fingerprint, model, *_facts(path, configuration))
+        return cls(path, configuration, fingerprint, model, *facts_of(path, configuration))
 
     @property
     def digest(self) -> str:
@@ -261,27 +259,10 @@ class Predictor:
 
     def _predict_arrays(self, flux: Any, star: Any) -> np.ndarray:
         """As `predict`, of arrays to an array."""
-        flux = unmasked("flux", flux)
-        instances = row_shape(self.model)[:-1]
-        one = flux.ndim == 2 + len(instances)
-        flux = flux[None] if one else flux
-        if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
-            expected = [*instances, N_WAVELENGTHS, N_STEPS]
-            raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(flux.shape)}")
-        inputs = {"flux": self.channels(flux)}
-        if "star" in names_of(self.model):
-            if star is None:
-                raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
-            star = np.atleast_2d(unmasked("star", star_values(star)))
-            if star.shape != (len(flux), len(STAR_NAMES)):
-                raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(star.shape)}")
-            inputs["star"] = star
-        for name, values in inputs.items():
-            if not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
-                row = int(np.argwhere(~np.isfinite(values))[0, 0])
-                raise DataError(f"predict: {name} of row {row} is not finite.")
-        refuse_bounds(flux, inputs.get("star"))
-        if not len(flux):
+        needs_star = "star" in names_of(self.model)
+        rows, stars, one = checked_arrays(flux, star, row_shape(self.model)[:-1], needs_star)
+        inputs = {"flux": self.channels(rows)} | ({"star": stars} if needs_star else {})
+        if not len(rows):
             return np.zeros((0, len(self.targets)))
         radii = np.asarray(self(inputs), np.float64)
         if not np.isfinite(radii).all():
@@ -350,45 +331,3 @@ def refuse_other_data(each: Sequence[Predictor]) -> None:
                 f"{each[0].path} and {one.path} were trained on different data ({each[0].fingerprint[:12]}, "
                 f"{one.fingerprint[:12]}), so a test planet of one may be a training planet of the other."
             )
-
-
-def _configuration(path: Path) -> dict[str, Any]:
-    """The run's `config.json`, as it was committed."""
-    if not (path / "config.json").is_file() or not has_state(path):
-        raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
-    _refuse_changed(path, "config.json", read_state(path)["files"])
-    configuration = read_json(path / "config.json", dict)
-    refuse_search(path, configuration)
-    return configuration
-
-
-def _verify(path: Path) -> None:
-    """Refuse a run whose model is absent or not the one that it committed."""
-    files = read_state(path)["files"]
-    if "best.keras" not in files:
-        raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
-    _refuse_changed(path, "best.keras", files)
-
-
-def _refuse_changed(path: Path, name: str, files: dict[str, str]) -> None:
-    if not is_sound_file(path, name, {"files": files}):
-        raise DataError(f"{path / name}: damaged or changed since it was saved; repeat the run's command.")
-
-
-def _facts(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, Folds]:
-    """Signature, data and folds of a run that is one model."""
-    if "ensemble" not in configuration:
-        try:
-            config = TrainConfig.from_json(configuration)
-            config.require_resolved()
-            signature = config.signature
-        except (UsageError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{path / 'config.json'}: expected the configuration of a run ({error}).") from error
-        return signature, config.data, config.folds
-    try:
-        targets = Targets.of_run(configuration["wavelength"]).every
-        signature = Signature.from_json(targets, configuration)
-        folds = Folds(*(tuple(configuration[f"{role}_folds"]) for role in Folds._fields))
-        return signature, configuration["data"], folds
-    except (UsageError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path / 'config.json'}: expected the configuration of an ensemble ({error}).") from error

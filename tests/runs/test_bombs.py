@@ -21,10 +21,11 @@ from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json, read_bounded, r
 from ariel_tf.core.errors import ArielError, DataError, UsageError, nearest
 from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest
 from ariel_tf.data.statistics import Sums
-from ariel_tf.runs import prediction_files
+from ariel_tf.runs import prediction_reader
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.model_file import CONFIG, METADATA, WEIGHTS, load_model
-from ariel_tf.runs.prediction_files import KEYS, column, read_predictions
+from ariel_tf.runs.prediction_files import KEYS, column
+from ariel_tf.runs.prediction_reader import read_predictions
 from ariel_tf.runs.state import read_state
 
 MIB = 1 << 20
@@ -371,7 +372,7 @@ def test_a_submission_of_a_million_rows_is_not_read_to_its_end(tmp_path):
 
 
 def test_a_line_of_a_gigabyte_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(prediction_files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(prediction_reader, "LONGEST_LINE", 1000)
     (tmp_path / "a.txt").write_text("0.1\t" * 100_000)
     with pytest.raises(DataError, match=r"a.txt, line 1: expected 55 numbers, found 251"):
         read_predictions(tmp_path / "a.txt")

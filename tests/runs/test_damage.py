@@ -20,7 +20,7 @@ from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.runs.predictor import Predictor
-from ariel_tf.runs.predictor import _facts as facts_of
+from ariel_tf.runs.run_facts import facts_of
 from ariel_tf.runs.state import read_state
 
 

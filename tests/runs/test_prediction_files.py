@@ -10,7 +10,8 @@ import pytest
 from ariel_tf import submission
 from ariel_tf.core import atomic_files, checksum_files
 from ariel_tf.core.errors import DataError
-from ariel_tf.runs.prediction_files import KEYS, PredictionWriter, column, read_predictions
+from ariel_tf.runs.prediction_files import KEYS, PredictionWriter, column
+from ariel_tf.runs.prediction_reader import read_predictions
 
 HEADER = [*KEYS, *map(column, range(55))]
 

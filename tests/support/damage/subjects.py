@@ -25,7 +25,8 @@ from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.evaluation import leaderboard
 from ariel_tf.runs.committed import read_configuration, read_meta, read_scores, verified_file
 from ariel_tf.runs.list_run import gather_scores
-from ariel_tf.runs.prediction_files import PredictionWriter, read_predictions
+from ariel_tf.runs.prediction_files import PredictionWriter
+from ariel_tf.runs.prediction_reader import read_predictions
 from ariel_tf.runs.state import read_state
 from ariel_tf.training import flux_statistics
 from ariel_tf.training.pretraining import rows

@@ -59,7 +59,7 @@ def _files() -> dict[str, Target]:
     from ariel_tf.runs.committed import read_meta
     from ariel_tf.runs.history import read_history
     from ariel_tf.runs.model_file import check_weights_file
-    from ariel_tf.runs.prediction_files import read_predictions
+    from ariel_tf.runs.prediction_reader import read_predictions
     from ariel_tf.runs.state import read_state
     from ariel_tf.training import flux_statistics
     from tuning.outcomes import Outcome
