@@ -9,7 +9,7 @@ Colours of truth and prediction are ours; everything else follows the user's rcP
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,7 +22,24 @@ from ariel_tf.evaluation.style import MANY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ariel_tf.evaluation.run import Run
+    from ariel_tf.data.planets import Data
+    from ariel_tf.runs.predictions import Predictions
+    from ariel_tf.runs.predictor import Predictor
+
+
+class FinishedRun(Protocol):
+    """What the figures read of a run, as `evaluation.run.Run` has it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def configuration(self) -> dict[str, Any]: ...
+    @property
+    def data(self) -> "Data": ...
+    @property
+    def predictions(self) -> "Predictions": ...
+    @property
+    def predictor(self) -> "Predictor": ...
 
 
 class RunPlots:
@@ -34,7 +51,7 @@ class RunPlots:
         run: finished.
     """
 
-    def __init__(self, run: "Run"):
+    def __init__(self, run: FinishedRun):
         self._run = run
 
     def learning_curve(self, ax: "Axes | None" = None) -> "Axes":

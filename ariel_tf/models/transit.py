@@ -4,7 +4,7 @@ Of each light curve it takes what a physicist would:
 
     flux / ramp -> dip -> 27 bins folded about mid-transit        half the noise, the same shape
     rough depth of the white light curve, kept above its noise     the scale of everything
-    white light along the planet's path / rough depth              radius and impact parameter (`orbit.py`)
+    white light along the planet's path / rough depth              radius and impact parameter (`transit_chord.py`)
     each band's own depth, matched to the white curve, / rough depth, and how noisy that ratio is
     the scatter of each curve / rough depth                        how far to trust it
 
@@ -15,6 +15,8 @@ radius that the path tells, and each band's own measured ratio, join its answer 
 certainty: an atmosphere larger than any of the training's planets is measured, not guessed.
 White light is the last channel (--channels own+white), or made of all 55 channels (joint).
 """
+
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -83,6 +85,37 @@ def bin_noise() -> np.ndarray:
     return np.sqrt(np.square(fold_matrix()).sum(axis=0)).astype(np.float32)
 
 
+class Curves(NamedTuple):
+    """Light curves as the network measures them.
+
+    Attributes:
+        bins, noise: folded bins [batch, c, 27] and step noise [batch, c, 1] of the channels.
+        white, white_noise, white_dip: folded bins [batch, 1, 27], step noise [batch, 1, 1] and dip [batch, 1, 300] of
+            white light.
+    """
+
+    bins: Any
+    noise: Any
+    white: Any
+    white_noise: Any
+    white_dip: Any
+
+
+def measured_curves(flux) -> Curves:
+    """Raw flux [batch, 300, c] as curves; white light is the second of two channels, or the mean of all."""
+    dip, bins, noise = dips(flux)
+    if flux.shape[2] == 2:  # own and white
+        white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
+        return Curves(bins[:, :1], noise[:, :1], white, white_noise, white_dip)
+    dead = noise_free(noise, dip)
+    weight = ops.where(dead, 0.0, 1 / ops.square(noise))
+    white, white_dip = white_of(bins, weight), white_of(dip, weight)
+    white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
+    # A dead channel is seen as the white curve, with the noise of a usual channel.
+    bins, noise = ops.where(dead, white, bins), ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
+    return Curves(bins, noise, white, white_noise, white_dip)
+
+
 def rough_depth(white, noise):
     """Depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
     depth = ops.mean(white[:, :, :CENTRAL_BINS], axis=2, keepdims=True)
@@ -115,17 +148,7 @@ def transit(hp, inputs: Inputs):
         raise UsageError(
             "the model transit takes raw flux: expected --transform none, --ramp keep and --function none."
         )
-    dip, bins, noise = dips(inputs.flux)
-    if inputs.flux.shape[2] == 2:  # own and white
-        white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
-        bins, noise = bins[:, :1], noise[:, :1]
-    else:
-        dead = noise_free(noise, dip)
-        weight = ops.where(dead, 0.0, 1 / ops.square(noise))
-        white, white_dip = white_of(bins, weight), white_of(dip, weight)
-        white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
-        # A dead channel is seen as the white curve, with the noise of a usual channel.
-        bins, noise = ops.where(dead, white, bins), ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
+    bins, noise, white, white_noise, white_dip = measured_curves(inputs.flux)
     depth, depth_noise = rough_depth(white, white_noise)
     ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
     trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % counts half
