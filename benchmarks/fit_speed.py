@@ -123,7 +123,7 @@ class Case:
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
             with mock.patch.object(callbacks, "CheckpointSchedule", ClockedSchedule):
-                fit.fit(run, self.built, plan, log, "", lambda epoch: None)
+                fit.fit(run, self.built, plan, log, "")
             cost.add([*began, time.perf_counter()], saves)
             log.close()
 

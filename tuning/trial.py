@@ -186,7 +186,7 @@ class TrialRunner:
                 log_path.open("a", encoding="utf-8") as text,
                 contextlib.redirect_stdout(text),
             ):
-                fit.fit(run, built, plan, log, self.command, lambda epoch: None)
+                fit.fit(run, built, plan, log, self.command)
             return run.state, searched
 
     def _subset(self, config: TrainConfig) -> Source:

@@ -70,7 +70,6 @@ def fit(
     plan: FitPlan,
     log: TensorBoardLog | None,
     command: str,
-    draw: Callable[[int], None],
     more: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train from the run folder's last epoch to the end.
@@ -81,7 +80,6 @@ def fit(
         plan: batches, and for how long.
         log: TensorBoard's; None where another process writes it.
         command: what the user repeats to go on after a stop.
-        draw: called with the epoch every few epochs, to draw pictures.
         more: callbacks that watch the training.
 
     Raises:
@@ -98,7 +96,7 @@ def fit(
             run.commit(("best.keras",))
         if log:
             print(f"resuming {run.path} after epoch {first}", flush=True)
-    reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log, callbacks.EveryFewEpochs(draw)] if log else []
+    reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
         watching = [*reports, *more, callbacks.ShowLife(run), stop]
         for last in stages(built, first, plan.epochs):

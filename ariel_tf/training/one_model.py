@@ -1,6 +1,7 @@
 """Train one model to its end: epochs, the best of them scored on the test folds, pictures and the model card."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     from ariel_tf.data import dataset
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.training import fit
+    from ariel_tf.training.callbacks import EveryFewEpochs
     from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
     config, validation = job.config, rows.validation()
@@ -81,13 +83,15 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> None:
         predictions = Predictions.collect(model, validation.as_numpy_iterator())
         title = f"{config.model_name}: validation planets after epoch {epoch}{note}"
-        pictures = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
-        draw_pictures(run, job, predictions, (title, not note), pictures, log, epoch)
+        files = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
+        draw_pictures(run, job, predictions, Pictures(title, files, log, epoch, on_screen=not note))
 
     plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
     try:
-        more = [Profile(run.path / "tensorboard", *job.options.profile)] if job.options.profile and log else []
-        fit.fit(run, built, plan, log, job.options.command, draw_validation, more)
+        more: list[Any] = [EveryFewEpochs(draw_validation)] if log else []
+        if log and job.options.profile:
+            more.append(Profile(run.path / "tensorboard", *job.options.profile))
+        fit.fit(run, built, plan, log, job.options.command, more)
         cluster.check_weights(built.training.distribute_strategy, (v.numpy() for v in built.training.variables))
     except dataset.UNREADABLE as error:
         raise dataset.damaged(rows.source, error) from error
@@ -101,25 +105,33 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     log.close()
 
 
-def draw_pictures(
-    run: RunFolder,
-    job: TrainingJob,
-    predictions: "Predictions",
-    title: tuple[str, bool],
-    pictures: Mapping[str, str],
-    log: "TensorBoardLog | None",
-    epoch: int,
-) -> list[str]:
+@dataclass(frozen=True)
+class Pictures:
+    """What is drawn of a run's predictions, and where it goes.
+
+    Attributes:
+        title: of each picture.
+        files: file names by TensorBoard tag: of predicted against true radii, then of spectra.
+        log: TensorBoard's, which takes the pictures too; None for files only.
+        epoch: TensorBoard's step.
+        on_screen: whether they are of one epoch of many, for the screen.
+    """
+
+    title: str
+    files: Mapping[str, str]
+    log: "TensorBoardLog | None"
+    epoch: int
+    on_screen: bool = False
+
+
+def draw_pictures(run: RunFolder, job: TrainingJob, predictions: "Predictions", pictures: Pictures) -> list[str]:
     """Draw predicted against true radii and, for a joint model, spectra, as PNG files and in TensorBoard.
 
     Args:
         run: whose folder takes the files.
         job: of the run.
         predictions: drawn.
-        title: of both pictures, and whether they are drawn for the screen, of one epoch of many.
-        pictures: file names by TensorBoard tag: of the predictions, then of the spectra.
-        log: of the run; None for files only.
-        epoch: TensorBoard's step.
+        pictures: titles and names.
 
     Returns:
         The names of the files that were written; a picture that fails costs a warning.
@@ -129,14 +141,14 @@ def draw_pictures(
     drawings: list[Any] = [prediction_figures.draw_predictions]
     if job.config.wavelength.is_joint:
         drawings.append(prediction_figures.draw_spectra)
-    arguments = (predictions, job.config.signature.targets, title[0], job.source.description)
-    dpi = SCREEN if title[1] else None
+    arguments = (predictions, job.config.signature.targets, pictures.title, job.source.description)
+    dpi = SCREEN if pictures.on_screen else None
     drawn = []
-    for (tag, name), draw in zip(pictures.items(), drawings, strict=False):
+    for (tag, name), draw in zip(pictures.files.items(), drawings, strict=False):
         if draw_or_warn(draw, *arguments, run.path / name, dpi):
             drawn.append(name)
-            if log:
-                log.picture(tag, run.path / name, epoch)
+            if pictures.log:
+                pictures.log.picture(tag, run.path / name, pictures.epoch)
     return drawn
 
 
@@ -153,9 +165,9 @@ def finish(
         log: receives the pictures too.
     """
     facts = data_facts(job.source, job.config.folds)
-    pictures = {"test": "prediction.png", "test spectra": "spectra.png"}
-    title = f"{job.config.model_name}: test planets"
-    drawn = draw_pictures(run, job, predictions, (title, False), pictures, log, run.state["epoch"])
+    files = {"test": "prediction.png", "test spectra": "spectra.png"}
+    pictures = Pictures(f"{job.config.model_name}: test planets", files, log, run.state["epoch"])
+    drawn = draw_pictures(run, job, predictions, pictures)
     scores = {
         "test": predictions.scores(),
         "constant": predictions.replaced(constant).scores(),

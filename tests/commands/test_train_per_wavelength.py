@@ -138,8 +138,8 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held,
     assert not Path("stopped/w03").exists()
     write = group.write_alone
 
-    def stop_after_the_first(job, run, wavelength, *rest):
-        write(job, run, wavelength, *rest)
+    def stop_after_the_first(*arguments):
+        write(*arguments)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:  # and once more, while the run folders are written

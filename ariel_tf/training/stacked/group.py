@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ariel_tf.models.builder import Built
 from ariel_tf.runs import work_queue
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
@@ -15,6 +18,7 @@ from ariel_tf.training.job import TrainingJob, run_folder
 from ariel_tf.training.one_model import finish
 from ariel_tf.training.stacked import fit
 from ariel_tf.training.stacked.data import StackedData
+from ariel_tf.training.stacked.fit import Progress
 from ariel_tf.training.stacked.stack import Stack
 from ariel_tf.training.tensorboard import TensorBoardLog
 
@@ -51,37 +55,54 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         stack.take_out_best()
         with callbacks.StopOnSignal(run, job.options.command) as stop:
             for index, batches in enumerate(rows.test()):
-                write_alone(members[index], run, now, index, built[index], batches, rows)
+                mean = rows.statistics[index]["radius"].mean
+                write_alone(Part(members[index], built[index], index, mean, batches), run, now)
                 if group[index] in damaged:
                     write_model(members[index], built[index])
                 stop.check()
         run.commit(finished=True)
 
 
-def write_alone(job: TrainingJob, stack_run: RunFolder, now, index: int, built, batches, rows: StackedData) -> None:
+@dataclass(frozen=True)
+class Part:
+    """One wavelength of a trained stack.
+
+    Attributes:
+        job: of the wavelength.
+        built: its model, with the weights of its best epoch.
+        index: its place in the stack.
+        mean: mean radius of its training planets, [1].
+        test: batches of its test rows.
+    """
+
+    job: TrainingJob
+    built: Built
+    index: int
+    mean: Any
+    test: Any
+
+
+def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
     """The run folder of one wavelength of a stack, as its own training would have left it.
 
     Args:
-        job: of the wavelength.
+        part: of the stack.
         stack_run: of the stack.
         now: where the training of the stack ended, as `stacked.fit.fit` returns it.
-        index: of the wavelength in the stack.
-        built: its model, with the weights of its best epoch.
-        batches: its test rows.
-        rows: of the stack.
     """
+    job, model = part.job, part.built.inference
     (wavelength,) = job.config.wavelength.chosen
     with RunFolder(job.path, job.identity, job.source.fingerprint) as run:
         if run.state["finished"]:
             return
         run.write_meta(job.facts(), collect(job.strategy))
-        last = int(now.last_epoch[index])
+        last = int(now.last_epoch[part.index])
         run.rows = fit.rows_of(stack_run, wavelength, last)
         run.write_rows()
-        callbacks.save_model(built.inference, run)
-        best = {"best_epoch": int(now.best_epoch[index]), "best_score": float(now.best_score[index])}
+        callbacks.save_model(model, run)
+        best = {"best_epoch": int(now.best_epoch[part.index]), "best_score": float(now.best_score[part.index])}
         run.commit(("metrics.csv", "best.keras"), epoch=last, **best)
-        finish(run, Predictions.collect(built.inference, batches), rows.statistics[index]["radius"].mean, job)
+        finish(run, Predictions.collect(model, part.test), part.mean, job)
 
 
 def write_model(job: TrainingJob, built) -> None:
