@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ariel_tf.training.api import train_model
 
 __all__ = ["ArielRegressor", "Run", "load", "open_data", "score", "train_model"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ELSEWHERE = {
     "ArielRegressor": "ariel_tf.regressor",
