@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from support import pictures, pretended, promises
+from support import forks, pictures, promises
 from support.bigquery_emulator import Emulator, running
 from support.tiny_runs import TinyRuns
 
@@ -20,13 +20,20 @@ from ariel_tf.data.bigquery.address import Address
 from ariel_tf.planet import Planet
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on; and no pictures."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # its workers run the tests
     Figure.savefig = pictures.save_dot
     figures.draw = pictures.draw_dot
     tensorflow = import_tensorflow(start_devices=False, any_backend=True)
+    forks.start()
     cpu = tensorflow.config.list_physical_devices("CPU")[0]
     tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_unconfigure() -> None:
+    forks.stop()
 
 
 def pytest_collection_finish() -> None:
@@ -123,6 +130,8 @@ def tiny_run(tmp_path_factory) -> TinyRuns:
 @pytest.fixture(scope="module")
 def pretended_training() -> Iterator[None]:
     """Trainings of this module take no step: see `support.pretended`."""
+    from support import pretended
+
     with pretended.trainings():
         yield
 
@@ -130,7 +139,16 @@ def pretended_training() -> Iterator[None]:
 @pytest.fixture
 def pretended_training_here() -> Iterator[None]:
     """Trainings of this test take no step: see `support.pretended`."""
+    from support import pretended
+
     with pretended.trainings():
+        yield
+
+
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """Python processes that the test starts have TensorFlow already: see `support.forks`."""
+    with forks.forked():
         yield
 
 

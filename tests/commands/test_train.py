@@ -442,7 +442,7 @@ def command(*arguments, cwd):
     return [sys.executable, "-m", "ariel_tf.train", *arguments], {"cwd": cwd, "env": environment, "text": True}
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, forked):
     arguments, options = command(*SMALL, "--epochs", "2000", "--patience", "0", "--run", "one", cwd=tmp_path)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(arguments, **options, **pipes) as process:

@@ -32,7 +32,7 @@ SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "seco
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
+def in_a_folder_of_its_own(tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in (processes.CHILD, processes.NUMBER, "TF_CONFIG"):

@@ -61,7 +61,7 @@ def worker_of(parent, name):
     raise AssertionError(f"no {name} under {parent} in\n{listed}")
 
 
-def test_six_trials_with_a_crash_a_nan_and_a_kill_end_with_six_rows_and_the_best(tmp_path, monkeypatch):
+def test_six_trials_with_a_crash_a_nan_and_a_kill_end_with_six_rows_and_the_best(tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "found"
     with process([*FAULTY, "--jobs", "2", "--run", "found"], tmp_path) as searching:
@@ -94,7 +94,7 @@ def test_six_trials_with_a_crash_a_nan_and_a_kill_end_with_six_rows_and_the_best
 
 
 @pytest.mark.slow
-def test_searches_of_two_wavelengths_by_two_workers_outlive_a_kill(tmp_path, monkeypatch):
+def test_searches_of_two_wavelengths_by_two_workers_outlive_a_kill(tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     # The first trial, with the smallest rate, can hardly be the best.
     arguments = [
