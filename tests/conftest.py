@@ -129,10 +129,10 @@ def tiny_run(tmp_path_factory) -> TinyRuns:
 
 @pytest.fixture(scope="module")
 def pretended_training() -> Iterator[None]:
-    """Trainings of this module take no step: see `support.pretended`."""
+    """Trainings of this module take no step, nor do stacks: see `support.pretended`."""
     from support import pretended
 
-    with pretended.trainings():
+    with pretended.trainings(stacks=False):
         yield
 
 

@@ -118,7 +118,7 @@ def test_clones_have_the_parameters_and_nothing_fitted():
     assert not hasattr(copy, "history_")
 
 
-def test_a_training_from_python_is_that_of_the_command(tiny_run):
+def test_a_training_from_python_is_that_of_the_command(tiny_run, pretended_training_here):
     data = "simulated:planets=20,spots=1,photons=2,seed=1"
     settings = {"first": 8, "second": 4}
     run = ariel_tf.train_model("baseline", [3, 12], data, "made", epochs=1, head="depth", settings=settings, stack="no")
@@ -132,7 +132,7 @@ def test_a_training_from_python_is_that_of_the_command(tiny_run):
     np.testing.assert_array_equal(run.predict(flux), ariel_tf.load(other).predict(flux))
 
 
-def test_the_history_of_a_run_is_its_table(tiny_run):
+def test_the_history_of_a_run_is_its_table(tiny_run, pretended_training_here):
     options = ["--data", "simulated:planets=20,spots=1,photons=2,seed=1", "--epochs", "2"]
     path = tiny_run("--model=baseline", *options, "--set", "first=8", "--set", "second=4", "--head", "depth")
     history = ariel_tf.train_model(

@@ -31,7 +31,9 @@ def run(tmp_path_factory, pretended_training):
     return folder / "median"
 
 
-@pytest.mark.parametrize("kind", export.FORMATS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind == "keras" else []) for kind in export.FORMATS]
+)
 def test_an_export_runs_by_itself_and_agrees(run, tmp_path, capsys, kind):
     """`export` itself tries it in a fresh process; here the numbers are compared once more, on other rows."""
     out = tmp_path / ("model" if kind == "savedmodel" else f"model.{kind}")

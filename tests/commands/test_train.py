@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 DATA = "simulated:planets=20,spots=1,photons=3,seed=1"
 SMALL = ["--model=baseline", "--data", DATA, "--set", "first=16", "--set", "second=8", "--batch-size", "7",
          "--head", "depth"]  # fmt: skip
+# Everything that draws random numbers while it trains.
+DRAWS = ["--set", "dropout=0.3", "--channels", "own+white", "--augment", "mix,noise,mirror"]
 FOUR = [*SMALL, "--epochs", "4", "--star", "all", "--optimizer", "nadam"]
 
 
@@ -85,19 +87,10 @@ def test_evaluate_and_predict_agree_with_the_training(tiny_run, capsys):
 @pytest.mark.parametrize(
     "more",
     [
-        ["--set", "schedule=plateau"],
-        [
-            "--set",
-            "schedule=cosine",
-            "--set",
-            "dropout=0.3",
-            "--channels",
-            "own+white",
-            "--augment",
-            "mix,noise,mirror",
-        ],
+        ["--set", "schedule=plateau", *DRAWS],
+        pytest.param(["--set", "schedule=cosine", *DRAWS], marks=pytest.mark.slow),
     ],
-    ids=["plateau", "cosine, dropout and augmentation"],
+    ids=["plateau", "cosine"],
 )
 def test_a_stopped_and_resumed_run_is_the_unbroken_run_to_the_bit(more, monkeypatch, capsys):
     arguments = [*FOUR, *more]
@@ -127,7 +120,9 @@ def check_stopped(stopped, epochs, arguments, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["--set", "learning_rate=0.05"]], ids=["still better", "better before"])
-def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(more, tiny_run, monkeypatch, capsys):
+def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(
+    more, tiny_run, monkeypatch, capsys, pretended_training_here
+):
     arguments = [*FOUR, *more]
     tiny_run(*arguments, into="unbroken")
     with monkeypatch.context() as patch:
@@ -139,7 +134,7 @@ def test_a_signal_saves_the_epochs_since_the_last_save_and_the_one_at_hand(more,
 
 
 def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_are_trained_again(
-    tiny_run, monkeypatch, capsys
+    tiny_run, monkeypatch, capsys, pretended_training_here
 ):
     tiny_run(*FOUR, into="unbroken")
     with monkeypatch.context() as patch:
@@ -151,12 +146,12 @@ def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_
 
 
 def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
-    arguments = [*SMALL, "--epochs", "12", "--patience", "0", "--set", "learning_rate=0.1"]
+    arguments = [*SMALL, "--epochs", "6", "--patience", "0", "--set", "learning_rate=0.1"]
     for name, share in (("each", ALWAYS), ("seldom", SELDOM)):
         monkeypatch.setattr(schedule, "SHARE", share)
         run(*arguments, "--run", name)
     states = [json.loads(Path(name, "state.json").read_text()) for name in ("each", "seldom")]
-    assert 1 < states[0]["best_epoch"] == states[1]["best_epoch"] < 12
+    assert 1 < states[0]["best_epoch"] == states[1]["best_epoch"] < 6
     assert f"checkpoints/epoch-{states[0]['best_epoch']:05d}.weights.h5" not in states[1]["files"]
     assert Path("each/scores.json").read_text() == Path("seldom/scores.json").read_text()
     Path("seldom/best.keras").write_bytes(b"torn")  # and there is no checkpoint to make it from
@@ -246,7 +241,9 @@ def test_a_damaged_best_model_is_made_anew_from_its_checkpoint(monkeypatch, pret
     assert Path("one/scores.json").read_text() == scores
 
 
-def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(tiny_run, monkeypatch, capsys):
+def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(
+    tiny_run, monkeypatch, capsys, pretended_training_here
+):
     """Only one checkpoint was kept: a damaged one lost all epochs."""
     tiny_run(*FOUR, into="unbroken")
     monkeypatch.setattr(schedule, "SHARE", ALWAYS)

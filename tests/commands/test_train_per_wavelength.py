@@ -97,6 +97,7 @@ def test_evaluate_predict_and_train_know_a_wavelength_s_folder(tiny_run, capsys)
         run(*SMALL, "--wavelength", "3,7", "--run", "one")
 
 
+@pytest.mark.slow
 def test_wavelengths_stop_early_each_at_its_own_epoch_and_keep_their_best(capsys):
     run(*EARLY, "--run", "together")
     printed = capsys.readouterr().out
@@ -119,7 +120,7 @@ def arrays(path):
         return {name: values[()] for name, values in file.items()}
 
 
-@pytest.mark.parametrize(("share", "held"), [(ALWAYS, 2), (SELDOM, 3)], ids=["each epoch saved", "seldom saved"])
+@pytest.mark.parametrize(("share", "held"), [pytest.param(ALWAYS, 2, marks=pytest.mark.slow), (SELDOM, 3)], ids=["each epoch saved", "seldom saved"])
 def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, tiny_run, monkeypatch, capsys):
     tiny_run(*FOUR, into="unbroken")
     reseed = stacked.Stack.reseed
@@ -271,17 +272,17 @@ def test_stack_without_a_list_is_refused():
         run(*SMALL, "--wavelength", "3", "--stack", "yes")
 
 
-def test_a_stack_writes_tensorboard_scalars_of_the_means():
-    run(*SMALL, "--wavelength", "3,7", "--epochs", "2", "--run", "one")
+def test_a_stack_writes_tensorboard_scalars_of_the_means(tiny_run):
+    stack = tiny_run(*FOUR) / "stack-w03-w12"
     values = {}
-    for path in Path("one/stack-w03-w07/tensorboard/validation").glob("events*"):
+    for path in Path(stack, "tensorboard/validation").glob("events*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 if value.tag == "score":
                     values[event.step] = float(tf.make_ndarray(value.tensor))
-    rows = table("one/stack-w03-w07/metrics.csv")
+    rows = table(stack / "metrics.csv")
     assert [values[1], values[2]] == pytest.approx([float(row["val_score"]) for row in rows], rel=1e-6)
-    means = [(float(row["val_score_w03"]) + float(row["val_score_w07"])) / 2 for row in rows]
+    means = [np.mean([float(row[f"val_score_w{name}"]) for name in ("03", "07", "12")]) for row in rows]
     assert means == pytest.approx([float(row["val_score"]) for row in rows])
 
 

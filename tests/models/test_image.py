@@ -27,6 +27,7 @@ def test_a_pretrained_backbone_is_frozen_then_thawed(weights):
     options = {"weights": str(path), **small("image", learning_rate=0.01, fine_rate=0.1, frozen_epochs=3)}
     sample, model = Sample(configured("image", "joint", **options)), built("image", "joint", **options)
     backbone = model.training.get_layer("backbone")
+    model.training.run_eagerly = True  # a few steps are done before a graph of the backbone is traced
 
     def moved():
         model.training.fit(sample.inputs, sample.radii, batch_size=ROWS, verbose=0)

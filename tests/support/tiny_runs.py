@@ -15,7 +15,7 @@ class TinyRuns:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._made: dict[tuple[str, ...], tuple[Path, str]] = {}
+        self._made: dict[tuple[str | bool, ...], tuple[Path, str]] = {}
 
     def __call__(self, *options: str, into: str | Path | None = None) -> Path:
         """The folder of a run that was trained with these options.
@@ -32,11 +32,14 @@ class TinyRuns:
         return self._train(options)[1]
 
     def _train(self, options: tuple[str, ...]) -> tuple[Path, str]:
+        from support import pretended
+
         from ariel_tf import train
 
-        if options not in self._made:
+        key = (pretended.active(), *options)
+        if key not in self._made:
             path = self.folder / f"{len(self._made):02d}"
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 train.main([*options, "--run", str(path)])
-            self._made[options] = path, printed.getvalue()
-        return self._made[options]
+            self._made[key] = path, printed.getvalue()
+        return self._made[key]

@@ -21,7 +21,7 @@ from tuning.outcomes import COMPLETED, FAILED, Outcome
 ROOT = Path(__file__).parents[2]
 # Plain gradient descent with a learning rate of 1 diverges in a network without bounds.
 FAULTY = ["--model", "linear", "--steps", "0:300:20", "--data", "simulated:planets=20,spots=1,photons=3,seed=1",
-          "--loss", "mse", "--set", "learning_rate=1", "--epochs", "40", "--patience", "0", "--batch-size", "2",
+          "--loss", "mse", "--set", "learning_rate=1", "--epochs", "12", "--patience", "0", "--batch-size", "4",
           "--algorithm", "random", "--trials", "6", "--search", "optimizer=adam|sgd,units=4|8|12|16"]  # fmt: skip
 CRASHES = 3
 
@@ -41,7 +41,7 @@ def kill_one_in_the_middle(search_process, run):
             if (
                 outcome.status == outcomes.RUNNING
                 and state.is_file()
-                and 1 <= json.loads(state.read_text())["epoch"] < 30
+                and 1 <= json.loads(state.read_text())["epoch"] < 10
             ):
                 ongoing = json.loads((run / "oracle/oracle.json").read_text())["ongoing_trials"]
                 name = next((name for name, trial in ongoing.items() if int(trial) == outcome.trial), None)
