@@ -76,7 +76,7 @@ def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys
     assert difference <= {"onnx": export.TOLERANCE, "savedmodel": 1e-5, "keras": 1e-5}[kind]
 
 
-def test_an_export_that_answers_otherwise_is_refused(run, tmp_path):
+def test_an_export_that_answers_otherwise_is_refused(run, tmp_path, forked):
     trained = Predictor.load(run)
     path = tmp_path / "model.keras"
     trained.model.save(path)

@@ -213,7 +213,7 @@ def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(mon
     assert Path("unbroken/scores.json").read_text() == Path("stopped/scores.json").read_text()
 
 
-def test_a_finished_run_is_only_told_again(tiny_run, capsys):
+def test_a_finished_run_is_only_told_again(tiny_run, capsys, pretended_training_here):
     options = [*SMALL, "--epochs", "1"]
     tiny_run(*options, into="one")
     path = tiny_run(*options)
@@ -335,7 +335,7 @@ def test_bad_input_is_one_sentence(arguments, error, said):
         run(*arguments)
 
 
-def test_a_run_of_another_configuration_is_refused(tiny_run):
+def test_a_run_of_another_configuration_is_refused(tiny_run, pretended_training_here):
     tiny_run(*SMALL, "--epochs", "1", into="one")
     with pytest.raises(UsageError, match="epochs: 1 there, 2 now"):
         run(*SMALL, "--epochs", "2", "--run", "one")
@@ -367,7 +367,7 @@ def test_evaluate_says_what_the_folds_were_and_refuses_its_own_data_changed_sinc
         run(*SMALL, "--epochs", "1", "--data", "data", "--run", "one")
 
 
-def test_a_changed_configuration_never_renames_predictions(tiny_run):
+def test_a_changed_configuration_never_renames_predictions(tiny_run, pretended_training_here):
     tiny_run(*SMALL, "--epochs", "1", into="one")
     config = json.loads(Path("one/config.json").read_text())
     Path("one/config.json").write_text(json.dumps(config | {"wavelength": 21}))
@@ -375,7 +375,7 @@ def test_a_changed_configuration_never_renames_predictions(tiny_run):
         predict.main(["one", "--data", DATA, "--out", "radii.csv"])
 
 
-def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command(tiny_run):
+def test_a_finished_run_s_damaged_model_is_made_anew_by_its_command(tiny_run, pretended_training_here):
     tiny_run(*SMALL, "--epochs", "2", into="one")
     Path("one/best.keras").unlink()
     with pytest.raises(DataError, match="repeat the run's command"):
@@ -413,7 +413,7 @@ def test_plot_draws_an_observation_and_names_one_that_is_not_there(draws):
         plot.main(["--data", DATA, "--planet", "1", "--photon", "9", "--out", "b.png"])
 
 
-def test_evaluate_refuses_what_is_no_run_and_a_damaged_model(tiny_run):
+def test_evaluate_refuses_what_is_no_run_and_a_damaged_model(tiny_run, pretended_training_here):
     with pytest.raises(UsageError, match="expected a run folder"):
         evaluate.main(["nowhere"])
     tiny_run(*SMALL, "--epochs", "1", into="one")

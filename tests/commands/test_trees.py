@@ -97,7 +97,7 @@ def test_no_allowed_penalty_forbids_every_split_on_labels_of_a_twentieth(overrid
     assert booster.predict(boosted_trees.xgboost().DMatrix(x)).std() > 0.01
 
 
-def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys):
+def test_trees_leave_a_run_folder_like_any_other(run, tmp_path, capsys, pretended_training_here):
     one = Predictor.load(run)
     assert one.signature == Signature((3, 12), (3, 12), white_light=True)
     source = open_source(DATA, one.signature.inputs)

@@ -126,6 +126,7 @@ def test_a_training_on_some_is_another_scored_on_the_same_test_planets(shards, m
     assert facts("streamed")["train"] == facts("some")["train"]
 
 
+@pytest.mark.slow
 def test_a_stack_on_some_is_each_alone_on_them(shards):
     listed = [*SMALL, "--data", shards, "--planets", "7", "--channels", "own+white", "--star", "all"]
     run(*listed, "--wavelength", "3,12", "--stack", "yes", "--run", "stack")

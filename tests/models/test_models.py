@@ -25,9 +25,11 @@ CASES = tuple(
 # A model's settings and seeds are those of its function, which is the same in both scopes.
 # `spectrum` measures before it learns, which takes seconds: tests/models/test_spectrum.py tries it in short.
 LONG = ("spectrum",)
+# Each build of these takes seconds, too: their settings and seeds are tried by `make test-slow`.
+SLOW_TO_BUILD = ("transit", "image", *LONG)
 each_model = pytest.mark.parametrize(
     ("name", "wavelength"),
-    [pytest.param(*case, marks=pytest.mark.slow if case[0] in LONG else []) for case in dict(CASES).items()],
+    [pytest.param(*case, marks=pytest.mark.slow if case[0] in SLOW_TO_BUILD else []) for case in dict(CASES).items()],
 )
 # Layers of another type than the default's, which are a setting: they too must learn, and load without our code.
 LAYER_TYPES = (
@@ -47,7 +49,8 @@ def marks(index, head=None):
     """
     name, wavelength, settings = MODELS[index]
     scopes = [its for model, its in CASES if model == name]
-    short = settings or wavelength == scopes[list(dict(CASES)).index(name) % len(scopes)]
+    its_turn = scopes[list(dict(CASES)).index(name) % len(scopes)]
+    short = name != "lstm" if settings else wavelength == its_turn
     short = short and name not in LONG and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
     return [] if short else pytest.mark.slow
 
@@ -104,14 +107,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wave
 BUILDER = {"head_activation", "learning_rate", "schedule", "clip_norm", "weight_decay"}
 
 
-# Each build of `transit` takes seconds, too: its settings are tried by `make test-slow`.
-@pytest.mark.parametrize(
-    ("name", "wavelength"),
-    [
-        pytest.param(*case, marks=pytest.mark.slow if case[0] in ("transit", *LONG) else [])
-        for case in dict(CASES).items()
-    ],
-)
+@each_model
 def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
     ends: dict[str, list[tuple]] = {}
 
@@ -204,15 +200,21 @@ def test_a_saved_model_answers_the_same_in_a_fresh_process_without_our_code(save
     assert (received >= 0).all() or head == "radius"
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+# Each optimiser and each loss once; all pairs in `make test-slow`.
+@pytest.mark.parametrize(
+    ("optimizer", "loss"),
+    [
+        pytest.param(optimizer, loss, marks=[] if LOSSES[0] == loss or OPTIMIZERS[0] == optimizer else pytest.mark.slow)
+        for optimizer in OPTIMIZERS
+        for loss in LOSSES
+    ],
+)
 def test_every_optimiser_and_loss_compiles(loss, optimizer):
     options = {"loss": loss, "optimizer": optimizer, "settings": {"first": 4, "second": 4}}
     sample = Sample(configured("baseline", **options))
     model = built("baseline", **options).training
     assert type(model.optimizer).__name__.lower() == optimizer
-    # As a graph each optimiser and each loss once; all other pairs step by step.
-    model.run_eagerly = loss != LOSSES[0] and optimizer != OPTIMIZERS[0]
+    model.run_eagerly = loss != LOSSES[0] and optimizer != OPTIMIZERS[0]  # as a graph each of them once
     logs = model.fit(sample.inputs, sample.radii, verbose=0).history
     assert np.isfinite(logs["loss"][0])
 

@@ -19,7 +19,7 @@ def home(emulator, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_predictions_are_those_from_shards_and_from_text_files(home, name):
+def test_predictions_are_those_from_shards_and_from_text_files(home, name, pretended_training_here):
     train.main(["--data", str(home / "data"), "--model", *MODELS[name], "--epochs", "1", "--run", str(home / name)])
     sources = {
         "shards": ["--data", str(home / "data")],

@@ -53,6 +53,8 @@ def forked() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if _zygote is not None:
             patch.setattr(subprocess, "Popen", Forked)
+            if launcher := sys.modules.get("jupyter_client.launcher"):  # which starts notebooks
+                patch.setattr(launcher, "Popen", Forked)
         yield
 
 
@@ -159,4 +161,3 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
             with contextlib.suppress(BaseException):
                 stream.flush()
         os._exit(code)
-

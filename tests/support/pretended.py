@@ -2,7 +2,8 @@
 
 Most of a tiny training's time goes into building the graph of a step, or of a stack's step, and into reading its few
 rows again. Tests of what happens to a run afterwards need a run folder, not a good model: they take no step, read the
-rows of equal data once, and train a list of wavelengths one by one. With ARIEL_REAL_TRAINING=1 in the environment they train after all.
+rows of equal data once, and train a list of wavelengths one by one. With ARIEL_REAL_TRAINING=1 in the environment they
+train after all.
 """
 
 import contextlib

@@ -32,9 +32,8 @@ class TinyRuns:
         return self._train(options)[1]
 
     def _train(self, options: tuple[str, ...]) -> tuple[Path, str]:
-        from support import pretended
-
         from ariel_tf import train
+        from support import pretended
 
         key = (pretended.active(), *options)
         if key not in self._made:

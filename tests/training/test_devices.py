@@ -97,9 +97,8 @@ def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):
     check_one_and_two(*SMALL, "--data", "data", "--epochs", "3", "--set", "schedule=plateau")
 
 
-@pytest.mark.parametrize(
-    "last", [TWO, pytest.param(["--devices", "cpu"], marks=pytest.mark.slow)], ids=["the same devices", "another"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [TWO, ["--devices", "cpu"]], ids=["the same devices", "another"])
 def test_a_stopped_run_goes_on_to_the_bit_or_on_other_devices(last, monkeypatch):
     """To the bit on the same devices, dropout included; and one device may go on where two were."""
     arguments = [*SMALL, "--epochs", "3", "--set", "dropout=0.2", "--optimizer", "nadam"]

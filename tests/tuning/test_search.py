@@ -26,6 +26,9 @@ ALL = {**LOWEST, "activation": "relu"}
 SEARCH = [*FIXED, "--search", "second=4:64,learning_rate,batch_size=7|14"]
 
 
+pytestmark = pytest.mark.usefixtures("pretended_training")
+
+
 def run(*arguments):
     search.main([*arguments])
 
@@ -39,7 +42,7 @@ def scores(path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, pretended_training):
     """A search of three trials, and what it printed; not to be changed."""
     folder = tmp_path_factory.mktemp("search")
     with pytest.MonkeyPatch.context() as patch, drawn():
@@ -215,9 +218,7 @@ def stop_with(message):
     raise MemoryError(message)
 
 
-def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(
-    tmp_path, monkeypatch, pretended_training_here
-):
+def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--data", DATA, "--epochs", "4", "--algorithm", "hyperband", "--search", "learning_rate"]
     small = ["--model=baseline", "--set", "first=16", "--set", "second=8"]
