@@ -69,7 +69,8 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
 def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
     """One element a planet: its observations as of `as_rows`."""
     planets = source.records(selection, order)
-    planets = refuse_others(planets, expected_planets(source, selection.folds))
+    if not source.endless:
+        planets = refuse_others(planets, expected_planets(source, selection.folds))
     return planets.map(lambda planet: as_rows(planet, selection), PARALLEL)
 
 
@@ -162,6 +163,8 @@ def fits_in_memory(source: Source, selection: Selection, memory: int | None = No
     """
     if selection.needs_memory:
         return True
+    if source.endless:
+        return False
     signature = selection.signature
     # Beside the flux a row holds its key, star, radii and scatter.
     row_bytes = signature.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(signature.targets))

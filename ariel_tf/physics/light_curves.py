@@ -46,6 +46,7 @@ def rows_of(population: Population, maps: SpotMaps, weights: np.ndarray, noise: 
         "u1": population.u1,
         "u2": population.u2,
         "sigma": population.sigma * noise[:, None],
+        "scale": noise,
         "weights": weights,
         "contrast": maps.contrast,
         "area": maps.area,
@@ -56,15 +57,18 @@ def rows_of(population: Population, maps: SpotMaps, weights: np.ndarray, noise: 
     return made
 
 
-def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator, scales: np.ndarray | None = None) -> np.ndarray:
     """Flux with ramp and white noise, float32 [n, 300, 55].
 
     Args:
         rows: as of `rows_of`.
         rng: source of the noise.
+        scales: float [n, d], to observe each row d times with noise of its own, so many times its sigma: the result is
+            then [n, d, 300, 55].
     """
     n, bands = rows["radii"].shape
-    flux = np.empty((n, N_STEPS, bands), np.float32)
+    times = np.ones((n, 1)) if scales is None else scales
+    flux = np.empty((n, times.shape[1], N_STEPS, bands), np.float32)
     ramp = RAMP.astype(np.float32)
     close = shadow_table.lie_close(rows["radii"])
     spots = (rows["spots"][:, :, 2] > 0).sum(axis=1)
@@ -74,9 +78,11 @@ def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndar
         for start in range(0, len(chosen), _ROWS_AT_ONCE):
             index = chosen[start : start + _ROWS_AT_ONCE]
             curves = clean_curves({name: values[index] for name, values in rows.items()}) * ramp
-            noise = rng.standard_normal(curves.shape, dtype=np.float32) * rows["sigma"][index, :, None]
-            flux[index] = (curves + noise).transpose(0, 2, 1)
-    return flux
+            for draw in range(times.shape[1]):
+                sigma = (rows["sigma"][index] * times[index, draw, None]).astype(np.float32)
+                noise = rng.standard_normal(curves.shape, dtype=np.float32) * sigma[:, :, None]
+                flux[index, draw] = (curves + noise).transpose(0, 2, 1)
+    return flux[:, 0] if scales is None else flux
 
 
 def clean_curves(rows: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -58,8 +58,25 @@ class Stream:
     def block(self, index: int) -> Block:
         """The rows of a block, in random order."""
         rows = self.planets(index)
-        noise = np.random.Generator(np.random.SFC64(np.random.SeedSequence((self.seed, index, _NOISE))))
-        return Block(flux_of(rows, noise), rows["star"], rows["radii"], rows["impact"])
+        return Block(flux_of(rows, self._noise(index)), rows["star"], rows["radii"], rows["impact"])
+
+    def drawn(self, index: int, draws: int) -> Block:
+        """The rows of a block, each `draws` times one below the other: other noise, and another size of the pool.
+
+        The noise costs a tenth of the light curve that it is added to.
+        """
+        rows, noise = self.planets(index), self._noise(index)
+        size = np.full((self.rows, draws), self.pool or 0)
+        if self.pool is None:
+            size = np.floor(np.exp(noise.uniform(0, np.log(LARGEST_POOL + 1), size.shape)))
+            size[noise.random(size.shape) < self.single] = 1
+        scales = 1 / np.sqrt(size) / rows["scale"][:, None]
+        flux = flux_of(rows, noise, scales)
+        flux = flux.reshape(-1, *flux.shape[2:])
+        return Block(flux, *(np.repeat(rows[name], draws, axis=0) for name in ("star", "radii", "impact")))
+
+    def _noise(self, index: int) -> np.random.Generator:
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence((self.seed, index, _NOISE))))
 
     def planets(self, index: int) -> Rows:
         """What the light curves of a block are made of, as `light_curves.rows_of` returns it."""

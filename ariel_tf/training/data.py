@@ -36,6 +36,11 @@ class TrainingData:
     def __init__(self, source: Source, config: TrainConfig, load=dataset.load):
         self.source, self.config, self._load = source, config, load
         self._selection = config.selection("train")
+        if source.endless and self._selection.needs_memory:
+            raise UsageError(
+                f"--data {source.description}: other planets in each epoch, so that no row can be kept; expected "
+                "neither --every nor --bootstrap, and a model whose row is one observation."
+            )
         self._table = load(source, self._selection) if dataset.fits_in_memory(source, self._selection) else None
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")

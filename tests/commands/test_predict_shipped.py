@@ -132,7 +132,7 @@ def test_planets_unlike_the_training_s_and_corrected_light_curves_are_told(
     assert [line[:12] for line in lines] == ["planet 0001,", "planet 0002,"]
     assert "ramp of 55 bands rescaled, 0.00 times the usual one" in lines[1]
     monkeypatch.setattr(SimulatedSource, "planets", lambda self, folds: iter([third]))
-    predict.main(["--data", DATA, "--out", str(tmp_path / "spectra.csv")])
+    predict.main(["--data", DATA, "--out", str(tmp_path / "spectra.csv"), "--overwrite"])
     assert not (tmp_path / "spectra.csv.notes.txt").exists()
 
 

@@ -4,6 +4,7 @@ A source is described by one text, the value of `--data`:
 
     DATA                                      a folder of shards and a manifest
     simulated:planets=400,spots=4,photons=2,seed=0     planets made on the spot, in memory
+    simulator:rows=20000,seed=0               other simulated planets in each epoch, without end
     bigquery://PROJECT/DATASET[?layout=classic&...]    tables in BigQuery (`data.bigquery.address`)
 
     gs://BUCKET/FOLDER                        such a folder in a bucket
@@ -18,17 +19,17 @@ from pathlib import Path
 
 from ariel_tf.core import user_code
 from ariel_tf.data.bigquery.address import Address, is_address
-from ariel_tf.data.sources.base import SIMULATED, Source
+from ariel_tf.data.sources.base import ENDLESS, SIMULATED, Source
 from ariel_tf.data.text.folders import text_folders
 
-__all__ = ["SIMULATED", "Source", "open_source"]
+__all__ = ["ENDLESS", "SIMULATED", "Source", "open_source"]
 
 
 def open_source(description: str, wavelengths: Sequence[int]) -> Source:
     """The source that `--data` describes.
 
     Args:
-        description: a folder of shards or of text files, `simulated[:name=value,...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
+        description: a folder of shards or of text files, `simulated[:name=value,...]`, `simulator[:...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
         wavelengths: those that will be read; a source need not hold any others.
 
     Raises:
@@ -46,6 +47,10 @@ def open_source(description: str, wavelengths: Sequence[int]) -> Source:
         from ariel_tf.data.sources.simulated import SimulatedSource
 
         return SimulatedSource.from_description(description, wavelengths)
+    if description.split(":")[0] == ENDLESS:
+        from ariel_tf.data.sources.endless import EndlessSource
+
+        return EndlessSource.from_description(description, wavelengths)
     if "://" in description:
         from ariel_tf.data.sources.bucket import BucketSource
 

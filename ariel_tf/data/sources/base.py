@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SIMULATED = "simulated"
+ENDLESS = "simulator"
 
 
 class Source(Protocol):
@@ -23,12 +24,14 @@ class Source(Protocol):
         fingerprint: changes when any value, key or fold changes.
         labelled: whether radii are known.
         folds: planet number to fold.
+        endless: whether the training folds hold other planets in each epoch.
         failure: the error that stopped the reading of records, where the source knows it; None before.
     """
 
     description: str
     fingerprint: str
     labelled: bool
+    endless: bool
     failure: Exception | None
 
     @property

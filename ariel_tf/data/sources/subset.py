@@ -24,6 +24,7 @@ class SourceBase(Source):
     """Defaults of the methods that most sources share."""
 
     failure: Exception | None = None
+    endless = False
 
     def keys(self, folds: Sequence[int]) -> np.ndarray:
         found = [np.zeros((0, 3), np.int32)]
