@@ -101,8 +101,7 @@ class EndlessSource(SourceBase):
         self._wavelengths = list(wavelengths)
         held = Recipe(recipe.planets, recipe.spots, recipe.photons, recipe.seed + _HELD_OUT)
         self._held = SimulatedSource(held, wavelengths, quiet)
-        pool = {} if recipe.pool == 0 else {"pool": recipe.pool}
-        self._stream = Stream(recipe.seed, max(1, BLOCK_ROWS // recipe.draws), **pool)
+        self._stream = Stream(recipe.seed, max(1, BLOCK_ROWS // recipe.draws), pool=recipe.pool or None)
         self._rows = self._stream.rows * recipe.draws  # of a block  # type: ignore[arg-type]
         self._folds = {row + 1: row % len(STREAMED) for row in range(recipe.rows)}
         self._folds |= {recipe.rows + number: _held_fold(fold) for number, fold in self._held.folds.items()}
