@@ -102,7 +102,7 @@ class EndlessSource(SourceBase):
         held = Recipe(recipe.planets, recipe.spots, recipe.photons, recipe.seed + _HELD_OUT)
         self._held = SimulatedSource(held, wavelengths, quiet)
         self._stream = Stream(recipe.seed, max(1, BLOCK_ROWS // recipe.draws), pool=recipe.pool or None)
-        self._rows = self._stream.rows * recipe.draws  # of a block  # type: ignore[arg-type]
+        self._rows = self._stream.rows * recipe.draws  # of a block
         self._folds = {row + 1: row % len(STREAMED) for row in range(recipe.rows)}
         self._folds |= {recipe.rows + number: _held_fold(fold) for number, fold in self._held.folds.items()}
         facts = {"simulator": simulator.VERSION, "stream": repr(self._stream), **asdict(recipe)}
