@@ -36,7 +36,7 @@ def against(default: str) -> Any:
     return option(
         default,
         "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, ridge-501, "
-        "transit-fit, transit-fit+shape, photon-limit, photon-limit+shape with commas",
+        "transit-fit, transit-fit+shape, photon-limit, photon-limit+shape, bayes-limit with commas",
         metavar="NAMES",
     )
 

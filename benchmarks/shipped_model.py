@@ -96,9 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def print_parts(found: dict[int, Found], facts: Facts) -> None:
     """Coverage and median loss by quarters of depth and magnitude, and by impact parameter."""
-    print(
-        "\n| planets | number | within 1 sigma, 1 | 8 | 100 | within 1.96 sigma, 100 | median loss, 1 | 8 | 100 |"
-    )
+    print("\n| planets | number | within 1 sigma, 1 | 8 | 100 | within 1.96 sigma, 100 | median loss, 1 | 8 | 100 |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, values in facts._asdict().items():
         edges = np.array([0, 0.3, 0.6, 0.8, 1.0]) if name == "impact" else np.quantile(values, np.linspace(0, 1, 5))

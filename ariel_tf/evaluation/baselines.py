@@ -10,6 +10,7 @@
 | transit-fit+shape | the same with a Gaussian prior over spectra | the prior |
 | photon-limit | the loss that photon noise leaves to an unbiased fit | nothing |
 | photon-limit+shape | the same with that prior | the prior |
+| bayes-limit | the same where impact parameter, limb darkening and spots are unknown, too (`bayes_limit`) | the prior |
 
 Fits and limits use the orbit (sma and incl, which the challenge gives for training planets only); models do not.
 Fits combine a planet's observations by fitting all at once, ridge-501 by the mean over its spot instances, the others
@@ -27,7 +28,7 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.evaluation import ridge_501
 from ariel_tf.evaluation.losses import Losses
 from ariel_tf.evaluation.ridge_501 import Ridge501
-from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics import bayes_limit, references, transit_fit
 from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.spectral_shape import SpectralShape
 from ariel_tf.planet import Planet, noise_free_bands, noisy_mean, planet_weights
@@ -42,7 +43,9 @@ NAMES = (
     "transit-fit+shape",
     "photon-limit",
     "photon-limit+shape",
+    "bayes-limit",
 )
+LIMITS = ("photon-limit", "photon-limit+shape", "bayes-limit")  # losses without predictions
 # One line each, for tables and pages.
 DESCRIPTIONS = {
     "constant": "the best constant of the training planets",
@@ -54,11 +57,12 @@ DESCRIPTIONS = {
     "transit-fit+shape": "transit fit with a prior over spectra",
     "photon-limit": "what photon noise leaves, band by band",
     "photon-limit+shape": "what photon noise leaves beside a prior over spectra",
+    "bayes-limit": "the same, with orbit, limb darkening and spots unknown",
 }
 # Order of importance, for tables that have no room for all.
 MOST_INFORMATIVE = (
-    "photon-limit+shape", "transit-fit+shape", "constant", "ridge-501", "ridge+white", "transit-fit", "photon-limit",
-    "ridge", "median-depth",
+    "bayes-limit", "photon-limit+shape", "transit-fit+shape", "constant", "ridge-501", "ridge+white", "transit-fit",
+    "photon-limit", "ridge", "median-depth",
 )  # fmt: skip
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
 # Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
@@ -143,15 +147,15 @@ class PlanetBaselines:
 
     def losses(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Depth errors in ppm: float64 [w], the mean over single observations, and of the combined observations."""
-        if name.startswith("photon-limit"):
-            single, together = self._limit(name.endswith("+shape"))
+        if name in LIMITS:
+            single, together = self._limit(name)
             return PPM * EXPECTED_ERROR * single.mean(axis=0), PPM * EXPECTED_ERROR * together
         true = self.planet.radii[self.trainer.wavelengths]
         radii = self.radii(name)
         return depth_error(true, radii.single, PPM).mean(axis=0), depth_error(true, radii.together, PPM)
 
     def radii(self, name: str) -> Radii:
-        """Predicted radii of a baseline; the photon limits have none."""
+        """Predicted radii of a baseline; limits have none."""
         planet, trainer = self.planet, self.trainer
         if name == "constant":
             single = np.broadcast_to(trainer.constant, (len(planet.instances), len(trainer.wavelengths)))
@@ -179,16 +183,21 @@ class PlanetBaselines:
     def _errors(self) -> np.ndarray:
         return transit_fit.standard_errors(self.planet)
 
-    def _limit(self, with_shape: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _limit(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Standard errors of the depth: float64 [n, w] of each observation, and [w] of all together.
 
         They are bounded by the loss of the prediction 0, so a band without information costs no more than that.
         """
-        radii, single = self.planet.radii, self._errors
-        with np.errstate(divide="ignore"):
-            together = 1 / np.sqrt(np.sum(1 / single**2, axis=0, keepdims=True))
-        if with_shape:
-            single, together = (self.trainer.shape.standard_errors(radii, error) for error in (single, together))
+        radii = self.planet.radii
+        if name == "bayes-limit":
+            errors = bayes_limit.standard_errors(self.planet, self.trainer.shape.precision)
+            single, together = errors[:-1], errors[-1:]
+        else:
+            single = self._errors
+            with np.errstate(divide="ignore"):
+                together = 1 / np.sqrt(np.sum(1 / single**2, axis=0, keepdims=True))
+            if name.endswith("+shape"):
+                single, together = (self.trainer.shape.standard_errors(radii, error) for error in (single, together))
         largest = depth_error(radii, 0.0) / EXPECTED_ERROR
         columns = self.trainer.wavelengths
         return np.minimum(single, largest)[:, columns], np.minimum(together, largest)[0, columns]

@@ -19,6 +19,7 @@ import numpy as np
 from ariel_tf.challenge import N_WAVELENGTHS, PERFECT_SCORE
 from ariel_tf.core.figures import draw_or_warn, saved_figure
 from ariel_tf.evaluation import breakdown, panels
+from ariel_tf.evaluation.baselines import LIMITS
 from ariel_tf.evaluation.bootstrap import score_interval
 from ariel_tf.evaluation.light_curve_figures import draw_transits
 from ariel_tf.evaluation.prediction_figures import draw_spectra
@@ -125,7 +126,7 @@ def draw_by_wavelength(comparison: "Comparison", path: Path) -> None:
         style: dict[str, Any] = {"linewidth": 1.0, "color": colours[entry.name], "zorder": 1}
         if entry in comparison.runs:
             style |= {"linewidth": 1.6, "marker": ".", "markersize": 5, "zorder": 2}
-        elif entry.name.startswith(LIMIT):
+        elif entry.name in LIMITS:
             style |= {"linewidth": 2.0, "linestyle": "--" if entry.name == LIMIT else ":", "zorder": 3}
         losses[entry.name] = (PERFECT_SCORE - entry.losses.by_wavelength("planet"), style)
     with saved_figure(path, 9, 6.6 if LIMIT in losses else 4.4) as figure:
@@ -144,7 +145,7 @@ def draw_by_wavelength(comparison: "Comparison", path: Path) -> None:
 def draw_by_magnitude(comparison: "Comparison", path: Path) -> None:
     """Each planet's loss against its star's K magnitude, and the median and middle 68 % in steps of magnitude."""
     colours = colours_of(comparison)
-    limits = [entry for entry in comparison.references if entry.name.startswith(LIMIT)]
+    limits = [entry for entry in comparison.references if entry.name in LIMITS]
     shown = [*comparison.runs, *limits] if comparison.runs else comparison.references
     with saved_figure(path, 8.6, 5) as figure:
         axes = figure.subplots()
@@ -163,7 +164,7 @@ def _magnitudes(axes: Any, comparison: "Comparison", entry: "Entry", colour: str
     """One entry's planets as dots, and medians with bars, a little aside of those of the other entries."""
     magnitude = comparison.population.k_magnitude
     loss = np.maximum(entry.losses.planet.mean(axis=1), 0.1)
-    is_limit = entry.name.startswith(LIMIT)
+    is_limit = entry.name in LIMITS
     if not is_limit:
         axes.plot(magnitude, loss, ".", color=colour, markersize=5, alpha=0.4)
     groups = breakdown.by_magnitude(comparison.population)

@@ -26,6 +26,7 @@ BASELINE_COLOURS = {
     "transit-fit+shape": "#a34560",
     "photon-limit": "#000000",
     "photon-limit+shape": "#555555",
+    "bayes-limit": "#8c2d04",
 }
 ONE, MANY, TRUTH = "#9db8d9", "#16518f", "#c23b22"  # one observation, several combined, the truth
 REFERENCE = "#8a8f94"

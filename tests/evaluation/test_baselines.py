@@ -11,7 +11,8 @@ from ariel_tf.core.fields import parse_names
 from ariel_tf.data.text.format import read_light_curve, read_params
 from ariel_tf.evaluation import baselines, ridge_501
 from ariel_tf.evaluation.baselines import NAMES, BaselineTrainer, PlanetBaselines, measure
-from ariel_tf.physics import references, transit_fit
+from ariel_tf.physics import bayes_limit, references, transit_fit
+from ariel_tf.physics.priors import Priors
 from ariel_tf.physics.regression import Ridge
 from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
@@ -218,3 +219,21 @@ def test_a_band_without_noise_is_left_out_of_fits_and_weights(trainer, losses, v
         assert one.at(one.planets, (2, 40)).score("planet") == pytest.approx(usual, abs=0.02 * (10_000 - usual))
         if one.name == "transit-fit+shape":
             assert one.score("planet") > losses["transit-fit"].score("planet")
+
+
+def test_what_is_unknown_in_a_test_set_costs_something_and_known_it_costs_nothing(trainer):
+    """Beside the limit of photon noise and spectra: more loss, and with every other prior tight the same."""
+    planet = simulate_planet(3, 5, 2, 2)
+    tight = Priors(limb_darkening_spread=1e-6, spot_fill_median=1e-9)
+    errors = bayes_limit.standard_errors(planet, trainer.shape.precision)
+    assert errors.shape == (5, 55)
+    assert (errors[-1] < errors[0]).all()
+    limits = {name: PlanetBaselines(planet, trainer).losses(name) for name in ("photon-limit+shape", "bayes-limit")}
+    for with_all, without in zip(*limits.values(), strict=True):
+        assert (with_all < without).all()
+    known = bayes_limit.standard_errors(planet, trainer.shape.precision, tight)
+    assert (known <= errors * (1 + 1e-9)).all()
+    central = dataclasses.replace(planet, orbit=np.array([planet.orbit[0], 90.0]))  # no first-order change with impact
+    bayes = bayes_limit.standard_errors(central, trainer.shape.precision, tight)[-1, WAVELENGTHS]
+    photon = PlanetBaselines(central, trainer)._limit("photon-limit+shape")[1]
+    np.testing.assert_allclose(bayes, photon, rtol=0.03)
