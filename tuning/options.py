@@ -10,6 +10,7 @@ from typing import Any
 
 from ariel_tf.config import train_config
 from ariel_tf.config.choices import parse_settings
+from ariel_tf.config.run_options import require_tracker
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import cli
@@ -141,7 +142,7 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
         raise UsageError("--jobs, --chief and --worker: expected one of them.")
     if cluster.task()[1] > 1:
         raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
-    wandb_log.check(options.track)
+    require_tracker(options.track)
     if (options.chief or options.worker) and not options.run:
         raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
     return SearchOptions(

@@ -5,22 +5,14 @@ A trial is logged when it ends, from its own files: a service that is down never
 """
 
 import hashlib
-import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core.errors import UsageError
 from tuning.outcomes import FAILED, Outcome, name_of
 
 SERVICES = ("none", "wandb")
-
-
-def check(service: str) -> None:
-    """Raise a `UsageError` if the service's package is not installed."""
-    if service == "wandb" and importlib.util.find_spec("wandb") is None:
-        raise UsageError("--track wandb: its package is not installed; pip install 'ariel_tf[wandb]'.")
 
 
 def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str, Any]]], None]:
@@ -58,3 +50,11 @@ def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> 
     if outcome.score is not None:
         log.summary["best_val_score"] = outcome.score
     log.finish(exit_code=1 if outcome.status == FAILED else 0)
+    _remove_links(run / "wandb")
+
+
+def _remove_links(folder: Path) -> None:
+    """Remove wandb's links to its logs elsewhere: a run folder that holds a link out of it is not opened again."""
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            path.unlink(missing_ok=True)

@@ -10,7 +10,43 @@ from typing import Any
 
 from ariel_tf.core.errors import UsageError, nearest
 
+# What the settings of the package's models do; a setting of one name does the same in every model.
+MEANINGS = {
+    "activation": "activation of all dense layers but the last",
+    "backbone": "pretrained image network",
+    "bidirectional": "read the light curve forwards and backwards",
+    "cell": "kind of recurrent layer",
+    "clip_norm": "largest norm of all gradients together; 0 clips nothing",
+    "convolution": "full convolutions, or one filter per channel and then a mixture",
+    "dense": "units of the dense layer after the convolutions or the backbone",
+    "dropout": "share of outputs set to 0 in training",
+    "fine_rate": "factor of the learning rate once the backbone is trained",
+    "first": "units or filters of the first layer",
+    "frozen_epochs": "epochs before the backbone is trained, too",
+    "head_activation": "activation of the prediction; sigmoid keeps it in (0, 1)",
+    "kernel": "width of the convolutions, in steps or bands",
+    "layers": "number of hidden layers",
+    "learning_rate": "step size of the optimiser; with a schedule, its largest",
+    "multiplier": "filters per channel of separable convolutions",
+    "schedule": "learning rate over the epochs: constant, one cosine cycle, or lowered when the score stays",
+    "second": "units or filters of the second layer",
+    "segments": "number of parts that the light curve is cut into",
+    "shape": "units of the dense layers",
+    "size": "height and width of the image, in pixels",
+    "slope": "slope of leaky ReLU below 0",
+    "stride": "steps between the windows of the convolutions",
+    "third": "units of the third layer",
+    "together": "how the branches are joined",
+    "units": "units of each hidden layer",
+    "weight_decay": "share of each weight that an update takes away, times the learning rate",
+    "width": "factor of the units or filters of every layer",
+}
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
+def meaning(name: str) -> str:
+    """What a setting does; "" of a setting that only a model outside the package has."""
+    return MEANINGS.get(name, "")
 
 
 class Settings:
@@ -21,6 +57,7 @@ class Settings:
 
     Attributes:
         values: every setting asked for so far, resolved.
+        ranges: what each of them may be, in words.
 
     >>> hp = Settings({"first": "10"})
     >>> hp.Int("first", 4, 4096, default=1064), hp.Float("dropout", 0.0, 0.9, default=0.0)
@@ -30,6 +67,7 @@ class Settings:
     def __init__(self, overrides: Mapping[str, Any] | None = None):
         self.overrides = dict(overrides or {})
         self.values: dict[str, Any] = {}
+        self.ranges: dict[str, str] = {}
 
     def Int(self, name: str, min_value: int, max_value: int, step=None, sampling=None, default=None) -> int:
         """A whole number in [min_value, max_value]."""
@@ -43,6 +81,7 @@ class Settings:
 
     def Choice(self, name: str, values: Sequence[Any], ordered=None, default=None) -> Any:
         """One of `values`."""
+        self.ranges[name] = ", ".join(map(str, values))
         if name not in self.overrides:
             return self._keep(name, values[0] if default is None else default)
         received = self.overrides[name]
@@ -54,12 +93,14 @@ class Settings:
 
     def Boolean(self, name: str, default: bool = False) -> bool:
         """True or False."""
+        self.ranges[name] = "true, false"
         received = str(self.overrides.get(name, default)).lower()
         if received not in TRUE + FALSE:
             raise UsageError(f"setting {name}: expected true or false. Received: {self.overrides[name]}")
         return self._keep(name, received in TRUE)
 
     def _number(self, name, kind, what, low, high, default):
+        self.ranges[name] = f"{low:g} to {high:g}"
         received = self.overrides.get(name, default)
         try:
             value = kind(received)

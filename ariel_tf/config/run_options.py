@@ -1,10 +1,25 @@
 """How a training runs and where its results go; no part of the model."""
 
+import importlib.util
 from pathlib import Path
 
 from ariel_tf.core import cli
 from ariel_tf.core.devices import Devices
+from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
+
+# Services that `--track` takes: packages, each with an extra of its name.
+TRACKERS = ("none", "wandb", "mlflow")
+
+
+def require_tracker(service: str) -> None:
+    """Refuse a tracking service whose package is not installed.
+
+    Raises:
+        UsageError: names what to install.
+    """
+    if service != "none" and importlib.util.find_spec(service) is None:
+        raise UsageError(f"--track {service}: its package is not installed; pip install 'ariel_tf[{service}]'.")
 
 
 def parse_profile(text: str) -> tuple[int, ...] | str:
@@ -39,5 +54,9 @@ class RunOptions(Schema):
     histograms: bool = option(
         False, "write a histogram of each weight after each epoch for TensorBoard", group=cli.WHERE_IT_GOES
     )
+    track: str = option(
+        "none", "also log the training to a tracking service, offline by default", group=cli.WHERE_IT_GOES,
+        choices=TRACKERS
+    )  # fmt: skip
     command: str = ""
     arguments: tuple[str, ...] = ()

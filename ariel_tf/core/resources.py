@@ -19,6 +19,14 @@ def free_memory() -> int:
     return min([_free_of_machine(), *_free_of_group()])
 
 
+def memory_used() -> int:
+    """Bytes of memory that this process has taken, at their highest."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
+
+
 def _free_of_machine() -> int:
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():

@@ -11,7 +11,7 @@ of Keras's own layers and operations alone, so `keras.models.load_model` needs n
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import keras
@@ -71,12 +71,13 @@ class Pretrained(NamedTuple):
 
 @dataclass(frozen=True)
 class Built:
-    """A model to train, the same layers as the model to save, and the settings that it came from."""
+    """A model to train, the same layers as the model to save, and the settings that it came from, with their ranges."""
 
     training: keras.Model
     inference: keras.Model
     settings: dict[str, Any]
     fine_tuning: FineTuning | None = None
+    ranges: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
@@ -126,7 +127,7 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
     if config.model_source:
         outside.refuse_layers(inference, config.model)
     hp.refuse_unknown()
-    return Built(training, inference, hp.values, fine_tuning)
+    return Built(training, inference, hp.values, fine_tuning, hp.ranges)
 
 
 def copy_of(model: keras.Model) -> keras.Model:

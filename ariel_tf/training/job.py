@@ -9,7 +9,6 @@ A `TrainingJob` of several wavelengths gives the job of one of them, or of a gro
 import dataclasses
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,10 +234,3 @@ def print_cost(config: TrainConfig, price: float | None) -> None:
     source = open_source(config.data, config.signature.inputs)
     print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
     print_training_cost(source, own, together, config.epochs, price)
-
-
-def describe(job: TrainingJob, built: "Built") -> None:
-    """Print all that would be done, for --dry-run."""
-    print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
-    built.inference.summary(print_fn=sys.stdout.write)  # without the styles of a terminal, which would be escaped
-    print(f"would train in {job.path}; nothing was written")

@@ -12,13 +12,15 @@ from ariel_tf.runs import model_card
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, distribute
-from ariel_tf.training.job import TrainingJob, data_facts, describe, run_folder
+from ariel_tf.training.dry_run import describe
+from ariel_tf.training.job import TrainingJob, data_facts, run_folder
 
 if TYPE_CHECKING:
     from ariel_tf.models.builder import Built
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.training.data import TrainingData
     from ariel_tf.training.tensorboard import TensorBoardLog
+    from ariel_tf.training.trackers import Tracked
 
 # Test scores per planet of the default command on the default simulated planets, as the README gives them.
 EXPECTED = {"baseline": "8450 to 8670", "squid": "about 8950", "transit": "about 9890"}
@@ -38,6 +40,8 @@ def train_one(job: TrainingJob) -> Path:
     """
     from ariel_tf.runs.metadata import collect
     from ariel_tf.training.fit import best_model
+    from ariel_tf.training.tensorboard import hyper_parameters
+    from ariel_tf.training.trackers import summary, tracked
 
     rows = job.load()
     built = job.build(rows.statistics, rows.steps)
@@ -52,7 +56,10 @@ def train_one(job: TrainingJob) -> Path:
                 what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
                 print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
                 print(loss_line(job.config), flush=True)
-            fit_and_score(run, rows, built, job)
+            with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
+                fit_and_score(run, rows, built, job, tracking)
+                if tracking:
+                    tracking.summarise(summary(read_scores(run.path)))
         elif run.is_chief:
             best_model(run, built)  # made anew if it was damaged
         if run.is_chief:
@@ -67,8 +74,18 @@ def loss_line(config: TrainConfig) -> str:
     return f"loss: {describe_loss(config.loss, config.head)}; score: 10,000 - mean error in depth in ppm"
 
 
-def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob) -> None:
-    """Train the epochs that are left, then score the best epoch's model on the test folds, once."""
+def fit_and_score(
+    run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob, tracking: "Tracked | None" = None
+) -> None:
+    """Train the epochs that are left, then score the best epoch's model on the test folds, once.
+
+    Args:
+        run: resumed from, and committed to.
+        rows: of the training.
+        built: the model.
+        job: of the run.
+        tracking: receives the rows of epochs, too.
+    """
     from ariel_tf.data import dataset
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.training import fit
@@ -89,6 +106,8 @@ def fit_and_score(run: RunFolder, rows: "TrainingData", built: "Built", job: Tra
     plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
     try:
         more: list[Any] = [EveryFewEpochs(draw_validation)] if log else []
+        if tracking:
+            more.append(tracking)
         if log and job.options.profile:
             more.append(Profile(run.path / "tensorboard", *job.options.profile))
         fit.fit(run, built, plan, log, job.options.command, more)

@@ -31,7 +31,8 @@ from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
-from ariel_tf.training.job import TrainingJob, describe, run_folder
+from ariel_tf.training.dry_run import describe
+from ariel_tf.training.job import TrainingJob, run_folder
 from ariel_tf.training.one_model import train_one
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import train_together

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.run_options import RunOptions, require_tracker
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import processes
 from ariel_tf.core.errors import UsageError
@@ -49,15 +49,19 @@ def train_by_processes(options: RunOptions) -> None:
 
 
 def check(config: TrainConfig, options: RunOptions) -> None:
-    """Refuse options that only a list of wavelengths takes, or that this list does not take.
+    """Refuse options that only a list of wavelengths takes, or that this list does not take, and absent packages.
 
     Raises:
         UsageError: names the option.
     """
+    require_tracker(options.track)
     if config.wavelength.is_list:
         if options.jobs > 1 and cluster.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
-        for flag, given in (("--profile", options.profile), ("--histograms", options.histograms)):
+        tracked = options.track != "none"
+        for flag, given in (
+            ("--profile", options.profile), ("--histograms", options.histograms), ("--track", tracked)
+        ):  # fmt: skip
             if given:
                 raise UsageError(
                     f"{flag}: expected one model with it, like --wavelength 12, not a list of wavelengths."

@@ -13,8 +13,10 @@ import pytest
 from keras_tuner.engine.hyperparameters import Boolean, Choice, Int
 
 from ariel_tf.config import model_registry
+from ariel_tf.config.run_options import require_tracker
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs.links import refuse_links
 from tuning import oracles, outcomes, per_wavelength, pictures, report, search, wandb_log
 from tuning import trial as trials
 from tuning.hyperparameters import SearchSettings, narrow, option_ranges, reveal
@@ -256,7 +258,7 @@ def test_the_best_is_the_highest_then_the_longest_then_the_first():
 def test_wandb_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'ariel_tf\[wandb\]'"):
-        wandb_log.check("wandb")
+        require_tracker("wandb")
 
 
 def records_of(path):
@@ -292,6 +294,16 @@ def test_wandb_gets_the_same(tmp_path, monkeypatch):
     assert ("config", "first", 16) in told
     assert [value for part, name, value in told if (part, name) == ("history", "val_score")] == [9000.0, 9100.0]
     assert ("summary", "best_val_score", 9100.0) in told
+    refuse_links(tmp_path)
+
+
+def test_a_search_that_wandb_logged_can_be_resumed(tmp_path):
+    (tmp_path / "wandb/offline-run-1/logs").mkdir(parents=True)
+    (tmp_path / "wandb/offline-run-1/logs/debug-core.log").symlink_to("/nowhere/core.log")
+    (tmp_path / "wandb/offline-run-1/run-1.wandb").write_bytes(b"rows")
+    wandb_log._remove_links(tmp_path / "wandb")
+    refuse_links(tmp_path)
+    assert (tmp_path / "wandb/offline-run-1/run-1.wandb").read_bytes() == b"rows"
 
 
 def test_a_tracker_that_fails_never_costs_a_trial(tmp_path, monkeypatch, capsys):

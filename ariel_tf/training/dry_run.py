@@ -1,0 +1,136 @@
+"""What `train --dry-run` prints: the configuration, the settings with range and meaning, the model, and its memory."""
+
+import json
+import math
+import textwrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ariel_tf.config.hyperparameters import meaning
+from ariel_tf.core import resources
+from ariel_tf.core.resources import format_bytes
+from ariel_tf.training import distribute
+from ariel_tf.training.job import TrainingJob, data_facts
+
+if TYPE_CHECKING:
+    from ariel_tf.models.builder import Built
+
+# Bytes of each weight besides its own and its optimiser's: gradient, two temporaries of the step, the best epoch's.
+WEIGHT_COPIES = 4
+# Of each layer's output: forward, backward, and one in between.
+OUTPUT_COPIES = 3
+FLOAT = 4
+# Rows of the table of layers.
+MOST_LAYERS = 24
+_WIDTH = 110
+
+
+class Memory(NamedTuple):
+    """Bytes that a training needs.
+
+    Attributes:
+        used: by this process now: libraries, model, and rows that are held in memory.
+        weights: gradients, optimiser and copies of the weights.
+        outputs: of all layers, for a batch.
+    """
+
+    used: int
+    weights: int
+    outputs: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self)
+
+
+def describe(job: TrainingJob, built: "Built") -> None:
+    """Print all that would be done.
+
+    Args:
+        job: with the settings of the built model.
+        built: the model of the training, or of its first wavelength.
+    """
+    print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
+    print("\n".join(["", *setting_lines(built), "", *model_lines(built), "", *memory_lines(job, built)]))
+    print(f"would train in {job.path}; nothing was written")
+
+
+def setting_lines(built: "Built") -> list[str]:
+    """A line for each setting: name, value, range and meaning."""
+    rows = [(name, _short(value), built.ranges.get(name, ""), meaning(name)) for name, value in built.settings.items()]
+    head = ("--set", "value", "range", "meaning")
+    widths = [min(24, max(len(row[column]) for row in (head, *rows))) for column in range(3)]
+    return [line for row in (head, *rows) for line in _row(row, widths)]
+
+
+def _row(cells: tuple[str, ...], widths: list[int]) -> list[str]:
+    """A row of the table as lines: long ranges and meanings are wrapped below each other."""
+    parts = [[cells[0]], [cells[1]], textwrap.wrap(cells[2], widths[2]) or [""]]
+    parts.append(textwrap.wrap(cells[3], max(30, _WIDTH - sum(widths) - 6)) or [""])
+    lines = []
+    for index in range(max(map(len, parts))):
+        texts = [part[index] if index < len(part) else "" for part in parts]
+        lines.append("  ".join(f"{text:{width}s}" for text, width in zip(texts, [*widths, 0], strict=True)).rstrip())
+    return lines
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def model_lines(built: "Built") -> list[str]:
+    """The number of weights, and the layers that hold some."""
+    model = built.inference
+    total, trained = (sum(math.prod(one.shape) for one in part) for part in (model.weights, model.trainable_weights))
+    inputs = ", ".join(f"{one.name} {list(one.shape[1:])}" for one in model.inputs)
+    lines = [
+        f"model {model.name}: {inputs} to {list(model.output.shape[1:])}",
+        f"{total:,} weights, {trained:,} of them trained, {format_bytes(FLOAT * total)}",
+    ]
+    holding = [layer for layer in model.layers if layer.weights]
+    for layer in holding[:MOST_LAYERS]:
+        count = sum(math.prod(one.shape) for one in layer.weights)
+        lines.append(f"  {layer.name:24s}{type(layer).__name__:22s}{count:12,d} weights")
+    if (more := len(holding) - MOST_LAYERS) > 0:
+        lines.append(f"  ... and {more} more layers with weights")
+    if (without := len(model.operations) - len(holding)) > 0:
+        lines.append(f"  and {without} layers and operations without weights")
+    return lines
+
+
+def memory_needed(job: TrainingJob, built: "Built") -> Memory:
+    """An estimate of the memory of one model's training, rather too high than too low."""
+    model = built.training
+    distribute.build_optimizer(model)
+    trained = sum(math.prod(one.shape) for one in model.trainable_variables)
+    slots = sum(math.prod(one.shape) for one in model.optimizer.variables)
+    outputs = sum(_numbers(one) for one in model.operations)
+    return Memory(
+        used=resources.memory_used(),
+        weights=FLOAT * (slots + WEIGHT_COPIES * trained),
+        outputs=FLOAT * OUTPUT_COPIES * job.config.batch_size * outputs,
+    )
+
+
+def _numbers(operation: Any) -> int:
+    """Numbers that a layer or an operation computes for a row."""
+    import keras
+
+    tensors = keras.tree.flatten(operation.output)
+    # A dimension beyond the batch may be unknown to Keras; a constant has no batch.
+    return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors if hasattr(tensor, "shape"))
+
+
+def memory_lines(job: TrainingJob, built: "Built") -> list[str]:
+    """What the training of one model will need, beside what is free."""
+    needed = memory_needed(job, built)
+    lines = [
+        f"memory of one model's training: about {format_bytes(needed.total)}",
+        f"  {format_bytes(needed.used):>10s}  this process now: libraries, model, rows that are held in memory",
+        f"  {format_bytes(needed.weights):>10s}  gradients, optimiser and copies of the weights",
+        f"  {format_bytes(needed.outputs):>10s}  outputs of layers, {job.config.batch_size} rows a batch",
+        f"  {format_bytes(resources.free_memory()):>10s}  of the machine's memory are free",
+    ]
+    if needed.total - needed.used > resources.free_memory():
+        lines.append("  this may not fit: a smaller --batch-size needs less")
+    return lines
