@@ -48,6 +48,7 @@ COMMANDS = {
         "submission": "ariel_tf.submission",
         "report": "ariel_tf.report",
         "plot": "ariel_tf.plot",
+        "explain": "ariel_tf.explain",
         "export": "ariel_tf.export",
     },
 }
