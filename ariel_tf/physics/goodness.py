@@ -20,9 +20,23 @@ FIRST_STEP = 15  # before it the ramp is steep
 MODEL_ERROR = 0.004  # of a transit, relative to its depth: spots, limb darkening
 SPEEDS = np.geomspace(0.68, 1.48, 12)  # of the planet, relative to a circular orbit's
 FINER = (0.967, 1.034)
+NEARBY = (
+    -0.1,
+    -0.06,
+    -0.04,
+    -0.02,
+    -0.01,
+    0.0,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.1,
+)  # impact parameters tried beside the answer's
 # A misfit is looked at when chi^2 is so many standard deviations above its expectation, and another speed is believed
 # if it lowers chi^2 by this much and explains this share of the excess.
 SUSPICIOUS, BETTER, EXPLAINED = 3.0, 60.0, 0.5
+GRAZING, SUSPICIOUS_GRAZING = 0.9, 50.0  # there, spots and the grid of templates leave larger misfits
 SMALLEST = 0.03  # difference from a circular orbit's
 _PERIOD, _MASS, _RADIUS = (STAR_NAMES.index(name) for name in ("period", "star_mass", "star_rad"))
 
@@ -112,13 +126,18 @@ def likelier_speed(
     usual = fit(curves, star, *first)
     if usual.excess < SUSPICIOUS:
         return 1.0, usual
+    # What a slightly different impact parameter explains is no sign of another speed.
+    radii, impact = first
+    tuned = min((fit(curves, star, radii, abs(impact + away)) for away in NEARBY), key=lambda one: one.chi_squared)
+    if tuned.excess < (SUSPICIOUS_GRAZING if impact > GRAZING else SUSPICIOUS):
+        return 1.0, usual
     speeds = SPEEDS.tolist()
     fits = tried(speeds)
     best = int(np.argmin([one.chi_squared for one in fits]))
     near = [speeds[best] * factor for factor in FINER]
     speeds, fits = [speeds[best], *near], [fits[best], *tried(near)]
     best = int(np.argmin([one.chi_squared for one in fits]))
-    gain = usual.chi_squared - fits[best].chi_squared
-    if abs(speeds[best] - 1) < SMALLEST or gain < BETTER or gain < EXPLAINED * (usual.chi_squared - usual.values):
+    gain = tuned.chi_squared - fits[best].chi_squared
+    if abs(speeds[best] - 1) < SMALLEST or gain < BETTER or gain < EXPLAINED * (tuned.chi_squared - tuned.values):
         return 1.0, usual
     return speeds[best], fits[best]
