@@ -2,7 +2,7 @@
 
     ariel                                  list the commands
     ariel train --wavelength 12            the same as python -m ariel_tf.train --wavelength 12
-    ariel --version
+    ariel --version                        versions and devices
     ariel --print-completion bash          a script for the shell to source; also zsh and tcsh
 
 Commands are imported by name when they run, so this file knows pipelines and tuning without importing them.
@@ -66,7 +66,8 @@ def _run(arguments: list[str]) -> None:
     if word in ("--help", "-h"):
         print(listing())
     elif word == "--version":
-        print(versions())
+        print(versions(), flush=True)
+        print(f"{'devices':12s}{devices()}")
     elif word == "--print-completion":
         print(completion(rest[0] if rest else ""))
     elif word.replace("_", "-") in MODULES:
@@ -98,7 +99,7 @@ def listing() -> str:
         [
             *lines,
             "",
-            "ariel COMMAND --help describes a command; ariel --version prints versions;",
+            "ariel COMMAND --help describes a command; ariel --version prints versions and devices;",
             f"ariel --print-completion {'|'.join(SHELLS)} prints a completion script for a shell.",
         ]
     )
@@ -123,6 +124,22 @@ def versions() -> str:
     return "\n".join(lines)
 
 
+def devices() -> str:
+    """The devices that TensorFlow finds, in words; imports TensorFlow."""
+    from ariel_tf.core import resources
+    from ariel_tf.core.tf_startup import import_tensorflow
+
+    try:
+        tensorflow = import_tensorflow(start_devices=False, any_backend=True)
+    except ModuleNotFoundError as error:
+        return f"unknown, since {error.name} is not installed"
+    cores = resources.format_count(resources.available_cpus(), "CPU core")
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    names = [tensorflow.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    listed = [f"gpu:{number} {name}" for number, name in enumerate(names)] or ["no GPU"]
+    return ", ".join([cores, *listed])
+
+
 def completion(shell: str) -> str:
     """A completion script for all commands and flags.
 
@@ -139,7 +156,7 @@ def completion(shell: str) -> str:
 def whole_parser() -> argparse.ArgumentParser:
     """One parser of all commands, for completion."""
     parser = argparse.ArgumentParser(prog="ariel")
-    parser.add_argument("--version", action="store_true", help="print versions")
+    parser.add_argument("--version", action="store_true", help="print versions and devices")
     parser.add_argument("--print-completion", choices=SHELLS, help="print a completion script")
     commands = parser.add_subparsers(dest="command", parser_class=cli.as_made)  # type: ignore[call-overload]
     for word in MODULES:

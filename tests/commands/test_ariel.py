@@ -1,5 +1,6 @@
 """`ariel`: every command is listed and runs under one name; help needs no TensorFlow; shells complete it."""
 
+import ast
 import importlib
 import os
 import subprocess
@@ -7,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+import ariel_tf
 from ariel_tf.__main__ import MODULES, completion, listing, main, versions, whole_parser
 
 ROOT = Path(__file__).parents[2]
@@ -92,10 +95,27 @@ def test_an_unknown_flag_names_the_nearest(capsys):
     assert "unknown argument --wavelenght. Did you mean --wavelength?" in capsys.readouterr().err
 
 
+def test_version_prints_versions_first_and_then_the_devices_that_tensorflow_finds(capsys):
+    main(["--version"])
+    out = capsys.readouterr().out
+    *before, last = out.splitlines()
+    assert "\n".join(before) == versions()
+    assert [line.split()[0] for line in before] == ["ariel_tf", "Python", "TensorFlow", "Keras", "NumPy"]
+    assert last.startswith("devices     ")
+    gpus = tf.config.list_physical_devices("GPU")
+    assert last.count("gpu:") == len(gpus)
+    assert ("no GPU" in last) == (not gpus)
+
+
 def test_versions_are_read_without_importing_tensorflow():
-    code, out, _ = call("ariel_tf", "--version")
-    assert (code, out.strip()) == (0, versions())
-    assert [line.split()[0] for line in out.splitlines()] == ["ariel_tf", "Python", "TensorFlow", "Keras", "NumPy"]
+    program = "import sys; from ariel_tf.__main__ import versions; versions(); print(list(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(ast.literal_eval(ran.stdout))
+
+
+def test_the_version_is_in_one_place():
+    assert f"version: {ariel_tf.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert "version = attr: ariel_tf.__version__\n" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
 def test_bash_accepts_the_completion_script_which_knows_every_command_and_flag(tmp_path):
