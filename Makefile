@@ -6,7 +6,7 @@ VENV_FRESH ?= .venv-fresh
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
-.PHONY: train test sbom soak lint types test-slow test-jax test-tfio test-export clean
+.PHONY: train test docs sbom soak lint types test-slow test-jax test-tfio test-export clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -42,6 +42,10 @@ sbom: $(VENV)/.installed
 soak: $(VENV)/.installed-test
 	$(RUN) -m pytest -m soak -rf
 
+# The documentation site in site/; needs no network once its packages are installed, and a warning is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 COLUMNS=100 $(VENV)/bin/mkdocs build --strict
+
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -60,6 +64,10 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: setup.cfg | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@ $(VENV)/.installed
+
 $(VENV_TFIO)/.installed: setup.cfg
 	$(PYTHON) -m venv $(VENV_TFIO)
 	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'pytest-xdist >=3.5,<4' 'hypothesis >=6.100,<7'
@@ -74,4 +82,4 @@ $(VENV_FRESH)/%/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TFIO) $(VENV_FRESH) build *.egg-info
+	rm -rf $(VENV) $(VENV_TFIO) $(VENV_FRESH) build dist site *.egg-info

@@ -56,7 +56,15 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model="baseline", wavelength=12, *, settings=None, options=None, seed=0, run=None, verbose=False
+        self,
+        model: str = "baseline",
+        wavelength: int | str = 12,
+        *,
+        settings: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        seed: int = 0,
+        run: Path | str | None = None,
+        verbose: bool = False,
     ):
         self.model = model
         self.wavelength = wavelength

@@ -285,7 +285,8 @@ class Predictor:
         """Batches of rows and their predicted radii, float64 [batch, targets]; raises as `predictions.predicted_rows`.
 
         Args:
-            source, folds: as in `rows`.
+            source: as in `rows`.
+            folds: as in `rows`.
         """
         return predicted_rows(self, self.rows(source, folds))
 
