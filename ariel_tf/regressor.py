@@ -153,7 +153,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
     def _config(self) -> TrainConfig:
         options = {name: value for name, value in (self.options or {}).items() if name in TrainConfig.model_fields}
         values = options | {"settings": dict(self.settings or {}), "seed": self.seed}
-        return TrainConfig(model=self.model, wavelength=self.wavelength, **values).resolve()
+        return TrainConfig(**{"model": self.model, "wavelength": self.wavelength, **values}).resolve()
 
     def _train(self, scratch: Path) -> Run:
         options = dict(self.options or {})
