@@ -14,6 +14,7 @@ import itertools
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
@@ -26,6 +27,8 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 
+# Of an epoch; `time.process_time` where other work shares the cores.
+clock: Callable[[], float] = time.perf_counter
 # Smaller than by default, so that the whole registry is measured in minutes; a step of a small model shows more.
 SMALLER: dict[str, dict[str, int]] = {"lstm": {"units": 32}, "lstm_cnn": {"units": 32}, "image": {"size": 64}}
 
@@ -82,7 +85,7 @@ class Case:
         import keras
 
         began: list[float] = []
-        clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()))
+        watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append(clock()))
         inputs, radius = self.arrays
         self.built.training.fit(
             inputs,
@@ -91,9 +94,9 @@ class Case:
             epochs=1 + epochs,
             validation_data=self.validation,
             verbose=0,
-            callbacks=[clock],
+            callbacks=[watch],
         )
-        cost.add([*began, time.perf_counter()], [])
+        cost.add([*began, clock()], [])
 
     def ours(self, epochs: int, cost: Cost) -> None:
         """Add a run of our `fit` with all that it saves."""
@@ -107,15 +110,15 @@ class Case:
 
         class ClockedLog(TensorBoardLog):
             def on_epoch_begin(self, epoch, logs=None):
-                began.append(time.perf_counter())
+                began.append(clock())
 
         class ClockedSchedule(CheckpointSchedule):
             @contextlib.contextmanager
             def saving(self):
-                started = time.perf_counter()
+                started = clock()
                 with super().saving():
                     yield
-                saves.append((started, time.perf_counter()))
+                saves.append((started, clock()))
 
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
@@ -124,7 +127,7 @@ class Case:
             log = ClockedLog(run, run.configuration)
             with mock.patch.object(callbacks, "CheckpointSchedule", ClockedSchedule):
                 fit.fit(run, self.built, plan, log, "")
-            cost.add([*began, time.perf_counter()], saves)
+            cost.add([*began, clock()], saves)
             log.close()
 
 

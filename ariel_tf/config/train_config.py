@@ -127,6 +127,10 @@ class TrainConfig(Schema):
     precision: str = _recipe(
         "numeric precision of the layers; weights are always float32", TRAINS, "precision", choices=choices.PRECISIONS
     )
+    fused: str = option(
+        "yes", "update the weights in one pass over memory; no: by Keras's own operations, which differ in rounding",
+        group=TRAINS, choices=choices.YES_NO
+    )  # fmt: skip
     jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=choices.YES_NO)
     seed: int = option(
         0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"
@@ -253,8 +257,10 @@ class TrainConfig(Schema):
         """Plain values, as `config.json` holds them and `--config` takes them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
-        if not self.model_source:
-            del values["model_source"]
+        # Left out where they hold their default: runs of earlier versions don't name them.
+        for name in ("model_source", "fused"):
+            if values[name] == type(self).model_fields[name].default:
+                del values[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod

@@ -3,7 +3,7 @@
     weights   [W, ...]                      a leading wavelength axis on every weight, optimiser slot, constant
     batch     own flux [W, B, ..., 300, 1]  the same B rows for all, each wavelength's own column of them
     one step  tf.vectorized_map over W of:  forward, loss, gradient       (ordinary Keras of one model)
-              fused.apply(gradients)        element-wise, so a stacked weight is W weights side by side
+              optimizer.apply(gradients)    element-wise, so a stacked weight is W weights side by side
 
 Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the
 gradients of the W losses, Adam, Nadam, RMSprop and SGD treat every number by itself, and order, initial
@@ -26,11 +26,12 @@ import tensorflow as tf
 
 from ariel_tf.challenge import PERFECT_SCORE, PPM
 from ariel_tf.core.errors import DataError
+from ariel_tf.models import optimizers
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.runs.model_file import check_weights_file
 from ariel_tf.training import distribute
 from ariel_tf.training.callbacks import random_state
-from ariel_tf.training.stacked import fused_adam, layers
+from ariel_tf.training.stacked import layers
 from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.layers import NotStackable
 
@@ -82,6 +83,8 @@ class Stack:
         self._constants = list(self._stacked_constants())
         self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
+        if optimizers.is_fused(models[0].optimizer):
+            optimizers.fuse(self.optimizer)
         self.optimizer.build(self.weights)
         distribute.expect_summed_gradients(self.optimizer)
 
@@ -201,7 +204,7 @@ class Stack:
 
         gradients, state, drawn, loss, error = self._map(one, batch)
         gradients, loss, error = distribute.all_reduce_sum((gradients, loss, error))
-        fused_adam.apply(self.optimizer, gradients, self.weights)
+        self.optimizer.apply(gradients, self.weights)
         for variable, value in zip(self.state, state, strict=True):
             variable.assign(value)
         for (_, generator), values in zip(random_layers(self.template), drawn, strict=True):
