@@ -33,6 +33,7 @@ COMMANDS = {
         "upload": "pipelines.upload",
         "download": "pipelines.download",
         "partial-set": "pipelines.partial_set",
+        "arrays": "pipelines.arrays",
     },
     "models": {
         "train": "ariel_tf.train",

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check(config, options)
         config = locate_data(config)
         if options.dry_run and is_address(config.data):
-            print_cost(config, options.price)
+            print_cost(config, options)
             return
         if options.json_object and options.jobs > 1 and options.run is None:
             raise UsageError("--json: with --jobs, expected --run with it, the run to report.")

@@ -1,13 +1,16 @@
 """How a training runs and where its results go; no part of the model."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
-from ariel_tf.core import cli
+from ariel_tf.core import cli, resources
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 
+# Small enough for any machine, so that the order of rows, and with it a model, is the same on all of them.
+MEMORY = "2G"
 # Services that `--track` takes: packages, each with an extra of its name.
 TRACKERS = ("none", "wandb", "mlflow")
 
@@ -45,6 +48,11 @@ class RunOptions(Schema):
     )  # fmt: skip
     devices: Devices = cli.devices()
     jobs: int = cli.jobs("number of processes for a list of wavelengths, with a GPU or a share of the cores each")
+    memory: str = option(
+        MEMORY, "memory for training rows, like 8G, or auto for half of what is free; rows that do not fit stream "
+        "again each epoch, shuffled in windows", group=cli.WHERE_IT_RUNS, metavar="SIZE",
+        check=lambda text: text == "auto" or resources.parse_bytes(text) is not None, expected="a size like 8G, or auto"
+    )  # fmt: skip
     price: float | None = cli.price()
     profile: tuple[int, ...] | None = option(
         None, "profile these training steps for TensorBoard, like 10:20", group=cli.WHERE_IT_GOES, metavar="FIRST:LAST",
@@ -60,3 +68,14 @@ class RunOptions(Schema):
     )  # fmt: skip
     command: str = ""
     arguments: tuple[str, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the rows of one training may take; those of several jobs share what is free."""
+        return resources.parse_bytes(self.memory) or (_free_memory() // (2 * self.jobs) if self.memory == "auto" else 0)
+
+
+@functools.cache
+def _free_memory() -> int:
+    """What is free when it is first asked for: a training must decide alike each time."""
+    return resources.free_memory()

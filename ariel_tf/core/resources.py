@@ -1,6 +1,8 @@
 """CPUs and free memory of this machine; how sizes, counts and progress are shown; no TensorFlow."""
 
+import contextlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -36,13 +38,45 @@ def _free_of_machine() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def _free_of_group(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What a container's limit leaves, nothing where there is none."""
-    try:
-        limit, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return []
-    return [] if limit == "max" else [max(0, int(limit) - int(used))]
+def _free_of_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What the limits of this process's control group, and of those that hold it, leave; nothing where there is none.
+
+    Version 2 has one tree of groups, version 1 one for memory. Within a container the root is its own group.
+    """
+    places = [root, root / "memory"]
+    with contextlib.suppress(OSError, ValueError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                group = (root / "memory" if controllers else root) / path.strip("/")
+                places += [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
+    free = []
+    for place in dict.fromkeys(places):
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
+                bound = int((place / limit).read_text())
+                free.append(max(0, bound - int((place / used).read_text()) + _reclaimable(place)))
+    return free
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes of files that a control group's usage counts, and that give way when memory is needed."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (group / "memory.stat").read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("inactive_file", "total_inactive_file"):
+                return int(value)
+    return 0
+
+
+def parse_bytes(text: str) -> int | None:
+    """A size like `8G`, `512M` or `1000` in bytes, with units of 1024; None for any other text.
+
+    >>> parse_bytes("8G"), parse_bytes("1000"), parse_bytes("8 apples")
+    (8589934592, 1000, None)
+    """
+    found = re.fullmatch(r"(\d{1,12})([KMGT]?)", text, re.ASCII)
+    return int(found[1]) << 10 * " KMGT".index(found[2] or " ") if found else None
 
 
 def format_bytes(size: float) -> str:

@@ -14,7 +14,6 @@ turns, each one's planets in the order of its file; a window then mixes the rows
 Either way the order is a function of (seed, epoch) alone, so a resumed run sees what an unbroken one saw.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,14 +21,15 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import STAR_PARAMETERS
-from ariel_tf.core.errors import DataError
 from ariel_tf.data import arrays
 from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
+from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import Source
 from ariel_tf.data.statistics import Moments, Statistics
+from ariel_tf.data.tables import drawn, grouped, reorder
 
 # Rows of more than this many bytes stream from the source again each epoch. `load` holds each once, and little more.
 MEMORY_BYTES = 2 << 30
@@ -67,7 +67,11 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
 
 
 def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
-    """One element a planet: its observations as of `as_rows`."""
+    """Observations as of `as_rows`, some at a time: those of a planet, or as many from files that are mapped."""
+    mapped = source.mapped(selection) if order is None else None
+    if mapped is not None:
+        size = prediction_batch_size(selection.signature)
+        return mapped.batches(tf.data.Dataset.from_tensor_slices(mapped.index).batch(size))
     planets = source.records(selection, order)
     if not source.endless:
         planets = refuse_others(planets, expected_planets(source, selection.folds))
@@ -92,7 +96,7 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
         filled += len(batch["key"])
     order = np.lexsort(table["key"].T[::-1])
     for values in table.values():
-        _reorder(values, order)
+        reorder(values, order)
     if selection.stride > 1:
         table = {name: values[:: selection.stride] for name, values in table.items()}
     if selection.signature.row != "observation":
@@ -100,59 +104,6 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
     if selection.bootstrap_seed is not None:
         table = drawn(table, selection.bootstrap_seed)
     return {name: arrays.as_tensor(values) for name, values in table.items()}
-
-
-def _reorder(values: np.ndarray, order: np.ndarray) -> None:
-    """`values[:] = values[order]`, row by row along the cycles of the permutation: no second copy is held."""
-    order = order.copy()
-    for start in np.flatnonzero(order != np.arange(len(order))):
-        if order[start] == start:  # moved with an earlier cycle
-            continue
-        first, row = values[start].copy(), start
-        while order[row] != start:
-            source = order[row]
-            values[row], order[row], row = values[source], row, source
-        values[row] = first
-        order[row] = row
-
-
-def drawn(table: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """A bootstrap sample of the planets (Efron 1979): as many, drawn with replacement, each with all its rows."""
-    planets = table["key"][:, 0]
-    _, starts, counts = np.unique(planets, return_index=True, return_counts=True)
-    chosen = np.sort(np.random.default_rng(seed).integers(len(starts), size=len(starts)))
-    index = np.concatenate([np.arange(starts[one], starts[one] + counts[one]) for one in chosen])
-    return {name: values[index] for name, values in table.items()}
-
-
-def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
-    """Observations in key order to rows of a planet, or of one of its spot instances.
-
-    A row's key is (planet, 0, 0) or (planet, spot, 0), its flux [instances, 300, channels] in key order, its
-    scatter the mean over them.
-
-    Raises:
-        DataError: groups of different size; names the planets that differ from the most common size.
-    """
-    depth = {"planet": 1, "spot": 2}[unit]
-    groups, first, counts = np.unique(table["key"][:, :depth], axis=0, return_index=True, return_counts=True)
-    common = Counter(counts.tolist()).most_common(1)[0][0]
-    if (counts != common).any():
-        odd = [f"{group[0]:04d} ({count})" for group, count in zip(groups, counts, strict=True) if count != common]
-        raise DataError(
-            f"a row of this model is all observations of a {unit}, and most have {common}; these have another "
-            f"number: {', '.join(odd[:10])}{' ...' if len(odd) > 10 else ''}. Leave them out, or take another model."
-        )
-    key = np.zeros((len(groups), 3), table["key"].dtype)
-    key[:, :depth] = groups
-    shape = (len(groups), common)
-    return {
-        "key": key,
-        "star": table["star"][first],
-        "radius": table["radius"][first],
-        "scatter": table["scatter"].reshape(*shape, -1).mean(axis=1),
-        "flux": table["flux"].reshape(*shape, *table["flux"].shape[1:]),
-    }
 
 
 def fits_in_memory(source: Source, selection: Selection, memory: int | None = None) -> bool:
@@ -175,13 +126,24 @@ def shuffled_table(
     table: dict[str, tf.Tensor], batch_size: int, seed: int, first_epoch: int, epochs: int
 ) -> tf.data.Dataset:
     """Rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
-    rows = len(table["key"])
+    places = _shuffled_places(np.arange(len(table["key"])), batch_size, seed, first_epoch, epochs)
+    # An element that repeats: what a function closes over, tf.data copies.
+    held = tf.data.Dataset.from_tensors(dict(table)).repeat()
+    return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
+
+
+def shuffled_mapped(rows: MappedRows, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    """Rows in mapped files as the batches that `shuffled_table` makes of the same rows in memory."""
+    places = _shuffled_places(rows.in_key_order(), batch_size, seed, first_epoch, epochs)
+    return rows.batches(places).prefetch(AHEAD)
+
+
+def _shuffled_places(places: np.ndarray, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    """Batches of `places` (int64 [rows]), in an order of its own each epoch."""
 
     def batches(order):
-        return tf.data.Dataset.from_tensor_slices(permutation(rows, order)).batch(batch_size).map(gather, 2)
-
-    def gather(index):
-        return _gather(table, index)
+        shuffled = tf.gather(places, permutation(len(places), order))
+        return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size)
 
     return _epochs(batches, seed, first_epoch, epochs)
 
@@ -207,7 +169,7 @@ def shuffled_stream(
 
         return observations(source, selection, order).rebatch(window).enumerate().flat_map(shuffled)
 
-    return _epochs(batches, seed, first_epoch, epochs)
+    return _epochs(batches, seed, first_epoch, epochs).prefetch(AHEAD)
 
 
 def shuffled_share(
@@ -239,7 +201,7 @@ def _gather(rows: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor
 
 def _epochs(batches, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
     numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
-    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch]))).prefetch(AHEAD)
+    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch])))
 
 
 def permutation(n, order: tf.Tensor) -> tf.Tensor:

@@ -28,12 +28,13 @@ class TrainingData:
         source: open; holds planets in every fold that the configuration names.
         config: resolved.
         load: reads rows as `dataset.load` does; trainings that share rows pass one that keeps them.
+        memory: bytes that the training rows may take; None for `dataset.MEMORY_BYTES`.
 
     Attributes:
         statistics: of the training rows, as `dataset.statistics` returns them.
     """
 
-    def __init__(self, source: Source, config: TrainConfig, load=dataset.load):
+    def __init__(self, source: Source, config: TrainConfig, load=dataset.load, memory: int | None = None):
         self.source, self.config, self._load = source, config, load
         self._selection = config.selection("train")
         if source.endless and self._selection.needs_memory:
@@ -41,7 +42,9 @@ class TrainingData:
                 f"--data {source.description}: other planets in each epoch, so that no row can be kept; expected "
                 "neither --every nor --bootstrap, and a model whose row is one observation."
             )
-        self._table = load(source, self._selection) if dataset.fits_in_memory(source, self._selection) else None
+        held = dataset.fits_in_memory(source, self._selection, memory)
+        self._table = load(source, self._selection) if held else None
+        self._mapped = None if held else source.mapped(self._selection)
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
         self.statistics = dataset.statistics(source, self._selection, self._table)
@@ -74,7 +77,7 @@ class TrainingData:
     def part(self) -> Source | None:
         """What this host reads of rows that stream to several; None where every host reads all and uses its share."""
         index, count = cluster.task()
-        if count == 1 or self._table is not None:
+        if count == 1 or self._table is not None or self._mapped is not None:
             return None
         folds = self._selection.folds
         shards = [self.source.shard(folds, one, count) for one in range(count)]
@@ -90,6 +93,8 @@ class TrainingData:
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
             batches = dataset.shuffled_share(self.part, self._selection, self.steps, *order)
+        elif self._mapped is not None:
+            batches = dataset.shuffled_mapped(self._mapped, config.batch_size, *order)
         elif self._table is None:
             batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
         else:
@@ -100,11 +105,14 @@ class TrainingData:
         return self.pairs(batches)
 
     def validation(self) -> tf.data.Dataset:
-        """The validation folds' rows, with keys, in memory."""
+        """The validation folds' rows, with keys: in memory, or from files that are mapped."""
         selection = self.config.selection("validation")
-        return dataset.table_batches(
-            self._load(self.source, selection), dataset.prediction_batch_size(selection.signature)
-        )
+        size = dataset.prediction_batch_size(selection.signature)
+        mapped = None if self._mapped is None else self.source.mapped(selection)
+        if mapped is not None:
+            places = tf.data.Dataset.from_tensor_slices(mapped.in_key_order()).batch(size)
+            return mapped.batches(places).prefetch(dataset.AHEAD)
+        return dataset.table_batches(self._load(self.source, selection), size)
 
     def test(self) -> Iterator[dict[str, Any]]:
         """The test folds' rows, with keys, as NumPy batches."""

@@ -59,7 +59,18 @@ class TrainingJob:
         return self.config.as_json() | {
             "data": self.source.description,
             "settings": dict(self.settings or self.config.settings),
+            **self._order_of_rows(),
         }
+
+    def _order_of_rows(self) -> dict[str, str]:
+        """How rows are shuffled, where that is not what their number alone decides: memory and arrays decide, too."""
+        from ariel_tf.data.dataset import fits_in_memory
+
+        selection = self.config.first.selection("train")
+        usual = fits_in_memory(self.source, selection)
+        whole = fits_in_memory(self.source, selection, self.options.memory_bytes)
+        whole = whole or self.source.mapped(selection) is not None
+        return {} if whole == usual else {"rows": "shuffled as a whole" if whole else "shuffled in windows"}
 
     @property
     def path(self) -> Path:
@@ -93,7 +104,7 @@ class TrainingJob:
         """The rows of one model's training."""
         from ariel_tf.training.data import TrainingData
 
-        rows = TrainingData(self.source, self.config)
+        rows = TrainingData(self.source, self.config, memory=self.options.memory_bytes)
         distribute.check_batch(self.strategy, self.config.batch_size, rows.count)
         return rows
 
@@ -216,21 +227,23 @@ def default_path(identity: Mapping[str, Any], fingerprint: str) -> Path:
     )
 
 
-def print_cost(config: TrainConfig, price: float | None) -> None:
+def print_cost(config: TrainConfig, options: RunOptions) -> None:
     """Print the configuration, and what its training would scan in BigQuery and cost, for --dry-run.
 
     Args:
         config: resolved; its data is a BigQuery address.
-        price: of a TiB.
+        options: how it runs; the price of a TiB.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
     from ariel_tf.data.bigquery.cost import print_training_cost
+    from ariel_tf.data.dataset import fits_in_memory
     from ariel_tf.data.sources import open_source
 
     roles: tuple[Role, ...] = ("train", "validation", "test")
     own, together = ({role: its.selection(role) for role in roles} for its in (config.first, config))
     source = open_source(config.data, config.signature.inputs)
     print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
-    print_training_cost(source, own, together, config.epochs, price)
+    in_memory = fits_in_memory(source, own["train"], options.memory_bytes)
+    print_training_cost(source, own, together, config.epochs, in_memory, options.price)

@@ -203,7 +203,7 @@ def test_weights_that_are_not_there_are_refused():
 def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(monkeypatch):
     simulate.main(["data", "--planets=20", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
     arguments = [*FOUR, "--data", "data"]
-    monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     run(*arguments, "--run", "unbroken")
     with monkeypatch.context() as patch:
         send_in_epoch(patch, 2, signal.SIGINT)

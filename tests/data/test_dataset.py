@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data import arrays, dataset, records
+from ariel_tf.data import arrays, dataset, records, tables
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.data.selection import Selection, Signature
@@ -273,7 +273,7 @@ def test_more_simulated_planets_than_memory_holds_are_refused(monkeypatch):
 def test_rows_are_reordered_in_place(order):
     values = np.arange(24).reshape(12, 2)
     expected = values[order]
-    dataset._reorder(values, np.array(order))
+    tables.reorder(values, np.array(order))
     np.testing.assert_array_equal(values, expected)
 
 

@@ -120,7 +120,7 @@ def test_a_training_on_some_is_another_scored_on_the_same_test_planets(shards, m
     assert facts("some")["test"] == facts("all")["test"]
     assert table("some/metrics.csv")[-1]["val_score"] != table("all/metrics.csv")[-1]["val_score"]
     # From shards that stream, with a transform that takes a pass over them.
-    monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
     run(*SMALL, "--planets", "7", "--data", shards, "--function", "log", "--run", "streamed")
     assert facts("streamed")["train"] == facts("some")["train"]

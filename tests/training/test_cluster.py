@@ -328,7 +328,7 @@ STREAMED = """
 from ariel_tf import train
 from ariel_tf.data import dataset
 from ariel_tf.core.errors import run_command
-dataset.fits_in_memory = lambda source, choice: False
+dataset.fits_in_memory = lambda *_: False
 run_command(lambda: train.main({}))
 """
 

@@ -93,7 +93,7 @@ def test_an_optimiser_is_built_once_and_keeps_its_loss_scale():
 @pytest.mark.slow
 def test_rows_that_stream_give_the_scores_of_one_device(monkeypatch):
     simulate.main(["data", "--planets=21", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
-    monkeypatch.setattr(dataset, "fits_in_memory", lambda source, choice: False)
+    monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     check_one_and_two(*SMALL, "--data", "data", "--epochs", "3", "--set", "schedule=plateau")
 
 

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
+from ariel_tf.config import run_options
+from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import flux_statistics
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.flux_statistics import flux_pass
+from ariel_tf.training.job import TrainingJob
 from ariel_tf.training.stacked.data import StackedData
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
@@ -112,3 +116,33 @@ def test_a_home_that_cannot_be_written_to_costs_another_pass(streamed, monkeypat
     source = open_source(DATA, [12])
     check_same(TrainingData(source, configured()).statistics, TrainingData(source, configured()).statistics)
     assert len(streamed[1]) == 2
+
+
+def test_memory_decides_whether_rows_are_held_and_a_run_records_what_is_unusual():
+    """Rows that are held are shuffled as a whole, others in windows: another order, which a resumed run must keep."""
+    source = open_source(DATA, [12])
+    usual = TrainingJob(configured(), source, RunOptions())
+    windows = TrainingJob(configured(), source, RunOptions(memory="1K"))
+    assert TrainingData(source, configured())._table is not None
+    assert (
+        TrainingData(source, configured(transform="standardize", function="none", ramp="keep"), memory=1024)._table
+        is None
+    )
+    assert "rows" not in usual.identity
+    assert windows.identity == usual.identity | {"rows": "shuffled in windows"}
+
+
+def test_much_memory_holds_rows_that_usually_stream(monkeypatch):
+    source = open_source(DATA, [12])
+    monkeypatch.setattr(dataset, "MEMORY_BYTES", 1024)
+    monkeypatch.setattr(run_options, "_free_memory", lambda: 1 << 40)
+    for memory, rows in (("1K", None), ("8G", "shuffled as a whole"), ("auto", "shuffled as a whole")):
+        assert TrainingJob(configured(), source, RunOptions(memory=memory)).identity.get("rows") == rows
+
+
+def test_jobs_share_what_is_free(monkeypatch):
+    monkeypatch.setattr(run_options, "_free_memory", lambda: 8000)
+    assert [RunOptions(memory="auto", jobs=jobs).memory_bytes for jobs in (1, 4)] == [4000, 1000]
+    assert RunOptions().memory_bytes == dataset.MEMORY_BYTES, "on every machine the same"
+    with pytest.raises(UsageError, match=r"--memory: expected a size like 8G, or auto\. Received: much"):
+        RunOptions(memory="much")

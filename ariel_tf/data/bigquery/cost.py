@@ -49,6 +49,7 @@ def print_training_cost(
     own: Mapping[Any, Selection],
     together: Mapping[Any, Selection],
     epochs: int,
+    in_memory: bool,
     price: float | None,
 ) -> None:
     """Print what a training would scan and cost.
@@ -60,20 +61,18 @@ def print_training_cost(
         source: an open `BigQuerySource`.
         own: role ("train", "validation", "test") to the rows of one model.
         together: role to the rows of all models; the same as `own` for one model.
-        epochs: passes over the training rows.
+        epochs: passes over the training rows, unless they are held in memory.
+        in_memory: whether the training rows of one model are.
         price: of a TiB.
     """
-    from ariel_tf.data.dataset import fits_in_memory
-
     models = len(together["train"].signature.targets) // len(own["train"].signature.targets)
-    in_memory = fits_in_memory(source, own["train"])
     total = 0
     for role in own:
         size = bytes_scanned(source, together[role]) if in_memory else models * bytes_scanned(source, own[role])
-        passes = epochs if role == "train" and not in_memory else 1
-        total += size * passes
+        times = epochs if role == "train" and not in_memory else 1
+        total += size * times
         count = source.observations(own[role].folds)
-        print(f"{role:12s}{count:>10,} observations, {size_in_words(size)}, read {_times(passes)}")
+        print(f"{role:12s}{count:>10,} observations, {size_in_words(size)}, read {_times(times)}")
     print(f"{source.description}: {cost_line(total, price)}; nothing was read")
 
 

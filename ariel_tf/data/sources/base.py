@@ -12,6 +12,8 @@ from ariel_tf.planet import Planet
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from ariel_tf.data.mapped_rows import MappedRows
+
 SIMULATED = "simulated"
 ENDLESS = "simulator"
 
@@ -59,6 +61,17 @@ class Source(Protocol):
         Args:
             selection: its folds, inputs and white light decide what is read; other fields concern rows, not records.
             order: None for ascending shards; an int32 tensor [2] seeds a shuffled order.
+        """
+        ...
+
+    def mapped(self, selection: Selection) -> "MappedRows | None":
+        """The observations of the selected folds in files that are mapped into memory; None where there are none.
+
+        Args:
+            selection: its folds and signature decide what is read; other fields concern rows that combine these.
+
+        Raises:
+            DataError: the files are damaged.
         """
         ...
 

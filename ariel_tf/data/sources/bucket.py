@@ -55,6 +55,11 @@ class BucketSource(TFRecordSource):
         self._open(_Url(url), manifest)  # type: ignore[arg-type]
         self.description = mask_secrets(self.description)  # it is written to run folders
 
+    @property
+    def _arrays(self) -> None:
+        """Files of a bucket cannot be mapped."""
+        return None
+
     def _size(self, shard: Shard) -> int | None:
         path = str(self.folder / shard.name)
         try:

@@ -14,6 +14,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import first_planets
 from ariel_tf.data.integrity import UNREADABLE, damaged
+from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import Source
 from ariel_tf.data.statistics import Moments, Statistics, Sums
@@ -51,6 +52,9 @@ class SourceBase(Source):
         if planets in (0, len(there)):
             return self
         return SubsetSource(self, folds, there - first_planets(there, planets), signature)
+
+    def mapped(self, selection: Selection) -> MappedRows | None:
+        return None
 
     def shard(self, folds: Sequence[int], index: int, count: int) -> Source | None:
         return None
@@ -144,6 +148,11 @@ class SubsetSource(SourceBase):
             return planets
         dropped = tf.constant(sorted(there - self.folds.keys()), tf.int32)
         return planets.filter(lambda planet: tf.reduce_all(planet["planet"] != dropped))
+
+    def mapped(self, selection: Selection) -> MappedRows | None:
+        """As `Source.mapped`, without the rows of planets that are dropped."""
+        rows = self._source.mapped(selection)
+        return None if rows is None else rows.only(self.folds)
 
     def planet(self, number: int) -> Planet | None:
         return self._source.planet(number)

@@ -1,7 +1,8 @@
-"""Planets from a folder of TFRecord shards and their manifest."""
+"""Planets from a folder of TFRecord shards and their manifest, and from the arrays beside them where there are some."""
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,9 @@ import tensorflow as tf
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
+from ariel_tf.data.array_files import ArrayFiles, open_arrays
 from ariel_tf.data.manifest import Manifest, Shard
+from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.subset import SourceBase
 from ariel_tf.data.statistics import Statistics
@@ -76,11 +79,12 @@ class TFRecordSource(SourceBase):
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
         """Shards that are not, byte for byte, what the manifest says; reads them all."""
         shards = self.manifest.shards if folds is None else self._shards(folds)
-        return [
+        found = [
             self._fault(shard) or f"{self.folder / shard.name}: its bytes are not those that were written"
             for shard in shards
             if self._fault(shard) or self._sha256(shard) != shard.sha256
         ]
+        return [*found, *(self._arrays.faults() if self._arrays else ())]
 
     def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
         shards = self._shards(selection.folds)
@@ -99,6 +103,17 @@ class TFRecordSource(SourceBase):
         signature = selection.signature
         inputs, white = signature.inputs, signature.white_light
         return serialized.map(lambda record: records.parse(record, inputs, white, self.labelled), PARALLEL)
+
+    @functools.cached_property
+    def _arrays(self) -> ArrayFiles | None:
+        return open_arrays(self.folder, self.fingerprint)
+
+    def mapped(self, selection: Selection) -> MappedRows | None:
+        """As `Source.mapped`, from the folder that `pipelines.arrays` makes."""
+        if self._arrays is None:
+            return None
+        planets = [planet for planet, fold in self._folds.items() if fold in selection.folds]
+        return MappedRows.of(self._arrays, selection, planets)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         return self._decoded(self._shards(folds))

@@ -1,0 +1,239 @@
+"""Light curves of a data set once more, as NumPy arrays beside its shards, to be mapped into memory.
+
+    DATA/arrays/arrays.json     readable: fingerprint of the data set, rows, checksums; written last
+                key.npy         int32 [n, 3]         (planet, spot, photon) of each observation, in the shards' order
+                star.npy        float32 [n, 6]       stellar parameters
+                radius.npy      float32 [n, 55]      Rp/Rs; NaN in test sets
+                scatter.npy     float32 [n, 55]      noise outside transit
+                sums.npy        int32 [n, 56]        sum of each light curve's 32-bit words, white light last
+                flux-00.npy ... float32 [n, 300]     layout "columns": a file a wavelength up to flux-54, and flux-white
+                rows.npy        float32 [n, 300, 55] layout "rows": whole observations
+
+A model of one wavelength reads a file of 150 MB at full size where the shards have 8.5 GB; a joint one picks whole
+observations in any order. Files of NumPy's own format, since a mapped one needs neither a decoder nor a copy: measured
+beside Arrow and Parquet in docs/speed.md. The shards stay what the data set is; this folder can be removed and made
+again. A row is verified each time that it is read: its words must add up as they did when it was written.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
+from ariel_tf.core.atomic_files import flush, read_json, sha256, write_json
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.resources import format_bytes
+from ariel_tf.planet import Planet
+
+FOLDER, INDEX, WRITING = "arrays", "arrays.json", ".arrays-writing"
+COLUMNS, ROWS = "columns", "rows"
+LAYOUTS = (COLUMNS, ROWS)
+SCHEMA = 1
+WHITE = N_WAVELENGTHS  # the column of white light in `sums`
+# What lies in memory whole: (shape of a row, type).
+SMALL = {
+    "key": ((3,), "<i4"),
+    "star": ((len(STAR_PARAMETERS),), "<f4"),
+    "radius": ((N_WAVELENGTHS,), "<f4"),
+    "scatter": ((N_WAVELENGTHS,), "<f4"),
+    "sums": ((N_WAVELENGTHS + 1,), "<i4"),
+}
+
+
+def column_name(wavelength: int) -> str:
+    """The file of a wavelength's light curves, without its ending; `WHITE` for white light."""
+    return "flux-white" if wavelength == WHITE else f"flux-{wavelength:02d}"
+
+
+def large_files(layouts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Names of the files of light curves of some layouts, with the shape of a row."""
+    files: dict[str, tuple[int, ...]] = {}
+    if COLUMNS in layouts:
+        files |= {column_name(wavelength): (N_STEPS,) for wavelength in range(N_WAVELENGTHS + 1)}
+    if ROWS in layouts:
+        files["rows"] = (N_STEPS, N_WAVELENGTHS)
+    return files
+
+
+def needed_bytes(rows: int, layouts: Sequence[str]) -> int:
+    """Bytes on the disk of `rows` observations."""
+    large = sum(4 * int(np.prod(shape)) for shape in large_files(layouts).values())
+    return rows * (large + sum(4 * shape[0] for shape, _ in SMALL.values()))
+
+
+def words_sum(flux: np.ndarray) -> np.ndarray:
+    """Sum of the 32-bit words of the last axis, which wraps: int32."""
+    return np.ascontiguousarray(flux, "<f4").view("<i4").sum(axis=-1, dtype=np.int32)
+
+
+class ArrayWriter:
+    """Writes the folder of a data set in one pass; it takes its name when it is complete.
+
+    Args:
+        data: folder of the data set, which this process holds the lock of.
+        fingerprint: of the data set.
+        rows: observations.
+        layouts: of `LAYOUTS`.
+
+    Raises:
+        UsageError: too little space on the disk.
+    """
+
+    def __init__(self, data: Path, fingerprint: str, rows: int, layouts: Sequence[str]):
+        needed, free = needed_bytes(rows, layouts), shutil.disk_usage(data).free
+        if needed > free:
+            raise UsageError(f"{data}: the arrays need {format_bytes(needed)}, and {format_bytes(free)} are free.")
+        self._data, self._folder = data, data / WRITING
+        self._page = {"schema": SCHEMA, "fingerprint": fingerprint, "rows": rows, "layouts": list(layouts)}
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        self._small: dict[str, list[np.ndarray]] = {name: [] for name in SMALL}
+        self._files = {name: self._begin(name, (rows, *shape)) for name, shape in large_files(layouts).items()}
+
+    def _begin(self, name: str, shape: tuple[int, ...]) -> BinaryIO:
+        file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - closed by `finish` or `abandon`
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        return file
+
+    def add(self, planet: Planet) -> None:
+        """Append the observations of a planet, in the order of its record."""
+        n = len(planet.instances)
+        curves = np.concatenate([planet.flux, planet.white[None]])
+        values = {
+            "key": np.column_stack([np.full(n, planet.number), planet.instances]),
+            "star": np.repeat(planet.star[None], n, axis=0),
+            "radius": np.repeat(planet.radii[None], n, axis=0),
+            "scatter": planet.scatter,
+            "sums": words_sum(curves).T,
+        }
+        for name, part in values.items():
+            self._small[name].append(np.ascontiguousarray(part, SMALL[name][1]))
+        for name, file in self._files.items():
+            if name == "rows":
+                file.write(np.ascontiguousarray(planet.flux.transpose(1, 2, 0), "<f4").data)
+        for wavelength, its in enumerate(curves):
+            if (name := column_name(wavelength)) in self._files:
+                self._files[name].write(np.ascontiguousarray(its, "<f4").data)
+
+    def finish(self) -> None:
+        """Put everything on the disk, and the folder in its place."""
+        for name, parts in self._small.items():
+            np.save(self._folder / f"{name}.npy", np.concatenate(parts))
+        for file in self._files.values():
+            file.close()
+        paths = sorted(self._folder.glob("*.npy"))
+        for path in paths:
+            flush(path)
+        files = {path.name: path.stat().st_size for path in paths}
+        checksums = {f"{name}.npy": sha256(self._folder / f"{name}.npy") for name in SMALL}
+        write_json(self._folder / INDEX, self._page | {"files": files, "sha256": checksums})
+        remove(self._data)
+        os.replace(self._folder, self._data / FOLDER)
+        flush(self._data)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def remove(data: Path) -> None:
+    """Remove a data set's arrays: its page first, so that what is left is never taken for whole."""
+    (data / FOLDER / INDEX).unlink(missing_ok=True)
+    shutil.rmtree(data / FOLDER, ignore_errors=True)
+
+
+class ArrayFiles(NamedTuple):
+    """The arrays of a data set, mapped.
+
+    Attributes:
+        folder: where they are.
+        layouts: those that are there.
+        small: arrays of `SMALL`, in memory.
+        large: arrays of light curves by name, mapped.
+    """
+
+    folder: Path
+    layouts: tuple[str, ...]
+    small: dict[str, np.ndarray]
+    large: dict[str, np.ndarray]
+
+    def faults(self) -> Iterator[str]:
+        """Files whose light curves are not those that were written; reads them all."""
+        sums, size = self.small["sums"], 4096
+        for name, values in self.large.items():
+            for start in range(0, len(values), size):
+                rows = slice(start, start + size)
+                if name == "rows":
+                    wrong = words_sum(values[rows].reshape(-1, N_STEPS * N_WAVELENGTHS)) != _joint(sums[rows])
+                else:
+                    column = WHITE if name == column_name(WHITE) else int(name.removeprefix("flux-"))
+                    wrong = words_sum(values[rows]) != sums[rows, column]
+                if wrong.any():
+                    planet = self.small["key"][start + int(wrong.argmax()), 0]
+                    yield f"{self.folder / name}.npy: planet {planet:04d} is not as it was written"
+                    break
+
+
+def _joint(sums: np.ndarray) -> np.ndarray:
+    """The sums of whole rows, from those of their 55 light curves."""
+    return sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32)
+
+
+def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
+    """The arrays of a data set; None where there are none, or those of another one.
+
+    Args:
+        data: folder of the data set.
+        fingerprint: of the data set.
+
+    Raises:
+        DataError: a file is gone, has another size, or another content.
+    """
+    folder = data / FOLDER
+    if not (folder / INDEX).is_file():
+        return None
+    page = read_json(folder / INDEX, dict)
+    if page.get("fingerprint") != fingerprint:
+        print(f"{folder} is of another data set, and is not used: `python -m pipelines.arrays {data}` makes it anew")
+        return None
+    try:
+        return _opened(folder, page)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise _unsound(folder, str(error)) from error
+
+
+def _opened(folder: Path, page: dict[str, Any]) -> ArrayFiles:
+    rows, layouts = page["rows"], tuple(page["layouts"])
+    if page["schema"] != SCHEMA or not set(layouts) <= set(LAYOUTS) or type(rows) is not int:
+        raise ValueError(f"expected schema {SCHEMA} and layouts of {LAYOUTS} in {INDEX}")
+    small = {}
+    for name, (shape, dtype) in SMALL.items():
+        if sha256(folder / f"{name}.npy") != page["sha256"][f"{name}.npy"]:
+            raise ValueError(f"{name}.npy has another content")
+        small[name] = _of_shape(np.load(folder / f"{name}.npy", allow_pickle=False), name, (rows, *shape), dtype)
+    large = {}
+    for name, curve in large_files(layouts).items():
+        if (size := (folder / f"{name}.npy").stat().st_size) != page["files"][f"{name}.npy"]:
+            raise ValueError(f"{name}.npy has {size} bytes")
+        # "c": a tensor of a read-only array cannot be had; nothing writes to it.
+        mapped = np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+        large[name] = _of_shape(mapped, name, (rows, *curve), "<f4")
+    return ArrayFiles(folder, layouts, small, large)
+
+
+def _of_shape(values: np.ndarray, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    if values.shape != shape or values.dtype != np.dtype(dtype) or not values.flags.c_contiguous:
+        raise ValueError(f"{name}.npy: expected {dtype} {list(shape)}, received {values.dtype} {list(values.shape)}")
+    return values
+
+
+def _unsound(folder: Path, reason: str) -> DataError:
+    return DataError(
+        f"{folder}: is damaged ({reason}); remove it, or make it anew: `python -m pipelines.arrays {folder.parent}`."
+    )
