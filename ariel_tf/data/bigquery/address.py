@@ -73,6 +73,13 @@ class Address(Schema):
     cache: str = option("", "folder that keeps the data read, as shards, for later runs", group=GROUP)
     reader: str = option("arrow", "arrow, or tfio: tensorflow-io's", group=GROUP, choices=("arrow", "tfio"))
     streams: int = option(4, "number of streams of a read session", group=GROUP, low=1, metavar="N")
+    billing_project: str = _name(
+        "project that pays for queries and reading (default: that of the data)", re.compile(f"(?:{_PROJECT.pattern})?"),
+        "lower-case letters, digits and hyphens", ""
+    )  # fmt: skip
+    outage: int = option(
+        60, "how long a server may stop answering while data are read", group=GROUP, low=0, metavar="SECONDS"
+    )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -135,6 +142,11 @@ class Address(Schema):
         return f"{match['host']}:{int(match['port'] or 80) + PORTS_APART}" if self.is_emulator else ""
 
     @property
+    def payer(self) -> str:
+        """The project that queries and read sessions are charged to."""
+        return self.billing_project or self.project
+
+    @property
     def is_emulator(self) -> bool:
         """Whether it is spoken to in plain text and without credentials."""
         return self.rest.startswith("http://")
@@ -152,11 +164,12 @@ class Address(Schema):
 
 # What can stand after the question mark of an address, and what of it only says how the data are read.
 SETTINGS = tuple(name for name in Address.flags() if name not in ("project", "dataset"))
-READING = ("cache", "reader", "streams")
+READING = ("cache", "reader", "streams", "billing_project", "outage")
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, names: Iterable[str] = ("layout", "endpoint", "storage", "cache", "reader")
+    parser: argparse.ArgumentParser,
+    names: Iterable[str] = ("layout", "endpoint", "storage", "cache", "reader", "billing_project", "outage"),
 ) -> None:
     """Add flags for settings of an address."""
     schema.add_flags(parser, Address, names)

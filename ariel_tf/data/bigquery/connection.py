@@ -43,7 +43,7 @@ class Connection:
         from google.cloud import bigquery
 
         options = ClientOptions(api_endpoint=self.address.rest) if self.address.rest else None
-        return bigquery.Client(self.address.project, self.credentials, client_options=options)
+        return bigquery.Client(self.address.payer, self.credentials, client_options=options)
 
     @functools.cached_property
     def storage(self) -> Any:
@@ -101,11 +101,12 @@ class Connection:
                 return None
 
     @contextlib.contextmanager
-    def refusals(self, what: str) -> Iterator[None]:
+    def refusals(self, what: str, server: str | None = None) -> Iterator[None]:
         """Turn what Google's libraries raise into one sentence.
 
         Args:
             what: was asked for, such as a table's name.
+            server: that was asked; None for that of REST.
 
         Raises:
             DataError: there is no such table or column.
@@ -128,7 +129,7 @@ class Connection:
         except (exceptions.BadRequest, exceptions.InvalidArgument) as error:
             raise DataError(f"{place}: {what} was refused ({_first_line(error)})") from error
         except (TransportError, exceptions.RetryError, exceptions.ServerError, requests.RequestException) as error:
-            where = self.address.rest or "Google's servers"
+            where = (self.address.rest if server is None else server) or "Google's servers"
             raise ArielError(
                 f"{place}: no answer from {where} about {what}; look at the network, the host and the port "
                 f"({type(error).__name__})"

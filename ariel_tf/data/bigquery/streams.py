@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from ariel_tf.data.bigquery.connection import CALL_S, PAGE_S, Connection
 
-# Times that a stream is asked again without any new row in between, and the pause before each.
+# The pauses before a stream is asked again without any new row in between, and before each time after these.
 PAUSES_S = (0.1, 0.5, 2.0)
+LONG_PAUSE_S = 5.0
+# A server that asks for longer is asked again all the same.
+MOST_ASKED_S = 60.0
 
 
 class Reader(Protocol):
@@ -37,6 +40,7 @@ class ArrowReader:
 
     def __init__(self, connection: Connection, streams: int):
         self._connection, self._streams = connection, streams
+        self._reached = False
 
     def session(self, table: str, columns: Sequence[str], restriction: str) -> Any:
         """A read session; that alone costs nothing, and tells how many bytes it would scan."""
@@ -49,9 +53,10 @@ class ArrowReader:
             data_format=types.DataFormat.ARROW,
             read_options=options,
         )
-        with self._connection.refusals(table):
-            return self._connection.storage.create_read_session(
-                parent=f"projects/{place.project}",
+        with self._connection.refusals(table, self._connection.address.grpc):
+            return self._patiently(
+                self._connection.storage.create_read_session,
+                parent=f"projects/{place.payer}",
                 read_session=wanted,
                 max_stream_count=self._streams,
                 retry=self._connection.retry,
@@ -63,8 +68,10 @@ class ArrowReader:
 
         session = self.session(table, columns, restriction)
         schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-        streams = [_Stream(self._open, stream.name, schema) for stream in session.streams]
-        with self._connection.refusals(table), ThreadPoolExecutor(self._streams) as pool:
+        outage = self._connection.address.outage
+        streams = [_Stream(self._open, stream.name, schema, outage) for stream in session.streams]
+        self._reached = True
+        with self._connection.refusals(table, self._connection.address.grpc), ThreadPoolExecutor(self._streams) as pool:
             batches = _batches(pool, streams)
             if expected is not None and sum(stream.rows for stream in streams) < expected:
                 # One may have ended early: asked once more where it ended. Emulators may start anew instead.
@@ -72,8 +79,57 @@ class ArrowReader:
                 batches = more if sum(stream.rows for stream in streams) <= expected else batches
         return pa.Table.from_batches(batches, schema).select(list(columns))
 
+    def _patiently(self, call: Callable[..., Any], **arguments: Any) -> Any:
+        """A call that is repeated through an outage; at the first one a mistyped address is told within seconds."""
+        waiting = Waiting(self._connection.address.outage if self._reached else 0)
+        while True:
+            try:
+                return call(**arguments)
+            except _passing() as error:
+                waiting.after(error)
+
     def _open(self, name: str, offset: int) -> Iterator[Any]:
         return iter(self._connection.storage.read_rows(read_stream=name, offset=offset, retry=None, timeout=PAGE_S))
+
+
+class Waiting:
+    """Pauses while a server does not answer: a few short ones, then long ones to the end.
+
+    Args:
+        outage: seconds that it may take.
+    """
+
+    def __init__(self, outage: float):
+        self._end = time.monotonic() + outage
+        self._pauses = iter(PAUSES_S)
+
+    def after(self, error: Exception) -> None:
+        """Wait before the next try, at least as long as the server asks for; raise the error once it is too late."""
+        pause = next(self._pauses, None)
+        if pause is None and time.monotonic() >= self._end:
+            raise error
+        time.sleep(max(LONG_PAUSE_S if pause is None else pause, min(_asked_for(error), MOST_ASKED_S)))
+
+
+def _passing() -> tuple[type[Exception], ...]:
+    """What Google's libraries raise for a failure that may pass."""
+    from google.api_core import exceptions
+
+    return (
+        exceptions.ServerError,
+        exceptions.RetryError,
+        exceptions.Aborted,
+        exceptions.Unknown,
+        exceptions.ResourceExhausted,
+    )
+
+
+def _asked_for(error: Exception) -> float:
+    """Seconds that a server asks to wait, by a `google.rpc.RetryInfo` among the details of its refusal; 0 without."""
+    from google.rpc.error_details_pb2 import RetryInfo
+
+    found = [detail for detail in getattr(error, "details", None) or () if isinstance(detail, RetryInfo)]
+    return max((detail.retry_delay.ToTimedelta().total_seconds() for detail in found), default=0.0)
 
 
 def _batches(pool: ThreadPoolExecutor, streams: Sequence["_Stream"]) -> list[Any]:
@@ -85,31 +141,25 @@ def _batches(pool: ThreadPoolExecutor, streams: Sequence["_Stream"]) -> list[Any
 class _Stream:
     """One stream's pages, however often it has to be opened."""
 
-    def __init__(self, open_at: Callable[[str, int], Iterator[Any]], name: str, schema: Any):
+    def __init__(self, open_at: Callable[[str, int], Iterator[Any]], name: str, schema: Any, outage: float):
         self._open = functools.partial(open_at, name)
-        self._schema = schema
+        self._schema, self._outage = schema, outage
         self.batches: list[Any] = []
         self.rows = 0
 
     def finish(self) -> None:
         """Read from where it stands to its end."""
-        from google.api_core import exceptions
-
-        passing = (exceptions.ServerError, exceptions.Aborted, exceptions.Unknown, exceptions.ResourceExhausted)
-        pauses = iter(PAUSES_S)
+        waiting = Waiting(self._outage)
         while True:
             before = self.rows
             try:
                 for message in self._open(self.rows):
                     self._add(message)
                 return
-            except passing:
+            except _passing() as error:
                 if self.rows > before:
-                    pauses = iter(PAUSES_S)
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
-                time.sleep(pause)
+                    waiting = Waiting(self._outage)
+                waiting.after(error)
 
     def _add(self, message: Any) -> None:
         import pyarrow as pa
