@@ -9,6 +9,7 @@ in ours, also the mean of what saving took.
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import itertools
 import statistics
@@ -122,7 +123,7 @@ class Case:
 
         rows, config = self.rows, self.config
         validation = rows.pairs(rows.validation())
-        plan = fit.FitPlan(rows.training, rows.steps, rows.count, validation, 1 + epochs, 0, config.seed)
+        plan = dataclasses.replace(fit.FitPlan.of(rows, config, validation, 1 + epochs), patience=0)
         with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", config.as_json(), "") as run:
             log = ClockedLog(run, run.configuration)
             with mock.patch.object(callbacks, "CheckpointSchedule", ClockedSchedule):

@@ -21,7 +21,7 @@ from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.config import model_registry
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.models import optimizers, outside, transforms
+from ariel_tf.models import outside, transforms
 from ariel_tf.models.fine_tuning import FineTuning
 from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
 from ariel_tf.models.yeo_johnson import Power
@@ -112,7 +112,7 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
 
         def compile(rate=1.0):
             training.compile(
-                optimizer=optimizers.create(hp, config.optimizer, steps, rate, config.fused == "yes"),
+                optimizer=_optimizer(hp, config.optimizer, steps, rate),
                 # One scale for all targets: the score counts a ppm alike at every wavelength.
                 loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
                 metrics=[ArielScore(config.head)],
@@ -171,6 +171,32 @@ def precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimizer:
+    """An optimiser by Keras's name with its settings; `plateau` is left to a callback of the trainer.
+
+    `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
+    1/1000 of it along half a cosine (after Smith & Topin 2017, arXiv:1708.07120).
+
+    Args:
+        steps: of the whole training.
+        fraction: of the learning rate.
+    """
+    learning_rate = fraction * hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
+    schedule = hp.Choice("schedule", ["constant", "cosine", "plateau"], default="constant")
+    clip_norm = hp.Float("clip_norm", 0.0, 1000.0, default=0.0)
+    weight_decay = hp.Float("weight_decay", 0.0, 1.0, default=0.004 if name == "adamw" else 0.0)
+    rate: Any = learning_rate
+    if schedule == "cosine":
+        warmup = max(1, steps // 10)
+        rate = keras.optimizers.schedules.CosineDecay(
+            learning_rate / 25, max(1, steps - warmup), alpha=1e-3, warmup_target=learning_rate, warmup_steps=warmup
+        )
+    config: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": clip_norm or None}
+    if weight_decay or name == "adamw":  # AdamW takes 0, but not its absence
+        config["weight_decay"] = weight_decay
+    return keras.optimizers.get({"class_name": name, "config": config})
 
 
 def _seen(raw: Mapping, config: TrainConfig, statistics: Mapping) -> Inputs:

@@ -13,7 +13,7 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
-from ariel_tf.training import callbacks, distribute
+from ariel_tf.training import callbacks, distribute, fused_update
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.tensorboard import TensorBoardLog
 
@@ -31,6 +31,7 @@ class FitPlan:
         patience: epochs without a better validation score before stopping; 0 for no early stop.
         seed: of random layers.
         shared: whether `batches` are this host's shares already.
+        fused: whether the weights are updated in one pass.
     """
 
     batches: Callable[[int], Any]
@@ -41,6 +42,7 @@ class FitPlan:
     patience: int
     seed: int
     shared: bool = False
+    fused: bool = True
 
     @classmethod
     def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
@@ -61,6 +63,7 @@ class FitPlan:
             patience=config.patience,
             seed=config.seed,
             shared=rows.part is not None,
+            fused=config.fused == "yes",
         )
 
 
@@ -124,6 +127,8 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     """One call of Keras's `fit`, from epoch `first` to `plan.epochs`."""
     strategy = built.training.distribute_strategy
     _set_fine_tuning(built, first)
+    if plan.fused:
+        fused_update.fuse(built.training.optimizer)
     distribute.prepare(built.training, plan.validation)
     distribute.build_optimizer(built.training)
     scheduled = []

@@ -43,7 +43,8 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         seed=config.seed,
     )
     built = [one.build(its, plan.steps) for one, its in zip(members, rows.statistics, strict=True)]
-    stack = Stack([one.training for one in built], rows.validation.take(np.arange(min(4, rows.validation.rows))))
+    sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
+    stack = Stack([one.training for one in built], sample, config.fused == "yes")
     with run_folder(job.only(group, work_queue.stack_folder(job.path, group))) as run:
         run.write_meta(job.facts(), collect(job.strategy))
         log = TensorBoardLog(run, run.configuration) if run.is_chief else None

@@ -26,10 +26,9 @@ import tensorflow as tf
 
 from ariel_tf.challenge import PERFECT_SCORE, PPM
 from ariel_tf.core.errors import DataError
-from ariel_tf.models import optimizers
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.runs.model_file import check_weights_file
-from ariel_tf.training import distribute
+from ariel_tf.training import distribute, fused_update
 from ariel_tf.training.callbacks import random_state
 from ariel_tf.training.stacked import layers
 from ariel_tf.training.stacked.data import Table
@@ -50,6 +49,7 @@ class Stack:
         models: compiled with `RadiusLoss`, built, of one architecture, with inputs "flux" and perhaps "star", in the
             scope of a strategy; several devices then share each batch's rows.
         sample: a few rows for the check.
+        fused: whether the weights are updated in one pass.
 
     Attributes:
         learning_rate: at the step at hand.
@@ -58,8 +58,9 @@ class Stack:
         NotStackable: what these models do can't be done to a stack of them.
     """
 
-    def __init__(self, models: Sequence[keras.Model], sample: Table):
+    def __init__(self, models: Sequence[keras.Model], sample: Table, fused: bool = True):
         layers.refuse_unstackable(models[0])
+        self._fused = fused
         self.models, self.strategy = models, models[0].distribute_strategy
         with self.strategy.scope():
             self._build()
@@ -83,8 +84,8 @@ class Stack:
         self._constants = list(self._stacked_constants())
         self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
-        if optimizers.is_fused(models[0].optimizer):
-            optimizers.fuse(self.optimizer)
+        if self._fused:
+            fused_update.fuse(self.optimizer)
         self.optimizer.build(self.weights)
         distribute.expect_summed_gradients(self.optimizer)
 

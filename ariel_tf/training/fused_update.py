@@ -1,4 +1,4 @@
-"""The optimiser of a training, which updates each weight in one pass over memory where TensorFlow has a kernel for it.
+"""The update of the weights in one pass over memory, where TensorFlow has a kernel of an optimiser's formula.
 
 Keras writes a step of Adam as some fifteen operations, each of which reads or writes all weights; of a wide dense model
 or of a stack of small ones that is a third to a half of a training step. TensorFlow's kernel of the same formula takes
@@ -8,36 +8,7 @@ a third of the time.
 from typing import Any
 
 import keras
-
-
-def create(hp: Any, name: str, steps: int, fraction: float = 1.0, fused: bool = True) -> keras.Optimizer:
-    """An optimiser by Keras's name with its settings; `plateau` is left to a callback of the trainer.
-
-    `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
-    1/1000 of it along half a cosine (after Smith & Topin 2017, arXiv:1708.07120).
-
-    Args:
-        hp: what gives the settings.
-        name: of the optimiser.
-        steps: of the whole training.
-        fraction: of the learning rate.
-        fused: whether to update in one pass.
-    """
-    learning_rate = fraction * hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
-    schedule = hp.Choice("schedule", ["constant", "cosine", "plateau"], default="constant")
-    clip_norm = hp.Float("clip_norm", 0.0, 1000.0, default=0.0)
-    weight_decay = hp.Float("weight_decay", 0.0, 1.0, default=0.004 if name == "adamw" else 0.0)
-    rate: Any = learning_rate
-    if schedule == "cosine":
-        warmup = max(1, steps // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            learning_rate / 25, max(1, steps - warmup), alpha=1e-3, warmup_target=learning_rate, warmup_steps=warmup
-        )
-    config: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": clip_norm or None}
-    if weight_decay or name == "adamw":  # AdamW takes 0, but not its absence
-        config["weight_decay"] = weight_decay
-    optimizer = keras.optimizers.get({"class_name": name, "config": config})
-    return fuse(optimizer) if fused else optimizer
+import tensorflow as tf
 
 
 def fuse(optimizer: keras.Optimizer) -> keras.Optimizer:
@@ -49,11 +20,13 @@ def fuse(optimizer: keras.Optimizer) -> keras.Optimizer:
     Returns:
         The same optimiser.
     """
-    kernel = _kernel(optimizer)
-    if kernel is None or keras.config.backend() != "tensorflow":
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None:  # that of a half precision, which scales the loss
+        fuse(inner)
         return optimizer
-    import tensorflow as tf
-
+    kernel = _kernel(optimizer)
+    if kernel is None or is_fused(optimizer):
+        return optimizer
     own = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -90,8 +63,6 @@ def _kernel(optimizer: keras.Optimizer) -> Any:
 
 
 def _adam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
-    import tensorflow as tf
-
     dtype, decays = variable.dtype, (optimizer.beta_1, optimizer.beta_2)
     step = tf.cast(optimizer.iterations.value + 1, dtype)
     # Cast as Keras does: its powers are of decays that were float32 for a moment.
@@ -112,8 +83,6 @@ def _adam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -
 
 def _nadam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
     """Nadam's step is Adam's of the momentum, and one of the gradient alone, which no kernel has."""
-    import tensorflow as tf
-
     dtype = variable.dtype
     step = tf.cast(optimizer.iterations.value + 1, dtype)
     beta_1, beta_2, decay = (tf.constant(value, dtype) for value in (optimizer.beta_1, optimizer.beta_2, 0.96))
@@ -139,8 +108,6 @@ def _nadam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) 
 
 
 def _sgd(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
-    import tensorflow as tf
-
     tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
 
 
@@ -151,8 +118,6 @@ class _RMSprop:
         self._unused: dict[int, Any] = {}
 
     def __call__(self, optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
-        import tensorflow as tf
-
         dtype = variable.dtype
         if index not in self._unused:
             with tf.init_scope():

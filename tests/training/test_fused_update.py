@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ariel_tf.config.choices import OPTIMIZERS
 from ariel_tf.config.hyperparameters import Settings
-from ariel_tf.config.train_config import OPTIMIZERS, TrainConfig
-from ariel_tf.models import optimizers
+from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.models import builder
+from ariel_tf.training import fused_update
 
 SHAPES = ((7, 5), (5,), (3, 2, 4))
 
@@ -26,10 +28,16 @@ def trained(optimizer, steps=12):
     return [weight.numpy() for weight in weights], optimizer
 
 
+def pair(name, **settings):
+    """The same optimiser twice, the second one to be updated in one pass."""
+    own, fused = (builder._optimizer(Settings(settings), name, 20) for _ in range(2))
+    return own, fused_update.fuse(fused)
+
+
 def both(name, **settings):
     """The same optimiser with Keras's own operations, and in one pass."""
-    made = [optimizers.create(Settings(settings), name, 20, fused=fused) for fused in (False, True)]
-    assert [optimizers.is_fused(optimizer) for optimizer in made] == [False, True]
+    made = pair(name, **settings)
+    assert [fused_update.is_fused(optimizer) for optimizer in made] == [False, True]
     return [trained(optimizer) for optimizer in made]
 
 
@@ -62,8 +70,7 @@ def overflowing(optimizer):
 
 def test_one_pass_under_a_loss_scale():
     """A half precision scales the loss; a step whose gradients overflow is left out by either."""
-    made = [optimizers.create(Settings({}), "adam", 20, fused=fused) for fused in (False, True)]
-    (expected, steps), (received, others) = map(overflowing, made)
+    (expected, steps), (received, others) = map(overflowing, pair("adam"))
     np.testing.assert_allclose(received, expected, rtol=1e-6)
     assert steps == others == 2
 
@@ -80,7 +87,7 @@ def test_one_pass_under_a_loss_scale():
     ids=["amsgrad", "momentum", "rmsprop with momentum", "centred", "another"],
 )
 def test_a_formula_without_a_kernel_is_left_to_keras(optimizer):
-    assert not optimizers.is_fused(optimizers.fuse(optimizer))
+    assert not fused_update.is_fused(fused_update.fuse(optimizer))
 
 
 def test_rows_of_an_embedding_are_left_to_keras():
@@ -90,7 +97,7 @@ def test_rows_of_an_embedding_are_left_to_keras():
         optimizer.apply([tf.IndexedSlices(tf.ones([1, 2]), tf.constant([2]), tf.constant([4, 2]))], [weight])
         return weight.numpy()
 
-    found = step(optimizers.fuse(keras.optimizers.SGD(0.5)))
+    found = step(fused_update.fuse(keras.optimizers.SGD(0.5)))
     np.testing.assert_array_equal(found, step(keras.optimizers.SGD(0.5)))
     np.testing.assert_array_equal(found[[0, 1, 3]], 1)
 
