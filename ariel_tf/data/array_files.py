@@ -221,8 +221,7 @@ def _opened(folder: Path, page: dict[str, Any]) -> ArrayFiles:
     for name, curve in large_files(layouts).items():
         if (size := (folder / f"{name}.npy").stat().st_size) != page["files"][f"{name}.npy"]:
             raise ValueError(f"{name}.npy has {size} bytes")
-        # "c": a tensor of a read-only array cannot be had; nothing writes to it.
-        mapped = np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+        mapped = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         large[name] = _of_shape(mapped, name, (rows, *curve), "<f4")
     return ArrayFiles(folder, layouts, small, large)
 

@@ -67,11 +67,7 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
 
 
 def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
-    """Observations as of `as_rows`, some at a time: those of a planet, or as many from files that are mapped."""
-    mapped = source.mapped(selection) if order is None else None
-    if mapped is not None:
-        size = prediction_batch_size(selection.signature)
-        return mapped.batches(tf.data.Dataset.from_tensor_slices(mapped.index).batch(size))
+    """One element a planet: its observations as of `as_rows`."""
     planets = source.records(selection, order)
     if not source.endless:
         planets = refuse_others(planets, expected_planets(source, selection.folds))
@@ -87,7 +83,7 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
     """
     table: dict[str, np.ndarray] = {}
     filled = 0
-    for batch in read(source, observations(source, selection), selection.folds):
+    for batch in read(source, _in_order(source, selection), selection.folds):
         if not table:
             rows = source.observations(selection.folds)
             table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
@@ -222,7 +218,19 @@ def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1
     if selection.needs_memory:
         yield from table_batches(load(source, selection), batch_size).as_numpy_iterator()
     else:
-        yield from read(source, observations(source, selection).rebatch(batch_size), selection.folds)
+        yield from read(source, _in_order(source, selection, batch_size), selection.folds)
+
+
+def _in_order(source: Source, selection: Selection, size: int | None = None) -> Iterator[dict[str, Any]]:
+    """Every observation once, in the source's order: from files that are mapped, else from records.
+
+    Args:
+        size: rows at a time; None for as many as it suits the source.
+    """
+    if (mapped := source.mapped(selection)) is not None:
+        return mapped.in_order(size or prediction_batch_size(selection.signature))
+    batches = observations(source, selection)
+    return (batches.rebatch(size) if size else batches).prefetch(2).as_numpy_iterator()
 
 
 def prediction_batch_size(signature: Signature) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError
+from ariel_tf.data.mapped_rows import ChangedRow
 from ariel_tf.data.sources.base import Source
 from ariel_tf.planet import Planet, planet_faults
 
@@ -46,8 +47,8 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
     return planets.scan(tf.zeros(len(expected), tf.bool), check)
 
 
-def read(source: Source, batches: tf.data.Dataset, folds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Batches of observations as NumPy arrays.
+def read(source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The same batches of observations as NumPy arrays, checked.
 
     Raises:
         DataError: a record is damaged, an observation or a planet comes twice or not at all, or is of another fold.
@@ -58,12 +59,14 @@ def read(source: Source, batches: tf.data.Dataset, folds: Sequence[int]) -> Iter
     keys: list[np.ndarray] = []
     seen = 0
     try:
-        for batch in batches.prefetch(2).as_numpy_iterator():
+        for batch in batches:
             keys.append(np.array(batch["key"]))
             seen += len(batch["key"])
             if seen > announced:
                 break
             yield batch
+    except ChangedRow as error:
+        raise DataError(f"{source.description}: {error}; copy or make it anew.", source.faults()) from error
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
     _refuse_keys(source, folds, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
@@ -137,7 +140,7 @@ def damaged(source: Source, error: tf.errors.OpError) -> Exception:
     message = error.message or ""
     if isinstance(error, tf.errors.InvalidArgumentError) and "IteratorGetNext" not in message:
         return error
-    found = re.search(r"assertion failed: \[(planet \d+ [^\]]*)\]", message)
+    found = re.search(r"(?:assertion failed: \[|ChangedRow: )(planet \d+ [^\]\n]*)", message)
     reason = found[1] if found else "a record could not be read"
     faults = source.faults()
     again = "copy or make it anew" if faults else f"run `python -m pipelines.check {source.description}`"

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data import array_files, dataset
@@ -73,7 +74,7 @@ def test_arrays_hold_the_rows_of_the_shards(plain, with_arrays, name, monkeypatc
     monkeypatch.setattr(mapped, "records", None)  # no shard is read
     for found in (
         collect(dataset.evaluation_batches(mapped, selection, 4)),
-        mapped.mapped(selection).batch(mapped.mapped(selection).index, mapped.mapped(selection).held),
+        mapped.mapped(selection).read(mapped.mapped(selection).index),
     ):
         assert found.keys() == expected.keys()
         for key, values in expected.items():
@@ -115,7 +116,7 @@ def test_one_layout_serves_what_it_can(plain, tmp_path):
     arrays.main([str(data), "--layout", "columns"])
     assert not (data / "arrays" / "rows.npy").exists()
     stacked = TFRecordSource(data).mapped(Selection(TRAIN, SIGNATURES["joint"]))
-    one, other = (rows.batch(rows.index, rows.held)["flux"] for rows in (whole, stacked))
+    one, other = (rows.read(rows.index)["flux"] for rows in (whole, stacked))
     np.testing.assert_array_equal(one, other)
 
 
@@ -127,6 +128,17 @@ def test_a_changed_light_curve_is_one_sentence(copied, name, signature):
     with pytest.raises(DataError, match=f"planet {last:04d} in the folder arrays is not as it was written") as error:
         dataset.load(source, selection)
     assert error.value.faults == [f"{copied / 'arrays' / name}: planet {last:04d} is not as it was written"]
+
+
+def test_a_changed_light_curve_is_found_while_a_model_trains(copied):
+    change(copied / "arrays" / "rows.npy")
+    source, selection = TFRecordSource(copied), Selection(tuple(range(10)), SIGNATURES["joint"])
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        list(dataset.shuffled_mapped(source.mapped(selection), 7, 0, 0, 1))
+    last = source.mapped(selection).key[-1, 0]
+    refusal = dataset.damaged(source, error.value)
+    assert f"planet {last:04d} in the folder arrays is not as it was written" in str(refusal)
+    assert len(refusal.faults) == 1
 
 
 @pytest.mark.parametrize("name", ["key.npy", "radius.npy", "sums.npy"])
