@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from ariel_tf import evaluate, train
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data import dataset
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.dataset import load
@@ -236,17 +235,18 @@ def test_the_dry_run_of_a_training_reads_nothing(uploaded, monkeypatch, capsys):
         (["--wavelength", "3,12"], "20 times"),
     ],
 )
-def test_the_price_of_rows_that_are_held_in_memory_is_that_of_one_pass(uploaded, monkeypatch, capsys, options, times):
+def test_the_price_of_rows_that_are_held_in_memory_is_that_of_one_pass(uploaded, capsys, options, times):
     """Rows that combine, skip or repeat observations never stream, however large they are."""
-    monkeypatch.setattr(dataset, "MEMORY_BYTES", 0)
-    train.main(["--data", uploaded, "--wavelength", "12", "--epochs", "20", "--dry-run", "--price", "1", *options])
+    command = ["--data", uploaded, "--wavelength", "12", "--epochs", "20", "--dry-run", "--price", "1", "--memory", "0"]
+    train.main([*command, *options])
     printed = capsys.readouterr().out
     assert re.search(rf"train .* observations, .*, read {times}", printed)
 
 
-def test_the_price_of_a_list_is_decided_by_the_rows_of_one_wavelength(uploaded, monkeypatch, capsys):
+def test_the_price_of_a_list_is_decided_by_the_rows_of_one_wavelength(uploaded, capsys):
     """Rows of one wavelength fit and those of both do not: each is trained in memory, and read once."""
     rows = open_source(uploaded, [3]).observations(range(8))
-    monkeypatch.setattr(dataset, "MEMORY_BYTES", 1500 * rows)
-    train.main(["--data", uploaded, "--wavelength", "3,12", "--epochs", "20", "--dry-run"])
+    train.main(
+        ["--data", uploaded, "--wavelength", "3,12", "--epochs", "20", "--dry-run", "--memory", str(1500 * rows)]
+    )
     assert re.search(r"train .* observations, .*, read once", capsys.readouterr().out)
