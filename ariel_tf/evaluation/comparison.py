@@ -17,6 +17,7 @@ from ariel_tf.core.resources import Progress
 from ariel_tf.data.integrity import read_planets
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.evaluation import baselines, held_out
+from ariel_tf.evaluation.calibration import Measured, gathered
 from ariel_tf.evaluation.losses import Losses, Population
 from ariel_tf.planet import Planet
 from ariel_tf.runs.pooling import estimates
@@ -45,10 +46,12 @@ class RunEntry(Entry):
     Attributes:
         trained: the loaded model.
         predictions: rows of the comparison's planets, columns of its wavelengths.
+        measured: its planets with uncertainties; None of a model without.
     """
 
     trained: Predictor
     predictions: Predictions
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,11 @@ class Comparison:
     @property
     def runs(self) -> list[RunEntry]:
         return [entry for entry in self.entries if isinstance(entry, RunEntry)]
+
+    @property
+    def uncertain(self) -> dict[str, Measured]:
+        """Of each run with uncertainty, what it measured."""
+        return {entry.name: entry.measured for entry in self.runs if entry.measured is not None}
 
     @property
     def references(self) -> list[Entry]:
@@ -186,10 +194,12 @@ def _pooled(entry: RunEntry, source: Source, folds: Sequence[int], columns: list
     losses = entry.losses
     place = {int(number): row for row, number in enumerate(losses.planets)}
     errors = losses.planet.copy()
+    rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
     chosen = (planet for planet in _planets_with_progress(source, folds) if planet.number in place)
     for planet, found in estimates(entry.trained, chosen):
         errors[place[planet.number]] = depth_error(planet.radii, found.radius, PPM)[columns]
-    return replace(entry, losses=replace(losses, planet=errors))
+        rows.append((planet.number, planet.radii[columns], found.radius[columns], found.sigma[columns]))
+    return replace(entry, losses=replace(losses, planet=errors), measured=gathered(rows))
 
 
 def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None):

@@ -6,6 +6,7 @@
 | by_wavelength | loss at each wavelength, one line per entry, and its ratio to the limit of photon noise |
 | by_magnitude | each planet's loss against the star's K magnitude |
 | spectra | spectra of a few planets: truth, prediction with the range of its observations, residual |
+| reliability | share of true radii within each interval of a model with uncertainty, against the expected share |
 | light_curves | a light curve at three wavelengths with the transits of true and predicted radius, and residuals |
 | learning_curves | training and validation score by epoch |
 """
@@ -34,6 +35,7 @@ from ariel_tf.evaluation.style import (
     plain_numbers,
     set_title,
 )  # fmt: skip
+from ariel_tf.evaluation.uncertainty_figures import draw_measured_spectra, draw_reliability
 from ariel_tf.runs.history import read_history
 from ariel_tf.runs.state import has_state, read_state
 
@@ -65,13 +67,24 @@ def draw_all(comparison: "Comparison", folder: Path, kind: str = "png") -> list[
     if comparison.runs:
         first = comparison.runs[0]
         if several:
-            data = comparison.source.description
-            pictures["spectra"] = (draw_spectra, (first.predictions, comparison.wavelengths, first.name, data))
+            pictures["spectra"] = _spectra(comparison, first)
         pictures["light_curves"] = (draw_median_planet, (comparison, first))
         pictures["learning_curves"] = (draw_learning_curves, (comparison,))
+    if comparison.uncertain:
+        colours = colours_of(comparison)
+        entries = {name: (measured, colours[name]) for name, measured in comparison.uncertain.items()}
+        pictures["reliability"] = (draw_reliability, (entries, title_of(comparison, "Reliability of uncertainties")))
     for name, (draw, arguments) in pictures.items():
         draw_or_warn(draw, *arguments, folder / f"{name}.{kind}")
     return [path for name in pictures if (path := folder / f"{name}.{kind}").is_file()]
+
+
+def _spectra(comparison: "Comparison", entry: "RunEntry") -> tuple[Callable[..., None], tuple[Any, ...]]:
+    """How the spectra of a run are drawn: with bands of its uncertainty, or with the range of its observations."""
+    if entry.measured is None:
+        data = comparison.source.description
+        return draw_spectra, (entry.predictions, comparison.wavelengths, entry.name, data)
+    return draw_measured_spectra, (entry.measured, comparison.wavelengths, title_of(comparison, entry.name))
 
 
 def colours_of(comparison: "Comparison") -> dict[str, str]:

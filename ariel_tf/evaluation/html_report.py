@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import PERFECT_SCORE
 from ariel_tf.core.printable import printable
-from ariel_tf.evaluation import breakdown
+from ariel_tf.evaluation import breakdown, calibration
 from ariel_tf.evaluation.baselines import DESCRIPTIONS
 from ariel_tf.evaluation.bootstrap import Interval, difference, score_interval
 from ariel_tf.evaluation.report_sections import PICTURES, SECTIONS
@@ -48,7 +48,11 @@ def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date:
         ladder=_figure("ladder", drawn["ladder"], heading=False) if "ladder" in drawn else "",
         ladder_table=_ladder_table(comparison),
         differences=_differences(comparison) if several else "",
-        figures="\n".join(_figure(name, drawn[name]) for name in PICTURES if name in drawn and name != "ladder"),
+        figures="\n".join(
+            _figure(name, drawn[name]) + (_coverage_table(comparison) if name == "reliability" else "")
+            for name in PICTURES
+            if name in drawn and name != "ladder"
+        ),
         groups="\n".join(_groups(comparison, title) for title in GROUPS),
         runs="\n".join(_run_card(comparison, entry) for entry in comparison.runs),
         learnt_from=learnt,
@@ -139,6 +143,16 @@ def _ladder_table(comparison: "Comparison") -> str:
         )
     header = ("", "score", "95 % of resampled planets", "one observation", "weighted", "")
     return _table(header, rows, words=(5,))
+
+
+def _coverage_table(comparison: "Comparison") -> str:
+    """Coverage and log-likelihood score of each run with uncertainty."""
+    rows = []
+    for name, measured in comparison.uncertain.items():
+        shares = [f"{share.value:.1%} &plusmn; {share.error:.1%}" for share in calibration.coverage(measured).values()]
+        rows.append((True, (_text(name), *shares, f"{calibration.likelihood_score(measured):.3f}")))
+    expected = [f"within {name} ({share:.1%})" for name, (share, _) in calibration.COVERAGE.items()]
+    return _table(("", *expected, "log-likelihood score"), rows)
 
 
 def _differences(comparison: "Comparison") -> str:

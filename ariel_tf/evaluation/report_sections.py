@@ -20,7 +20,15 @@ PICTURES = {
     "spectra": (
         "Spectra",
         "Planets from the worst to the best predicted: truth with the width of each band, the median of the "
-        "predictions and the middle 68 % of those from single observations; below, the error in depth.",
+        "predictions and the middle 68 % of those from single observations, or bands of 1 and 1.96 sigma of a model "
+        "with uncertainty; below, the error in depth.",
+    ),
+    "reliability": (
+        "Uncertainties",
+        "How many of the true radii are within the interval that should hold a given share of them. On the diagonal "
+        "the uncertainties are right; below it the model is too sure. Bands of a planet share much of their error, so "
+        "standard errors are taken over planets. The Gaussian log-likelihood score is that of the 2024 Ariel Data "
+        "Challenge, of depths: 1 is the truth known to 10 ppm, 0 the mean and spread of all planets.",
     ),
     "light_curves": (
         "Light curves",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariel_tf.challenge import STAR_NAMES, WAVELENGTHS_UM
 from ariel_tf.core.atomic_files import write_text
-from ariel_tf.evaluation import breakdown
+from ariel_tf.evaluation import breakdown, calibration
 from ariel_tf.evaluation.bootstrap import difference, score_interval
 from ariel_tf.evaluation.losses import KINDS
 from ariel_tf.runs.model_card import LABELS
@@ -31,6 +31,8 @@ def score_lines(comparison: "Comparison") -> list[str]:
             if entry.trained.uncertain is not None:
                 label = label.replace("median over a planet's observations", "a planet's observations pooled")
             lines.append(f"  {label:46s}{interval.value:9.1f}   [{interval.low:.1f}, {interval.high:.1f}]")
+        if entry.measured is not None:
+            lines += calibration.lines(entry.measured)
     return lines
 
 
@@ -105,6 +107,7 @@ def as_dictionary(comparison: "Comparison") -> dict[str, Any]:
         "references_learnt_from": comparison.learnt_from or None,
         **tables,
         "by_wavelength": {entry.name: entry.losses.by_wavelength("planet") for entry in comparison.entries},
+        "uncertainty": {name: calibration.as_dictionary(its) for name, its in comparison.uncertain.items()},
     }
 
 
