@@ -247,6 +247,6 @@ def test_the_price_of_a_list_is_decided_by_the_rows_of_one_wavelength(uploaded, 
     """Rows of one wavelength fit and those of both do not: each is trained in memory, and read once."""
     rows = open_source(uploaded, [3]).observations(range(8))
     train.main(
-        ["--data", uploaded, "--wavelength", "3,12", "--epochs", "20", "--dry-run", "--memory", str(1500 * rows)]
+        ["--data", uploaded, "--wavelength", "3,12", "--epochs", "20", "--dry-run", "--memory", str(2500 * rows)]
     )
     assert re.search(r"train .* observations, .*, read once", capsys.readouterr().out)
