@@ -2,6 +2,7 @@
 
     python -m benchmarks.shifts                    60 planets of each kind, about 15 minutes
     python -m benchmarks.shifts "red noise" spots  only kinds whose name holds one of these texts
+    python -m benchmarks.shifts --uncorrected      what they cost if nothing is done about them
 
 Each planet is answered from 1, 8 (4 spots x 2) and 100 (10 x 10) of its observations. A disturbance acts on the same
 60 planets as at home, so that losses are compared planet by planet; other populations hold other planets.
@@ -20,7 +21,7 @@ from ariel_tf.physics import detector, planets, simulator, spots, transit
 from ariel_tf.physics.priors import Priors
 from ariel_tf.physics.simulator import System
 from ariel_tf.planet import Planet
-from ariel_tf.runs.pooling import estimates
+from ariel_tf.runs.pooling import Estimate, combined, estimates, pools_of
 from ariel_tf.runs.predictor import Predictor
 from benchmarks.shipped_model import POOLS, part
 
@@ -257,13 +258,25 @@ SHIFTS = {
 }  # fmt: skip
 
 
-def measure(trained: Predictor, shift: Shift, count: int, name: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def uncorrected(trained: Predictor, planet: Planet) -> Estimate:
+    """The answer to light curves as they are: nothing taken out, the orbit a circle."""
+    return combined(**trained.call_uncertain(*pools_of(planet)))
+
+
+def corrected(trained: Predictor, planet: Planet) -> Estimate:
+    ((_, found),) = estimates(trained, [planet])
+    return found
+
+
+def measure(
+    trained: Predictor, shift: Shift, count: int, name: str, answer: Callable[[Predictor, Planet], Estimate]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """ppm of error in depth [count] and deviations in sigma [count, 55], by number of observations."""
     found: dict[int, list[tuple]] = {pool: [] for pool in POOLS}
     for number in tqdm(range(1, count + 1), name, unit=" planets", leave=False, disable=None):
         planet = shift.observe(number, 10, 10)
         for pool, (n_spots, photons) in POOLS.items():
-            ((_, one),) = estimates(trained, [part(planet, n_spots, photons)])
+            one = answer(trained, part(planet, n_spots, photons))
             error = np.mean(depth_error(planet.radii, one.radius, PPM))
             found[pool].append((error, (one.radius - planet.radii) / one.sigma))
     return {
@@ -277,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("kinds", nargs="*", help="texts that names of kinds hold")
     parser.add_argument("--model", default="transit-joint", help="a model that comes with the package")
     parser.add_argument("--planets", type=int, default=60, help="of each kind")
+    parser.add_argument("--uncorrected", action="store_true", help="take light curves as they are")
     options = parser.parse_args(arguments)
     trained = ariel_tf.load(options.model)
     columns = [f"{what}, {pool}" for what in ("loss, ppm", "beside home", "median", "within 1 sigma") for pool in POOLS]
@@ -286,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, shift in SHIFTS.items():
         if home and options.kinds and not any(kind in name for kind in options.kinds):
             continue
-        found = measure(trained, shift, options.planets, name)
+        found = measure(trained, shift, options.planets, name, uncorrected if options.uncorrected else corrected)
         errors = {pool: error for pool, (error, _) in found.items()}
         home = home or errors
         cells = [f"{error.mean():.0f}" for error in errors.values()]
