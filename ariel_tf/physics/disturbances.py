@@ -3,7 +3,7 @@
     cosmic rays    single values of one band far from their neighbours: replaced by these
     ramp           of another size than the detector's usual one, in any band: rescaled
     mid-transit    at another step: all curves are moved there
-    lost bands     with far more noise than their star gives: made constant, which models know as dead
+    lost bands     without any noise, or with far more than their star gives: the nearest living band takes their place
     red noise      slower than from step to step: how much larger it makes the error of a depth is told
 
 Each is acted upon only where it is beyond doubt, so that light curves without any stay as they are, bit for bit.
@@ -15,7 +15,7 @@ import numpy as np
 
 from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, STAR_NAMES
 from ariel_tf.physics.detector import RAMP, noise_sigma
-from ariel_tf.planet import band_scatter, inverse_variance
+from ariel_tf.planet import band_scatter, inverse_variance, noise_free_bands
 
 RAMP_STEPS = 28  # the ramp is over by then
 # Cosmic rays: deviations from the middle two of four neighbours.
@@ -46,14 +46,14 @@ class Disturbances(NamedTuple):
 
     Attributes:
         outliers: values that were replaced.
-        lost: bands that were made constant.
+        lost: bands that have the light curves of another one, bool [55].
         ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 where nothing was done.
         moved: steps by which mid-transit is late; 0 where nothing was done.
         redness: how many times larger the noise of a depth is than white noise of the same scatter would make it, >= 1.
     """
 
     outliers: int
-    lost: int
+    lost: np.ndarray
     ramp: np.ndarray
     moved: int
     redness: float
@@ -73,9 +73,6 @@ def steadied(flux: np.ndarray, star: np.ndarray) -> tuple[np.ndarray, Disturbanc
     flux, outliers = without_outliers(flux)
     if outliers:
         scatter = band_scatter(flux)
-    lost = lost_bands(scatter, star)
-    if lost.any():
-        flux, scatter = np.where(lost[:, None, None], np.float32(1), flux), np.where(lost, 0, scatter)
     noise = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0) / flux.shape[1])
     mean = flux.mean(axis=1, dtype=np.float64)
     ramp = ramp_size(mean, noise)
@@ -83,7 +80,15 @@ def steadied(flux: np.ndarray, star: np.ndarray) -> tuple[np.ndarray, Disturbanc
         usual = RAMP / (1 + ramp[:, None] * (RAMP - 1))
         flux, mean = (flux * usual[:, None]).astype(np.float32), mean * usual
     red, moved = redness(flux, scatter), mid_transit(*_white(mean / RAMP, noise))
-    return _moved_back(flux, moved) if moved else flux, Disturbances(outliers, int(lost.sum()), ramp, moved, red)
+    if moved:
+        flux = _moved_back(flux, moved)
+        scatter = band_scatter(flux)
+    lost = lost_bands(scatter, star)
+    if lost.any():
+        # Networks have hardly seen absent bands, and a band differs little from its neighbour.
+        nearest = nearest_living(lost)
+        flux, scatter = flux[nearest], scatter[:, nearest]
+    return flux, Disturbances(outliers, lost, ramp, moved, red)
 
 
 def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
@@ -108,7 +113,7 @@ def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def lost_bands(scatter: np.ndarray, star: np.ndarray) -> np.ndarray:
-    """Bands whose noise is far above what a star like this gives, beside the other bands: bool [55].
+    """Bands without noise, or whose noise is far above what a star like this gives, beside the others: bool [55].
 
     Args:
         scatter: of neighbouring steps, [n, 55].
@@ -116,7 +121,14 @@ def lost_bands(scatter: np.ndarray, star: np.ndarray) -> np.ndarray:
     """
     relative = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0)) / noise_sigma(star[0], star[_MAGNITUDE])
     usual = np.median(relative)
-    return (relative > LOST * usual) & (usual > 0)
+    lost = ((relative > LOST * usual) & (usual > 0)) | (noise_free_bands(scatter).mean(axis=0) > 0.5)
+    return lost & ~lost.all()
+
+
+def nearest_living(lost: np.ndarray) -> np.ndarray:
+    """For each band the nearest one that is not lost, itself if it is not: int [55]."""
+    bands, living = np.arange(len(lost)), np.flatnonzero(~lost)
+    return living[np.abs(bands[:, None] - living).argmin(axis=1)]
 
 
 def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -165,7 +177,7 @@ def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
         flux: [55, n, 300].
         scatter: of neighbouring steps, [n, 55].
     """
-    living = inverse_variance(scatter).T > 0
+    living = (inverse_variance(scatter).T > 0) & (scatter.T > 0)
     if not living.any():
         return 1.0
     found = 1.0

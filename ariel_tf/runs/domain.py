@@ -71,8 +71,8 @@ def corrections(found: "Estimate") -> list[str]:
     if done is not None:
         if done.outliers:
             notes.append(f"{done.outliers:,} cosmic rays replaced")
-        if done.lost:
-            notes.append(f"{done.lost} bands hold no light and were left out")
+        if done.lost.any():
+            notes.append(f"{done.lost.sum()} bands hold no light: answered by their neighbours")
         if (done.ramp != 1).any():
             size = abs(np.median(done.ramp[done.ramp != 1]))
             notes.append(f"ramp of {np.sum(done.ramp != 1)} bands rescaled, {size:.2f} times the usual one")

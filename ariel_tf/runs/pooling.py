@@ -133,6 +133,9 @@ def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) ->
     if speed != 1:
         found = combined(**answers(pools.flux, np.repeat(star_of_speed(planet.star, speed)[None], len(pools.flux), 0)))
     sigma = found.sigma * disturbances.redness
+    if disturbances.lost.any():  # such a band may be anywhere in the planet's spectrum
+        spread = found.radius[~disturbances.lost].std()
+        sigma = np.where(disturbances.lost, np.hypot(sigma, spread), sigma)
     return found._replace(sigma=sigma, disturbances=disturbances, speed=speed, fit=fitted)
 
 

@@ -11,7 +11,7 @@ from ariel_tf.runs.pooling import Estimate
 STAR = np.array([5000.0, 4.5, 0.8, 0.8, 10.0, 6.0])
 WIDTH = np.array([1000, 0.5, 0.2, 0.2, 3, 5])
 RANGES = domain.star_ranges(STAR - WIDTH, STAR + WIDTH)
-NOTHING = Disturbances(0, 0, np.ones(55), 0, 1.0)
+NOTHING = Disturbances(0, np.zeros(55, bool), np.ones(55), 0, 1.0)
 
 
 def estimate(radius=0.1, **changes):
@@ -52,7 +52,8 @@ def test_depth_and_misfit_are_told():
     ("changes", "said"),
     [
         ({"disturbances": NOTHING._replace(outliers=3000)}, "3,000 cosmic rays replaced"),
-        ({"disturbances": NOTHING._replace(lost=2)}, "2 bands hold no light and were left out"),
+        ({"disturbances": NOTHING._replace(lost=np.arange(55) < 2)},
+         "2 bands hold no light: answered by their neighbours"),
         ({"disturbances": NOTHING._replace(ramp=np.full(55, 1.2))},
          "ramp of 55 bands rescaled, 1.20 times the usual one"),
         ({"disturbances": NOTHING._replace(moved=-4)}, "mid-transit 4 steps early, moved back"),
