@@ -1,4 +1,4 @@
-"""Write the light curves of a data set once more as NumPy arrays, which are read much faster than its shards.
+"""Write light curves once more as NumPy arrays beside the shards, which are read much faster.
 
     python -m pipelines.arrays DATA                       DATA/arrays, twice the size of the shards
     python -m pipelines.arrays DATA --layout columns      for models of one wavelength only, the size of the shards
