@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_TFIO ?= .venv-tfio
 VENV_FRESH ?= .venv-fresh
+VENV_LOWEST ?= .venv-lowest
+PYTHON_LOWEST ?= python3.11
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
-.PHONY: train test docs sbom soak lint types test-slow test-jax test-tfio test-export clean
+.PHONY: train test docs sbom soak lint types test-slow test-jax test-tfio test-export test-lowest clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -28,6 +30,10 @@ test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
 test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)/savedmodel/.installed $(VENV_FRESH)/keras/.installed
 	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/commands/test_export.py
 
+# The whole suite at the lower bounds of setup.cfg, on the oldest Python, in an environment of its own.
+test-lowest: $(VENV_LOWEST)/.installed
+	$(VENV_LOWEST)/bin/python -m pytest -n 2 --dist loadfile
+
 # The sweeps, and once more, really trained, the files whose tests only pretend to train (tests/support/pretended.py).
 test-slow: export ARIEL_REAL_TRAINING = 1
 test-slow: $(VENV)/.installed-test
@@ -38,7 +44,8 @@ test-slow: $(VENV)/.installed-test
 sbom: $(VENV)/.installed
 	$(RUN) tools/sbom.py > sbom.json
 
-# Kills and full disks at file-system steps; prints what was tried and what held (docs/reliability.md).
+# Kills and full disks at file-system steps, damaged files, bad bytes; prints what was tried and what held
+# (docs/reliability.md).
 soak: $(VENV)/.installed-test
 	$(RUN) -m pytest -m soak -rf
 
@@ -73,6 +80,13 @@ $(VENV_TFIO)/.installed: setup.cfg
 	$(VENV_TFIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tfio]' 'pytest >=8,<10' 'pytest-xdist >=3.5,<4' 'hypothesis >=6.100,<7'
 	touch $@
 
+$(VENV_LOWEST)/.installed: setup.cfg tools/lowest.py
+	$(PYTHON_LOWEST) -m venv $(VENV_LOWEST)
+	$(PYTHON_LOWEST) tools/lowest.py test > $(VENV_LOWEST)/requirements.txt
+	$(VENV_LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV_LOWEST)/requirements.txt
+	$(VENV_LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
 $(VENV_FRESH)/onnx/.installed: PACKAGES = onnxruntime numpy
 $(VENV_FRESH)/savedmodel/.installed: PACKAGES = 'tensorflow <2.22'
 $(VENV_FRESH)/keras/.installed: PACKAGES = 'keras <3.16' jax
@@ -82,4 +96,4 @@ $(VENV_FRESH)/%/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_TFIO) $(VENV_FRESH) build dist site *.egg-info
+	rm -rf $(VENV) $(VENV_TFIO) $(VENV_FRESH) $(VENV_LOWEST) build dist site *.egg-info
