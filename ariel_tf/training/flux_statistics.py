@@ -74,21 +74,25 @@ def cached_flux_pass(
         selection: which rows.
     """
     path = _place(source, selection, config)
-    found = _read(path)
+    found = _read(path) if path else None
     if found is None:
         found = flux_pass(batches, count, config)
-        with contextlib.suppress(OSError):  # a home that can't be written to costs another pass, no training
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, found)
+        if path:
+            with contextlib.suppress(OSError):  # a home that can't be written to costs another pass, no training
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, found)
     return found
 
 
-def _place(source: Source, selection: Selection, config: TrainConfig) -> Path:
+def _place(source: Source, selection: Selection, config: TrainConfig) -> Path | None:
+    """The file of a pass in the user's cache folder; None for a user who has none, as in some containers."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not os.path.isabs(folder) and folder.startswith("~"):
+        return None
     planets = sorted(planet for planet, fold in source.folds.items() if fold in selection.folds)
     what = [VERSION, FITTED_BYTES, source.fingerprint, planets, dataclasses.asdict(selection)]
     what += [config.ramp, config.function, config.transform == "yeo-johnson"]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(folder) / "ariel_tf" / f"{digest[:32]}.npz"
 
 
