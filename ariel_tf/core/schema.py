@@ -53,7 +53,14 @@ class Schema(BaseModel):
         UsageError: a value that does not fit, in one sentence that names its flag; an unknown name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
+        protected_namespaces=(),
+    )
 
     def __init__(self, **values: Any):
         try:

@@ -5,7 +5,6 @@ Files of earlier versions have none and are read as they are.
 
 import hashlib
 import json
-import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from ariel_tf.core.atomic_files import read_json, write_json
 from ariel_tf.core.errors import DataError
 
 CHECKSUM = "sha256"
-# Characters of a text without spaces that may be the damaged end of a checksum's line.
-_LIKE_A_CHECKSUM = 32
+# Characters of a checksum and its name, of which damage may have cut some.
+_LONG = 24
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,9 +51,9 @@ def is_as_written(values: Mapping[str, Any], checksum: str = CHECKSUM) -> bool:
     rest = {name: value for name, value in values.items() if name != checksum}
     if len(rest) < len(values):
         return values[checksum] == digest(rest)
-    last = list(values.values())[-1] if values else None
-    # A checksum whose name was damaged is no longer one, but still there.
-    return not (isinstance(last, str) and len(last) >= _LIKE_A_CHECKSUM and not set(last) & set(string.whitespace))
+    # A checksum whose name was damaged is no longer one, but still there; files without one do not end in a long text.
+    name, last = list(values.items())[-1] if values else ("", None)
+    return not isinstance(last, str) or len(name) + len(last) < _LONG
 
 
 def write_sealed(path: Path, values: Mapping[str, Any]) -> None:

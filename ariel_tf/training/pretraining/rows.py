@@ -165,12 +165,19 @@ def read_blocks(folder: Path, blocks: int) -> dict[str, np.ndarray]:
     Raises:
         DataError: a block is damaged; names the file.
     """
+    from ariel_tf.models.spectrum import Measured
+
+    names = {*Measured._fields, "radii", "impact_true"}
     parts: list[Mapping[str, np.ndarray]] = []
     for index in range(blocks):
         path = block_path(folder, index)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+                if {*found.files} != names:  # a damaged list of members may be a shorter one
+                    raise ValueError(f"it holds {', '.join(found.files) or 'no array'}")
                 parts.append({name: found[name] for name in found.files})
+                if any(np.ndim(values) != 2 for values in parts[-1].values()):
+                    raise ValueError("it holds arrays of another shape")
         except UNREADABLE as error:
             raise DataError(
                 f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); remove it, and repeat the command."

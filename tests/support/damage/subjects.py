@@ -23,6 +23,7 @@ from ariel_tf.data.sources.text import TextSource
 from ariel_tf.data.statistics import Statistics
 from ariel_tf.data.writer import DatasetWriter
 from ariel_tf.evaluation import leaderboard
+from ariel_tf.models.spectrum import Measured
 from ariel_tf.runs.committed import read_configuration, read_meta, read_scores, verified_file
 from ariel_tf.runs.list_run import gather_scores
 from ariel_tf.runs.prediction_files import PredictionWriter
@@ -329,7 +330,7 @@ def _pretraining(folder: Path) -> list[Subject]:
     folder.mkdir()
     rng = np.random.default_rng(3)
     with open(rows.block_path(folder, 0), "wb") as file:
-        np.savez(file, radii=rng.normal(size=(3, 5)), features=rng.normal(size=(3, 4)))
+        np.savez(file, **{name: rng.normal(size=(3, 2)) for name in (*Measured._fields, "radii", "impact_true")})
 
     def read(copy: Path) -> Any:
         return {name: values.tolist() for name, values in rows.read_blocks(copy, 1).items()}
