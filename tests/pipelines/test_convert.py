@@ -429,9 +429,13 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
     assert parent.returncode == -signal.SIGKILL
 
 
-def command(*arguments: object, **options) -> subprocess.Popen:
-    program = [sys.executable, "-m", "pipelines.convert", *map(str, arguments)]
-    return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+def command(*arguments: object, largest: int = 0, **options) -> subprocess.Popen:
+    """The command as a process, which can write no file of more than `largest` bytes, if given."""
+    program = "import resource, runpy\n"
+    program += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, {largest}))\n" if largest else ""
+    program += "runpy.run_module('pipelines.convert', run_name='__main__', alter_sys=True)"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], cwd=ROOT, **pipes, **options)
 
 
 def test_help_and_argument_errors_are_quick_and_import_no_tensorflow():
@@ -449,9 +453,9 @@ def test_help_and_argument_errors_are_quick_and_import_no_tensorflow():
     assert lines[-1] == "[]"
 
 
-def test_refused_data_and_a_full_disk_show_no_traceback(text, tmp_path):
+def test_refused_data_and_a_full_disk_show_no_traceback(text, tmp_path, forked):
     where = (f"--light-curves={text}/noisy_train", f"--params={text}/params_train", "--jobs=1")
-    full = command(*where, f"--out={tmp_path}/full", preexec_fn=lambda: limit_file_size(100_000))
+    full = command(*where, f"--out={tmp_path}/full", largest=100_000)
     _, full_says = full.communicate()
     light_curve(text, "0001_01_01").write_bytes(b"")
     refused = command(*where, f"--out={tmp_path}/out")
@@ -467,13 +471,7 @@ def test_refused_data_and_a_full_disk_show_no_traceback(text, tmp_path):
     assert not list((tmp_path / "full").glob("*.tfrecord"))
 
 
-def limit_file_size(size: int) -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def test_ctrl_c_stops_workers_and_says_how_to_go_on(text, tmp_path):
+def test_ctrl_c_stops_workers_and_says_how_to_go_on(text, tmp_path, forked):
     path = light_curve(text, "1234_01_02")
     content = path.read_bytes()
     path.unlink()

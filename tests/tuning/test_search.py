@@ -290,13 +290,13 @@ def test_bad_input_is_one_sentence(arguments, error, said, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     data = [] if "--data" in arguments else ["--data", DATA]
     with pytest.raises(error, match=said):
-        run(*data, *arguments)
+        run("--model", "baseline", *data, *arguments)
 
 
 def test_dry_run_shows_the_space_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("space.json").write_text('{"second": {"low": 8, "high": 16}, "batch_size": [8, 16], "steps": "99:200|0:300"}')
-    run("--data", DATA, "--space", "space.json", "--dry-run")
+    run("--model", "baseline", "--data", DATA, "--space", "space.json", "--dry-run")
     printed = capsys.readouterr().out
     space = {"batch_size": "8|16", "steps": "99:200|0:300", "second": "8:16 (log)"}
     assert json.loads(printed[: printed.rindex("}") + 1])["space"] == space
