@@ -40,7 +40,8 @@ def test_the_examples_of_the_page_on_python_are_true():
 
 
 def test_text_files_and_shards_are_the_same_planets(tmp_path):
-    simulate.main([str(tmp_path / "data"), "--planets=2", "--spots=1", "--photons=2", "--seed=1", "--format=both"])
+    simulate.main([str(tmp_path / "data"), "--planets=2", "--spots=1", "--photons=2", "--seed=1", "--format=both",
+                   "--jobs=1"])  # fmt: skip
     shards = ariel_tf.open_data(tmp_path / "data")
     text = ariel_tf.open_data(tmp_path / "data/noisy_train", tmp_path / "data/params_train")
     assert isinstance(shards.source, TFRecordSource)

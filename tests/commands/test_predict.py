@@ -34,7 +34,8 @@ ROUNDING = {"rtol": 1e-5, "atol": 2e-7}
 def home(tmp_path_factory, pretended_training):
     """A folder with the same 12 planets x 4 files as text and as a data set, a joint run and one of wavelength 12."""
     home = tmp_path_factory.mktemp("home")
-    simulate.main([str(home / "data"), "--planets=12", "--spots=2", "--photons=2", "--seed=1", "--format=both"])
+    simulate.main([str(home / "data"), "--planets=12", "--spots=2", "--photons=2", "--seed=1", "--format=both",
+                   "--jobs=1"])  # fmt: skip
     data = ["--data", str(home / "data"), "--epochs", "2"]
     train.main([*data, *JOINT, "--run", str(home / "joint")])
     train.main(["--model=baseline", *data, "--set", "first=8", "--set", "second=4", "--run", str(home / "one")])

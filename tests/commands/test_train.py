@@ -67,7 +67,7 @@ def test_a_run_from_nothing_leaves_all_that_it_says(capsys, draws, monkeypatch):
     assert "http" not in Path("one/meta.json").read_text()
 
 
-def test_evaluate_and_predict_agree_with_the_training(tiny_run, capsys):
+def test_evaluate_and_predict_agree_with_the_training(tiny_run, capsys, pretended_training_here):
     tiny_run(*FOUR, into="one")
     scores = json.loads(Path("one/scores.json").read_text())["test"]
     evaluate.main(["one"])

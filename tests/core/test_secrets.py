@@ -95,7 +95,7 @@ def test_a_run_folder_holds_no_secret(tmp_path, capsys, pretended_training_here)
     """Configuration, model card, meta.json, TensorBoard's logs and the printed lines of a training."""
     from pipelines import simulate
 
-    simulate.main([str(tmp_path / f"data?token={SECRET}"), "--planets=12", "--spots=1", "--photons=1"])
+    simulate.main([str(tmp_path / f"data?token={SECRET}"), "--planets=12", "--spots=1", "--photons=1", "--jobs=1"])
     capsys.readouterr()
     data = f"file://localhost{tmp_path}/data?token={SECRET}"
     arguments = ["--model=baseline", "--data", data, "--epochs", "1", "--set", "first=4", "--run",

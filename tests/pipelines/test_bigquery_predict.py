@@ -13,7 +13,8 @@ MODELS = {"joint": ["transit", "--wavelength", "joint", "--set", "units=8"], "on
 def home(emulator, tmp_path_factory):
     """A folder with 12 planets x 2 files as text and as a data set, which is uploaded besides."""
     home = tmp_path_factory.mktemp("home")
-    simulate.main([str(home / "data"), "--planets=12", "--spots=1", "--photons=2", "--seed=3", "--format=both"])
+    simulate.main([str(home / "data"), "--planets=12", "--spots=1", "--photons=2", "--seed=3", "--format=both",
+                   "--jobs=1"])  # fmt: skip
     upload.main([str(home / "data"), "--project", "proj", "--dataset", "answers"])
     return home
 

@@ -122,17 +122,9 @@ def check_equal_paths(kind, optimizer, epochs, tolerance):
         np.testing.assert_allclose(*answers, rtol=0, atol=tolerance)
 
 
-FAST = [("dense", "adam")]
-
-
-@pytest.mark.parametrize(
-    ("kind", "optimizer"),
-    [
-        pytest.param(kind, optimizer, marks=() if (kind, optimizer) in FAST else pytest.mark.slow)
-        for kind in ("dense", "convolutional")
-        for optimizer in OPTIMIZERS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dense", "convolutional"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_in_float64_a_stack_equals_its_models_alone_after_200_steps(float64, kind, optimizer):
     check_equal_paths(kind, optimizer, 200 // STEPS_AN_EPOCH, 1e-12)
 
