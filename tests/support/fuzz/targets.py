@@ -99,9 +99,10 @@ def _files() -> dict[str, Target]:
 
 def _texts() -> dict[str, Target]:
     from ariel_tf.challenge import parse_name
+    from ariel_tf.config.choices import parse_augment, parse_settings, parse_star
     from ariel_tf.config.targets import Targets
     from ariel_tf.config.time_steps import parse_steps
-    from ariel_tf.config.train_config import TrainConfig, parse_augment, parse_settings, parse_star
+    from ariel_tf.config.train_config import TrainConfig
     from ariel_tf.core.devices import Devices
     from ariel_tf.core.user_code import reference
     from ariel_tf.data.bigquery.address import Address, is_address
