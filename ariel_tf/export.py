@@ -172,7 +172,7 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
 
     Raises:
         UsageError: no such run, or the format needs packages that are absent.
-        ArielError: the exported model does not run, or answers otherwise than ours.
+        ArielError: the exported model does not run, or its predictions differ from ours.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -292,7 +292,7 @@ def compare(trained: Any, path: Path, kind: str, python: str = sys.executable) -
         theirs = np.load(received)
     largest = float(np.max(np.abs(theirs - ours) / np.maximum(np.abs(ours), 1e-3)))
     if not largest <= TOLERANCE:
-        raise ArielError(f"the exported {kind} answers otherwise than ours, by {largest:.1e} of a radius.")
+        raise ArielError(f"the exported {kind} predicts other radii than its run, by up to {largest:.1e} of a radius.")
     return largest
 
 

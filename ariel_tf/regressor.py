@@ -34,15 +34,15 @@ BATCH = 1024
 class ArielRegressor(RegressorMixin, BaseEstimator):
     """One of the registered models, trained on arrays.
 
-    Planets are the groups of equal rows of y, unless `fit` is told otherwise; a tenth of them chooses the best epoch
+    Planets are the groups of equal rows of y, unless `fit` receives `planets`; a tenth of them chooses the best epoch
     and another tenth gives `scores_`, so ten planets are the least.
 
     Args:
         model: a registered name; `python -m ariel_tf.train --list-models` describes them.
         wavelength: index 0-54 of the target, or "joint" for all 55.
-        settings: of the model, as of `--set`; None for its own.
+        settings: the model's settings, as in `--set`; None for its defaults.
         options: other options of `ariel_tf.train_model`, such as {"epochs": 5, "star": "all"}.
-        seed: of weights, batches and the choice of planets.
+        seed: random seed for weights, batches and the choice of planets.
         run: run folder to keep; None for a temporary one.
         verbose: whether to print what the training prints.
 

@@ -99,7 +99,7 @@ def check(
         faults = _order_faults(keys, radii, truth["key"])
     faults += _range_faults(radii)
     if faults:
-        raise DataError(f"{path}: is no submission for {data}.", faults)
+        raise DataError(f"{path}: is not a valid submission for {data}.", faults)
     planets = len(np.unique(truth["key"][:, 0]))
     if counted is not None:
         counted |= {"planets": planets, "rows": len(radii)}

@@ -4,7 +4,7 @@
 
     RUN/best.keras       all forests as one Keras model: raw light curves in, radii out; needs no XGBoost
         trees/w12.ubj    each wavelength's booster in XGBoost's own binary JSON
-        config.json ...  as of any run: `evaluate`, `predict`, `ensemble` and `export` work on it
+        config.json ...  as in any run: `evaluate`, `predict`, `ensemble` and `export` work on it
 
 Trees read segment means of a wavelength's folded light curve and of white light, the noise of both, and the stellar
 parameters. XGBoost comes with the extra `trees`.

@@ -1,6 +1,6 @@
 """Every command and flag that README and docs show exists: each is parsed by the command's own parser; none is run.
 
-`test_tutorials.py` runs the pages that a newcomer follows.
+`tests/test_tutorials.py` runs the pages that a newcomer follows (`make test-slow`).
 """
 
 import importlib

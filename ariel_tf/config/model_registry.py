@@ -28,7 +28,7 @@ class Entry:
         module: that holds it.
         summary: its docstring's first line.
         scope: "one" wavelength, "joint" for all 55 at once, or "any".
-        unit: what a row is: "observation", "spot" or "planet", as of `selection.Signature`.
+        unit: the observations of a row: "observation", "spot" or "planet", as in `selection.Signature`.
         pretrained: whether it takes a file of weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
         joint: what differs further with `--wavelength joint`.
@@ -60,7 +60,7 @@ def model(
     joint: dict[str, Any] | None = None,
     **recipe: Any,
 ) -> Callable[[Callable], Callable]:
-    """Register a model function `(hp, inputs) -> features`; the arguments, literals all, are as of `Entry`.
+    """Register a model function `(hp, inputs) -> features`; the arguments, all literals, are those of `Entry`.
 
     Args of the decorated function:
         hp: `hyper.Settings` or keras-tuner's `HyperParameters`.

@@ -301,7 +301,7 @@ class TrainConfig(Schema):
 
 
 class ConfigFile(Schema):
-    """--config, which stands beside the flags of `TrainConfig`."""
+    """The flag --config, in addition to the flags of `TrainConfig`."""
 
     config: Path | None = option(
         None, "configuration file, such as the config.json of a run; flags override its values", group=WHAT,

@@ -60,10 +60,10 @@ def fit(
     Args:
         hp: as of `settings`, with `rounds` beside them.
         train, validation: features float32 [rows, f] and radii [rows], Rp/Rs.
-        seed: of the rows and columns that each tree sees.
+        seed: random seed for the rows and columns that each tree is trained on.
 
     Returns:
-        XGBoost's booster of the best rounds, scale and offset: depth = scale * booster's answer + offset.
+        XGBoost's booster of the best rounds, scale and offset: depth = scale * booster's prediction + offset.
     """
     library = xgboost()
     # One thread: those of a forest this small wait for each other, 4 to 30 times as long; forests go side by side.
@@ -99,7 +99,7 @@ def unit(radii: np.ndarray) -> tuple[float, float]:
 
 
 def radii(answers: np.ndarray, scale: float, offset: float) -> np.ndarray:
-    """A booster's answers as relative radii."""
+    """A booster's predictions as relative radii."""
     return np.sqrt(np.maximum(scale * np.asarray(answers, np.float64) + offset, 0.0))
 
 
@@ -110,7 +110,7 @@ def trees_of(booster: Any) -> list[Tree]:
 
 
 def _tree(one: dict[str, Any]) -> Tree:
-    """XGBoost keeps the answer of a leaf where other nodes have their threshold; -1 stands for no child."""
+    """XGBoost stores a leaf's value where other nodes have their threshold; -1 means no child."""
     left, right = (np.array(one[name], int) for name in ("left_children", "right_children"))
     condition = np.array(one["split_conditions"], np.float32)
     leaf, itself = left < 0, np.arange(len(left))

@@ -24,7 +24,7 @@ UNITS = (256, 1024, 1024, 256)
 
 
 def ridge_features(radii: np.ndarray) -> np.ndarray:
-    """What a ridge sees at each wavelength: every member's depth there, and its mean over wavelengths.
+    """Inputs of a ridge at each wavelength: every member's depth there, and its mean over wavelengths.
 
     Args:
         radii: float [rows, members, wavelengths].
@@ -69,8 +69,8 @@ def dense(statistics: Mapping[str, Any], members: int, star: bool, flux: bool) -
         statistics: `Statistics` of the training rows: "level_0" [members, wavelengths], "radius" [wavelengths], and
             "star" [6] and "flux" [300, channels] where they are seen.
         members: number of base models.
-        star: whether it sees the star.
-        flux: whether it sees the light curves too.
+        star: whether it reads the stellar parameters.
+        flux: whether it also reads the light curves.
     """
     wavelengths = len(statistics["radius"].mean)
     shapes = {"level_0": (members, wavelengths)}

@@ -15,7 +15,7 @@ PICTURES = {
     "by_magnitude": (
         "By brightness of the star",
         "Each planet's loss, with the median and the middle 68 % in steps of magnitude. Faint stars are noisier; where "
-        "a model lies far above the photon limit, noise is not what holds it back.",
+        "a model's loss is far above the photon limit, noise is not what limits it.",
     ),
     "spectra": (
         "Spectra",

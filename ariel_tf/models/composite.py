@@ -37,7 +37,7 @@ def compose(
 
     Args:
         members: their names need not differ.
-        join: the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the answer
+        join: the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the output
             [batch, targets].
         name: of the new model.
         signature: of the new model; by default the union of the members' signatures.
@@ -55,7 +55,7 @@ def compose(
 
 
 def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signature):
-    """A member's radii from what the composition sees."""
+    """A member's radii from the composite model's inputs."""
     columns = [signature.channels.index(channel) for channel in member.signature.channels]
     flux = raw["flux"]
     if columns != list(range(len(signature.channels))):
@@ -69,7 +69,7 @@ def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signatur
 
 
 def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
-    """A model that answers the wavelengths of all of them, ascending; each wavelength has one member.
+    """A model that predicts the wavelengths of all of them, ascending; each wavelength has one member.
 
     Raises:
         UsageError: two members predict the same wavelength.

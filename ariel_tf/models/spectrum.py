@@ -7,7 +7,7 @@
         ── what spectra look like ──▶ 55 expected depths (`spectral_prior.py`)
         ── dense network over all of these ──▶ corrections, ln sigma, impact parameter
 
-The network sees how noisy its row is, so one network serves one observation and the mean of a hundred. The estimate
+The network reads how noisy its row is, so one network serves one observation and the mean of a hundred. The estimate
 that it corrects is already that of a physicist; what it adds is spots, limb darkening that differs from star to star,
 grazing orbits and the distribution of planets.
 """
@@ -171,14 +171,14 @@ def correct(measured: Measured, units: int = 384, layers: int = 4) -> Answer:
 
 
 def _zeros(units: int, name: str) -> keras.layers.Layer:
-    """A linear layer that answers 0 before training: the network starts as the physicist's estimate."""
+    """A linear layer whose output is 0 before training: the network starts as the physicist's estimate."""
     return keras.layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
 
 
 def _seen(profiles, noise, shape, reference):
     """ln(depth / reference depth) of each band as measured, and its noise, [batch, 55] each.
 
-    Where the depth is hardly above the noise, depth / reference depth - 1 stands for it: it is free of bias.
+    Where the depth is hardly above the noise, depth / reference depth - 1 is used instead: it is free of bias.
     """
     ratio, ratio_noise = orbit_posterior.measured(profiles, noise, shape, reference)
     # A ratio far above 1 is trusted where it is many deviations above 0.

@@ -24,7 +24,7 @@ BASELINE_SCALE = 0.04
 RAMP_STEPS = 28
 # A flux so low is no flux: where a logarithm or a root would make too much of it.
 SMALLEST_FLUX = 0.01
-# Far tails that past participants cut: few stars lie there, and a standardised network sees little else of them.
+# Far tails that past participants cut: few stars are there, and they would dominate a standardised input.
 STAR_CLIPS = {
     "star_rad": (0.0, 1.8),
     "star_mass": (0.0, 1.5),
@@ -85,7 +85,7 @@ def _offset_and_scale(name: str, statistics) -> tuple[np.ndarray, np.ndarray]:
 
 
 def invert_flux(y, config: TrainConfig, statistics, power: Power | None = None):
-    """Light curves as they were recorded, from what a model of this configuration sees.
+    """Light curves as they were recorded, from the inputs of a model of this configuration.
 
     Args:
         y: float [batch, steps, channels], as of `transform_flux` after `shape_flux`.
@@ -121,7 +121,7 @@ def _or_one(scale: np.ndarray) -> np.ndarray:
 
 
 def transform_star(star, config: TrainConfig, statistics):
-    """Stellar parameters as a model sees them.
+    """Stellar parameters as inputs of a model.
 
     Args:
         star: symbolic float32 [batch, 6], raw.

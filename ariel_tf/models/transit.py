@@ -1,4 +1,4 @@
-"""A network that is told what a transit is: inputs free of scale, aware of noise; a correction as output.
+"""A network with a model of transits in front: inputs free of scale, aware of noise; a correction as output.
 
 Of each light curve it takes what a physicist would:
 

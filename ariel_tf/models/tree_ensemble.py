@@ -27,7 +27,7 @@ class Tree(NamedTuple):
 
     Attributes:
         feature, left, right: int [nodes].
-        threshold, value: float32 [nodes]; the value of a leaf is its answer.
+        threshold, value: float32 [nodes]; the value of a leaf is its prediction.
     """
 
     feature: np.ndarray
@@ -49,7 +49,7 @@ def feature_model(channels: int, star: bool) -> keras.Model:
 
 
 def columns_of(index: int, targets: int, white: bool, star: bool) -> list[int]:
-    """Which features the index-th of `targets` wavelengths sees: its own, white light's and the star's."""
+    """Features that the trees of the index-th of `targets` wavelengths read: its own, white light's and the star's."""
     columns = list(range(index * PER_CURVE, (index + 1) * PER_CURVE))
     channels = targets + white
     if white:

@@ -71,7 +71,7 @@ def transit_duration(
 
 
 def sky_position(period: float, scaled_axis: float, impact: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the planet stands before the star at each step.
+    """Position of the planet in front of the star at each step.
 
     Returns:
         x along and y across its path, float64 [300] each, in stellar radii from the star's centre; both are

@@ -17,7 +17,7 @@ import numpy as np
 UNFORESEEN = 0.003
 LARGEST_STEP = 0.7  # in ln(radius), of an iteration
 ITERATIONS = 60
-LARGEST_ERROR = 1e3  # stands for a depth that was not measured
+LARGEST_ERROR = 1e3  # error of a depth that was not measured
 
 
 @dataclass(frozen=True, eq=False)

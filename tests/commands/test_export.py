@@ -86,7 +86,7 @@ def test_an_export_that_answers_otherwise_is_refused(run, tmp_path, forked):
             return np.asarray(trained(rows)) * 1.01
 
     other = Other(inputs=trained.inputs, channels=trained.channels)
-    with pytest.raises(ArielError, match=r"answers otherwise than ours, by \d\.\de-0[123] of a radius"):
+    with pytest.raises(ArielError, match=r"predicts other radii than its run, by up to \d\.\de-0[123] of a radius"):
         export.compare(other, path, "keras")
     path.write_bytes(b"no model")
     with pytest.raises(ArielError, match="does not run by itself"):

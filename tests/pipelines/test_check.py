@@ -180,7 +180,7 @@ def test_values_outside_their_bounds(data, make_planet):
     assert found[:4] == [
         f"{place} 0: {one.number:04d}_01_02: flux is nan at wavelength 54, step 299, expected (-10.0, 10.0)",
         f"{place} 0: planet {one.number:04d}: relative radius is 1.5 at wavelength 3, expected (0, 1]",
-        f"{place} 1: planet {two.number:04d}: an observation (spot, photon) stands twice",
+        f"{place} 1: planet {two.number:04d}: an observation (spot, photon) is there twice",
         f"{place} 1: planet {two.number:04d}: star_temp is -1.0, expected (0.0, 100000.0) K",
     ]
 

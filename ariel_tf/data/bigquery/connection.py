@@ -122,7 +122,7 @@ class Connection:
         except (exceptions.Unauthorized, exceptions.Unauthenticated, exceptions.Forbidden) as error:
             raise ArielError(
                 f"{place}: permission to read or write {what} was refused, or there is no such dataset; log in with "
-                f"`gcloud auth application-default login` as somebody who may ({_first_line(error)})"
+                f"`gcloud auth application-default login` and an account that has access ({_first_line(error)})"
             ) from error
         except exceptions.NotFound as error:
             raise DataError(f"{place}: expected {what} there, found none ({_first_line(error)})") from error

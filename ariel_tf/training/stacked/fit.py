@@ -58,7 +58,7 @@ class StackPlan:
 
 
 class Progress(NamedTuple):
-    """Where each wavelength stands: arrays [W]; epochs count from 1, and are 0 before the first."""
+    """State of each wavelength's training: arrays [W]; epochs count from 1, and are 0 before the first."""
 
     best_epoch: np.ndarray
     best_score: np.ndarray

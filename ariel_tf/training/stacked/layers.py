@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from ariel_tf.core.errors import UsageError
 
-# Layers that vectorise well: dense, convolutional, and what stands between them.
+# Layers that vectorise well: dense, convolutional, and the layers between them.
 LAYERS = (
     *(layers.InputLayer, layers.Dense, layers.Conv1D, layers.SeparableConv1D, layers.Dropout, layers.GaussianNoise),
     *(layers.BatchNormalization, layers.LayerNormalization, layers.Normalization, layers.Rescaling),
@@ -99,7 +99,7 @@ def refuse_unstackable(model: keras.Model) -> None:
         model: one of them, compiled.
 
     Raises:
-        NotStackable: says what stands in the way.
+        NotStackable: names the layer or setting that prevents it.
     """
     for reason in (*_about_layers(model.layers), *_about_optimizer(model)):
         raise NotStackable(f"model {model.name} can't be trained as a stack: {reason}. Take --stack no.")

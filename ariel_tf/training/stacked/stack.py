@@ -8,7 +8,7 @@
 Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the
 gradients of the W losses, Adam, Nadam, RMSprop and SGD treat every number by itself, and order, initial
 weights and dropout don't depend on the wavelength. Whatever acts on all weights together is refused, and a
-check at construction compares the stack's answers with each model's.
+check at construction compares the stack's outputs with each model's.
 
 Epochs run as a compiled loop over rows in memory rather than through Keras's `fit`: `fit` costs 50-180 ms an
 epoch and a Python round trip a step, and its metrics are one number, not one a wavelength.
@@ -94,7 +94,7 @@ class Stack:
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def _pairs(self) -> Iterator[tuple[int, list[keras.Variable]]]:
-        """Each variable of the template, by id, with those of the models that it stands for."""
+        """Each variable of the template, by id, with those of the models that it replaces."""
         for layer in self.template.layers:
             for index, variable in enumerate(layer.variables):
                 yield id(variable), [model.get_layer(layer.name).variables[index] for model in self.models]
@@ -111,7 +111,7 @@ class Stack:
                 yield layer, name, tf.stack([keras.ops.cast(value, layer.compute_dtype) for value in values])
 
     def _check(self, sample: Table) -> None:
-        """Compare the stack's answers with each model's own."""
+        """Compare the stack's outputs with each model's own."""
         try:
             received = tf.function(self._answers, autograph=False).get_concrete_function(sample)(sample).numpy()
         except (ValueError, NotImplementedError, tf.errors.OpError) as error:
