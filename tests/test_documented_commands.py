@@ -1,7 +1,4 @@
-"""Every command and flag that README and docs show exists: each is parsed by the command's own parser; none is run.
-
-`tests/test_tutorials.py` runs the pages that a newcomer follows (`make test-slow`).
-"""
+"""Every command and flag that README and docs show exists: each is parsed by the command's own parser; none is run."""
 
 import importlib
 import importlib.util
