@@ -32,7 +32,7 @@ def space_of(hp):
 
 
 def test_without_names_a_search_takes_the_model_s_own_settings_and_the_learning_rate():
-    found = space_of(reveal(Space(TrainConfig().resolve())))
+    found = space_of(reveal(Space(TrainConfig(model="baseline").resolve())))
     assert list(found) == ["activation", "dropout", "first", "second", "learning_rate"]
     assert (found["first"].min_value, found["first"].max_value, found["first"].default) == (4, 4096, 1064)
     assert (found["learning_rate"].min_value, found["learning_rate"].max_value) == (1e-4, 3e-2)
@@ -184,8 +184,8 @@ def test_wavelengths_seed_each_other_and_a_stopped_search_goes_on(tmp_path, monk
     monkeypatch.setattr(report, "keep_copy", lambda *_: None)
     monkeypatch.setattr(pictures, "draw", lambda *_: None)
     monkeypatch.setattr(keras.utils, "clear_session", lambda: None)
-    arguments = ["--data", DATA, "--wavelength", "3,5,9", "--each", "--trials", "6", "--algorithm", "random",
-                 "--search", "learning_rate", "--run", "found"]  # fmt: skip
+    arguments = ["--model=baseline", "--data", DATA, "--wavelength", "3,5,9", "--each", "--trials", "6",
+                 "--algorithm", "random", "--search", "learning_rate", "--run", "found"]  # fmt: skip
     search.main(arguments)
     assert {w: len(rates) for w, rates in trained.items()} == {5: 6, 3: 5, 9: 5}
     rows = csv.DictReader(Path("found/wavelengths.csv").read_text().splitlines())
