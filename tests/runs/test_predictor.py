@@ -1,6 +1,5 @@
 """Any run folder becomes one predictor: a single run, a list run, a joint run, several runs together."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from ariel_tf import open_data, train
 from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.sealed_json import read_sealed, write_sealed
 from ariel_tf.data.selection import Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.physics.simulator import simulate_planet
@@ -178,8 +178,8 @@ def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
     train.main(other)
     with pytest.raises(UsageError, match="holds out as its test"):
         Predictor.load(*[runs / "alone", tmp_path / "o"])
-    meta = json.loads((tmp_path / "o/meta.json").read_text())
-    (tmp_path / "o/meta.json").write_text(json.dumps(meta | {"data_fingerprint": "f" * 64}))
+    meta = read_sealed(tmp_path / "o/meta.json")
+    write_sealed(tmp_path / "o/meta.json", meta | {"data_fingerprint": "f" * 64})
     write_state(tmp_path / "o", read_state(tmp_path / "o") | {"data_fingerprint": "f" * 64})
     with pytest.raises(UsageError, match="different data"):
         Predictor.load(*[runs / "alone", tmp_path / "o"])
