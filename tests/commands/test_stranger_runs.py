@@ -54,7 +54,7 @@ def test_commands_open_no_address_that_only_a_run_folder_names(data, stranger, o
     """`evaluate RUN` opened what the folder named, with the user's credentials and at the user's cost."""
     run = stranger(data)
     config, out = str(run / "config.json"), str(tmp_path / "out")
-    local = SMALL[1]
+    local = SMALL[2]
     for command, arguments in (
         (evaluate.main, [str(run)]),
         (report.main, [str(run), "--out", f"{out}.html"]),
@@ -74,9 +74,9 @@ def test_commands_open_no_address_that_only_a_run_folder_names(data, stranger, o
 
 def test_data_that_the_user_names_are_read_whatever_the_folder_names(stranger, opened, capsys, tmp_path):
     run, other = stranger("gs://stranger/set"), stranger("gs://stranger/set", "other")
-    evaluate.main([str(run), "--data", SMALL[1]])
-    assert f"observations of {SMALL[1]}" in capsys.readouterr().out
-    ensemble.main(["average", str(run), str(other), "--data", SMALL[1], "--run", str(tmp_path / "mean")])
+    evaluate.main([str(run), "--data", SMALL[2]])
+    assert f"observations of {SMALL[2]}" in capsys.readouterr().out
+    ensemble.main(["average", str(run), str(other), "--data", SMALL[2], "--run", str(tmp_path / "mean")])
     with pytest.raises(AssertionError, match="opened"):
         evaluate.main([str(run), "--data", "gs://mine/set"])
     assert [arguments[0] for arguments in opened] == ["gs://mine/set/manifest.json"]

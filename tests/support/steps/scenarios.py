@@ -64,7 +64,7 @@ SCENARIOS = {
         Scenario("trees", ["ariel_tf.trees", "--data", "DATA", "--wavelength", "3", "--run", "trees"], [SIMULATE]),
         Scenario(
             "search",
-            ["tuning.search", *SMALL[:2], "--epochs", "1", "--trials", "2", "--run", "found"],
+            ["tuning.search", *SMALL[:3], "--epochs", "1", "--trials", "2", "--run", "found"],
             [SIMULATE],
         ),
     )
