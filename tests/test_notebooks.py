@@ -26,7 +26,7 @@ def test_every_notebook_is_in_the_readme():
         assert f"examples/{name}" in page
 
 
-def test_the_quickstart_runs_in_jupyter(tmp_path, monkeypatch, forked):
+def test_the_quickstart_runs_in_jupyter(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     ran = notebooks.by_jupyter("quickstart.ipynb", tmp_path)
     notebooks.assert_pictures(ran)
