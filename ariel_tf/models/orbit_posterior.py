@@ -27,7 +27,7 @@ SPACING = 0.05  # of places x along the path, stellar radii
 N_PLACES = 30
 RADII = np.geomspace(0.012, 0.9, 72)
 IMPACTS = np.r_[np.linspace(0, 0.7, 15), np.linspace(0.73, 1.31, 29)]
-GROUPS = ((0, 2), (2, 9), (9, 44), (44, N_WAVELENGTHS))  # bands from, to
+GROUPS = stars.ALIKE
 REFERENCE = 1  # the group of least noise
 # The grid's radius is that of the leading group, the one that is seen best. How far a group's depth may be from the
 # template's radius squared, relative: the leading group's by half a step of the grid, the others' by their spectrum.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS, STAR_NAMES
 from ariel_tf.physics.detector import RAMP, noise_sigma
-from ariel_tf.planet import band_scatter, inverse_variance, noise_free_bands
+from ariel_tf.planet import Planet, band_scatter, inverse_variance, noise_free_bands
 
 RAMP_STEPS = 28  # the ramp is over by then
 # Cosmic rays: deviations from the middle two of four neighbours.
@@ -59,20 +59,14 @@ class Disturbances(NamedTuple):
     redness: float
 
 
-def steadied(flux: np.ndarray, star: np.ndarray) -> tuple[np.ndarray, Disturbances]:
-    """A planet's light curves without what disturbs them.
-
-    Args:
-        flux: float32 [55, n, 300], all observations.
-        star: [6], `challenge.STAR_PARAMETERS`.
+def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
+    """A planet whose light curves are without what disturbs them.
 
     Returns:
-        the same, or a copy where something was taken out, and what it was.
+        the same, or another one where something was taken out, and what it was.
     """
-    scatter = band_scatter(flux)
-    flux, outliers = without_outliers(flux)
-    if outliers:
-        scatter = band_scatter(flux)
+    flux, outliers = without_outliers(planet.flux)
+    scatter = band_scatter(flux) if outliers else planet.scatter
     noise = np.sqrt(np.mean(np.square(scatter, dtype=np.float64), axis=0) / flux.shape[1])
     mean = flux.mean(axis=1, dtype=np.float64)
     ramp = ramp_size(mean, noise)
@@ -83,12 +77,15 @@ def steadied(flux: np.ndarray, star: np.ndarray) -> tuple[np.ndarray, Disturbanc
     if moved:
         flux = _moved_back(flux, moved)
         scatter = band_scatter(flux)
-    lost = lost_bands(scatter, star)
+    lost = lost_bands(scatter, planet.star)
     if lost.any():
         # Networks have hardly seen absent bands, and a band differs little from its neighbour.
-        nearest = nearest_living(lost)
-        flux, scatter = flux[nearest], scatter[:, nearest]
-    return flux, Disturbances(outliers, lost, ramp, moved, red)
+        flux = flux[nearest_living(lost)]
+    if flux is not planet.flux:
+        planet = Planet.from_observations(
+            planet.number, planet.instances, planet.star, flux, planet.orbit, planet.radii
+        )
+    return planet, Disturbances(outliers, lost, ramp, moved, red)
 
 
 def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:

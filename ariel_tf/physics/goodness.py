@@ -12,10 +12,8 @@ import numpy as np
 from ariel_tf.challenge import N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.physics import planets, stars, transit
 from ariel_tf.physics.detector import RAMP
-from ariel_tf.planet import band_scatter, inverse_variance
+from ariel_tf.planet import Planet, inverse_variance
 
-# Bands whose limb darkening is alike are averaged: from, to.
-GROUPS = ((0, 2), (2, 9), (9, 44), (44, N_WAVELENGTHS))
 FIRST_STEP = 15  # before it the ramp is steep
 MODEL_ERROR = 0.004  # of a transit, relative to its depth: spots, limb darkening
 SPEEDS = np.geomspace(0.68, 1.48, 12)  # of the planet, relative to a circular orbit's
@@ -64,16 +62,13 @@ class Curves(NamedTuple):
     share: np.ndarray
 
 
-def curves_of(flux: np.ndarray) -> Curves:
-    """Mean light curves of groups of bands.
-
-    Args:
-        flux: of a planet's observations, with ramp, [55, n, 300].
-    """
-    mean = flux.mean(axis=1, dtype=np.float64)
-    noise = np.sqrt(np.mean(np.square(band_scatter(flux), dtype=np.float64), axis=0) / flux.shape[1])
+def curves_of(planet: Planet) -> Curves:
+    """Mean light curves of groups of bands, over all observations of a planet."""
+    mean = planet.flux.mean(axis=1, dtype=np.float64)
+    noise = np.sqrt(np.mean(np.square(planet.scatter, dtype=np.float64), axis=0) / len(planet.scatter))
     weight = inverse_variance(noise[None])[0]
-    share = np.array([[weight[band] * (low <= band < high) for band in range(N_WAVELENGTHS)] for low, high in GROUPS])
+    bands = np.arange(N_WAVELENGTHS)
+    share = np.stack([weight * ((bands >= low) & (bands < high)) for low, high in stars.ALIKE])
     share = share[share.sum(axis=1) > 0]
     total = share.sum(axis=1, keepdims=True)
     return Curves(1 - share / total @ (mean / RAMP), 1 / np.sqrt(total[:, 0]), share / total)

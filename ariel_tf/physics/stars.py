@@ -5,13 +5,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ariel_tf.challenge import WAVELENGTHS_UM
+from ariel_tf.challenge import N_WAVELENGTHS, WAVELENGTHS_UM
 from ariel_tf.physics.priors import Priors
 
 SOLAR_RADIUS_M = 6.957e8  # IAU 2015 nominal
 SOLAR_MASS_KG = 1.98847e30
 GRAVITATION = 6.67408e-11  # m^3 kg^-1 s^-2, CODATA 2014
 HC_OVER_K_UM = 14387.77  # second radiation constant, micrometres x kelvin
+
+# Groups of bands whose limb darkening is alike: from, to.
+ALIKE = ((0, 2), (2, 9), (9, 44), (44, N_WAVELENGTHS))
 
 # Main sequence: effective temperature (K), mass and radius (solar). After Pecaut & Mamajek (2013), rounded.
 _TEMPERATURE = np.array([3000, 3300, 3670, 4000, 4500, 5000, 5500, 5778, 6200, 6500, 7000.0])

@@ -10,7 +10,6 @@ is better than either. What disturbs light curves is taken out before (`physics.
 the answer does not fit them, the planet may be on an eccentric orbit: other speeds are tried (`physics.goodness`).
 """
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -108,8 +107,7 @@ def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[P
         NonFiniteError: a prediction is not finite.
     """
     for planet in planets:
-        flux, disturbances = steadied(planet.flux, planet.star)
-        yield planet, _estimate(trained, dataclasses.replace(planet, flux=flux), disturbances)
+        yield planet, _estimate(trained, *steadied(planet))
 
 
 def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) -> Estimate:
@@ -128,7 +126,7 @@ def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) ->
         return [(radius, float(impact[0])) for radius, impact in zip(parts["radius"], parts["impact"], strict=True)]
 
     found = combined(**answers(*pools))
-    curves = curves_of(planet.flux)
+    curves = curves_of(planet)
     speed, fitted = likelier_speed(curves, planet.star, (found.radius, found.impact), of_all)
     if speed != 1:
         found = combined(**answers(pools.flux, np.repeat(star_of_speed(planet.star, speed)[None], len(pools.flux), 0)))
