@@ -11,6 +11,8 @@ the covariance is at least (J' N^-1 J + priors^-1)^-1, J being the derivatives o
 is linearised about the truth: a grazing planet's posterior is no Gaussian, and a good prior can do a little better.
 """
 
+import functools
+
 import numpy as np
 
 from ariel_tf.physics import planets, spots, transit
@@ -72,6 +74,7 @@ def _slopes(planet: Planet) -> np.ndarray:
     return np.stack([*numeric, dip() * contrast[:, None]], axis=1)
 
 
+@functools.cache
 def _spot_spread(priors: Priors) -> float:
     """Standard deviation of the stars' share of spots."""
     rng = np.random.default_rng(0)
