@@ -12,7 +12,6 @@ rows are made ahead by threads; NumPy lets them run beside each other and beside
 import dataclasses
 import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data import records
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import ENDLESS, Source
-from ariel_tf.data.sources.simulated import Recipe, SimulatedSource
+from ariel_tf.data.sources.simulated import Recipe, SimulatedSource, described, numbers_of
 from ariel_tf.data.sources.subset import SourceBase
 from ariel_tf.data.statistics import Statistics, Sums
 from ariel_tf.physics import simulator
@@ -71,17 +70,16 @@ class EndlessRecipe:
     def parse(cls, description: str) -> Self:
         """From `simulator` or `simulator:rows=20000,seed=1`."""
         values: dict[str, int] = {}
-        for setting in filter(None, description.partition(":")[2].split(",")):
-            name, _, text = setting.partition("=")
+        for setting, name, value in numbers_of(description):
             low, high = BOUNDS.get(name, (1, 0))
-            if not re.fullmatch("[0-9]{1,19}", text) or not low <= int(text) <= high:
+            if value is None or not low <= value <= high:
                 known = ", ".join(f"{name} ({low:,} to {high:,})" for name, (low, high) in BOUNDS.items())
                 raise UsageError(f"--data {description}: expected settings among {known}. Received: {setting}")
-            values[name] = int(text)
+            values[name] = value
         return cls(**values)
 
     def __str__(self) -> str:
-        return f"{ENDLESS}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
+        return described(ENDLESS, asdict(self))
 
 
 class EndlessSource(SourceBase):
@@ -89,7 +87,7 @@ class EndlessSource(SourceBase):
 
     Args:
         recipe: what is drawn.
-        wavelengths: those that will be read.
+        wavelengths: to read.
         quiet: no progress bar, wherever stderr goes.
     """
 
@@ -198,10 +196,11 @@ class EndlessSource(SourceBase):
 
     def _first(self, numbers: np.ndarray) -> Iterator[Planet]:
         """The first epoch's planets of these numbers."""
+        wanted = set(numbers.tolist())
         for block in np.unique((numbers - 1) // self._rows).tolist():
             made = self._stream.drawn(self._index(0, block), self._recipe.draws)
             for row in range(len(made.star)):
-                if (number := 1 + block * self._rows + row) in set(numbers.tolist()):
+                if (number := 1 + block * self._rows + row) in wanted:
                     yield _planet(number, made, row)
 
     def _streamed(self, folds: Sequence[int]) -> np.ndarray:

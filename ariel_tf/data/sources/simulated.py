@@ -30,6 +30,18 @@ SHARE = 0.7
 MOST = {"planets": 1_000_000, "spots": 1000, "photons": 1000, "seed": 2**63 - 1}
 
 
+def numbers_of(description: str) -> Iterator[tuple[str, str, int | None]]:
+    """Settings of a description like `simulated:planets=40,seed=7`: each whole, its name, its number if it is one."""
+    for setting in filter(None, description.partition(":")[2].split(",")):
+        name, _, text = setting.partition("=")
+        yield setting, name, int(text) if re.fullmatch("[0-9]{1,19}", text) else None
+
+
+def described(kind: str, numbers: Mapping[str, int]) -> str:
+    """The description that `numbers_of` reads."""
+    return f"{kind}:" + ",".join(f"{name}={value}" for name, value in numbers.items())
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How many planets, spot and photon-noise instances of each, and the seed of all of it."""
@@ -43,22 +55,19 @@ class Recipe:
     def parse(cls, description: str) -> Self:
         """From `simulated` or `simulated:planets=40,spots=2,photons=2,seed=7`."""
         values: dict[str, int] = {}
-        settings = description.partition(":")[2]
-        for setting in filter(None, settings.split(",")):
-            name, _, text = setting.partition("=")
-            low = 0 if name == "seed" else 1
-            if name not in cls.__dataclass_fields__ or not re.fullmatch("[0-9]{1,19}", text) or int(text) < low:
+        for setting, name, value in numbers_of(description):
+            if name not in cls.__dataclass_fields__ or value is None or value < (0 if name == "seed" else 1):
                 raise UsageError(
                     f"--data {description}: expected settings among planets, spots, photons (1 or more) and seed, "
                     f"like simulated:planets=40,seed=7. Received: {setting}"
                 )
-            values[name] = int(text)
-            if values[name] > MOST[name]:
-                raise UsageError(f"--data {description}: expected {name} of {MOST[name]} at most. Received: {text}")
+            values[name] = value
+            if value > MOST[name]:
+                raise UsageError(f"--data {description}: expected {name} of {MOST[name]} at most. Received: {value}")
         return cls(**values)
 
     def __str__(self) -> str:
-        return f"{SIMULATED}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
+        return described(SIMULATED, asdict(self))
 
 
 class SimulatedSource(SourceBase):
