@@ -34,7 +34,7 @@ COLUMNS, ROWS = "columns", "rows"
 LAYOUTS = (COLUMNS, ROWS)
 SCHEMA = 1
 WHITE = N_WAVELENGTHS  # the column of white light in `sums`
-# What lies in memory whole: (shape of a row, type).
+# Arrays that are read into memory whole: (shape of a row, type).
 SMALL = {
     "key": ((3,), "<i4"),
     "star": ((len(STAR_PARAMETERS),), "<f4"),
@@ -112,9 +112,8 @@ class ArrayWriter:
         }
         for name, part in values.items():
             self._small[name].append(np.ascontiguousarray(part, SMALL[name][1]))
-        for name, file in self._files.items():
-            if name == "rows":
-                file.write(np.ascontiguousarray(planet.flux.transpose(1, 2, 0), "<f4").data)
+        if "rows" in self._files:
+            self._files["rows"].write(np.ascontiguousarray(planet.flux.transpose(1, 2, 0), "<f4").data)
         for wavelength, its in enumerate(curves):
             if (name := column_name(wavelength)) in self._files:
                 self._files[name].write(np.ascontiguousarray(its, "<f4").data)
@@ -153,7 +152,7 @@ class ArrayFiles(NamedTuple):
 
     Attributes:
         folder: where they are.
-        layouts: those that are there.
+        layouts: that the folder holds.
         small: arrays of `SMALL`, in memory.
         large: arrays of light curves by name, mapped.
     """
@@ -164,13 +163,13 @@ class ArrayFiles(NamedTuple):
     large: dict[str, np.ndarray]
 
     def faults(self) -> Iterator[str]:
-        """Files whose light curves are not those that were written; reads them all."""
+        """Files whose light curves differ from what was written; reads all files."""
         sums, size = self.small["sums"], 4096
         for name, values in self.large.items():
             for start in range(0, len(values), size):
                 rows = slice(start, start + size)
                 if name == "rows":
-                    wrong = words_sum(values[rows].reshape(-1, N_STEPS * N_WAVELENGTHS)) != _joint(sums[rows])
+                    wrong = words_sum(values[rows].reshape(-1, N_STEPS * N_WAVELENGTHS)) != joint_sum(sums[rows])
                 else:
                     column = WHITE if name == column_name(WHITE) else int(name.removeprefix("flux-"))
                     wrong = words_sum(values[rows]) != sums[rows, column]
@@ -180,8 +179,8 @@ class ArrayFiles(NamedTuple):
                     break
 
 
-def _joint(sums: np.ndarray) -> np.ndarray:
-    """The sums of whole rows, from those of their 55 light curves."""
+def joint_sum(sums: np.ndarray) -> np.ndarray:
+    """Sums of whole observations, int32 [n], from those of their light curves, [n, 56]."""
     return sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
 from ariel_tf.data import arrays
-from ariel_tf.data.array_files import COLUMNS, ROWS, WHITE, ArrayFiles, column_name, words_sum
+from ariel_tf.data.array_files import COLUMNS, ROWS, WHITE, ArrayFiles, column_name, joint_sum, words_sum
 from ariel_tf.data.selection import Selection, Signature
 
 
@@ -75,12 +75,11 @@ class MappedRows:
         rows |= {name: small[name][places][:, targets] for name in ("radius", "scatter")}
         sums = small["sums"][places]
         if self._whole and not self._columns:
-            flux = self._gathered("rows", places, sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32))
+            flux = self._gathered("rows", places, joint_sum(sums))
         else:
             flux = arrays.empty((len(places), N_STEPS, len(self._signature.channels)), np.dtype(np.float32))
             if self._whole:
-                total = sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32)
-                flux[..., :N_WAVELENGTHS] = self._gathered("rows", places, total)
+                flux[..., :N_WAVELENGTHS] = self._gathered("rows", places, joint_sum(sums))
             first = flux.shape[-1] - len(self._columns)
             for channel, column in enumerate(self._columns, first):
                 flux[..., channel] = self._gathered(column_name(column), places, sums[:, column])
