@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core import cli
-from ariel_tf.core.errors import UsageError, run_command
-from ariel_tf.core.figures import FORMATS
+from ariel_tf.core.errors import run_command
+from ariel_tf.core.figures import refuse_picture_path
 from ariel_tf.core.json_output import json_output
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.bigquery import address
@@ -42,9 +42,8 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     options = Options.from_flags(given)
-    out, names = options.out, ", ".join(f".{kind}" for kind in FORMATS)
-    if out is not None and (out.suffix.removeprefix(".") not in FORMATS or out.exists() or not out.parent.is_dir()):
-        raise UsageError(f"--out {out}: expected the name of a new file, {names}, in a folder that exists.")
+    if options.out is not None:
+        refuse_picture_path(options.out)
     with json_output(options.json_object) as result:
         explain(options.replace(data=address.with_flags(options.data, given)), result)
 

@@ -15,7 +15,7 @@ from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, Key
 from ariel_tf.config.model_registry import short_name
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
-from ariel_tf.core.figures import FORMATS
+from ariel_tf.core.figures import refuse_picture_path
 from ariel_tf.core.schema import Schema, option
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def parser() -> cli.Parser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
-    names = ", ".join(f".{kind}" for kind in FORMATS)
-    if options.out.suffix.removeprefix(".") not in FORMATS or options.out.exists() or not options.out.parent.is_dir():
-        raise UsageError(f"--out {options.out}: expected the name of a new file, {names}, in a folder that exists.")
+    refuse_picture_path(options.out)
     if options.image and (options.transit or options.wavelengths):
         raise UsageError("--image: shows all wavelengths; expected neither --transit nor --wavelengths.")
     key = Key(options.planet, options.spot, options.photon)

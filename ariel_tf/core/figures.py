@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ariel_tf.core.atomic_files import replacing
-from ariel_tf.core.errors import ArielError
+from ariel_tf.core.errors import ArielError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,17 @@ STYLE = {
     "figure.titlesize": 11,
     "svg.hashsalt": "ariel_tf",
 }
+
+
+def refuse_picture_path(path: Path) -> None:
+    """Refuse `--out` unless it is the name of a new picture in a folder that exists.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if path.suffix.removeprefix(".") not in FORMATS or path.exists() or not path.parent.is_dir():
+        names = ", ".join(f".{kind}" for kind in FORMATS)
+        raise UsageError(f"--out {path}: expected the name of a new file, {names}, in a folder that exists.")
 
 
 @contextmanager
