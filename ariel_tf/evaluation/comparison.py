@@ -135,6 +135,7 @@ def compare(
         folds = folds or TEST_FOLDS
     planets = held_out.common(each, source, folds)
     read = tuple(sorted({source.folds[planet] for planet in planets}))
+    teacher = _teacher(each, source, planets, learn_from) if against else None
     names = held_out.display_names(paths) if paths else []
     recorder = _PopulationRecorder()
     entries: list[Entry] = []
@@ -146,8 +147,8 @@ def compare(
         entry = _entry(name, trained, predictions, columns, wavelengths)
         entries.append(entry if trained.uncertain is None else _pooled(entry, source, read, columns))
     learnt_from = ""
-    if against:
-        trainer, learnt_from = _train_baselines(_teacher(each, source, planets, learn_from), against, wavelengths)
+    if teacher is not None:
+        trainer, learnt_from = _train_baselines(teacher, against, wavelengths)
         scored = (planet for planet in recorder.planets(source, read) if planet.number in planets)
         entries += [Entry(losses) for losses in baselines.measure(against, trainer, scored)]
     population = recorder.population(wavelengths).at(planets, wavelengths)
