@@ -1,23 +1,20 @@
 """The requirements of `make test-lowest` are the lower bounds that setup.cfg declares, each within its own bounds."""
 
 import configparser
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+from support.tools import tool
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def lowest():
-    spec = importlib.util.spec_from_file_location("lowest", ROOT / "tools/lowest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("lowest")
 
 
 def test_every_dependency_is_pinned_to_the_lower_bound_that_is_declared(lowest):

@@ -1,22 +1,16 @@
 """The software bill of materials holds every package that setup.cfg requires, with its licence."""
 
-import importlib.util
 import json
 import re
 import socket
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from support.tools import tool
 
 
 @pytest.fixture(scope="module")
 def sbom():
-    spec = importlib.util.spec_from_file_location("sbom", ROOT / "tools/sbom.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("sbom")
 
 
 def test_a_bill_of_materials_needs_no_network_and_is_complete(sbom, capsys, monkeypatch):
