@@ -39,7 +39,7 @@ def _free_of_machine() -> int:
 
 
 def _free_of_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """What the limits of this process's control group, and of those that hold it, leave; nothing where there is none.
+    """Free bytes below each memory limit of this process's control group and of its parents; empty without limits.
 
     Version 2 has one tree of groups, version 1 one for memory. Within a container the root is its own group.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DEPTH = "depth"  # mean over wavelengths
 SLACK = 0.02  # of a range's width, at each end
-WORST_FIT = 6.0  # chi^2 per value; 1 % of the default population's planets have more with 100 observations
+WORST_FIT = 6.0  # chi^2 per value; 1 of 60 planets of the default population has more, with 100 observations
 _PERCENTILES = (0.05, 99.95)
 _UNITS = {parameter.name: parameter.unit for parameter in STAR_PARAMETERS} | {DEPTH: "ppm"}
 

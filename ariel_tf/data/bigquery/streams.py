@@ -80,7 +80,7 @@ class ArrowReader:
         return pa.Table.from_batches(batches, schema).select(list(columns))
 
     def _patiently(self, call: Callable[..., Any], **arguments: Any) -> Any:
-        """A call that is repeated through an outage; at the first one a mistyped address is told within seconds."""
+        """Repeat a call during an outage; the first fails within seconds, so that a mistyped address is reported."""
         waiting = Waiting(self._connection.address.outage if self._reached else 0)
         while True:
             try:

@@ -48,7 +48,7 @@ class FoundFiles:
 
 @dataclass(frozen=True)
 class PlanetFiles:
-    """What one planet is read from; `params` is None in a test set. `sums` of paths are those that a file may have."""
+    """Files of one planet; `params` is None in a test set. `sums` holds the checksums that each path may have."""
 
     number: int
     light_curves: dict[Key, str]

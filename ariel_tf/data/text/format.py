@@ -88,7 +88,7 @@ def read_light_curve(path: Path | str, sums: Collection[str] = ()) -> tuple[np.n
 
 
 def read_params(path: Path | str, sums: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """A file of `params_train`; arguments as of `read_light_curve`.
+    """A file of `params_train`; the arguments are those of `read_light_curve`.
 
     Returns:
         orbit float64 [2] (`challenge.ORBIT_PARAMETERS`), radii float64 [55], Rp/Rs in (0, 1].
