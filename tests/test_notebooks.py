@@ -26,8 +26,9 @@ def test_every_notebook_is_in_the_readme():
         assert f"examples/{name}" in page
 
 
-def test_the_quickstart_runs_in_jupyter(tmp_path, monkeypatch):
+def test_the_quickstart_runs_in_jupyter(tmp_path, monkeypatch, forked, draws):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel does: too late here
     ran = notebooks.by_jupyter("quickstart.ipynb", tmp_path)
     notebooks.assert_pictures(ran)
     assert float(printed(ran, r"^score (\d+)").group(1)) > 8500

@@ -4,7 +4,8 @@
 
 The process is a child of the pytest worker, as one that `subprocess.Popen` starts: it can be killed, stopped and waited
 for. It runs `python -m MODULE ...` or `python -c PROGRAM ...` as `__main__`, in the environment, folder and with the
-files that it is given. Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`).
+files that it is given. Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`),
+unless the test draws.
 """
 
 import atexit
@@ -20,10 +21,14 @@ import sys
 import threading
 import traceback
 import types
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import matplotlib
 import pytest
+
+from . import pictures
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 _LONGEST = 1 << 20  # bytes of a request
@@ -50,12 +55,15 @@ def stop() -> None:
 @contextlib.contextmanager
 def forked() -> Iterator[None]:
     """Within it, `subprocess.Popen` forks Python processes from the zygote."""
+    # Imported before `Popen` is replaced: a module that takes it by name while it is would keep it for ever.
+    try:
+        from jupyter_client import launcher
+    except ImportError:  # where no notebook can be started
+        launcher = None
     with pytest.MonkeyPatch.context() as patch:
         if _zygote is not None:
             patch.setattr(subprocess, "Popen", Forked)
-            with contextlib.suppress(ImportError):  # where no notebook can be started
-                from jupyter_client import launcher
-
+            if launcher is not None:
                 patch.setattr(launcher, "Popen", Forked)
         yield
 
@@ -75,6 +83,7 @@ class Forked(subprocess.Popen):
             "folder": os.fspath(cwd or os.getcwd()),
             "environment": dict(os.environ if environment is None else environment),
             "new_session": new_session,
+            "draws": pictures.are_drawn(),
         }
         given = (pipes[0], pipes[3], pipes[5])
         self.pid = _fork(request, [number if file == -1 else file for number, file in enumerate(given)])
@@ -123,6 +132,18 @@ def _serve(requests: socket.socket) -> None:
         os._exit(1)
 
 
+def _as_started(draws: bool) -> None:
+    """Take back what pytest and the tests changed in this process: warnings, the backend and, if asked, pictures."""
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
+    if "MPLBACKEND" in os.environ:  # read when matplotlib is imported
+        matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
+    if draws:
+        pictures.draw_from_now()
+
+
 def _run(request: dict[str, Any], files: list[int]) -> None:
     """In the process: the command, to its end."""
     code = 1
@@ -136,6 +157,7 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        _as_started(request["draws"])
         sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]

@@ -41,6 +41,16 @@ def drawn() -> Iterator[None]:
         yield
 
 
+def are_drawn() -> bool:
+    """Whether pictures that are saved now are real ones."""
+    return Figure.savefig is _save
+
+
+def draw_from_now() -> None:
+    """Save real pictures to the end of this process."""
+    Figure.savefig, figures.draw = _save, _draw
+
+
 def is_drawn(path) -> bool:
     """Whether a file is a PNG picture, and not the dot that stands in for one."""
     content = Path(path).read_bytes()
