@@ -29,12 +29,20 @@ class TrainingData:
         config: resolved.
         load: reads rows as `dataset.load` does; trainings that share rows pass one that keeps them.
         memory: bytes that the training rows may take; None for `dataset.MEMORY_BYTES`.
+        windows: whether rows are read anew in each epoch, in windows, even where they could be shuffled as a whole.
 
     Attributes:
         statistics: of the training rows, as `dataset.statistics` returns them.
     """
 
-    def __init__(self, source: Source, config: TrainConfig, load=dataset.load, memory: int | None = None):
+    def __init__(
+        self,
+        source: Source,
+        config: TrainConfig,
+        load=dataset.load,
+        memory: int | None = None,
+        windows: bool = False,
+    ):
         self.source, self.config, self._load = source, config, load
         self._selection = config.selection("train")
         if source.endless and self._selection.needs_memory:
@@ -42,7 +50,8 @@ class TrainingData:
                 f"--data {source.description}: other planets in each epoch, so that no row can be kept; expected "
                 "neither --every nor --bootstrap, and a model whose row is one observation."
             )
-        held = dataset.fits_in_memory(source, self._selection, memory)
+        self._in_windows = windows
+        held = not windows and dataset.fits_in_memory(source, self._selection, memory)
         self._table = load(source, self._selection) if held else None
         self._mapped = None if held else source.mapped(self._selection)
         if self._table is None and "mix" in config.augmentations:
@@ -73,11 +82,16 @@ class TrainingData:
         """Batches of an epoch; the last one may be smaller."""
         return -(-self.count // self.config.batch_size)
 
+    @property
+    def _streams(self) -> bool:
+        """Whether the training rows are shuffled in windows."""
+        return self._in_windows or (self._table is None and self._mapped is None)
+
     @functools.cached_property
     def part(self) -> Source | None:
         """What this host reads of rows that stream to several; None where every host reads all and uses its share."""
         index, count = cluster.task()
-        if count == 1 or self._table is not None or self._mapped is not None:
+        if count == 1 or not self._streams:
             return None
         folds = self._selection.folds
         shards = [self.source.shard(folds, one, count) for one in range(count)]
@@ -93,11 +107,12 @@ class TrainingData:
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
             batches = dataset.shuffled_share(self.part, self._selection, self.steps, *order)
+        elif self._streams:
+            batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
         elif self._mapped is not None:
             batches = dataset.shuffled_mapped(self._mapped, config.batch_size, *order)
-        elif self._table is None:
-            batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
         else:
+            assert self._table is not None
             batches = dataset.shuffled_table(self._table, config.batch_size, *order)
         if config.augmentations:
             augment = Augment(config.augmentations, config.seed, self._table)

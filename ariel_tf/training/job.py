@@ -19,8 +19,10 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
 from ariel_tf.core import user_code
+from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
+from ariel_tf.runs.committed import has_scores
 from ariel_tf.runs.domain import star_ranges
 from ariel_tf.training import cluster, distribute
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from ariel_tf.training.data import TrainingData
 
 DEFAULT_DATA = Path("data")
+
+# How the rows of an epoch are shuffled: all of them where they are in memory or in arrays, else those of a window.
+WHOLE, WINDOWS = "shuffled as a whole", "shuffled in windows"
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,15 @@ class TrainingJob:
         source: open for every wavelength that the models read; holds planets with known radii in every fold.
         options: how it runs.
         settings: of the model, complete, once it was built; until then those of the configuration.
+        begun: how the rows of the run that is resumed are shuffled, `WHOLE` or `WINDOWS`; "" for as memory and
+            arrays allow now.
     """
 
     config: TrainConfig
     source: "Source"
     options: RunOptions
     settings: Mapping[str, Any] = field(default_factory=dict)
+    begun: str = ""
 
     @property
     def strategy(self) -> Any:
@@ -62,15 +70,25 @@ class TrainingJob:
             **self._order_of_rows(),
         }
 
-    def _order_of_rows(self) -> dict[str, str]:
-        """How rows are shuffled, where that is not what their number alone decides: memory and arrays decide, too."""
+    @property
+    def order(self) -> str:
+        """How its rows are shuffled, `WHOLE` or `WINDOWS`."""
+        return self.begun or self._possible_order()
+
+    def _possible_order(self) -> str:
+        """How memory and arrays allow the rows to be shuffled now; windows are always possible."""
         from ariel_tf.data.dataset import fits_in_memory
 
         selection = self.config.first.selection("train")
-        usual = fits_in_memory(self.source, selection)
-        whole = fits_in_memory(self.source, selection, self.options.memory_bytes)
-        whole = whole or self.source.mapped(selection) is not None
-        return {} if whole == usual else {"rows": "shuffled as a whole" if whole else "shuffled in windows"}
+        held = fits_in_memory(self.source, selection, self.options.memory_bytes)
+        return WHOLE if held or self.source.mapped(selection) is not None else WINDOWS
+
+    def _order_of_rows(self) -> dict[str, str]:
+        """The entry of the configuration where the order is not the one that the number of rows alone decides."""
+        from ariel_tf.data.dataset import fits_in_memory
+
+        usual = WHOLE if fits_in_memory(self.source, self.config.first.selection("train")) else WINDOWS
+        return {} if self.order == usual else {"rows": self.order}
 
     @property
     def path(self) -> Path:
@@ -88,8 +106,39 @@ class TrainingJob:
             settings: complete.
             run: the run folder; None for that of the options, or one named after the identity.
         """
-        job = dataclasses.replace(self, settings=settings)
-        return dataclasses.replace(job, options=self.options.replace(run=run or job.path))
+        job = dataclasses.replace(self, settings=settings, options=self.options.replace(run=run or self.options.run))
+        job = job if self.begun or self.options.overwrite else job._as_begun()
+        return dataclasses.replace(job, options=job.options.replace(run=job.path))
+
+    def _as_begun(self) -> Self:
+        """The job with its rows in the order of the run that its folder holds, whatever memory and arrays allow now.
+
+        Raises:
+            UsageError: that run's rows are shuffled as a whole, and can no longer be.
+        """
+        if self._is_begun():
+            return self
+        possible = self._possible_order()
+        other = dataclasses.replace(self, begun=WHOLE if possible == WINDOWS else WINDOWS)
+        if not other._is_begun():
+            return self
+        if other.begun == WHOLE and not has_scores(other.path):
+            data = Path(self.source.description)
+            arrays = (
+                f"make arrays (`python -m pipelines.arrays {data}`) or " if (data / "manifest.json").is_file() else ""
+            )
+            raise UsageError(
+                f"--run {other.path}: its rows are {WHOLE}, and now they are neither in arrays nor fit in --memory "
+                f"{self.options.memory}. To resume it, {arrays}give more --memory; another --run, or --overwrite, "
+                "starts anew."
+            )
+        return other
+
+    def _is_begun(self) -> bool:
+        """Whether the run folder holds a run whose rows are shuffled like this job's."""
+        if not (self.path / "config.json").is_file():
+            return False
+        return read_json(self.path / "config.json", dict).get("rows") == self._order_of_rows().get("rows")
 
     def only(self, wavelengths: Sequence[int], run: Path) -> Self:
         """The job of some wavelengths of a list, in a run folder of its own; of one wavelength, one ordinary model."""
@@ -104,7 +153,8 @@ class TrainingJob:
         """The rows of one model's training."""
         from ariel_tf.training.data import TrainingData
 
-        rows = TrainingData(self.source, self.config, memory=self.options.memory_bytes)
+        memory, windows = self.options.memory_bytes, self.begun == WINDOWS
+        rows = TrainingData(self.source, self.config, memory=memory, windows=windows)
         distribute.check_batch(self.strategy, self.config.batch_size, rows.count)
         return rows
 

@@ -13,7 +13,7 @@ from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import cluster, distribute
 from ariel_tf.training.dry_run import describe
-from ariel_tf.training.job import TrainingJob, data_facts, run_folder
+from ariel_tf.training.job import WINDOWS, TrainingJob, data_facts, run_folder
 
 if TYPE_CHECKING:
     from ariel_tf.models.builder import Built
@@ -46,6 +46,9 @@ def train_one(job: TrainingJob) -> Path:
     rows = job.load()
     built = job.build(rows.statistics, rows.steps)
     job = job.built_with(built.settings)
+    if job.begun == WINDOWS:
+        rows = job.load()
+        built = job.build(rows.statistics, rows.steps)
     if job.options.dry_run:
         describe(job, built)
         return job.path
@@ -56,6 +59,8 @@ def train_one(job: TrainingJob) -> Path:
                 what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
                 print(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}", flush=True)
                 print(loss_line(job.config), flush=True)
+                if job.begun == WINDOWS:
+                    print("rows are read from the data in windows, as when this run was begun", flush=True)
             with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
                 fit_and_score(run, rows, built, job, tracking)
                 if tracking:

@@ -32,7 +32,7 @@ from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
 from ariel_tf.training.dry_run import describe
-from ariel_tf.training.job import TrainingJob, run_folder
+from ariel_tf.training.job import WINDOWS, TrainingJob, run_folder
 from ariel_tf.training.one_model import train_one
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import train_together
@@ -144,7 +144,7 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
     config, jobs = member(job, new[0]).config, job.options.jobs
     folds = (*config.train_folds, *config.validation_folds)
     selection = dataclasses.replace(config.selection("train"), folds=folds, bootstrap_seed=None)
-    if not dataset.fits_in_memory(job.source, selection, job.options.memory_bytes):
+    if job.order == WINDOWS or not dataset.fits_in_memory(job.source, selection, job.options.memory_bytes):
         raise NotStackable("rows that stream from the disk each epoch can't be shared by a stack. Take --stack no.")
     rows = job.source.observations(folds) // selection.stride
     each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)

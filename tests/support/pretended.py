@@ -63,8 +63,8 @@ def _load(source, selection) -> dict:
     return _rows[key]
 
 
-def _init(data: TrainingData, source, config, load=None, memory=None) -> None:
-    _real_init(data, source, config, _load if load is None else load, memory)
+def _init(data: TrainingData, source, config, load=None, memory=None, windows=False) -> None:
+    _real_init(data, source, config, _load if load is None else load, memory, windows)
 
 
 def _test(data: TrainingData) -> Iterator[dict]:

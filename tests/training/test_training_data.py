@@ -1,5 +1,8 @@
 """Statistics that take a pass: the same in any batches, of the training rows alone, stacked or not."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,10 +12,10 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.sources import open_source
-from ariel_tf.training import flux_statistics
+from ariel_tf.training import flux_statistics, job
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.flux_statistics import flux_pass
-from ariel_tf.training.job import TrainingJob
+from ariel_tf.training.job import WHOLE, WINDOWS, TrainingJob
 from ariel_tf.training.stacked.data import StackedData
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
@@ -130,6 +133,44 @@ def test_memory_decides_whether_rows_are_held_and_a_run_records_what_is_unusual(
     )
     assert "rows" not in usual.identity
     assert windows.identity == usual.identity | {"rows": "shuffled in windows"}
+
+
+def begun_run(job):
+    """The folder of a run that this job has begun."""
+    job.path.mkdir(parents=True)
+    (job.path / "config.json").write_text(json.dumps(job.identity))
+    return job.path
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_run_begun_in_windows_resumes_in_windows_where_arrays_or_memory_were_added(named, own_folder):
+    source = open_source(DATA, [12])
+    run = Path("runs/mine") if named else None
+    begun = TrainingJob(configured(), source, RunOptions(memory="1K", run=run)).built_with({})
+    path = begun_run(begun)
+    more = TrainingJob(configured(), source, RunOptions(run=run)).built_with({})
+    assert (more.path, more.identity, more.order) == (path, begun.identity, WINDOWS)
+    anew = TrainingJob(configured(), source, RunOptions(run=run, overwrite=True)).built_with({})
+    assert anew.order == WHOLE
+    before, now = begun.load(), more.load()
+    check_same(before.statistics, now.statistics)
+    for one, other in zip(before.training(0).take(5), now.training(0).take(5), strict=True):
+        np.testing.assert_array_equal(one[0]["flux"], other[0]["flux"])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_a_run_begun_as_a_whole_is_not_resumed_in_windows(own_folder, monkeypatch):
+    """Other batches would give another model; a finished run needs none and is shown."""
+    monkeypatch.setattr(dataset, "MEMORY_BYTES", 1024)
+    source = open_source(DATA, [12])
+    path = begun_run(TrainingJob(configured(), source, RunOptions(memory="8G")).built_with({}))
+    less = TrainingJob(configured(), source, RunOptions(memory="1K"))
+    with pytest.raises(
+        UsageError, match=r"shuffled as a whole.*--memory 1K\. To resume it, give more --memory; another"
+    ):
+        less.built_with({})
+    monkeypatch.setattr(job, "has_scores", lambda run: run == path)
+    assert less.built_with({}).path == path
 
 
 def test_much_memory_holds_rows_that_usually_stream(monkeypatch):
