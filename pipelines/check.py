@@ -56,7 +56,7 @@ def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums, found_d
         found_dead: planets with bands without noise are added to it.
     """
     from ariel_tf.data import shards
-    from ariel_tf.data.writer import dead_bands
+    from ariel_tf.data.commits import dead_bands
 
     path = folder / shard.name
     if not path.is_file():

@@ -15,15 +15,21 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pydantic import model_validator
 
 from ariel_tf.core import cli
-from ariel_tf.core.errors import ArielError, Stopped
+from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.core.resources import Progress as Progress
 from ariel_tf.core.resources import format_count as format_count
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.signals import Interrupted, interrupt_on_signal
 from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, Manifest
+from ariel_tf.data.parts import Part
+
+if TYPE_CHECKING:
+    from ariel_tf.data.writer import DatasetWriter
 
 HOW_IT_WRITES = "how the data set is written"
 
@@ -109,6 +115,66 @@ class DatasetOptions(Schema):
         shown=f"{SHARD_BYTES >> 20} MiB"
     )  # fmt: skip
     overwrite: bool = cli.overwrite("remove an existing data set", group=HOW_IT_WRITES)
+
+
+class PartOptions(DatasetOptions):
+    """The options of commands whose work several machines can share."""
+
+    part: str = option(
+        "", "write only this part of the shards; several machines share OUT; then --finish",
+        group=HOW_IT_WRITES, metavar="I/N", check=lambda text: not text or Part.parse(text) is not None,
+        expected="a part like 3/8", shown="all shards"
+    )  # fmt: skip
+    finish: bool = option(False, "write the manifest once all parts are written", group=HOW_IT_WRITES)
+
+    @property
+    def which(self) -> Part | None:
+        """The part; None for all shards."""
+        return Part.parse(self.part)
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if self.part and self.finish:
+            raise UsageError("--finish: expected without --part, once all parts are written.")
+        if self.overwrite and (self.part or self.finish):
+            raise UsageError(
+                f"--overwrite: expected without {'--part' if self.part else '--finish'}; remove the data set first, "
+                "or use another folder."
+            )
+        return self
+
+
+def refuse_missing(writer: "DatasetWriter", options: PartOptions) -> None:
+    """Refuse to --finish a data set of which shards are missing.
+
+    Args:
+        writer: entered.
+        options: of the command.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    if not options.finish or not writer.pending:
+        return
+    missing = writer.missing
+    what = f"{len(missing)} of {format_count(len(writer.plan), 'shard')} are missing, {missing[0]} first"
+    what = what if missing else "the files that shards were made of have changed"
+    raise UsageError(
+        f"--finish: {writer.folder}: {what}. Run the parts that did not end (a part that is complete does nothing), or "
+        "leave --finish out to write the rest here."
+    )
+
+
+def report_part(writer: "DatasetWriter", summary: str) -> None:
+    """Print which part of a data set was written, and how to go on."""
+    missing, all_shards = len(writer.missing), len(writer.plan)
+    print(
+        f"{writer.folder}: part {writer.part}, {format_count(len(writer.own), 'shard')}; {all_shards - missing} of "
+        f"{all_shards} are there"
+    )
+    print(summary)
+    first = "" if not missing else "the other parts, then "
+    print(f"next: {first}the same command with --finish instead of --part {writer.part}")
 
 
 def warn_of_dead_bands(entries: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@
 
 After any interruption the same command resumes. A bad file does not stop the reading: all faults are listed at the end
 and no data set is written (exit code 3), unless --skip-bad skips the bad files and records them in the manifest.
+Several machines that share the folders convert a part each (--part 3/8); --finish then writes the manifest.
 Pickles are never unpickled (`ariel_tf.data.pickles.machine`): no code of the file runs, and its arrays stay in it.
 """
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
 
 
-class Options(common.DatasetOptions):
+class Options(common.PartOptions):
     """What `python -m pipelines.convert` takes."""
 
     light_curves: Path | None = cli.light_curves(None, "folder of challenge text files, noisy_train or noisy_test")
@@ -132,6 +133,7 @@ def convert(options: Options) -> None:
         inputs=planets.stamps,
         skip_bad=options.skip_bad,
         overwrite=options.overwrite,
+        part=options.which,
     )
     if not options.overwrite and (options.skip_bad or not planets.faults):
         manifest_path = options.out / MANIFEST_NAME
@@ -142,6 +144,7 @@ def convert(options: Options) -> None:
             print(f"{options.out}: complete already")
             return
     with writer:
+        common.refuse_missing(writer, options)
         summary = _read_all(planets, writer, options)
         all_faults = [*map(str, planets.faults), *writer.faults]
         if writer.faults or (planets.faults and not options.skip_bad):
@@ -150,6 +153,9 @@ def convert(options: Options) -> None:
                 f"{found} found, so no data set was written: mend or remove these {planets.what}, or add --skip-bad",
                 all_faults,
             )
+        if writer.part:
+            common.report_part(writer, summary)
+            return
         manifest = writer.finish(planets.source, [fault.entry() for fault in planets.faults])
     common.report_dataset(options.out, manifest, summary)
 
@@ -165,12 +171,11 @@ def _stamps(*folders: FoundFiles | None) -> dict[int, str]:
 
 def _read_all(planets: _Input, writer: "DatasetWriter", options: Options) -> str:
     """Read every planet that the writer still wants, and give it each."""
-    total = sum(len(task.light_curves) for task in planets.tasks)
     by_number = {task.number: task for task in planets.tasks}
     pending = [by_number[number] for number in writer.pending]
-    done = total - sum(len(task.light_curves) for task in pending)
+    done = writer.own_rows - sum(len(task.light_curves) for task in pending)
     results = common.in_order(planets.read, pending, options.jobs)
-    with common.Progress(total, "observation", done) as progress, contextlib.closing(results):
+    with common.Progress(writer.own_rows, "observation", done) as progress, contextlib.closing(results):
         for result in results:
             skipped = [fault.entry() for fault in result.faults] if options.skip_bad else []
             refused = [] if options.skip_bad else list(map(str, result.faults))
@@ -192,6 +197,7 @@ def parser() -> cli.Parser:
         "--light-curves noisy_train --params params_train --out DATA",
         "--light-curves noisy_test --out TEST --skip-bad --jobs 8",
         "--pickle ADC21esac_train.pkl --out DATA",
+        "--light-curves noisy_train --params params_train --out DATA --part 3/8",
     ]
     return cli.Parser("pipelines.convert", __doc__, Options, examples=examples)
 

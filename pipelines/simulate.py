@@ -44,7 +44,7 @@ MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
 
 
-class Options(common.DatasetOptions):
+class Options(common.PartOptions):
     """What `python -m pipelines.simulate` takes."""
 
     out: Path = option(..., "folder to write into, made if absent", metavar="OUT", positional=True)
@@ -105,6 +105,7 @@ def open_writer(part: Part, options: Options) -> "DatasetWriter":
         shard_bytes=options.shard_bytes,
         settings=_settings(options),
         overwrite=options.overwrite,
+        part=options.which,
     )
 
 
@@ -123,17 +124,17 @@ def is_finished(part: Part, options: Options) -> bool:
 
 def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> None:
     """One part as a data set of TFRecord shards, in the folder that its writer holds."""
-    rows = options.spots * options.photons
-    pending = writer.pending
+    common.refuse_missing(writer, options)
+    rows, pending = options.spots * options.photons, writer.pending
     planets = common.in_order(_maker(part, options), pending, options.jobs)
-    done = (len(part.numbers) - len(pending)) * rows
-    total = len(part.numbers) * rows
-    with common.Progress(total, "observation", done) as progress, contextlib.closing(planets):
+    done = writer.own_rows - len(pending) * rows
+    with common.Progress(writer.own_rows, "observation", done) as progress, contextlib.closing(planets):
         for planet in planets:
             writer.add(planet.number, planet)
             progress(rows)
-    manifest = writer.finish(_source(options))
-    common.report_dataset(part.shards, manifest, progress.summary)
+    if writer.part:
+        return common.report_part(writer, progress.summary)
+    return common.report_dataset(part.shards, writer.finish(_source(options)), progress.summary)
 
 
 def simulate_text(part: Part, options: Options) -> dict[str, str]:
@@ -251,6 +252,8 @@ def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
 def simulate(options: Options) -> None:
     """See the module's docstring."""
     text = options.format in ("text", "both")
+    if text and (options.part or options.finish):
+        raise UsageError("--part and --finish: expected --format tfrecord; text files are written by one machine.")
     total = options.planets + options.test_planets
     if text and total > MAX_PLANETS:
         raise UsageError(

@@ -24,11 +24,16 @@ REPLACING = ".replacing"
 _OURS = re.compile(rf"{MANIFEST_NAME}|{STATISTICS_NAME}|{STATE_NAME}|{SHARD_NAME.pattern}(\.json|\.npz)?", re.ASCII)
 
 
-def lock(folder: Path) -> int:
-    """Hold the folder until the handle returned is closed, or the process ends in any way."""
+def lock(folder: Path, shared: bool = False) -> int:
+    """Hold the folder until the handle returned is closed, or the process ends in any way.
+
+    Args:
+        folder: exists.
+        shared: whether other processes may hold it too, if they share it.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         raise UsageError(f"{folder}: another process is writing there; wait for it, or use another folder") from None
@@ -60,15 +65,40 @@ def claim(folder: Path, state: Mapping[str, Any], overwrite: bool) -> Path:
     else:
         work = folder
     remove_leftovers(work)
-    found = {path.name for path in work.iterdir() if _OURS.fullmatch(path.name)}
-    if found and json_or_none(work / STATE_NAME) != state:
-        if not overwrite:
-            what = "an unfinished data set of other files or settings: finish it with the same command,"
-            what = what if STATE_NAME in found else "shards without a manifest:"
-            raise UsageError(f"{folder} holds {what} use another folder, or --overwrite")
+    if overwrite and _holds_another(work, state):
         remove(work, keep=set())
-    write_json(work / STATE_NAME, state)
+    _begin(work, state, folder)
     return work
+
+
+def claim_together(folder: Path, state: Mapping[str, Any]) -> None:
+    """As `claim`, for several processes that write one data set; temporary files, which may be another's, stay.
+
+    Raises:
+        UsageError: as of `claim`.
+    """
+    _refuse_foreign(folder)
+    if (folder / MANIFEST_NAME).exists():
+        raise UsageError(f"{folder} already holds a data set: use another folder")
+    _begin(folder, state, folder)
+
+
+def _ours(work: Path) -> set[str]:
+    return {path.name for path in work.iterdir() if _OURS.fullmatch(path.name)}
+
+
+def _holds_another(work: Path, state: Mapping[str, Any]) -> bool:
+    """Whether files of a data set are there, but none of an unfinished one of this state."""
+    return bool(_ours(work)) and json_or_none(work / STATE_NAME) != state
+
+
+def _begin(work: Path, state: Mapping[str, Any], folder: Path) -> None:
+    """Record the state of an unfinished data set, where none of another state is there."""
+    if _holds_another(work, state):
+        what = "an unfinished data set of other files or settings: finish it with the same command,"
+        what = what if (work / STATE_NAME).exists() else "shards without a manifest:"
+        raise UsageError(f"{folder} holds {what} use another folder, or --overwrite")
+    write_json(work / STATE_NAME, state)
 
 
 def complete_already(folder: Path, is_same: Callable[[Manifest], bool]) -> bool:

@@ -11,37 +11,23 @@ it overwrites a data set it writes beside that (`folder.py`), and takes its plac
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import replacing, require_utf8, sha256
 from ariel_tf.core.errors import ArielError, DataError
-from ariel_tf.core.sealed_json import unsealed, write_sealed
+from ariel_tf.core.sealed_json import write_sealed
+from ariel_tf.data import commits
+from ariel_tf.data.commits import Commit
 from ariel_tf.data.dataset_folder import claim, clean, install, json_or_none, lock
-from ariel_tf.data.manifest import SCHEMA, SHARD_BYTES, Manifest, Shard, Sums
+from ariel_tf.data.manifest import SCHEMA, SHARD_BYTES, Manifest
+from ariel_tf.data.parts import Part
 from ariel_tf.data.shards import BYTES_A_ROW, OpenShard, PlannedShard, plan_shards
 from ariel_tf.planet import Planet, planet_faults
-
-
-def dead_bands(planet: Planet) -> list[dict[str, Any]]:
-    """The manifest's entry for a planet with bands without noise, in a list that is empty for other planets."""
-    wavelengths = planet.dead_bands
-    return [{"planet": planet.number, "wavelengths": wavelengths}] if wavelengths else []
-
-
-@dataclass(frozen=True)
-class _Committed:
-    """A finished shard; None where every planet of it was left out."""
-
-    shard: Shard | None
-    skipped: list[dict[str, str]]
-    dead_bands: list[dict[str, Any]]
 
 
 class DatasetWriter:
@@ -56,6 +42,8 @@ class DatasetWriter:
         inputs: for each planet a text that changes when what it is made from changes: its shard is then redone.
         skip_bad: whether an earlier run's shard may be kept from which something was left out.
         overwrite: whether a data set that lies there may go: a finished one when this one is complete, not before.
+        part: of the shards, where several machines write one data set; never with `overwrite`. Only a writer of all
+            parts finishes.
 
     Raises:
         UsageError: the folder holds another data set, or files of another program under a data set's names, or
@@ -74,6 +62,7 @@ class DatasetWriter:
         inputs: Mapping[int, str] | None = None,
         skip_bad: bool = False,
         overwrite: bool = False,
+        part: Part | None = None,
     ):
         require_utf8(folder)
         self.folder = folder
@@ -84,6 +73,7 @@ class DatasetWriter:
         self.inputs = inputs or {}
         self.skip_bad = skip_bad
         self.overwrite = overwrite
+        self.part = part
         self.faults: list[str] = []
         planets = {str(planet): count for planet, count in sorted(rows.items())}
         self._state = {
@@ -94,7 +84,7 @@ class DatasetWriter:
             "settings": dict(settings or {}),
             "planets": planets,
         }
-        self._committed: dict[str, _Committed] = {}
+        self._committed: dict[str, Commit] = {}
         self._queue: list[PlannedShard] = []
         # The shard being written: its planets still to come, what was left out of it, whether all of it was sound.
         self._open: OpenShard | None = None
@@ -106,9 +96,14 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.callback(os.close, lock(self.folder))
-            self._work = claim(self.folder, self._state, self.overwrite)
-            for planned in self.plan:
+            if self.part is None:
+                stack.callback(os.close, lock(self.folder))
+                self._work = claim(self.folder, self._state, self.overwrite)
+            else:
+                for handle in self.part.claim(self.folder, self._state):
+                    stack.callback(os.close, handle)
+                self._work = self.folder
+            for planned in self.own:
                 committed = self._read_commit(planned)
                 if committed is None:
                     self._queue.append(planned)
@@ -122,6 +117,21 @@ class DatasetWriter:
         with self._stack:
             if self._open is not None:
                 self._open.abandon()
+
+    @property
+    def own(self) -> list[PlannedShard]:
+        """The shards that this writer writes, unless an earlier run has."""
+        return self.plan if self.part is None else self.part.of(self.plan)
+
+    @property
+    def own_rows(self) -> int:
+        """Observations in the shards that this writer writes, earlier runs' among them."""
+        return sum(self.rows[planet] for shard in self.own for planet in shard.planets)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the shards of the whole plan that no run has committed yet."""
+        return [planned.name for planned in self.plan if not (self._work / f"{planned.name}.json").is_file()]
 
     @property
     def pending(self) -> list[int]:
@@ -152,7 +162,7 @@ class DatasetWriter:
         self._sound &= not faults
         if planet is not None and self._sound:
             self._open.add(planet)
-            self._dead_bands += dead_bands(planet)
+            self._dead_bands += commits.dead_bands(planet)
         if not self._expected:
             self._commit(self._open)
             self._open = None
@@ -161,18 +171,11 @@ class DatasetWriter:
         if not self._sound:
             shard.abandon()
             return
-        committed = _Committed(shard.close(), self._skipped, self._dead_bands)
         sums = shard.sums.to_bytes()
+        committed = Commit(shard.close(), self._skipped, self._dead_bands, hashlib.sha256(sums).hexdigest())
         with replacing(f"{shard.path}.npz") as temporary:
             temporary.write_bytes(sums)
-        page = {
-            "inputs": self._digest(shard.planned),
-            "shard": None if committed.shard is None else asdict(committed.shard),
-            "skipped": self._skipped,
-            "dead_bands": self._dead_bands,
-            "sums_sha256": hashlib.sha256(sums).hexdigest(),
-        }
-        write_sealed(Path(f"{shard.path}.json"), page)
+        write_sealed(Path(f"{shard.path}.json"), committed.page(self._digest(shard.planned)))
         self._committed[shard.planned.name] = committed
 
     def _planet_faults(self, planet: Planet) -> list[str]:
@@ -194,24 +197,14 @@ class DatasetWriter:
             raise DataError(f"{len(self.faults)} faults were found, so no data set was written", self.faults)
         if self._open is not None or self._queue:
             raise ValueError(f"not all planets were added. Received: none of {self.pending[:3]}...")
-        parts = [self._committed[planned.name] for planned in self.plan]
-        sums = Sums()
-        for planned in self.plan:  # in this order always, so that the last digits are always the same
-            path = self._work / f"{planned.name}.npz"
-            sums.merge(Sums.read(path))
-        shards = [part.shard for part in parts if part.shard is not None]
-        if not shards:
-            raise DataError("no planet is left to write: all were left out")
-        left = {planet for shard in shards for planet in shard.planets}
-        manifest = Manifest(
+        manifest = commits.whole(
+            [self._committed[planned.name] for planned in self.plan],
+            commits.read_sums(self._work, self.plan),
+            self.rows,
             source=dict(source),
             labelled=self.labelled,
             fold_seed=self.fold_seed,
-            shards=shards,
-            sums=sums,
-            skipped=[*skipped, *(fault for part in parts for fault in part.skipped)],
-            dropped=sorted(self.rows.keys() - left),
-            dead_bands=sorted((entry for part in parts for entry in part.dead_bands), key=lambda one: one["planet"]),
+            skipped=skipped,
         )
         manifest.write(self._work)
         if self._work == self.folder:
@@ -249,23 +242,19 @@ class DatasetWriter:
             )
 
     def _digest(self, planned: PlannedShard) -> str:
-        made_from = [[planet, self.rows[planet], self.inputs.get(planet, "")] for planet in planned.planets]
-        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+        return commits.inputs_digest(planned, self.rows, self.inputs)
 
-    def _read_commit(self, planned: PlannedShard) -> _Committed | None:
+    def _read_commit(self, planned: PlannedShard) -> Commit | None:
         """An earlier run's shard, if every byte of it is still as it was committed."""
         path = self._work / planned.name
         page = json_or_none(Path(f"{path}.json"))
-        if not isinstance(page, dict) or page.get("inputs") != self._digest(planned):
+        committed = Commit.of_page(page, planned, self._digest(planned), self.skip_bad)
+        if committed is None:
             return None
         try:
-            page = unsealed(page, path)
-            shard = Shard(**page["shard"]) if page["shard"] else None
             sums = Path(f"{path}.npz").read_bytes()
-            if hashlib.sha256(sums).hexdigest() != page["sums_sha256"] or (page["skipped"] and not self.skip_bad):
-                return None
-            if shard is not None and (shard.faults() or shard.name != planned.name or sha256(path) != shard.sha256):
-                return None
-            return _Committed(shard, list(page["skipped"]), list(page["dead_bands"]))
-        except (KeyError, TypeError, FileNotFoundError, DataError):
+            shard = committed.shard
+            sound = committed.are_sums(sums) and (shard is None or sha256(path) == shard.sha256)
+        except FileNotFoundError:
             return None
+        return committed if sound else None

@@ -19,6 +19,7 @@ from ariel_tf.challenge import ORBIT_PARAMETERS, STAR_NAMES
 from ariel_tf.core.errors import ArielError, DataError, Stopped, UsageError
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.parts import Part
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import read_records
 from ariel_tf.data.text import planet as text_planet
@@ -590,3 +591,67 @@ def test_a_manifest_with_damaged_dead_bands_is_one_sentence(text, tmp_path):
     (tmp_path / "out/manifest.json").write_text(json.dumps(page | {"dead_bands": {"planet": 3}}))
     with pytest.raises(DataError, match="expected 'dead_bands' as a list of planets"):
         Manifest.read(tmp_path / "out")
+
+
+def parts(text: Path, out: Path, numbers, *options: str) -> None:
+    for number in numbers:
+        arguments = ["--light-curves", f"{text}/noisy_train", "--params", f"{text}/params_train", "--jobs", "1"]
+        convert.main([*arguments, "--out", str(out), "--part", f"{number}/3", *options])
+
+
+def test_parts_of_several_machines_are_the_bytes_of_one(text, tmp_path, capsys):
+    run(text, tmp_path / "whole")
+    out = tmp_path / "parts"
+    parts(text, out, (1, 3))
+    assert f"{out}: part 3/3, 1 shard; 3 of 4 are there" in capsys.readouterr().out
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(UsageError, match=r"--finish: .*: 1 of 4 shards are missing, fold-\d-00000\.tfrecord first"):
+        run(text, out, "--finish")
+    written = {path: path.stat().st_mtime_ns for path in out.glob("*.tfrecord")}
+    parts(text, out, (1, 2, 3))  # what was written stays
+    assert all(path.stat().st_mtime_ns == time for path, time in written.items())
+    run(text, out, "--finish")
+    assert contents(out) == contents(tmp_path / "whole")
+    run(text, out, "--finish")
+    parts(text, out, (2,))
+    assert capsys.readouterr().out.count("complete already") == 2
+
+
+def test_parts_record_what_was_left_out_as_one_machine_does(text, tmp_path):
+    light_curve(text, "0001_01_01").write_text("torn")
+    run(text, tmp_path / "whole", "--skip-bad")
+    parts(text, tmp_path / "parts", (3, 1, 2), "--skip-bad")
+    run(text, tmp_path / "parts", "--skip-bad", "--finish")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert Manifest.read(tmp_path / "parts").skipped
+
+
+def test_a_part_is_written_by_one_process_and_all_parts_before_the_manifest(text, tmp_path):
+    out = tmp_path / "out"
+    parts(text, out, (2,))
+    state = json.loads((out / "unfinished.json").read_text())
+    handles = Part(1, 3).claim(out, state)
+    with pytest.raises(UsageError, match="another process is writing part 1/3"):
+        parts(text, out, (1,))
+    with pytest.raises(UsageError, match="another process is writing there"):
+        run(text, out, "--finish")
+    parts(text, out, (3,))
+    for handle in handles:
+        os.close(handle)
+    with pytest.raises(UsageError, match="unfinished data set of other files or settings"):
+        parts(text, out, (1,), "--fold-seed", "3")
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--part", "4/3"], r"--part: expected a part like 3/8\. Received: 4/3"),
+        (["--part", "0/3"], r"--part: expected a part like 3/8\. Received: 0/3"),
+        (["--part", "1/3", "--finish"], "--finish: expected without --part"),
+        (["--part", "1/3", "--overwrite"], "--overwrite: expected without --part"),
+        (["--finish", "--overwrite"], "--overwrite: expected without --finish"),
+    ],
+)
+def test_parts_that_do_not_fit_are_usage_errors(text, tmp_path, options, fault):
+    with pytest.raises(UsageError, match=fault):
+        run(text, tmp_path / "out", *options)

@@ -55,6 +55,17 @@ def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(both, tmp
     assert contents(tmp_path) == contents(both)
 
 
+def test_parts_of_several_machines_are_the_bytes_of_one(both, tmp_path):
+    for part in ("2/2", "1/2"):
+        run(tmp_path, "--test-planets=1", f"--part={part}")
+    run(tmp_path, "--test-planets=1", "--finish")
+    made, whole = contents(tmp_path), contents(both)
+    assert made == {name: content for name, content in whole.items() if name in made}
+    assert {name for name in whole if name.endswith((".tfrecord", "manifest.json", ".npz"))} == made.keys()
+    with pytest.raises(UsageError, match="expected --format tfrecord"):
+        run(tmp_path, "--format=text", "--part=1/2")
+
+
 def test_another_seed_gives_other_planets(both, tmp_path):
     run(tmp_path, "--seed=8")
     assert Manifest.read(tmp_path).fingerprint != Manifest.read(both).fingerprint
