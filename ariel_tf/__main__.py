@@ -41,6 +41,7 @@ COMMANDS = {
         "ensemble": "ariel_tf.ensemble",
         "trees": "ariel_tf.trees",
         "supervise": "ariel_tf.supervise",
+        "launch": "ariel_tf.launch",
         "pretrain": "ariel_tf.pretrain",
     },
     "results": {

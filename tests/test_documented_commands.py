@@ -8,6 +8,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from support.documented import PAGES, ROOT, Command, code_lines, commands
 
+from ariel_tf import launch
 from ariel_tf.__main__ import MODULES, whole_parser
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import ArielError
@@ -74,6 +75,9 @@ def check(command: Command) -> None:
         raise ModuleNotFoundError(command.module)
     words = plain(command.arguments)
     if command not in SHOWN or not words:
+        return
+    if command.module == "ariel_tf.launch":
+        launch.main(words)
         return
     if command.module == "ariel_tf.supervise":
         cut = words.index("--")
