@@ -34,6 +34,7 @@ COMMANDS = {
         "download": "pipelines.download",
         "partial-set": "pipelines.partial_set",
         "arrays": "pipelines.arrays",
+        "beam": "pipelines.beam",
     },
     "models": {
         "train": "ariel_tf.train",

@@ -52,8 +52,8 @@ class Options(common.PartOptions):
 
 
 @dataclass(frozen=True)
-class _Input:
-    """Planets to convert.
+class Planets:
+    """Planets to convert, none of which is read yet.
 
     Attributes:
         tasks: one a planet, each with a number and its light curves by key.
@@ -76,7 +76,7 @@ class _Input:
     what: str
 
 
-def _text_input(options: Options) -> _Input:
+def text_planets(options: Options) -> Planets:
     """The planets of folders of text files."""
     if options.light_curves is None:
         raise UsageError("expected --light-curves, a folder of challenge text files, or --pickle.")
@@ -94,10 +94,10 @@ def _text_input(options: Options) -> _Input:
     changed = max(light_curves.changed, params.changed if params else 0)
     read = partial(read_planet, skip_bad=options.skip_bad)
     stamps = _stamps(light_curves, params)
-    return _Input(tasks, read, params is not None, faults, stamps, changed, source, "files")
+    return Planets(tasks, read, params is not None, faults, stamps, changed, source, "files")
 
 
-def _pickle_input(options: Options) -> _Input:
+def pickled_planets(options: Options) -> Planets:
     """The planets of pickles."""
     if options.light_curves is not None or options.params is not None:
         raise UsageError("--pickle: expected without --light-curves and --params.")
@@ -115,12 +115,22 @@ def _pickle_input(options: Options) -> _Input:
     source = {"kind": "pickles of ESA Datalabs", "files": names}
     stamps = {task.number: stamp for task in release.tasks}
     changed = max(one.st_mtime_ns for one in status)
-    return _Input(release.tasks, read, release.labelled, release.faults, stamps, changed, source, "observations")
+    return Planets(release.tasks, read, release.labelled, release.faults, stamps, changed, source, "observations")
+
+
+def planets_of(options: Options) -> Planets:
+    """The planets that the options name.
+
+    Raises:
+        UsageError: not one of folders and pickles.
+        DataError: there are none.
+    """
+    return pickled_planets(options) if options.pickle else text_planets(options)
 
 
 def convert(options: Options) -> None:
     """Find, read, write; see the module's docstring."""
-    planets = _pickle_input(options) if options.pickle else _text_input(options)
+    planets = planets_of(options)
     import_tensorflow(start_devices=False)  # only here: it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
@@ -169,7 +179,7 @@ def _stamps(*folders: FoundFiles | None) -> dict[int, str]:
     return {number: repr(stamp) for number, stamp in stamps.items()}
 
 
-def _read_all(planets: _Input, writer: "DatasetWriter", options: Options) -> str:
+def _read_all(planets: Planets, writer: "DatasetWriter", options: Options) -> str:
     """Read every planet that the writer still wants, and give it each."""
     by_number = {task.number: task for task in planets.tasks}
     pending = [by_number[number] for number in writer.pending]

@@ -103,7 +103,7 @@ def open_writer(part: Part, options: Options) -> "DatasetWriter":
         labelled=part.labelled,
         fold_seed=options.fold_seed,
         shard_bytes=options.shard_bytes,
-        settings=_settings(options),
+        settings=settings_of(options),
         overwrite=options.overwrite,
         part=options.which,
     )
@@ -114,7 +114,7 @@ def is_finished(part: Part, options: Options) -> bool:
 
     def is_same(manifest: Manifest) -> bool:
         return (
-            manifest.source == _source(options)
+            manifest.source == source_of(options)
             and manifest.planets.keys() == set(part.numbers)
             and (manifest.labelled, manifest.fold_seed) == (part.labelled, options.fold_seed)
         )
@@ -126,7 +126,7 @@ def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> No
     """One part as a data set of TFRecord shards, in the folder that its writer holds."""
     common.refuse_missing(writer, options)
     rows, pending = options.spots * options.photons, writer.pending
-    planets = common.in_order(_maker(part, options), pending, options.jobs)
+    planets = common.in_order(maker(part, options), pending, options.jobs)
     done = writer.own_rows - len(pending) * rows
     with common.Progress(writer.own_rows, "observation", done) as progress, contextlib.closing(planets):
         for planet in planets:
@@ -134,7 +134,7 @@ def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> No
             progress(rows)
     if writer.part:
         return common.report_part(writer, progress.summary)
-    return common.report_dataset(part.shards, writer.finish(_source(options)), progress.summary)
+    return common.report_dataset(part.shards, writer.finish(source_of(options)), progress.summary)
 
 
 def simulate_text(part: Part, options: Options) -> dict[str, str]:
@@ -151,7 +151,7 @@ def simulate_text(part: Part, options: Options) -> dict[str, str]:
         [Key(number, spot + 1, photon + 1) for spot in range(options.spots) for photon in range(options.photons)]
         for number in part.numbers
     ]
-    write = partial(write_planet, make=_maker(part, options), light_curves=part.light_curves, params=part.params)
+    write = partial(write_planet, make=maker(part, options), light_curves=part.light_curves, params=part.params)
     written = common.in_order(write, keys, options.jobs)
     sums: dict[str, str] = {}
     with common.Progress(len(keys) * rows, "observation") as progress, contextlib.closing(written):
@@ -190,7 +190,7 @@ def write_planet(
     return sums
 
 
-def _maker(part: Part, options: Options) -> Callable[[int], Planet]:
+def maker(part: Part, options: Options) -> Callable[[int], Planet]:
     settings = {name: getattr(options, name) for name in ("seed", "spots", "photons", "priors")}
     return partial(make_planet, **settings, labelled=part.labelled)
 
@@ -206,15 +206,15 @@ def check_priors(options: Options) -> None:
             raise UsageError(f"--prior: these numbers make no planet ({error}). Received: {given}") from error
 
 
-def _settings(options: Options) -> dict[str, Any]:
+def settings_of(options: Options) -> dict[str, Any]:
     names = ("seed", "spots", "photons")
     settings = {"simulator_version": simulator.VERSION} | {name: getattr(options, name) for name in names}
     changes = options.priors.changes()
     return settings | {"priors": changes} if changes else settings
 
 
-def _source(options: Options) -> dict[str, Any]:
-    return {"kind": "simulated", **_settings(options)}
+def source_of(options: Options) -> dict[str, Any]:
+    return {"kind": "simulated", **settings_of(options)}
 
 
 def _text_files(options: Options) -> list[Path]:
@@ -235,7 +235,7 @@ def _text_folders(options: Options) -> list[Path]:
 
 
 def _text_settings(options: Options) -> dict[str, Any]:
-    return _settings(options) | {"planets": options.planets, "test_planets": options.test_planets}
+    return settings_of(options) | {"planets": options.planets, "test_planets": options.test_planets}
 
 
 def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:

@@ -12,6 +12,7 @@ from ariel_tf import launch
 from ariel_tf.__main__ import MODULES, whole_parser
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import ArielError
+from pipelines import beam
 
 FOUND = [command for page in PAGES for command in commands(page)]
 SHOWN = [command for command in FOUND if not command.module.startswith("benchmarks.")]
@@ -23,7 +24,7 @@ FOREIGN = {
     "--rest-port", "--grpc-port", "--persistent", "--data-dir", "--logdir", "--requirement", "--kill-on-bad-exit",
     "--nodes", "--ntasks-per-node", "--gpus-per-node", "--time", "--signal", "--requeue", "--extras", "--licenses",
     "--rm", "--tag", "--volume", "--user", "--backend-store-uri",
-    "--file", "--editable",
+    "--file", "--editable", "--runner", "--project", "--region", "--sdk_container_image",
 }  # fmt: skip
 
 
@@ -78,6 +79,9 @@ def check(command: Command) -> None:
         return
     if command.module == "ariel_tf.launch":
         launch.main(words)
+        return
+    if command.module == "pipelines.beam":
+        beam.parser().parse_args(words[: words.index("--")] if "--" in words else words)
         return
     if command.module == "ariel_tf.supervise":
         cut = words.index("--")

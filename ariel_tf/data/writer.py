@@ -45,6 +45,9 @@ class DatasetWriter:
         part: of the shards, where several machines write one data set; never with `overwrite`. Only a writer of all
             parts finishes.
 
+    Attributes:
+        state: JSON-able; what an unfinished data set must have been begun with to be continued.
+
     Raises:
         UsageError: the folder holds another data set, or files of another program under a data set's names, or
             another process writes into it.
@@ -76,7 +79,7 @@ class DatasetWriter:
         self.part = part
         self.faults: list[str] = []
         planets = {str(planet): count for planet, count in sorted(rows.items())}
-        self._state = {
+        self.state = {
             "schema": SCHEMA,
             "labelled": labelled,
             "fold_seed": fold_seed,
@@ -98,9 +101,9 @@ class DatasetWriter:
         with contextlib.ExitStack() as stack:
             if self.part is None:
                 stack.callback(os.close, lock(self.folder))
-                self._work = claim(self.folder, self._state, self.overwrite)
+                self._work = claim(self.folder, self.state, self.overwrite)
             else:
-                for handle in self.part.claim(self.folder, self._state):
+                for handle in self.part.claim(self.folder, self.state):
                     stack.callback(os.close, handle)
                 self._work = self.folder
             for planned in self.own:

@@ -171,7 +171,7 @@ def test_a_finished_part_is_not_made_again(both, tmp_path, monkeypatch, capsys):
     """The training planets are complete, the test planets were not begun."""
     run(tmp_path)
     monkeypatch.setattr(
-        simulate, "_maker", lambda part, arguments, real=simulate._maker: refuse(part) or real(part, arguments)
+        simulate, "maker", lambda part, arguments, real=simulate.maker: refuse(part) or real(part, arguments)
     )
     run(tmp_path, "--test-planets=1")
     assert f"{tmp_path}: complete already" in capsys.readouterr().out

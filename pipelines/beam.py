@@ -1,0 +1,180 @@
+"""Convert or simulate a data set by a pipeline of Apache Beam, here or on Dataflow, Flink or Spark.
+
+    python -m pipelines.beam convert --light-curves noisy_train --params params_train --out DATA
+    python -m pipelines.beam simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT ...
+
+    plan_shards ──▶ one element a shard ──▶ its planets, read or simulated ──▶ OUT/fold-*.tfrecord, .npz, .json
+                                                                      all of them ──▶ OUT/statistics.npz, manifest.json
+
+The functions are those of `pipelines.convert` and `pipelines.simulate`, and so are the bytes. What follows `--` are
+options of Beam and its runner; without them it runs here. OUT is a folder that every worker sees, or a URL of
+TensorFlow's file systems; light curves and pickles must be on a file system that every worker sees. The same command
+goes on with the shards that are missing. Needs the extra `beam`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ariel_tf.core import cli
+from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.data.text.planet import PlanetRead
+from pipelines import common, convert, simulate
+from pipelines.beam_shards import FAULTS, DataSet, ShardTask, claim, finish, manifest_of, read_value, write_shard
+
+COMMANDS = {"convert": convert, "simulate": simulate}
+
+
+def convert_shards(options: convert.Options, out: str) -> tuple[DataSet, list[ShardTask], Callable[[Any], PlanetRead]]:
+    """The shards of a conversion.
+
+    Raises:
+        DataError: faults that are found before light curves are read, without --skip-bad.
+    """
+    planets = convert.planets_of(options)
+    if planets.faults and not options.skip_bad:
+        raise DataError(
+            f"{common.format_count(len(planets.faults), 'fault')} found, so no data set was written: mend or remove "
+            f"these {planets.what}, or add --skip-bad",
+            list(map(str, planets.faults)),
+        )
+    by_number = {task.number: task for task in planets.tasks}
+    data = DataSet(
+        out=out,
+        rows={number: len(task.light_curves) for number, task in by_number.items()},
+        labelled=planets.labelled,
+        fold_seed=options.fold_seed,
+        shard_bytes=options.shard_bytes,
+        settings={},
+        skip_bad=options.skip_bad,
+        source=planets.source,
+        skipped=[fault.entry() for fault in planets.faults],
+        changed=planets.changed,
+    )
+    return data, list(_tasks(data, by_number, planets.stamps)), planets.read
+
+
+def simulated_shards(options: simulate.Options, out: str) -> Iterator[tuple[DataSet, list[ShardTask], Callable]]:
+    """The shards of the training planets, then of the test planets."""
+    simulate.check_priors(options)
+    for part in simulate.parts(options):
+        data = DataSet(
+            out=out if part.labelled else f"{out.rstrip('/')}/test",
+            rows=dict.fromkeys(part.numbers, options.spots * options.photons),
+            labelled=part.labelled,
+            fold_seed=options.fold_seed,
+            shard_bytes=options.shard_bytes,
+            settings=simulate.settings_of(options),
+            skip_bad=False,
+            source=simulate.source_of(options),
+        )
+        read = partial(_simulated, make=simulate.maker(part, options))
+        yield data, list(_tasks(data, {number: number for number in part.numbers}, {})), read
+
+
+def _simulated(number: int, make: Callable[[int], Any]) -> PlanetRead:
+    planet = make(number)
+    return PlanetRead(number, len(planet.instances), planet, [])
+
+
+def _tasks(data: DataSet, by_number: Mapping[int, Any], stamps: Mapping[int, str]) -> Iterator[ShardTask]:
+    plan = data.writer(Path()).plan
+    for number, planned in enumerate(plan, 1):
+        own = {planet: stamps[planet] for planet in planned.planets if planet in stamps}
+        yield ShardTask(number, len(plan), [by_number[planet] for planet in planned.planets], own)
+
+
+def run_pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam_options: Sequence[str]) -> None:
+    """Write a data set.
+
+    Args:
+        data: to make.
+        tasks: its shards.
+        read: from a task of a planet to what came of it.
+        beam_options: of Beam and its runner.
+
+    Raises:
+        UsageError: OUT holds another data set.
+        DataError: faults, all of which are listed; no manifest was written.
+    """
+    if claim(data):
+        print(f"{data.out}: complete already")
+        return
+    pipeline(data, tasks, read, beam_options)
+    if faults := read_value(data.path(FAULTS)):
+        found = "1 fault was" if len(faults) == 1 else f"{len(faults)} faults were"
+        raise DataError(f"{found} found, so no data set was written: mend or remove these, or add --skip-bad", faults)
+    manifest = manifest_of(data)
+    assert manifest is not None
+    print(f"{data.out}: {common.format_count(len(manifest.planets), 'planet')}, ", end="")
+    print(f"{common.format_count(manifest.rows, 'observation')}, {common.format_count(len(manifest.shards), 'shard')}")
+
+
+def pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam_options: Sequence[str]) -> None:
+    """Write all shards, then the manifest; ends when the runner has.
+
+    Args:
+        data, tasks, read, beam_options: as of `run_pipeline`.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    with beam.Pipeline(options=PipelineOptions(list(beam_options))) as made:
+        _ = (
+            made
+            | "shards" >> beam.Create(tasks)
+            | "spread" >> beam.Reshuffle()
+            | "write" >> beam.Map(write_shard, data, read)
+            | "all" >> beam.combiners.ToList()
+            | "manifest" >> beam.Map(finish, data)
+        )
+
+
+def parser() -> cli.Parser:
+    examples = [
+        "convert --light-curves noisy_train --params params_train --out DATA",
+        "simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT --region=REGION",
+    ]
+    made = cli.Parser("pipelines.beam", __doc__, examples=examples, rest="[-- OPTIONS_OF_BEAM]")
+    made.add_commands("COMMAND", ((word, module.parser()) for word, module in COMMANDS.items()))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    arguments = cli.given(arguments)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    given = parser().parse_args(arguments[:cut])
+    out, beam_options = str(given.out), arguments[cut + 1 :]
+    require_beam()
+    import_tensorflow(start_devices=False)
+    with common.stopping("stopped; the same command goes on with the shards that are missing"):
+        if given.command_word == "convert":
+            run_pipeline(*convert_shards(_allowed(convert.Options.from_flags(given)), out), beam_options)
+            return
+        options = _allowed(simulate.Options.from_flags(given))
+        if options.format != "tfrecord":
+            raise UsageError(f"--format {options.format}: expected tfrecord; text files are written by one machine.")
+        for made in simulated_shards(options, out):
+            run_pipeline(*made, beam_options)
+
+
+def _allowed(options: Any) -> Any:
+    """The options, none of which is for other ways to share the work."""
+    for flag, value in (("--part", options.part), ("--finish", options.finish), ("--overwrite", options.overwrite)):
+        if value:
+            raise UsageError(f"{flag}: expected without it; a pipeline writes all shards into an empty folder.")
+    return options
+
+
+def require_beam() -> None:
+    """Refuse to run without Apache Beam."""
+    import importlib.util
+
+    if importlib.util.find_spec("apache_beam") is None:
+        raise UsageError("beam: Apache Beam is not installed; pip install 'ariel_tf[beam]'.")
+
+
+if __name__ == "__main__":
+    run_command(main)

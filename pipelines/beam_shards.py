@@ -1,0 +1,254 @@
+"""A shard of a data set as one piece of work, on any worker, and the manifest of all shards.
+
+    ShardTask ── write_shard ──▶ OUT/fold-3-00002.tfrecord, .npz, .json      Outcome, from which
+    Outcomes  ── finish ───────▶ OUT/statistics.npz, manifest.json           or OUT/faults.json
+
+OUT is a folder or a URL of TensorFlow's file systems. A worker writes into a folder of its own first, so that a file in
+OUT is always whole. `pipelines.beam` runs these functions in a pipeline.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.data.manifest import MANIFEST_NAME, STATE_NAME, STATISTICS_NAME, Manifest
+from ariel_tf.data.parts import Part
+from ariel_tf.data.text.planet import PlanetRead
+
+if TYPE_CHECKING:
+    from ariel_tf.data.shards import PlannedShard
+    from ariel_tf.data.writer import DatasetWriter
+
+FAULTS = "faults.json"  # what was wrong, where no manifest could be written
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set to make, as every worker knows it.
+
+    Attributes:
+        out: folder, or URL.
+        rows: observations of each planet.
+        labelled, fold_seed, shard_bytes, settings, skip_bad: as of `DatasetWriter`.
+        source: for the manifest.
+        skipped: {"file", "fault"} of what was left out before any planet was read.
+        changed: when the newest of the files was changed, in ns.
+    """
+
+    out: str
+    rows: Mapping[int, int]
+    labelled: bool
+    fold_seed: int
+    shard_bytes: int
+    settings: Mapping[str, Any]
+    skip_bad: bool
+    source: Mapping[str, Any]
+    skipped: Sequence[dict[str, str]] = ()
+    changed: int = 0
+
+    def writer(
+        self, folder: Path, part: Part | None = None, stamps: Mapping[int, str] | None = None
+    ) -> "DatasetWriter":
+        """The writer of all shards, or of a part, in a folder of this machine."""
+        from ariel_tf.data.writer import DatasetWriter
+
+        return DatasetWriter(
+            folder,
+            self.rows,
+            labelled=self.labelled,
+            fold_seed=self.fold_seed,
+            shard_bytes=self.shard_bytes,
+            settings=self.settings,
+            inputs=stamps,
+            skip_bad=self.skip_bad,
+            part=part,
+        )
+
+    def path(self, name: str) -> str:
+        """A file of the data set."""
+        return f"{self.out.rstrip('/')}/{name}"
+
+
+class ShardTask(NamedTuple):
+    """A shard to write: its number in the plan, from 1, of how many, and what its planets are made from, in order."""
+
+    number: int
+    total: int
+    tasks: Sequence[Any]
+    stamps: Mapping[int, str]
+
+
+class Outcome(NamedTuple):
+    """What came of a shard: its name, the digest of its inputs, and faults, with which it was not written."""
+
+    name: str
+    inputs: str
+    faults: Sequence[str]
+
+
+def write_shard(task: ShardTask, data: DataSet, read: Callable[[Any], PlanetRead]) -> Outcome:
+    """Write a shard, its sums and its page, unless an earlier run has; runs on any worker.
+
+    Args:
+        task: the shard.
+        data: that it belongs to.
+        read: from a task of a planet to what came of it.
+    """
+    import_tensorflow(start_devices=False)
+    from ariel_tf.data.commits import inputs_digest
+
+    with tempfile.TemporaryDirectory() as folder:
+        writer = data.writer(Path(folder), Part(task.number, task.total), task.stamps)
+        (planned,) = writer.own
+        inputs = inputs_digest(planned, data.rows, task.stamps)
+        if _is_written(data, planned, inputs):
+            return Outcome(planned.name, inputs, ())
+        with writer:
+            for result in map(read, task.tasks):
+                skipped = [fault.entry() for fault in result.faults] if data.skip_bad else []
+                refused = [] if data.skip_bad else list(map(str, result.faults))
+                writer.add(result.number, result.planet, skipped, refused)
+        if writer.faults:
+            return Outcome(planned.name, inputs, list(writer.faults))
+        for suffix in ("", ".npz", ".json"):  # the page last: it is the commit
+            if (path := Path(folder, planned.name + suffix)).is_file():
+                _put(path, data.path(path.name))
+        return Outcome(planned.name, inputs, ())
+
+
+def _is_written(data: DataSet, planned: "PlannedShard", inputs: str) -> bool:
+    """Whether an earlier run has written a shard, byte for byte as its page says."""
+    from ariel_tf.data.commits import Commit
+
+    page = read_value(data.path(f"{planned.name}.json"))
+    commit = Commit.of_page(page, planned, inputs, data.skip_bad)
+    if commit is None or not commit.are_sums(_content(data.path(f"{planned.name}.npz")) or b""):
+        return False
+    if commit.shard is None:
+        return True
+    digest = hashlib.sha256()
+    for chunk in _chunks(data.path(planned.name)):
+        digest.update(chunk)
+    return digest.hexdigest() == commit.shard.sha256
+
+
+def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
+    """Write the manifest of all shards, or the list of faults; the number of faults. Runs on one worker."""
+    import_tensorflow(start_devices=False)
+    from ariel_tf.data import commits
+
+    faults = [fault for outcome in sorted(outcomes) for fault in outcome.faults]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if faults:
+            (folder / FAULTS).write_text(json.dumps(faults))
+            _put(folder / FAULTS, data.path(FAULTS))
+            return len(faults)
+        plan = data.writer(folder).plan
+        digests = {outcome.name: outcome.inputs for outcome in outcomes}
+        found = []
+        for planned in plan:
+            page = read_value(data.path(f"{planned.name}.json"))
+            commit = commits.Commit.of_page(page, planned, digests[planned.name], data.skip_bad)
+            if commit is None:
+                raise DataError(f"{data.path(planned.name)}: its page was changed meanwhile; start again.")
+            (folder / f"{planned.name}.npz").write_bytes(_content(data.path(f"{planned.name}.npz")) or b"")
+            found.append(commit)
+        manifest = commits.whole(
+            found,
+            commits.read_sums(folder, plan),
+            data.rows,
+            source=dict(data.source),
+            labelled=data.labelled,
+            fold_seed=data.fold_seed,
+            skipped=data.skipped,
+        )
+        manifest.write(folder)
+        _put(folder / STATISTICS_NAME, data.path(STATISTICS_NAME))
+        _put(folder / MANIFEST_NAME, data.path(MANIFEST_NAME))
+    _remove(data, [STATE_NAME, *(f"{planned.name}{suffix}" for planned in plan for suffix in (".npz", ".json"))])
+    return 0
+
+
+# Files of OUT, on any of TensorFlow's file systems.
+
+
+def _put(path: Path, where: str) -> None:
+    """Copy a file; it has its name only when it is whole."""
+    import tensorflow as tf
+
+    folder, _, name = where.rpartition("/")
+    tf.io.gfile.copy(str(path), f"{folder}/.writing-{name}", overwrite=True)
+    tf.io.gfile.rename(f"{folder}/.writing-{name}", where, overwrite=True)
+
+
+def _chunks(where: str) -> Iterator[bytes]:
+    """The content of a file, a part at a time; nothing where there is none."""
+    import tensorflow as tf
+
+    try:
+        with tf.io.gfile.GFile(where, "rb") as file:
+            while chunk := file.read(8 << 20):
+                yield chunk
+    except tf.errors.NotFoundError:
+        return
+
+
+def _content(where: str) -> bytes | None:
+    return b"".join(_chunks(where)) or None
+
+
+def _remove(data: DataSet, names: Sequence[str]) -> None:
+    """Remove files of OUT, where they are there."""
+    import tensorflow as tf
+
+    for name in names:
+        if tf.io.gfile.exists(data.path(name)):
+            tf.io.gfile.remove(data.path(name))
+
+
+def read_value(where: str) -> Any:
+    """A JSON file's value; None where there is none that can be read."""
+    try:
+        return json.loads(_content(where) or b"null")
+    except ValueError:
+        return None
+
+
+# Before the first shard.
+
+
+def claim(data: DataSet) -> bool:
+    """Record in OUT which data set is being made; whether it is complete there.
+
+    Raises:
+        UsageError: OUT holds another data set, finished or not.
+    """
+    import tensorflow as tf
+
+    if (there := manifest_of(data)) is not None:
+        newer = tf.io.gfile.stat(data.path(MANIFEST_NAME)).mtime_nsec > data.changed
+        if not newer or not data.writer(Path()).wrote(there, data.source):
+            raise UsageError(f"{data.out} already holds a data set: use another folder")
+        return True
+    before, state = read_value(data.path(STATE_NAME)), json.loads(json.dumps(data.writer(Path()).state))
+    if before not in (None, state):
+        raise UsageError(f"{data.out} holds an unfinished data set of other files or settings: use another folder")
+    tf.io.gfile.makedirs(data.out)
+    _remove(data, [FAULTS])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / STATE_NAME).write_text(json.dumps(state))
+        _put(Path(folder) / STATE_NAME, data.path(STATE_NAME))
+    return False
+
+
+def manifest_of(data: DataSet) -> Manifest | None:
+    """The manifest in OUT; None where there is none."""
+    page, sums = (_content(data.path(name)) for name in (MANIFEST_NAME, STATISTICS_NAME))
+    return None if page is None else Manifest.from_bytes(page, sums or b"", data.out)
