@@ -90,7 +90,9 @@ def test_two_processes_one_killed_train_what_one_process_trains(capfd):
     assert began[1] >= 1
     printed = capfd.readouterr()
     assert "worker 1: waiting for the 2 workers" in printed.out  # whose lines are signed
-    assert "worker 1 ended by SIGKILL: all workers of this host start again after epoch" in printed.out
+    # TensorFlow may miss the killed one, and end the other, before the supervisor looks.
+    noticed = r"worker (1 ended by SIGKILL|0 ended with exit code 1): all workers of this host start again after epoch"
+    assert re.search(noticed, printed.out)
     assert printed.out.count("on 2 devices, in two") == 2  # the chief speaks for all
     assert "Traceback" not in printed.err
 
