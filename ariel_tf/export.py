@@ -32,7 +32,7 @@ from ariel_tf.core.atomic_files import read_json, refuse_parent, require_utf8, s
 from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.scratch_folder import publish, scratch_folder
-from ariel_tf.core.sealed_json import digest, is_as_written
+from ariel_tf.core.sealed_json import is_as_written, sealed
 
 FORMATS = ("savedmodel", "keras", "onnx")
 # Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
@@ -133,7 +133,7 @@ def write_description(out: Path, described: dict[str, Any], sums: dict[str, str]
         sums: SHA-256 by file name, as of `digests`.
     """
     values = described | {"sha256": sums}
-    write_json(description_path(out), values | {OWN_SUM: digest(values)})
+    write_json(description_path(out), sealed(values, OWN_SUM))
 
 
 def verify(out: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.bigquery.address import Address, add_flags
 from ariel_tf.data.bigquery.cost import print_cost
 from ariel_tf.data.dataset_folder import claim, clean, complete_already, install, lock
-from ariel_tf.data.manifest import MANIFEST_NAME, STATE_NAME, STATISTICS_NAME, Manifest, Shard
+from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Shard
 from pipelines import common
 
 WAVELENGTHS = range(N_WAVELENGTHS)
@@ -57,7 +57,7 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     """
     manifest, files = source.uploaded.manifest, source.uploaded.files
     state = {"schema": manifest.schema, "labelled": manifest.labelled, "fold_seed": manifest.fold_seed}
-    if not overwrite and _cleaned(out, lambda found: found.fingerprint == manifest.fingerprint):
+    if not overwrite and complete_already(out, lambda found: found.fingerprint == manifest.fingerprint):
         return manifest, COMPLETE
     handle = lock(out)
     try:
@@ -83,11 +83,6 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     return manifest, progress.summary
 
 
-def _cleaned(out: Path, is_same: Callable[[Manifest], bool]) -> bool:
-    """Finish a download that was stopped while it removed its own files, after the data set was complete."""
-    return (out / STATE_NAME).is_file() and complete_already(out, is_same)
-
-
 def _is_there(folder: Path, shard: Shard) -> bool:
     path = folder / shard.name
     return path.is_file() and path.stat().st_size == shard.bytes and sha256(path) == shard.sha256
@@ -108,7 +103,7 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     options = {"labelled": layout.labelled, "fold_seed": layout.fold_seed, "settings": settings, "overwrite": overwrite}
     writer = DatasetWriter(out, layout.observations, **options)
     kind = {"kind": "BigQuery", **settings}
-    if not overwrite and _cleaned(out, lambda found: writer.wrote(found, kind)):
+    if not overwrite and complete_already(out, lambda found: writer.wrote(found, kind)):
         return Manifest.read(out), COMPLETE
     with writer:
         left = {*writer.pending}

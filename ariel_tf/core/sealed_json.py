@@ -17,13 +17,14 @@ CHECKSUM = "sha256"
 _LONG = 24
 
 
-def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(values: Mapping[str, Any], checksum: str = CHECKSUM) -> dict[str, Any]:
     """A JSON object with its checksum.
 
     Args:
         values: plain JSON values.
+        checksum: name of the checksum, where `values` have another "sha256".
     """
-    return {**values, CHECKSUM: digest(values)}
+    return {**values, checksum: digest(values)}
 
 
 def unsealed(values: Mapping[str, Any], path: Path | str) -> dict[str, Any]:

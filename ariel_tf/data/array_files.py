@@ -1,6 +1,6 @@
 """Light curves of a data set once more, as NumPy arrays beside its shards, to be mapped into memory.
 
-    DATA/arrays/arrays.json     readable: fingerprint of the data set, rows, checksums; written last
+    DATA/arrays/arrays.json     readable: fingerprint of the data set, rows, checksums, one of itself; written last
                 key.npy         int32 [n, 3]         (planet, spot, photon) of each observation, in the shards' order
                 star.npy        float32 [n, 6]       stellar parameters
                 radius.npy      float32 [n, 55]      Rp/Rs; NaN in test sets
@@ -27,12 +27,14 @@ from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
 from ariel_tf.core.atomic_files import flush, read_json, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.resources import format_bytes
+from ariel_tf.core.sealed_json import is_as_written, sealed
 from ariel_tf.planet import Planet
 
 FOLDER, INDEX, WRITING = "arrays", "arrays.json", ".arrays-writing"
 COLUMNS, ROWS = "columns", "rows"
 LAYOUTS = (COLUMNS, ROWS)
 SCHEMA = 1
+PAGE_SUM = "page_sha256"  # the page's own checksum, its last value; pages of earlier versions have none
 WHITE = N_WAVELENGTHS  # the column of white light in `sums`
 # Arrays that are read into memory whole: (shape of a row, type).
 SMALL = {
@@ -129,7 +131,8 @@ class ArrayWriter:
             flush(path)
         files = {path.name: path.stat().st_size for path in paths}
         checksums = {f"{name}.npy": sha256(self._folder / f"{name}.npy") for name in SMALL}
-        write_json(self._folder / INDEX, self._page | {"files": files, "sha256": checksums})
+        page = self._page | {"files": files, "sha256": checksums}
+        write_json(self._folder / INDEX, sealed(page, PAGE_SUM))
         remove(self._data)
         os.replace(self._folder, self._data / FOLDER)
         flush(self._data)
@@ -198,6 +201,8 @@ def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
     if not (folder / INDEX).is_file():
         return None
     page = read_json(folder / INDEX, dict)
+    if not is_as_written(page, PAGE_SUM):
+        raise _unsound(folder, f"{INDEX} has another content")
     if page.get("fingerprint") != fingerprint:
         print(f"{folder} is of another data set, and is not used: `python -m pipelines.arrays {data}` makes it anew")
         return None

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.core.sealed_json import sealed
 from ariel_tf.data import array_files, dataset
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.tfrecord import TFRecordSource
@@ -159,17 +160,34 @@ def test_a_file_cut_short_or_gone_is_refused_when_opened(copied):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
 
 
+def rewrite(page, changes):
+    """Write a page anew with other values, as a program would."""
+    values = {key: value for key, value in json.loads(page.read_text()).items() if key != array_files.PAGE_SUM}
+    page.write_text(json.dumps(sealed(values | changes, array_files.PAGE_SUM)))
+
+
 @pytest.mark.parametrize("changes", [{"rows": "x"}, {"layouts": ["other"]}, {"schema": 2}, {"files": []}, {"rows": 5}])
 def test_a_page_that_makes_no_sense_is_one_sentence(copied, changes):
-    page = copied / "arrays" / "arrays.json"
-    page.write_text(json.dumps(json.loads(page.read_text()) | changes))
+    rewrite(copied / "arrays" / "arrays.json", changes)
     with pytest.raises(DataError, match=r"arrays: is damaged"):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
 
 
-def test_arrays_of_another_data_set_are_not_used(copied, capsys):
+def test_a_changed_page_is_refused_and_one_without_a_checksum_of_its_own_is_read(copied):
+    """A digit of a fingerprint or of a file's size that changed on the disk was taken as it was."""
     page = copied / "arrays" / "arrays.json"
-    page.write_text(json.dumps(json.loads(page.read_text()) | {"fingerprint": "other"}))
+    written = json.loads(page.read_text())
+    own = {key: value for key, value in written.items() if key != array_files.PAGE_SUM}
+    assert list(written)[-1] == array_files.PAGE_SUM
+    page.write_text(json.dumps(written | {"fingerprint": "f" + written["fingerprint"][1:].replace("0", "1")}))
+    with pytest.raises(DataError, match=r"arrays: is damaged \(arrays\.json has another content\)"):
+        TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
+    page.write_text(json.dumps(own))  # as an earlier version wrote it
+    assert TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"])) is not None
+
+
+def test_arrays_of_another_data_set_are_not_used(copied, capsys):
+    rewrite(copied / "arrays" / "arrays.json", {"fingerprint": "other"})
     assert TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"])) is None
     assert "is of another data set, and is not used" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 import filecmp
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -30,10 +31,19 @@ def test_a_download_is_byte_for_byte_what_was_uploaded(uploaded, bigquery_shards
     download.main([uploaded, str(tmp_path / "out")])
     assert_same_files(tmp_path / "out", bigquery_shards / "train")
     assert "21 planets, 42 observations, with targets" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="already holds a data set: use another folder, or --overwrite"):
-        download.main([uploaded, str(tmp_path / "out")])
     download.main([uploaded, str(tmp_path / "out"), "--overwrite"])
     assert_same_files(tmp_path / "out", bigquery_shards / "train")
+
+
+def test_a_repeated_download_says_complete_already(uploaded, bigquery_shards, tmp_path, capsys):
+    """One that was killed as its last step ended cannot know it; another data set in the folder is still refused."""
+    download.main([uploaded, str(tmp_path)])
+    download.main([uploaded, str(tmp_path)])
+    assert "complete already" in capsys.readouterr().out
+    assert_same_files(tmp_path, bigquery_shards / "train")
+    other = shutil.copytree(bigquery_shards / "test", tmp_path / "other")
+    with pytest.raises(UsageError, match="already holds a data set: use another folder, or --overwrite"):
+        download.main([uploaded, str(other)])
 
 
 def test_a_download_that_was_killed_while_it_cleaned_up_finishes_cleaning(

@@ -15,8 +15,9 @@ from ariel_tf import export, trees
 from ariel_tf.config.train_config import TrainConfig, _read_file
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import DataError
-from ariel_tf.data import integrity
+from ariel_tf.data import dataset, integrity
 from ariel_tf.data.manifest import Manifest
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.shards import BYTES_A_ROW
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.text import TextSource
@@ -31,7 +32,7 @@ from ariel_tf.runs.prediction_reader import read_predictions
 from ariel_tf.runs.state import read_state
 from ariel_tf.training import flux_statistics
 from ariel_tf.training.pretraining import rows
-from pipelines import simulate
+from pipelines import arrays, simulate
 from support import pretended_run
 from support.damage.trials import Subject
 from support.search_folder import make_search, results
@@ -49,7 +50,8 @@ def subjects(folder: Path, make_planet: MakePlanet) -> list[Subject]:
         make_planet: the fixture of tests/conftest.py.
     """
     made = []
-    for make in (_data_set, _unfinished, _runs, _list_run, _trees, _predictions, _exports, _search, _statistics):
+    data = (_data_set, _arrays, _unfinished, _statistics)
+    for make in (*data, _runs, _list_run, _trees, _predictions, _exports, _search):
         inner = folder / make.__name__
         inner.mkdir()
         made += make(inner, make_planet)
@@ -97,6 +99,29 @@ def _data_set(folder: Path, make_planet: MakePlanet) -> list[Subject]:
     shard = next(path.name for path in folder.glob("*.tfrecord"))
     names = {"shard": shard, "manifest": "manifest.json", "statistics of a data set": "statistics.npz"}
     return [Subject(name, folder, file, _read_data_set) for name, file in names.items()]
+
+
+def _arrays(folder: Path, make_planet: MakePlanet) -> list[Subject]:
+    """Arrays beside the shards, read as a training reads them."""
+    _write(folder, make_planet)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        arrays.main([str(folder)])
+
+    def reader(wavelengths: tuple[int, ...]) -> Callable[[Path], Any]:
+        selection = Selection.of(range(10), wavelengths)
+
+        def read(copy: Path) -> Any:
+            table = dataset.load(open_source(str(copy), wavelengths), selection)
+            return {name: np.asarray(values).tobytes() for name, values in table.items()}
+
+        return read
+
+    one, joint = reader((12,)), reader(tuple(range(55)))
+    files = {"arrays.json": one, "key.npy": one, "radius.npy": one, "sums.npy": one, "flux-12.npy": one}
+    return [
+        Subject(f"{name} of arrays", folder, f"arrays/{name}", read)
+        for name, read in (files | {"rows.npy": joint}).items()
+    ]
 
 
 def _unfinished(folder: Path, make_planet: MakePlanet) -> list[Subject]:
