@@ -50,7 +50,10 @@ class SafeOracle(keras_tuner.Oracle):
         self.verbose = 0
         self._set_project_dir(str(run), "oracle")
         folder = run / "oracle"
-        remove_leftovers(folder) if folder.is_dir() else None
+        if folder.is_dir():
+            remove_leftovers(folder)
+            self.remove_unborn_trials()
+        self.trials = self.read_trials()
         for name in ("oracle.json", "oracle.backup.json"):
             try:
                 self.set_state_from(folder / name)
@@ -67,7 +70,6 @@ class SafeOracle(keras_tuner.Oracle):
         Raises:
             DataError: it is torn.
         """
-        self.trials = self.read_trials()
         if not path.is_file():
             return
         state = read_sealed(path)
@@ -77,6 +79,15 @@ class SafeOracle(keras_tuner.Oracle):
             self.set_state(state | {"ongoing_trials": ongoing})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: expected the state of a search, received other JSON.") from error
+
+    def remove_unborn_trials(self) -> None:
+        """Remove the folders of trials whose record was never written: no worker was given them."""
+        for folder in (self.run / "oracle").glob("trial_*"):
+            number = TRIAL_FOLDER.fullmatch(folder.name)
+            if number is None or (folder / "trial.json").exists() or outcomes.find(self.run, int(number[1])):
+                continue
+            if not (self.run / "trials" / outcomes.name_of(int(number[1]))).exists():
+                shutil.rmtree(folder)
 
     def read_trials(self) -> dict[str, Trial]:
         """Every trial, from keras-tuner's record of it or, where that is damaged or gone, from its outcome."""
@@ -182,6 +193,13 @@ class SafeOracle(keras_tuner.Oracle):
             trial.status = TrialStatus.IDLE
             self.tuner_ids.add(tuner_id)  # the chief stays until it was told that all is done
         return trial
+
+    @keras_tuner.synchronized
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
+        """As keras-tuner's; a result that was recorded before the process ended is replaced, not added to."""
+        trial = self.trials[trial_id]
+        trial.metrics = Trial(trial.hyperparameters).metrics  # empty
+        return super().update_trial(trial_id, metrics, step)
 
     @keras_tuner.synchronized
     def hand_on(self, tuner_id: str) -> None:

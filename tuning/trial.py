@@ -3,8 +3,9 @@
     RUN/trials/0007/     run folder: checkpoints, best.keras, metrics of each epoch, TensorBoard
         logs/0007.txt    what the training printed
 
-An interrupted trial resumes after its last epoch. Any error except a requested stop makes the trial a failed one, with
-its reason, and the search continues.
+An interrupted trial resumes after its last epoch. An error makes the trial a failed one, with its reason, and the
+search continues; a requested stop and a refusal of the system (no space, no permission) end the search, and the same
+command resumes the trial.
 """
 
 import contextlib
@@ -106,6 +107,7 @@ class TrialRunner:
 
         Raises:
             Stopped, KeyboardInterrupt: a signal was received; the trial is resumed next time.
+            OSError: the system refused, which says nothing of the trial; it is resumed next time, too.
         """
         outcome = outcome or self._begin(trial)
         self.on_start()
@@ -115,7 +117,7 @@ class TrialRunner:
                 raise UsageError(f"its process died {DEATHS} times after {outcome.starts[-1]} epochs.")
             state, values = self._train(trial, outcome)
             ended = {"status": COMPLETED, "values": values, "score": state["best_score"]}
-        except Stopped:
+        except (Stopped, OSError):
             raise
         except ArielError as error:
             ended = {"status": FAILED, "reason": str(error).splitlines()[0]}

@@ -125,6 +125,34 @@ def test_a_damaged_model_of_the_best_trial_never_replaces_the_good_copy(run, nam
     assert (run / "best.keras").read_bytes() == b"model 1"
 
 
+def test_a_trial_that_was_killed_before_its_record_was_written_is_forgotten(run):
+    """The search could never go on, and named a file, oracle.backup.json, that had never been there."""
+    before = results(run)
+    (run / "oracle/trial_3").mkdir()
+    assert results(run) == before
+    assert not (run / "oracle/trial_3").exists()
+
+
+def test_a_trial_whose_record_and_outcome_are_gone_is_named_and_no_other_is_dropped(run):
+    """Both copies of the oracle's state were taken for torn, and the search began again without any trial."""
+    (run / "outcomes/0001.json").unlink()
+    (run / "oracle/trial_1/trial.json").unlink()
+    with pytest.raises(DataError, match=r"oracle/trial_1/trial\.json: cannot be read, and the trial has no outcome"):
+        make_oracle(run)
+    assert not list((run / "oracle").glob("*.torn"))
+
+
+def test_a_result_that_is_recorded_again_after_a_kill_is_recorded_once(run):
+    """keras-tuner took it for a second execution of the trial."""
+    oracle = make_oracle(run)
+    path = run / "oracle/trial_1/trial.json"
+    before = path.read_text()
+    oracle.update_trial("1", {"val_score": 9200.75}, step=1)
+    oracle.trials["1"].status = "COMPLETED"
+    oracle._save_trial(oracle.trials["1"])
+    assert path.read_text() == before
+
+
 def test_folders_and_files_with_other_names_are_left_alone(run):
     """A folder oracle/trial_x was a traceback."""
     before = results(run)

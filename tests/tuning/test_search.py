@@ -1,7 +1,9 @@
 """Searches in one process: what they leave behind, how they go on, what a failed trial costs."""
 
 import csv
+import errno
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -195,6 +197,20 @@ def test_crashes_and_nans_are_rows_and_the_search_goes_on(found, monkeypatch, ca
     assert "2 of them failed" in capsys.readouterr().out
     assert json.loads((found / "best.json").read_text())
     assert max(float(row["score"]) for row in table if row["score"]) >= best
+
+
+def test_a_disk_that_refuses_ends_the_search_and_no_trial_fails_by_it(found, monkeypatch):
+    """The trial counted as failed, and so did all later ones of a full disk, with exit code 0."""
+    before = rows(found)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "found/trials")
+
+    monkeypatch.setattr(trials.TrainingJob, "build", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(*SEARCH, "--trials", "4", "--run", "found")
+    assert rows(found)[:3] == before
+    assert json.loads((found / "outcomes/0003.json").read_text())["status"] == "running"
 
 
 def test_a_trial_that_kills_its_process_again_and_again_is_given_up(found, monkeypatch):
