@@ -29,7 +29,7 @@ def light_server():
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(emulator):
     with Server() as server:
         yield server
 

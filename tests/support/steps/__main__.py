@@ -4,10 +4,14 @@ PYTHONPATH=.:tests python -m support.steps [--most N] [COMMAND ...]
 """
 
 import argparse
+import contextlib
+import os
 import sys
+import tempfile
 from pathlib import Path
 
-from support.steps.scenarios import SCENARIOS
+from support import bigquery_emulator
+from support.steps.scenarios import REMOTE, SCENARIOS
 from support.steps.server import Server, memory_folder
 from support.steps.trials import Trials, table
 
@@ -19,8 +23,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     reports = []
-    with memory_folder() as folder, Server() as server:
-        for name in given.names or SCENARIOS:
+    names = given.names or list(SCENARIOS)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(memory_folder())
+        if {*names} & {*REMOTE}:
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            os.environ |= stack.enter_context(bigquery_emulator.running(home)).environment
+        server = stack.enter_context(Server())
+        for name in names:
             report = Trials(server, SCENARIOS[name], Path(folder)).run(given.most or SCENARIOS[name].most, given.seed)
             reports.append(report)
             print("\n".join([*report.failed, f"{name}: by name only: {report.by_name}"]), flush=True)

@@ -6,6 +6,7 @@ Importing TensorFlow starts none of its threads, so a fork before the first oper
 the command itself costs. Started by `Server` with LD_PRELOAD.
 """
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -13,12 +14,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = {"count": 0, "kill": 1, "ENOSPC": 2, "EIO": 3, "EACCES": 4, "short write": 5}
+READS, CONNECTIONS = 1, 2  # of steps.c
+KINDS = {"count": 0, "kill": 1, "ENOSPC": 2, "EIO": 3, "EACCES": 4, "short write": 5, "signal": 6}
 NEVER = 2**31
 SOURCE = Path(__file__).with_name("steps.c")
 TESTS = Path(__file__).parents[2]
@@ -26,7 +29,7 @@ TESTS = Path(__file__).parents[2]
 HEAVY = ("matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.optimize", "scipy.special", "pandas", "h5py")
 COMMANDS = (
     *(f"ariel_tf.{name}" for name in ("train", "ensemble", "trees", "predict", "export", "submission")),
-    *(f"pipelines.{name}" for name in ("convert", "simulate", "upload", "download")),
+    *(f"pipelines.{name}" for name in ("convert", "simulate", "arrays", "upload", "download")),
     "tuning.search",
     "support.pretended_run",
 )
@@ -49,6 +52,7 @@ class Result:
         fired: number of faults that were injected.
         output: what it printed.
         seconds: CPU time.
+        after: seconds from the fault to the end.
     """
 
     code: int
@@ -56,6 +60,7 @@ class Result:
     fired: int
     output: str
     seconds: float
+    after: float
 
 
 def memory_folder() -> tempfile.TemporaryDirectory:
@@ -93,11 +98,20 @@ class Server:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )  # fmt: skip
 
-    def run(self, folder: Path, command: list[str], kind: str = "count", at: int = NEVER) -> Result:
-        """Run a command with `folder` as the current folder; let its step number `at` below it be of this kind."""
+    def run(self, folder: Path, command: list[str], kind: str = "count", at: int = NEVER, **how: bool) -> Result:
+        """Run a command with `folder` as the current folder; let its step number `at` below it be of this kind.
+
+        Args:
+            folder: where the command runs.
+            command: module and arguments.
+            kind: of `KINDS`.
+            at: number of the step that fails.
+            how: "pretended": trainings take no steps (`support.pretended`); "drawn": pictures are not dots;
+                "reads", "connections": these count as steps too.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = {"folder": str(folder.resolve()), "command": command, "kind": KINDS[kind], "at": at}
+        request = {"folder": str(folder.resolve()), "command": command, "kind": KINDS[kind], "at": at, "how": how}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return Result(**json.loads(self._process.stdout.readline()))
 
@@ -112,8 +126,9 @@ class Server:
 def serve(library: Any) -> None:
     """Answer one request after another."""
     library.steps_count.restype = library.steps_fired.restype = ctypes.c_long
+    library.steps_when.restype = ctypes.c_double
     library.steps_name.restype = ctypes.c_char_p
-    library.steps_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int]
+    library.steps_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     replies = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         request = json.loads(line)
@@ -128,6 +143,7 @@ def serve(library: Any) -> None:
         steps = [library.steps_name(step).decode() for step in range(library.steps_count())]
         reply = {"code": status, "steps": steps, "fired": library.steps_fired(), "output": text}
         reply["seconds"] = used.ru_utime + used.ru_stime
+        reply["after"] = time.monotonic() - library.steps_when()
         print(json.dumps(reply), file=replies, flush=True)
 
 
@@ -144,9 +160,21 @@ def _run(request: dict[str, Any], library: Any, output: int) -> None:
         from ariel_tf.core.errors import run_command
 
         module, *arguments = request["command"]
-        library.steps_arm(os.fsencode(request["folder"]), request["at"], request["kind"])
+        how = request["how"]
+        if not how.get("drawn"):
+            from ariel_tf.core import figures
+
+            figures.draw = _dots
+        trainings: Any = contextlib.nullcontext()
+        if how.get("pretended"):
+            from support import pretended
+
+            trainings = pretended.trainings(stacks=False)
+        scope = READS * how.get("reads", False) + CONNECTIONS * how.get("connections", False)
+        library.steps_arm(os.fsencode(request["folder"]), request["at"], request["kind"], scope)
         sys.argv = [module, *arguments]
-        run_command(lambda: importlib.import_module(module).main(arguments))
+        with trainings:
+            run_command(lambda: importlib.import_module(module).main(arguments))
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
@@ -159,13 +187,24 @@ def _run(request: dict[str, Any], library: Any, output: int) -> None:
         os._exit(code)
 
 
+def _dots(draw: Any, arguments: tuple[Any, ...]) -> None:
+    """In place of `core.figures.draw`: each picture is a dot, written as pictures are."""
+    from ariel_tf.core.atomic_files import replacing
+    from support.pictures import DOT
+
+    for path in arguments:
+        if isinstance(path, Path):
+            with replacing(path) as temporary:
+                temporary.write_bytes(DOT)
+
+
 def main() -> None:
     library, tensorflow = ctypes.CDLL(sys.argv[1]), int(sys.argv[2])
     if tensorflow:
         from ariel_tf.core.tf_startup import import_tensorflow
 
         import_tensorflow(start_devices=False)
-        for name in (*HEAVY, *(f"ariel_tf.{room}" for room in ROOMS)):
+        for name in (*HEAVY, *(f"ariel_tf.{room}" for room in ROOMS), "support.pretended"):
             importlib.import_module(name)
     for name in ("pandas", *COMMANDS):
         importlib.import_module(name)

@@ -1,4 +1,5 @@
-/* Counts the file-system steps of a process below one folder, and lets one of them fail or be the last.
+/* Counts the file-system steps of a process below one folder, and lets one of them fail or be the last; where asked
+   to, also what it reads there, and what it sends and receives.
 
    Built by `server.py` and loaded with LD_PRELOAD, so that steps of C and C++ libraries (HDF5, TensorFlow, Arrow) count
    as well as Python's. `steps_arm` starts counting; until then every call passes through. The counters are in shared
@@ -16,19 +17,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { COUNT, KILL, FULL, BROKEN, DENIED, SHORT };
+enum { COUNT, KILL, FULL, BROKEN, DENIED, SHORT, SIGNAL };
+enum { READS = 1, SOCKETS = 2 };
 #define MOST 65536
 #define NAME 160
 
 struct state {
     atomic_long count;      /* steps so far */
     atomic_long fired;      /* faults that were injected */
+    _Atomic double when;    /* of the last one, on the monotonic clock */
     char log[MOST][NAME];   /* "operation path" of each step */
 };
 
@@ -36,18 +41,19 @@ static struct state *state;
 static char root[PATH_MAX];
 static size_t root_length;
 static long at;
-static int kind, armed;
+static int kind, armed, scope;
 static __thread int inside;
 
 __attribute__((constructor)) static void begin(void) {
     state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-void steps_arm(const char *folder, long step, int what) {
+void steps_arm(const char *folder, long step, int what, int more) {
     snprintf(root, sizeof root, "%s/", folder);
     root_length = strlen(root);
     at = step;
     kind = what;
+    scope = more;
     atomic_store(&state->count, 0);
     atomic_store(&state->fired, 0);
     armed = 1;
@@ -55,6 +61,7 @@ void steps_arm(const char *folder, long step, int what) {
 
 long steps_count(void) { return atomic_load(&state->count); }
 long steps_fired(void) { return atomic_load(&state->fired); }
+double steps_when(void) { return atomic_load(&state->when); }
 const char *steps_name(long step) { return state->log[step]; }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -79,7 +86,31 @@ static const char *absolute(int folder, const char *path, char *buffer) {
     return buffer;
 }
 
-/* Count a step; return 0 to go on, an errno to fail with, or -1 to do half of it. */
+/* Log a step; return 0 to go on, an errno to fail with, or -1 to do half of it. */
+static int fault(const char *operation, const char *name, int broken) {
+    long number = atomic_fetch_add(&state->count, 1);
+    int writes = !strcmp(operation, "write");
+    int uses_space = writes || !strcmp(operation, "open") || !strcmp(operation, "mkdir") ||
+                     !strcmp(operation, "allocate");
+    if (number < MOST) snprintf(state->log[number], NAME, "%s %s", operation, name);
+    if (!(kind == FULL ? number == at || (number > at && uses_space) : number == at)) return 0;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    atomic_store(&state->when, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    atomic_fetch_add(&state->fired, 1);
+    if (kind == SIGNAL) {
+        const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+        syscall(SYS_kill, syscall(SYS_getpid), signals[number % 3]);
+        return 0;
+    }
+    if (kind == KILL) { if (!writes) die(); return -1; }
+    if (kind == FULL) return ENOSPC;
+    if (kind == BROKEN) return broken;
+    if (kind == DENIED) return EACCES;
+    return kind == SHORT && writes ? -1 : 0;
+}
+
+/* Count a step below the folder; returns as `fault`. */
 static int step(const char *operation, int folder, const char *path) {
     char buffer[PATH_MAX];
     int found = 0, saved = errno;
@@ -87,19 +118,7 @@ static int step(const char *operation, int folder, const char *path) {
     inside = 1;
     const char *name = absolute(folder, path, buffer);
     if (strncmp(name, root, root_length) == 0 || (strlen(name) + 1 == root_length && !strncmp(name, root, root_length - 1))) {
-        long number = atomic_fetch_add(&state->count, 1);
-        int writes = !strcmp(operation, "write");
-        int uses_space = writes || !strcmp(operation, "open") || !strcmp(operation, "mkdir") ||
-                         !strcmp(operation, "allocate");
-        if (number < MOST) snprintf(state->log[number], NAME, "%s %s", operation, name + (name[root_length - 1] ? root_length : root_length - 1));
-        if (kind == FULL ? number == at || (number > at && uses_space) : number == at) {
-            atomic_fetch_add(&state->fired, 1);
-            if (kind == KILL) { if (!writes) die(); found = -1; }
-            if (kind == FULL) found = ENOSPC;
-            if (kind == BROKEN) found = EIO;
-            if (kind == DENIED) found = EACCES;
-            if (kind == SHORT && writes) found = -1;
-        }
+        found = fault(operation, name + (name[root_length - 1] ? root_length : root_length - 1), EIO);
     }
     inside = 0;
     errno = saved;
@@ -118,6 +137,7 @@ static int writing(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags
     int name(const char *path, int flags, ...) {                                      \
         va_list list; va_start(list, flags); mode_t mode = va_arg(list, mode_t); va_end(list); \
         if (writing(flags)) FAIL("open", AT_FDCWD, path);                             \
+        else if (scope & READS) FAIL("look", AT_FDCWD, path);                         \
         return REAL(name)(path, flags, mode);                                         \
     }
 OPEN(open)
@@ -126,6 +146,7 @@ OPEN(open64)
     int name(int folder, const char *path, int flags, ...) {                          \
         va_list list; va_start(list, flags); mode_t mode = va_arg(list, mode_t); va_end(list); \
         if (writing(flags)) FAIL("open", folder, path);                               \
+        else if (scope & READS) FAIL("look", folder, path);                           \
         return REAL(name)(folder, path, flags, mode);                                 \
     }
 OPENAT(openat)
@@ -158,8 +179,9 @@ WRITE(sendfile64, (int number, int from, off64_t *place, size_t size), REAL(send
 
 #define FOPEN(name)                                                                  \
     FILE *name(const char *path, const char *mode) {                                 \
-        if (strpbrk(mode, "wa+")) {                                                  \
-            int code = step("open", AT_FDCWD, path);                                 \
+        int writes = strpbrk(mode, "wa+") != NULL;                                   \
+        if (writes || scope & READS) {                                               \
+            int code = step(writes ? "open" : "look", AT_FDCWD, path);               \
             if (code > 0) { errno = code; return NULL; }                             \
         }                                                                            \
         return REAL(name)(path, mode);                                               \
@@ -218,3 +240,31 @@ int mkdirat(int folder, const char *path, mode_t mode) {
     FAIL("mkdir", folder, path);
     return REAL(mkdirat)(folder, path, mode);
 }
+
+#define READ(name, arguments, call)                                     \
+    ssize_t name arguments {                                            \
+        if (scope & READS) FAIL("read", number, NULL);                  \
+        return call;                                                    \
+    }
+READ(read, (int number, void *data, size_t size), REAL(read)(number, data, size))
+READ(pread, (int number, void *data, size_t size, off_t place), REAL(pread)(number, data, size, place))
+READ(pread64, (int number, void *data, size_t size, off64_t place), REAL(pread64)(number, data, size, place))
+
+/* What goes over a connection: a fault is one that the other end broke. */
+static int message(const char *operation) {
+    int found, saved = errno;
+    if (!armed || inside || !(scope & SOCKETS)) return 0;
+    inside = 1;
+    found = fault(operation, "a connection", ECONNRESET);
+    inside = 0;
+    errno = saved;
+    return found;
+}
+#define MESSAGE(name, operation, arguments, call)                       \
+    ssize_t name arguments {                                            \
+        int code = message(operation);                                  \
+        if (code > 0) { errno = code; return -1; }                      \
+        return call;                                                    \
+    }
+MESSAGE(send, "send", (int number, const void *data, size_t size, int flags), REAL(send)(number, data, size, flags))
+MESSAGE(recv, "receive", (int number, void *data, size_t size, int flags), REAL(recv)(number, data, size, flags))
