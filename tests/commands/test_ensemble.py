@@ -55,7 +55,7 @@ def predicted(path):
     return collected(one).predicted[:, one.targets.index(12)]
 
 
-@pytest.mark.parametrize("how", ["average", "median"])
+@pytest.mark.parametrize("how", ["average", pytest.param("median", marks=pytest.mark.slow)])
 def test_the_mean_and_the_median_are_those_of_the_members(runs, tiny_run, tmp_path, how):
     names = ["a", "b", tiny_run(*SMALL, "--seed", "9")]
     one = combine(how, runs, names, tmp_path / "out")
@@ -104,7 +104,7 @@ def test_runs_of_other_wavelengths_count_where_they_predict(runs, tmp_path):
         combine("median", runs, ["a", "both"], tmp_path / "median")
 
 
-@pytest.mark.parametrize("kind", ["nnls", "softmax"])
+@pytest.mark.parametrize("kind", [pytest.param("nnls", marks=pytest.mark.slow), "softmax"])
 def test_weights_come_from_the_validation_planets(runs, tmp_path, kind):
     one = combine("weighted", runs, "ab", tmp_path / "out", "--weights", kind)
     parts = [collected(Predictor.load(runs / name), folds=(8,)) for name in "ab"]

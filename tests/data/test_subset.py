@@ -136,6 +136,7 @@ def test_a_stack_on_some_is_each_alone_on_them(shards):
     assert facts("stack")["train"]["planets"] == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "options"),
     [
@@ -160,6 +161,7 @@ def test_a_damaged_shard_is_told_by_name(shards, tmp_path):
     assert path.name in str(error.value.faults)
 
 
+@pytest.mark.slow
 def test_a_search_tries_numbers_of_planets(pretended_training_here):
     """Trials of one number share what they read; those of another don't."""
     searched = ["--model=baseline", "--data", DATA, "--epochs", "1", "--fix", "first=8", "--fix", "second=8",

@@ -63,6 +63,7 @@ def noise(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_fold_stacking_of_pure_noise_is_no_better_than_a_constant(noise, tmp_path):
     """Any leak of a planet's radius into level 1's training would make it trust level 0, and fail on others."""
     arguments = ["--data", str(noise), *BY_HEART, "--blocks", "1", "--splits", "2"]
@@ -196,6 +197,7 @@ def test_a_ridge_as_a_model_is_the_ridge():
     np.testing.assert_allclose(answer, ridge.predict(meta_model.ridge_features(radii)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trained_dense_level_1_holds_nothing_of_ours_when_saved(tmp_path, monkeypatch):
     """The saved stack named our loss, of which a process that had not imported it by chance knew nothing."""
     monkeypatch.setattr(meta_model, "UNITS", (8,))

@@ -50,7 +50,7 @@ def marks(index, head=None):
     name, wavelength, settings = MODELS[index]
     scopes = [its for model, its in CASES if model == name]
     its_turn = scopes[list(dict(CASES)).index(name) % len(scopes)]
-    short = name != "lstm" if settings else wavelength == its_turn
+    short = name == "cnn" if settings else wavelength == its_turn
     short = short and name not in LONG and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
     return [] if short else pytest.mark.slow
 
@@ -107,6 +107,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, wave
 BUILDER = {"head_activation", "learning_rate", "schedule", "clip_norm", "weight_decay"}
 
 
+@pytest.mark.slow
 @each_model
 def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
     ends: dict[str, list[tuple]] = {}

@@ -75,6 +75,7 @@ def test_a_picture_that_fails_never_costs_the_scores(monkeypatch, capsys, draws,
     assert "warning: a picture could not be drawn (RuntimeError: no font)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_slice_of_what_trains_together_is_refused(tiny_run):
     tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     state = loaded("one/state.json")

@@ -129,7 +129,7 @@ def test_in_float64_a_stack_equals_its_models_alone_after_200_steps(float64, kin
     check_equal_paths(kind, optimizer, 200 // STEPS_AN_EPOCH, 1e-12)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("dense", marks=pytest.mark.slow), "convolutional"])
+@pytest.mark.parametrize("kind", ["dense", pytest.param("convolutional", marks=pytest.mark.slow)])
 def test_in_float32_a_stack_equals_its_models_alone_after_10_steps(kind):
     check_equal_paths(kind, "adam", 10 // STEPS_AN_EPOCH, 1e-5)
 

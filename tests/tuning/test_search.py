@@ -234,6 +234,7 @@ def stop_with(message):
     raise MemoryError(message)
 
 
+@pytest.mark.slow
 def test_hyperband_s_best_goes_on_in_its_folder_and_brackets_are_found_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--data", DATA, "--epochs", "4", "--algorithm", "hyperband", "--search", "learning_rate"]

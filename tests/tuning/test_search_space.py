@@ -142,6 +142,7 @@ def test_chosen_numbers_survive_single_precision():
         assert rounded(float(np.float32(value))) == rounded(value)
 
 
+@pytest.mark.slow
 def test_a_bayesian_search_stays_in_its_ranges_and_sees_through_hopeless_trials(tmp_path):
     """keras-tuner takes 65 of 4:64 at the upper end; a score of -1e9 must not hide which of the others is best."""
     hp = keras_tuner.HyperParameters()
