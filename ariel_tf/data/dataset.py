@@ -157,15 +157,17 @@ def shuffled_stream(
     # Whole batches: so each is picked from one window, and no batch is put together twice.
     window = max(1, memory // selection.signature.observation_bytes // batch_size) * batch_size
 
-    def batches(order):
-        def shuffled(number, rows):
-            its_order = tf.random.experimental.stateless_fold_in(order, number)
-            index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], its_order))
-            return index.batch(batch_size).map(lambda index: _gather(rows, index))
+    def windows(order):
+        numbered = observations(source, selection, order).rebatch(window).enumerate()
+        return numbered.map(lambda number, rows: (tf.random.experimental.stateless_fold_in(order, number), rows))
 
-        return observations(source, selection, order).rebatch(window).enumerate().flat_map(shuffled)
+    def shuffled(order, rows):
+        index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], order)).batch(batch_size)
+        return index.map(lambda index: _gather(rows, index))
 
-    return _epochs(batches, seed, first_epoch, epochs).prefetch(AHEAD)
+    # One window is put together while another is used, the next epoch's first one too.
+    ahead = _epochs(windows, seed, first_epoch, epochs).prefetch(1)
+    return ahead.flat_map(shuffled).prefetch(AHEAD)
 
 
 def shuffled_share(

@@ -1,6 +1,7 @@
 """Sources and batches: every row once an epoch, with its key, in an order that (seed, epoch) alone decides."""
 
 import shutil
+import time
 import tracemalloc
 
 import keras
@@ -287,6 +288,31 @@ def test_windows_of_a_stream_have_orders_of_their_own(simulated):
     assert sorted(first) == list(range(24))
     assert sorted(second) == list(range(24, 48))
     assert first != [index - 24 for index in second]
+
+
+def test_the_next_window_is_read_while_one_is_used(simulated, monkeypatch):
+    """Training once stood still while a window was put together, and again at the start of each epoch."""
+    choice, parsed = chosen(*ALL), []
+    real = SimulatedSource.records
+
+    def counted(number):
+        parsed.append(number)
+        return number
+
+    def records_of(*arguments):
+        def count(planet):
+            number = tf.numpy_function(counted, [planet["planet"]], tf.int32)
+            return planet | {"planet": tf.ensure_shape(number, [])}
+
+        return real(*arguments).map(count)
+
+    monkeypatch.setattr(SimulatedSource, "records", records_of)
+    batches = iter(dataset.shuffled_stream(simulated, choice, 3, 3, 0, 2, memory=1 << 20))  # a window an epoch
+    next(batches)
+    deadline = time.monotonic() + 10
+    while len(parsed) < 2 * RECIPE.planets and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(parsed) == 2 * RECIPE.planets
 
 
 def test_memory_counts_all_that_a_row_holds(simulated):
