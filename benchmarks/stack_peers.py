@@ -4,8 +4,8 @@ Every way trains 55 networks of the same dense layers on the same rows in the sa
 one process. Ways take turns; medians over turns, and the range of their ratios to ours in the same turn.
 
     stack             as `ariel train --wavelength 0-54` trains: pre-processing and scores of each wavelength too
-    torch, vmap       torch.func.vmap over the gradient of one network, fused Adam; rows already pre-processed
-    torch, bmm        the layers written as batched matrix products, autograd, fused Adam; rows already pre-processed
+    torch vmap        torch.func.vmap over the gradient of one network, fused Adam; rows already pre-processed
+    torch bmm         the layers written as batched matrix products, autograd, fused Adam; rows already pre-processed
 
 Models of other layers than dense ones have no peer: their table has our own line only, and --alone steps of one model.
 """
@@ -140,7 +140,7 @@ def torch_ways(case: Stacked, threads: int) -> dict[str, Callable[[], None]]:
 
         return step
 
-    return {"torch, vmap": epoch(by_vmap()), "torch, bmm": epoch(by_bmm())}
+    return {"torch vmap": epoch(by_vmap()), "torch bmm": epoch(by_bmm())}
 
 
 def compare(case: Stacked, repeats: int, threads: int) -> None:

@@ -96,8 +96,8 @@ def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callabl
         "bare, XLA": _clocked(unfused_jit.bare),
     }
     with contextlib.suppress(ImportError):
-        ways["torch, Adam"] = _torch(unfused, False, threads)
-        ways["torch, fused Adam"] = _torch(unfused, True, threads)
+        ways["torch Adam"] = _torch(unfused, False, threads)
+        ways["torch fused Adam"] = _torch(unfused, True, threads)
     return ways
 
 

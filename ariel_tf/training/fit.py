@@ -15,7 +15,8 @@ from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
 from ariel_tf.training import callbacks, distribute, fused_update
 from ariel_tf.training.data import TrainingData
-from ariel_tf.training.tensorboard import TensorBoardLog
+from ariel_tf.training.steps import StepsTogether
+from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     if built.settings["schedule"] == "plateau":
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
+    together = steps_together(built.training, plan.steps, watching)
     built.training.fit(
         distribute.distribute_dataset(strategy, plan.batches(first), plan.shared),
         initial_epoch=first,
@@ -149,9 +151,26 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
             callbacks.Reseed(plan.seed),
             *scheduled,
             callbacks.RefuseNonFinite(run),
+            *together,
             *watching,
         ],
     )
+
+
+def steps_together(model: keras.Model, steps: int, watching: Sequence[Any]) -> list[StepsTogether]:
+    """What takes several training steps in one call, to be given to `fit`; empty where each step is one call.
+
+    Args:
+        model: that is trained.
+        steps: of an epoch.
+        watching: the callbacks.
+    """
+    model.train_function = None  # of an earlier part
+    alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
+    if not alone or any(isinstance(one, Profile) for one in watching):  # a profile counts steps
+        return []
+    model.train_function = StepsTogether(model, steps)
+    return [model.train_function]
 
 
 def _set_fine_tuning(built: Built, epoch: int) -> None:

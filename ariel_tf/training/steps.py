@@ -1,0 +1,69 @@
+"""Training steps in few calls of a compiled function, so that Python is no share of an epoch of a small model.
+
+    Keras's `fit`        asks for one step after another, with all callbacks in between
+    `StepsTogether`      takes a tenth of a second's steps in one call, and answers the next ones from it
+
+The number of steps of a call is an argument of the compiled function, so an epoch's last call takes what is left. Steps
+are Keras's own `train_step` in its order: weights and metrics are those of one step a call, bit for bit.
+"""
+
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# A signal, the progress bar and a supervisor wait for the end of a call.
+CALL_SECONDS = 0.1
+
+
+class StepsTogether(keras.callbacks.Callback):
+    """The `train_function` of a model on one device; also a callback, which it must be given as.
+
+    Args:
+        model: built and compiled.
+        steps: of an epoch.
+    """
+
+    def __init__(self, model: keras.Model, steps: int):
+        super().__init__()
+        self._trained, self._steps = model, steps
+        self._done = self._ahead = 0
+        self._chunk = 1
+        self._logs: dict[str, float] = {}
+        self._several = self._compiled()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._done = self._ahead = 0
+
+    def __call__(self, iterator: Any) -> dict[str, float]:
+        """The metrics so far, once the next step is taken; as Keras calls it."""
+        if not self._ahead:
+            self._take(iterator, min(self._chunk, self._steps - self._done))
+        self._ahead -= 1
+        return self._logs
+
+    def _take(self, iterator: Any, count: int) -> None:
+        started, is_first = time.perf_counter(), not self._logs
+        logs = self._several(iterator, tf.constant(count))
+        self._logs = {name: float(value) for name, value in logs.items()}
+        self._done, self._ahead = self._done + count, count
+        if not is_first:  # which traces
+            enough = int(count * CALL_SECONDS / (time.perf_counter() - started))
+            self._chunk = max(1, min(enough, 2 * self._chunk))
+
+    def _compiled(self) -> Any:
+        """A function (iterator, number of steps) -> metrics."""
+        model = self._trained
+        jit = model.jit_compile
+        one = tf.function(model.train_step, reduce_retracing=True, jit_compile=jit, autograph=False)
+
+        def several(iterator, count):
+            def step(number):
+                one(iterator.get_next())
+                return (number + 1,)
+
+            tf.while_loop(lambda number: number < count, step, (tf.constant(0),), parallel_iterations=1)
+            return model.get_metrics_result()
+
+        return tf.function(several, reduce_retracing=True, autograph=False)
