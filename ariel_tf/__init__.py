@@ -1,11 +1,11 @@
 """Keras/TensorFlow suite that measures exoplanet radii from Ariel light curves.
 
-From a notebook (TensorFlow is imported only when one of them needs it):
+From a notebook (TensorFlow is imported only when a function needs it):
 
     ariel_tf.load(run).predict(planet)        radii of a planet or of light curves, by any run folder
-    ariel_tf.load("transit-joint").measure(planets)    radii and uncertainties, by the model that comes along
+    ariel_tf.load("transit-joint").measure(planets)    radii and uncertainties, by the model included in the package
     ariel_tf.open_data(path)                  planets of a data set, of text files or of the simulator
-    ariel_tf.train_model("squid", 12, data)   a training, as by the command; its history and scores as tables
+    ariel_tf.train_model("squid", 12, data)   train as the command does; history and scores as tables
     ariel_tf.Run("runs/x")                    a run folder: history, scores, leaderboard, figures on your own axes
     ariel_tf.ArielRegressor("squid", 12)      the same as a scikit-learn estimator, on arrays
     ariel_tf.score(true, predicted)           the challenge's score
@@ -42,28 +42,29 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs scikit-learn or a training only when it is asked for."""
+    """Import names that need scikit-learn or the training code on first use."""
     if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ELSEWHERE[name]), name)
 
 
 def load(*runs: Path | str) -> "Predictor":
-    """A predictor from a run folder of any kind, or from several that predict different wavelengths.
+    """Load a predictor from a run folder of any kind, or from several that predict different wavelengths.
 
     Args:
-        runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` made, or "transit-joint", the model that
-            comes with the package.
+        runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` wrote, or "transit-joint", the model
+            included
+            in the package.
 
     Returns:
         `Predictor`; its `predict(planet)` returns a DataFrame, and `predict(flux, star)` takes light curves in the
-        challenge's layout, flux [n, 55, 300] and star [n, 6], and returns radii [n, wavelengths]; `targets` are their
-        wavelengths. `measure(planets)` of the model that comes with the package returns radii and their standard
+        challenge's layout, flux [n, 55, 300] and star [n, 6], and returns radii [n, wavelengths]; `targets` holds the
+        predicted wavelengths. `measure(planets)` of the model included in the package returns radii and their standard
         deviations, from all observations of each planet together.
 
     Raises:
-        UsageError: a folder that is no run.
-        DataError: a model that is not the one that was saved.
+        UsageError: a folder is not a run folder.
+        DataError: a model differs from the one that was saved.
 
     >>> load("nowhere")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -79,18 +80,18 @@ def load(*runs: Path | str) -> "Predictor":
 
 
 def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
-    """Planets to iterate over.
+    """Open a data set as an iterable of planets.
 
     Args:
-        data: what `--data` takes, or a folder of challenge text files.
-        params: of the targets of text files, `params_train`.
+        data: a value of `--data`, or a folder of challenge text files.
+        params: folder with the targets of text files, such as `params_train`.
 
     Returns:
-        `Data`: iterating yields each planet once, `planet.Planet` with flux [55, n, 300]; `data[52]` is planet 0052,
-        `planets(folds)` yields those of some folds, and `to_pandas()` is a table of stars, orbits and radii.
+        `Data`: iterating yields each planet once, as `planet.Planet` with flux [55, n, 300]; `data[52]` is planet 0052,
+        `planets(folds)` yields the planets of some folds, and `to_pandas()` returns a table of stars, orbits and radii.
 
     Raises:
-        UsageError, DataError: nothing of that kind is there.
+        UsageError, DataError: no such data set or folder exists.
 
     >>> data = open_data("simulated:planets=3,spots=1,photons=1,seed=3")
     >>> len(data), data.labelled, [planet.number for planet in data]

@@ -1,11 +1,11 @@
-"""`ariel`, or `python -m ariel_tf`: list and run every command.
+"""`ariel`, or `python -m ariel_tf`: list and run all commands.
 
     ariel                                  list the commands
     ariel train --wavelength 12            the same as python -m ariel_tf.train --wavelength 12
     ariel --version                        versions and devices
     ariel --print-completion bash          a script for the shell to source; also zsh and tcsh
 
-Commands are imported by name when they run, so this file knows pipelines and tuning without importing them.
+Commands are imported by name when they run, so this module knows pipelines and tuning without importing them.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from ariel_tf import __version__
 from ariel_tf.core import cli
 from ariel_tf.core.errors import UsageError, nearest, run_command
 
-# Every command's word and module, in groups.
+# Name and module of every command, in groups.
 COMMANDS = {
     "data sets": {
         "simulate": "pipelines.simulate",
@@ -80,10 +80,10 @@ def _run(arguments: list[str]) -> None:
 
 
 def _module(word: str) -> ModuleType:
-    """The module of a command.
+    """Return the module of a command.
 
     Raises:
-        UsageError: pipelines or tuning is not installed beside ariel_tf.
+        UsageError: the package pipelines or tuning is not installed.
     """
     try:
         return importlib.import_module(MODULES[word])
@@ -94,7 +94,7 @@ def _module(word: str) -> ModuleType:
 
 
 def listing() -> str:
-    """All commands in groups, with the first line of each one's docstring."""
+    """Return all commands in groups, each with the first line of its docstring."""
     lines = ["usage: ariel COMMAND [options]", "", cli.summary(importlib.import_module("ariel_tf").__doc__)]
     for title, group in COMMANDS.items():
         lines += ["", f"{title}:", *(f"  {word:12s}{_summary(module)}" for word, module in group.items())]
@@ -109,7 +109,7 @@ def listing() -> str:
 
 
 def _summary(module: str) -> str:
-    """The first line of a module's docstring, read without importing the module."""
+    """Return the first line of a module's docstring without importing the module."""
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         return "not installed"
@@ -117,7 +117,7 @@ def _summary(module: str) -> str:
 
 
 def versions() -> str:
-    """Versions of ariel_tf, Python and the libraries that decide what a model computes; imports none of them."""
+    """Return the versions of ariel_tf, Python and the libraries that affect results; imports none of them."""
     lines = [f"ariel_tf    {__version__}", f"Python      {platform.python_version()}"]
     for label, package in (("TensorFlow", "tensorflow"), ("Keras", "keras"), ("NumPy", "numpy")):
         try:
@@ -128,7 +128,7 @@ def versions() -> str:
 
 
 def devices() -> str:
-    """The devices that TensorFlow finds, in words; imports TensorFlow."""
+    """Describe the devices that TensorFlow finds; imports TensorFlow."""
     from ariel_tf.core import resources
     from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -144,10 +144,10 @@ def devices() -> str:
 
 
 def completion(shell: str) -> str:
-    """A completion script for all commands and flags.
+    """Return a completion script for all commands and flags.
 
     Raises:
-        UsageError: another shell.
+        UsageError: an unknown shell.
     """
     import shtab
 
@@ -157,7 +157,7 @@ def completion(shell: str) -> str:
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """One parser of all commands, for completion."""
+    """Return one parser of all commands, for completion."""
     parser = argparse.ArgumentParser(prog="ariel")
     parser.add_argument("--version", action="store_true", help="print versions and devices")
     parser.add_argument("--print-completion", choices=SHELLS, help="print a completion script")

@@ -1,4 +1,4 @@
-"""The facts of the Ariel Machine Learning Data Challenge, in NumPy only; everything may import this.
+"""Definitions of the Ariel Machine Learning Data Challenge, in NumPy only; every module may import this one.
 
 An observation is one challenge file: 55 light curves of 300 one-minute steps of one transit,
 
@@ -6,8 +6,8 @@ An observation is one challenge file: 55 light curves of 300 one-minute steps of
     star [6 parameters]                `STAR_PARAMETERS`, in the order of the file's header
     radii [55 wavelengths]             Rp/Rs, the target: the same in all observations of a planet
 
-keyed by (planet, spot, photon), the AAAA_BB_CC of the file's name. A planet's observations differ by
-the star's spots and by the photon noise; the planet, and so the target, is the same.
+Observations are keyed by (planet, spot, photon), the AAAA_BB_CC of the file's name. Observations of a planet differ in
+the star's spots and the photon noise; the planet, and therefore the target, is the same.
 """
 
 import re
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ariel_tf.core.errors import DataError
 
-if TYPE_CHECKING:  # NumPy would double the time of `--help`
+if TYPE_CHECKING:  # importing NumPy would double the run time of `--help`
     import numpy as np
     import numpy.typing as npt
 
 N_WAVELENGTHS = 55
 N_STEPS = 300
 MINUTES_PER_STEP = 1.0
-# Symmetry of the whole real train set's mean light curve (7 ppm rms about this step).
+# Symmetry of the mean light curve of the whole real training set (7 ppm rms about this step).
 MID_TRANSIT_STEP = 147.75
 
 # Band centres in micrometres: the grid of the challenge's own simulations.
@@ -58,7 +58,7 @@ INSTRUMENTS = (
 
 
 def instrument_of(wavelength: int) -> str:
-    """The instrument that measures a band.
+    """Return the instrument that measures a band.
 
     >>> instrument_of(0), instrument_of(12), instrument_of(54)
     ('VISPhot', 'AIRS-CH0', 'AIRS-CH1')
@@ -67,7 +67,7 @@ def instrument_of(wavelength: int) -> str:
 
 
 def band_edges() -> "np.ndarray":
-    """Lower and upper edge of each band in micrometres, halfway between centres of one instrument: float64 [55, 2].
+    """Return the edges of each band in micrometres, halfway between centres of one instrument: float64 [55, 2].
 
     >>> band_edges()[[0, 3, 54]].round(3).tolist()
     [[0.5, 0.6], [1.1, 1.212], [7.521, 7.8]]
@@ -83,7 +83,7 @@ def band_edges() -> "np.ndarray":
 
 
 class Parameter(NamedTuple):
-    """A header value of the challenge's files: its name there, its unit, and the open interval it must lie in."""
+    """A header value of the challenge's files: its name in the file, unit, and open interval of valid values."""
 
     name: str
     unit: str
@@ -104,12 +104,12 @@ ORBIT_PARAMETERS = (
     Parameter("sma", "m", 0.0, 1e15),
     Parameter("incl", "deg", 0.0, 180.0),
 )
-# Relative radii lie in (0, 1]. Real flux lies in .3-1.3; far wider bounds catch wrong units, not noise.
+# Relative radii are in (0, 1]. Real flux is in .3-1.3; the much wider bounds detect wrong units, not noise.
 FLUX_BOUNDS = (-10.0, 10.0)
 
 
 class Key(NamedTuple):
-    """An observation's identity: the AAAA, BB and CC of its file's name."""
+    """Identity of an observation: the AAAA, BB and CC of its file's name."""
 
     planet: int
     spot: int
@@ -124,7 +124,7 @@ _NAME = re.compile(r"(\d{4})_(\d{2})_(\d{2})", re.ASCII)
 
 
 def parse_name(name: str) -> Key:
-    """The key in a file's name without folder, with or without `.txt`.
+    """Return the key in a file's name (without folder, with or without `.txt`).
 
     >>> parse_name("0052_01_10.txt")
     Key(planet=52, spot=1, photon=10)
@@ -140,9 +140,9 @@ PPM = 1e6
 
 
 def depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
-    """2 y |yhat - y|, the error in transit depth whose mean the score counts.
+    """Return 2 y |yhat - y|, the error in transit depth whose mean determines the score.
 
-    Operators and `abs` only, so NumPy arrays, Keras tensors and plain numbers are all accepted.
+    Uses operators and `abs` only, so NumPy arrays, Keras tensors and plain numbers are accepted.
 
     Args:
         true: Rp/Rs.
@@ -156,12 +156,12 @@ def depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
 
 
 def signed_depth_error(true: Any, predicted: Any, unit: float = 1.0) -> Any:
-    """2 y (yhat - y): as `depth_error`, positive where the predicted radius is too large."""
+    """Return 2 y (yhat - y): like `depth_error`, but positive where the predicted radius is too large."""
     return 2 * unit * true * (predicted - true)
 
 
 def holds_mask(values: Any) -> bool:
-    """Whether a value is masked, in an array or in lists of arrays: `np.asarray` would drop the mask.
+    """Whether an array, or lists of arrays, have masked values; `np.asarray` would drop the mask.
 
     Args:
         values: a number, an array, or lists of them.
@@ -176,7 +176,7 @@ def holds_mask(values: Any) -> bool:
 def score(
     radii_true: "npt.ArrayLike", radii_predicted: "npt.ArrayLike", weights: "npt.ArrayLike | None" = None
 ) -> float:
-    """The challenge's score: 10,000 is perfect, higher is better, there is no lower bound.
+    """Return the challenge's score: 10,000 is perfect, higher is better, and there is no lower bound.
 
         10^4 - 10^6 * sum_ij( w_ij * 2 * y_ij * |yhat_ij - y_ij| ) / sum_ij( w_ij )
 
@@ -186,12 +186,12 @@ def score(
     Args:
         radii_true: Rp/Rs, any shape.
         radii_predicted: the same shape.
-        weights: broadcastable to that shape; 1 everywhere when absent (the organisers' public code), or when all
-            are 0.
+        weights: broadcastable to that shape; by default, or if all are 0, every weight is 1 (the organisers' public
+            code).
 
     Raises:
-        ValueError: other shapes, no values, a value that is not finite, or a masked one, whose mask would be dropped;
-            pandas tables with rows or columns in another order.
+        ValueError: different shapes, no values, a value that is not finite or is masked (the mask would be dropped), or
+            pandas tables with rows or columns in different orders.
 
     >>> round(score([0.1, 0.2], [0.1, 0.21]), 6)  # 10^4 - 10^6 (0 + 2 x .2 x .01) / 2
     8000.0
@@ -218,7 +218,7 @@ def score(
 
 
 def _refuse_other_labels(true: Any, predicted: Any) -> None:
-    """Refuse two pandas tables whose rows or columns have the same names in another order, which NumPy ignores."""
+    """Refuse two pandas tables with the same row or column names in different orders, which NumPy would ignore."""
     for axis in ("index", "columns"):
         one, other = getattr(true, axis, None), getattr(predicted, axis, None)
         names = getattr(one, "names", None)

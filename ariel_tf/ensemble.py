@@ -1,15 +1,16 @@
-"""Combine models into one, which is a run like any other.
+"""Combine models into one ensemble, which is a run like any other.
 
     python -m ariel_tf.ensemble average RUN RUN ... --run OUT
 
-    average, weighted, median     combine runs that exist already
-    kfold                         train one configuration on k choices of validation folds, and average
-    bagging                       train one configuration on planets drawn with replacement, and average
+    average, weighted, median     combine existing runs
+    kfold                         train one configuration on k choices of validation folds and average the models
+    bagging                       train one configuration on planets drawn with replacement and average the models
     stacking                      train a meta-model on the out-of-fold predictions of base models
 
-OUT is a run folder: its `best.keras` is one Keras model that holds all members, so `evaluate`, `predict` and `export`
-work on it. Runs can be combined if they were trained on the same data and none of them was trained on, or chosen by,
-planets that another holds out as its test.
+OUT is a run folder: its `best.keras` is one Keras model that contains all members, so `evaluate`, `predict` and
+`export`
+accept it. Runs can be combined if they were trained on the same data and none of them was trained on, or selected by,
+planets in another's test folds.
 """
 
 import argparse
@@ -29,12 +30,12 @@ from ariel_tf.ensembles.members import Members
 from ariel_tf.ensembles.resampling import train_bagging, train_kfold
 from ariel_tf.training.job import locate_data
 
-# Options of `train` that say how each member's training runs.
+# Options of `train` that determine how each member is trained.
 OF_MEMBERS = ("stack", "devices", "jobs")
 
 
 class Options(Schema):
-    """What every kind of ensemble takes."""
+    """Options of every kind of ensemble."""
 
     how: ClassVar[str]
     run: Path = cli.run_folder("run folder of the ensemble", default=..., metavar="OUT")
@@ -70,7 +71,7 @@ class Median(Average):
 
 
 class KFold(Options):
-    """Train one configuration on k choices of validation folds, and average."""
+    """Train one configuration on k choices of validation folds and average the models."""
 
     how: ClassVar[str] = "kfold"
 
@@ -78,7 +79,7 @@ class KFold(Options):
 
 
 class Bagging(Options):
-    """Train one configuration on planets drawn with replacement, and average."""
+    """Train one configuration on planets drawn with replacement and average the models."""
 
     how: ClassVar[str] = "bagging"
 
@@ -90,16 +91,16 @@ class Stacking(KFold):
 
     how: ClassVar[str] = "stacking"
 
-    blocks: int | None = option(None, "base models: one for each of N blocks of time steps", metavar="N", shown="6")
+    blocks: int | None = option(None, "train one base model for each of N blocks of time steps", metavar="N", shown="6")
     level_0: tuple[Path, ...] | None = option(
-        None, "base models: configured like these runs instead", metavar="RUN", nargs="+", flag="--base-models",
+        None, "train base models configured like these runs instead", metavar="RUN", nargs="+", flag="--base-models",
         aliases=("--level-0",)
     )  # fmt: skip
     level_1: str = option(
         "ridge", "meta-model", choices=("ridge", "dense", "dense+flux"), flag="--meta-model", aliases=("--level-1",)
     )
     level_1_epochs: int | None = option(
-        None, "epochs of a dense meta-model, at most", metavar="N", shown="50", flag="--meta-model-epochs",
+        None, "maximum epochs of a dense meta-model", metavar="N", shown="50", flag="--meta-model-epochs",
         aliases=("--level-1-epochs",)
     )  # fmt: skip
     members_of: Path | None = option(None, "reuse the base models of this stacking run", metavar="STACK")
@@ -139,7 +140,7 @@ def _parser_of(how: str) -> cli.Parser:
 
 
 def members_of(given: argparse.Namespace, command: str = "") -> Members:
-    """The models to train for an ensemble, from the parsed arguments of a kind that trains them."""
+    """Return the models to train for an ensemble, from the parsed arguments of a kind that trains its members."""
     runs = KINDS[given.command_word].from_flags(given).model_dump().get("level_0")
     if runs:
         from ariel_tf.ensembles.stacking import configuration_file, refuse_training_options
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         combine_runs(options, command)
         return
     members = members_of(given, command)
-    import_tensorflow(start_devices=False)  # before what is imported below brings it along, with its notices
+    import_tensorflow(start_devices=False)  # before the imports below, which would print its notices
     if isinstance(options, Stacking):
         from ariel_tf.ensembles.stacking import train_stacking
 

@@ -1,10 +1,10 @@
-"""Score trained models, alone or against each other and against reference estimators.
+"""Score trained models, alone or compared with each other and with reference estimators.
 
     python -m ariel_tf.evaluate RUN [RUN ...] [--data DATA] [--folds 9] [--against all]
 
-A single run is scored on its own test folds; several runs on the planets that all of them hold out, with their
-differences planet by planet. `--against` adds reference estimators, from a constant to the limit of photon noise.
-Given a folder of runs, such as `runs`, the command prints their leaderboard.
+A single run is scored on its own test folds; several runs on the planets that none of them was trained on, with their
+differences per planet. `--against` adds reference estimators, from a constant to the photon-noise limit. For a folder
+of runs, such as `runs`, the command prints a leaderboard.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def against(default: str) -> Any:
 
 
 class ScoreOptions(Schema):
-    """What `evaluate` and `report` share."""
+    """Options shared by `evaluate` and `report`."""
 
     runs: tuple[Path, ...] = cli.runs("run folders of trained models, or one folder of runs", nargs="*")
     data: str | None = cli.data(shown="the data of the runs")
@@ -58,7 +58,7 @@ class ScoreOptions(Schema):
 
 
 class Options(ScoreOptions):
-    """What `python -m ariel_tf.evaluate` takes."""
+    """Options of `python -m ariel_tf.evaluate`."""
 
     out: Path | None = cli.out("folder for tables and plots; new or empty", "FOLDER", default=None)
     figures: str | None = option(
@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def evaluate(options: Options, result: dict[str, Any]) -> None:
-    """Score, print and draw.
+    """Score the runs, print the tables and draw the plots.
 
     Args:
-        options: of the command.
-        result: receives the content of --json.
+        options: options of the command.
+        result: filled with the content of --json.
     """
     compared = checked(options)
     if options.out is not None:
@@ -116,10 +116,10 @@ def evaluate(options: Options, result: dict[str, Any]) -> None:
 
 
 def checked(options: ScoreOptions) -> tuple[Any, ...]:
-    """The arguments of `comparison.compare`.
+    """Return the arguments of `comparison.compare`.
 
     Raises:
-        UsageError: options that do not go together.
+        UsageError: options that cannot be combined.
     """
     from ariel_tf.evaluation.baselines import NAMES
 
@@ -150,7 +150,7 @@ def show_leaderboard(options: Options, result: dict[str, Any]) -> None:
 
 
 def report_lines(comparison: "Comparison") -> list[str]:
-    """All that the command prints."""
+    """Return all lines that the command prints."""
     from ariel_tf.evaluation import tables
 
     planets = len(comparison.population.planets)
@@ -171,12 +171,12 @@ def report_lines(comparison: "Comparison") -> list[str]:
 
 
 def _which(chosen: Sequence[int]) -> str:
-    """Wavelengths in words."""
+    """Describe wavelengths."""
     return Targets.each(chosen).describe()
 
 
 def planet_lines(comparison: "Comparison") -> list[str]:
-    """A line a planet: what it is, and each entry's loss in depth, the quantity that the score averages."""
+    """Return one line per planet: its properties and each entry's loss in depth, which the score averages."""
     population, shown = comparison.population, comparison.for_table()
     mean = "" if len(comparison.wavelengths) == 1 else ", means over wavelengths"
     lines = [f"loss of each planet's combined prediction, ppm in depth{mean}"]

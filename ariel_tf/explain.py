@@ -1,11 +1,11 @@
-"""Show which part of a planet's light curves a prediction comes from.
+"""Show which parts of a planet's light curves a prediction depends on.
 
     python -m ariel_tf.explain RUN --planet 52 --out explain.png
     python -m ariel_tf.explain transit-joint --data noisy_test --planet 72 --json
 
-The dip of one part of the light curves after another, a few bands by twelve minutes, is filled up to the level of the
-quiet star, and the planet is predicted again; the change of the predicted depth is printed and drawn. RUN is any run
-folder, or transit-joint, the model that comes with the package.
+For each part of the light curves in turn (a few bands by twelve minutes), the dip is filled up to the level outside the
+transit and the planet is predicted again; the change of the predicted depth is printed and drawn. RUN is any run
+folder, or transit-joint, the model included in the package.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ariel_tf.data.bigquery import address
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.explain` takes."""
+    """Options of `python -m ariel_tf.explain`."""
 
     run: Path = option(..., "run folder, or transit-joint", metavar="RUN", positional=True)
     data: str | None = cli.data(shown="the data of the run")
@@ -29,7 +29,7 @@ class Options(Schema):
     spot: int = option(1, "spot instance", metavar="N")
     photon: int = option(1, "photon-noise instance", metavar="N")
     out: Path | None = cli.out("PNG, SVG or PDF file to write", default=None)
-    json_object: bool = cli.as_json("the change of each part")
+    json_object: bool = cli.as_json("the change caused by each part")
 
 
 def parser() -> cli.Parser:
@@ -49,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def explain(options: Options, result: dict[str, Any]) -> None:
-    """Print and draw.
+    """Print and draw the changes.
 
     Args:
-        options: of the command.
-        result: receives the content of --json.
+        options: options of the command.
+        result: filled with the content of --json.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 

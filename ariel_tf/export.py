@@ -2,15 +2,15 @@
 
     python -m ariel_tf.export RUN OUT --format savedmodel|keras|onnx
 
-The exported model holds every transform: it reads raw light curves and returns relative radii.
+The exported model contains every transform: it takes raw light curves and returns relative radii.
 
-    savedmodel   a folder; TensorFlow alone runs it, without Keras and without ariel_tf
-    keras        a file; Keras alone loads it
-    onnx         a file; onnxruntime runs it (exporting needs the extra `onnx`)
+    savedmodel   a folder; runs in TensorFlow alone, without Keras and ariel_tf
+    keras        a file; runs in Keras alone
+    onnx         a file; runs in onnxruntime (exporting needs the extra `onnx`)
 
 OUT.json beside it describes inputs and outputs. RUN is a run folder of any kind: one wavelength, a list, all jointly,
-trees, or an ensemble; each becomes one model. Before the export takes its name it is compared with our own
-predictions, in a process that imports no ariel_tf.
+trees, or an ensemble; each becomes one model. Before the export gets its final name, its predictions are compared with
+ours, in a process that does not import ariel_tf.
 """
 
 import contextlib
@@ -35,13 +35,14 @@ from ariel_tf.core.scratch_folder import publish, scratch_folder
 from ariel_tf.core.sealed_json import is_as_written, sealed
 
 FORMATS = ("savedmodel", "keras", "onnx")
-# Other programs round otherwise, where a dip of .001 is what is left of fluxes near 1: 5e-5 of a radius was seen.
+# Other programs round differently, where a dip of .001 remains of fluxes near 1: differences of 5e-5 of a radius
+# occurred.
 TOLERANCE = 1e-4
 ROWS_TRIED = 5
-# Of the description itself; its `sha256` holds those of the model's files.
+# Checksum of the description itself; its `sha256` holds those of the model's files.
 OWN_SUM = "description_sha256"
 
-# What a stranger would write. Each reads rows from the first argument and writes radii to the second.
+# Independent code as a user would write it. Each reads rows from the first argument and writes radii to the second.
 _RUN = {
     "savedmodel": """
 import numpy as np, sys, tensorflow as tf
@@ -67,7 +68,7 @@ np.save(sys.argv[3], session.run(None, dict(np.load(sys.argv[2])))[0])
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.export` takes."""
+    """Options of `python -m ariel_tf.export`."""
 
     run: Path = option(..., "run folder of any kind", metavar="RUN", positional=True)
     out: Path = option(..., "folder, or file that ends in .keras or .onnx", metavar="OUT", positional=True)
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def refuse_path(out: Path, kind: str, overwrite: bool = False) -> None:
-    """Raise where a format cannot be written under this name."""
+    """Raise if a format cannot be written under this name."""
     require_utf8(out)
     if kind != "savedmodel" and out.suffix != f".{kind}":
         raise UsageError(f"{out}: expected a name that ends in .{kind}.")
@@ -112,14 +113,14 @@ def description_path(out: Path) -> Path:
 
 
 def _is_description(path: Path) -> bool:
-    """Whether a file describes an export: one that was killed before its model got its name leaves it."""
+    """Whether a file describes an export; an export killed before its model was renamed leaves such a file."""
     with contextlib.suppress(DataError):
         return {"format", "run", "model", "inputs", "output"} <= read_json(path, dict).keys()
     return False
 
 
 def digests(out: Path) -> dict[str, str]:
-    """SHA-256 of each file of an export by its name, relative to the folder of the export."""
+    """Return the SHA-256 of each file of an export by name, relative to the folder of the export."""
     files = sorted(path for path in (out, *out.rglob("*")) if path.is_file())
     return {str(path.relative_to(out.parent)): sha256(path) for path in files}
 
@@ -129,8 +130,8 @@ def write_description(out: Path, described: dict[str, Any], sums: dict[str, str]
 
     Args:
         out: file or folder of the export.
-        described: as of `describe`.
-        sums: SHA-256 by file name, as of `digests`.
+        described: result of `describe`.
+        sums: SHA-256 by file name, result of `digests`.
     """
     values = described | {"sha256": sums}
     write_json(description_path(out), sealed(values, OWN_SUM))
@@ -143,7 +144,7 @@ def verify(out: Path) -> dict[str, Any]:
         out: file or folder that `export` wrote.
 
     Returns:
-        The description, as of `describe`.
+        The description, in the form of `describe`.
 
     Raises:
         DataError: a file was changed, removed or added, or the description is damaged.
@@ -165,13 +166,13 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
     """Write a run's model in another format.
 
     Args:
-        run: folder of any kind.
-        out: file or folder.
-        kind: of `FORMATS`.
-        python: of the environment in which it is tried; it needs what runs the format, and nothing of ours.
+        run: run folder of any kind.
+        out: file or folder to write.
+        kind: one of `FORMATS`.
+        python: Python of the environment in which the export is tested; it needs only the libraries of the format.
 
     Raises:
-        UsageError: no such run, or the format needs packages that are absent.
+        UsageError: no such run, or packages that the format needs are missing.
         ArielError: the exported model does not run, or its predictions differ from ours.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
@@ -188,21 +189,21 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
         made = scratch / out.name
         write(trained, made)
         largest = compare(trained, made, kind, python)
-        # The description first: a process that is killed in between leaves one that the next export replaces.
+        # The description first: if the process is killed in between, the next export replaces it.
         write_description(out, describe(trained, kind), digests(made))
         publish(made, out)
-    print(f"{out}: {kind}, tried in a process of its own: at most {largest:.1e} of a radius from our predictions")
-    print(f"{description_path(out)}: what goes in and what comes out")
+    print(f"{out}: {kind}, tested in a separate process: radii differ from our predictions by {largest:.1e} at most")
+    print(f"{description_path(out)}: description of inputs and outputs")
 
 
 def describe(trained: Any, kind: str) -> dict[str, Any]:
-    """What a user of the export must know."""
+    """Return the description that a user of the export needs."""
     names = [tensor.name.split(":")[0] for tensor in trained.inputs]
     inputs: dict[str, Any] = {
         "flux": {
             "shape": ["batch", *trained.inputs[names.index("flux")].shape[1:]],
             "dtype": "float32",
-            "what": "light curves relative to the quiet star, one-minute steps; a channel a wavelength",
+            "what": "light curves relative to the quiet star, one-minute steps; one channel per wavelength",
             "channels": [*trained.signature.inputs, *(["white light"] if trained.signature.white_light else [])],
         }
     }
@@ -227,7 +228,7 @@ def _onnx(trained: Any, path: Path) -> None:
     import tensorflow as tf
     import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it tells of Erfc, see below
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it reports Erfc as missing, see below
     names = [tensor.name.split(":")[0] for tensor in trained.inputs]
     signature = [
         tf.TensorSpec([None, *t.shape[1:]], tf.float32, name) for t, name in zip(trained.inputs, names, strict=True)
@@ -235,7 +236,7 @@ def _onnx(trained: Any, path: Path) -> None:
     function = tf.function(lambda *rows: trained.model(dict(zip(names, rows, strict=True)), training=False))
     concrete = function.get_concrete_function(*signature)
     model, _ = tf2onnx.convert.from_function(function, signature, opset=17)
-    # Plain tensors that the function holds come out as inputs; they are constants.
+    # Plain tensors that the function captures become inputs; they are constants.
     held = {inner.name: value.numpy() for value, inner in concrete.graph.captures if value.dtype != tf.resource}
     for entry in [entry for entry in model.graph.input if entry.name in held]:
         model.graph.initializer.append(onnx.numpy_helper.from_array(held[entry.name], entry.name))
@@ -246,7 +247,7 @@ def _onnx(trained: Any, path: Path) -> None:
 
 
 def _spell_out_erfc(graph: Any) -> None:
-    """Erfc(x) as 1 - Erf(x): TensorFlow's exact GELU has it, tf2onnx hands it through, and ONNX knows no Erfc."""
+    """Return Erfc(x) as 1 - Erf(x): TensorFlow's exact GELU uses Erfc, tf2onnx passes it on, and ONNX lacks it."""
     import onnx
 
     nodes = []
@@ -272,17 +273,17 @@ def _require_onnx() -> None:
 
 
 def compare(trained: Any, path: Path, kind: str, python: str = sys.executable) -> float:
-    """The largest relative difference between the export's radii, in a fresh process, and ours.
+    """Return the largest relative difference between the radii of the export, in a fresh process, and ours.
 
     Raises:
-        ArielError: it does not run, or the difference is more than `TOLERANCE`.
+        ArielError: the export does not run, or the difference exceeds `TOLERANCE`.
     """
     rows = example_rows(trained)
     ours = np.asarray(trained(rows))
     with tempfile.TemporaryDirectory() as scratch:
         given, received = Path(scratch) / "rows.npz", Path(scratch) / "radii.npy"
         np.savez(given, **rows)  # type: ignore[arg-type]
-        # -P and the other folder: neither this folder nor ariel_tf in it can be imported by chance.
+        # -P and another folder: neither this folder nor its ariel_tf can be imported by accident.
         command = [python, "-P", "-c", _RUN[kind], str(path.resolve()), str(given), str(received)]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
         answer = subprocess.run(command, capture_output=True, text=True, cwd=scratch, env=environment, check=False)
@@ -297,7 +298,7 @@ def compare(trained: Any, path: Path, kind: str, python: str = sys.executable) -
 
 
 def example_rows(trained: Any) -> dict[str, np.ndarray]:
-    """A few simulated observations in the layout that the model takes."""
+    """Return a few simulated observations in the layout of the model's inputs."""
     from ariel_tf.physics.simulator import simulate_planet
 
     names = [tensor.name.split(":")[0] for tensor in trained.inputs]

@@ -1,4 +1,4 @@
-"""One planet and all its observations: noise outside transit, white light, bounds; NumPy only."""
+"""One planet with all its observations: noise outside transit, white light, validation; NumPy only."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,28 +8,29 @@ import numpy as np
 from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAMETERS, STAR_PARAMETERS, Key, holds_mask
 from ariel_tf.core.errors import DataError
 
-# Steps far from any transit: the mean dip is 5 % deep at steps 69 and 226, and the ramp is over by step 28.
+# Steps outside any transit: the mean dip is 5 % deep at steps 69 and 226, and the ramp is over by step 28.
 OUT_OF_TRANSIT = np.r_[28:70, 228:300]
 
-# A band below this share of the median scatter of its observation holds no photon noise: it is dead, saturated or
-# filled in. The quietest band of an observation has a share of 0.18 in real files, 0.11 in 400 simulated ones.
+# A band below this share of the median scatter of its observation has no photon noise: it is dead, saturated or filled
+# in. The quietest band of an observation has a share of 0.18 in real files, and 0.11 in 400 simulated ones.
 NOISE_FREE_SHARE = 0.02
-# The same for a planet beside the other planets, at one wavelength. Stars differ more: the brightest of 400 simulated
-# ones has a share of 0.006.
+# The same limit for a planet compared with the other planets, at one wavelength. Stars differ more: the brightest of
+# 400
+# simulated ones has a share of 0.006.
 NOISE_FREE_PLANET_SHARE = 1e-4
 SMALLEST_SCATTER = 1e-9
-# A band with less than this share of the median scatter is looked at further: smoothing and interpolation in time
-# leave differences of neighbouring steps small, but not those of distant steps. Of the 6,300 quietest of 33,600
-# simulated light curves none has a ratio above 2.0; means over 31 steps have 4.5, every tenth step interpolated 8.
+# A band with less than this share of the median scatter is examined further: smoothing and interpolation in time make
+# differences of neighbouring steps small, but not those of distant steps. Of the 6,300 quietest of 33,600 simulated
+# light curves none has a ratio above 2.0; means over 31 steps have 4.5, interpolation of every tenth step 8.
 SMOOTH_SHARE = 0.25
 SMOOTH_RATIO = 3.0
 DISTANT_STEPS = 20
 
 
 def out_of_transit_scatter(flux: np.ndarray) -> np.ndarray:
-    """White-noise standard deviation of light curves, from differences of neighbouring steps.
+    """Return the white-noise standard deviation of light curves, from differences of neighbouring steps.
 
-    Differences cancel what varies slowly (a long transit's ingress, a spot), so only noise remains.
+    Differences cancel slow variations (the ingress of a long transit, a spot), so only noise remains.
 
     Args:
         flux: float [..., 300].
@@ -43,7 +44,7 @@ def out_of_transit_scatter(flux: np.ndarray) -> np.ndarray:
 
 
 def band_scatter(flux: np.ndarray) -> np.ndarray:
-    """`out_of_transit_scatter` of observations, with 0 for a band that was smoothed or filled in by interpolation.
+    """Return `out_of_transit_scatter` of observations, with 0 for a band that was smoothed or interpolated.
 
     Args:
         flux: float [bands, n, 300].
@@ -61,13 +62,13 @@ def band_scatter(flux: np.ndarray) -> np.ndarray:
 
 
 def distant_steps() -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of steps outside transit that are `DISTANT_STEPS` apart: first and last ones, int each."""
+    """Return pairs of steps outside transit that are `DISTANT_STEPS` apart: first and last steps, int each."""
     first = OUT_OF_TRANSIT[np.isin(OUT_OF_TRANSIT + DISTANT_STEPS, OUT_OF_TRANSIT)]
     return first, first + DISTANT_STEPS
 
 
 def is_smooth(curves: np.ndarray) -> np.ndarray:
-    """Return which light curves [..., 300] have neighbouring steps too alike to hold noise of their own: bool [...]."""
+    """Return which light curves [..., 300] have neighbouring steps too similar to contain noise: bool [...]."""
     first, last = distant_steps()
     step = curves[..., last].astype(np.float64) - curves[..., first]
     distant = np.sqrt(np.mean(np.square(step), axis=-1) / 2)
@@ -75,9 +76,9 @@ def is_smooth(curves: np.ndarray) -> np.ndarray:
 
 
 def noise_free_bands(scatter: np.ndarray) -> np.ndarray:
-    """Return which bands have implausibly little noise beside the other bands of their observation: bool [n, w].
+    """Return which bands have implausibly little noise compared with others of their observation: bool [n, w].
 
-    Inverse-variance weights would give such a band everything. No band of an observation is noise-free where all are.
+    Inverse-variance weights would ignore all other bands. If all bands are noise-free, none is marked.
 
     Args:
         scatter: float [n, w], noise outside transit; NaN where a band was not read.
@@ -86,7 +87,7 @@ def noise_free_bands(scatter: np.ndarray) -> np.ndarray:
 
 
 def _below_median(scatter: np.ndarray, share: float) -> np.ndarray:
-    """Which values of each row are below a share of the median of its positive values; none in a row without any."""
+    """Return which values of a row are below a share of the median of its positive values; none if it has none."""
     positive = scatter > 0
     count = positive.sum(axis=1)
     ordered = np.sort(np.where(positive, scatter, np.inf), axis=1)
@@ -102,7 +103,7 @@ def inverse_variance(scatter: np.ndarray, smallest: float = SMALLEST_SCATTER) ->
 
     Args:
         scatter: float [n, w], noise outside transit.
-        smallest: scatter that a light curve has at least, for observations without any noise.
+        smallest: lower limit of the scatter of a light curve, for observations without any noise.
     """
     weight = 1 / np.maximum(np.asarray(scatter, np.float64), smallest) ** 2
     return np.where(noise_free_bands(scatter), 0.0, weight)
@@ -111,7 +112,7 @@ def inverse_variance(scatter: np.ndarray, smallest: float = SMALLEST_SCATTER) ->
 def noisy_mean(scatter: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Return each planet's mean scatter over the observations in which a band has noise: float64 [groups, w].
 
-    It is 0 where a band has noise in no observation.
+    The result is 0 where a band has noise in no observation.
 
     Args:
         scatter: float [rows, w], noise outside transit.
@@ -140,11 +141,11 @@ def planet_weights(scatter: np.ndarray) -> np.ndarray:
 
 
 def white_light(flux: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Inverse-variance mean over wavelengths, without noise-free bands: the least noisy single light curve.
+    """Return the inverse-variance mean over wavelengths, without noise-free bands: the least noisy single light curve.
 
     Args:
         flux: float [55, n, 300].
-        scatter: float [n, 55], as of `band_scatter`.
+        scatter: float [n, 55], from `band_scatter`.
 
     Returns:
         float32 [n, 300].
@@ -156,17 +157,17 @@ def white_light(flux: np.ndarray, scatter: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Planet:
-    """All observations of one planet: what is converted, simulated, stored and read as one record.
+    """All observations of one planet: the unit that is converted, simulated, stored and read as one record.
 
     Attributes:
         number: the planet, AAAA of the file names.
-        instances: int32 [n, 2], (spot, photon) of each observation, ascending, no duplicate.
+        instances: int32 [n, 2], (spot, photon) of each observation, ascending, without duplicates.
         star: float64 [6], `STAR_PARAMETERS`.
         orbit: float64 [2], `ORBIT_PARAMETERS`; NaN where unknown (test sets).
         radii: float64 [55], Rp/Rs; NaN where unknown (test sets).
         flux: float32 [55, n, 300], wavelength-major.
-        scatter: float32 [n, 55], noise outside transit, as of `band_scatter`.
-        white: float32 [n, 300], as of `white_light`.
+        scatter: float32 [n, 55], noise outside transit, from `band_scatter`.
+        white: float32 [n, 300], from `white_light`.
     """
 
     number: int
@@ -188,10 +189,10 @@ class Planet:
         orbit: np.ndarray | None = None,
         radii: np.ndarray | None = None,
     ) -> Self:
-        """A planet from its observations; scatter and white light are derived here and only here.
+        """Return a planet from its observations; scatter and white light are derived only here.
 
         Raises:
-            DataError: a value is masked, whose mask would be dropped.
+            DataError: a value is masked (the mask would be dropped).
         """
         for name, values in (("star", star), ("flux", flux), ("orbit", orbit), ("radii", radii)):
             if holds_mask(values):
@@ -215,7 +216,7 @@ class Planet:
 
     @property
     def dead_bands(self) -> list[int]:
-        """Wavelengths at which an observation is noise-free, unlike its other bands: dead, saturated or filled in."""
+        """Return wavelengths at which an observation is noise-free, unlike its other bands (dead, saturated ...)."""
         return np.flatnonzero(noise_free_bands(self.scatter).any(axis=0)).tolist()
 
     @property
@@ -224,7 +225,7 @@ class Planet:
 
 
 def planet_faults(planet: Planet) -> list[str]:
-    """Every way in which a planet breaks the record's bounds; empty when it is sound."""
+    """Return every violation of the record's bounds; empty if the planet is valid."""
     faults = []
     who = f"planet {planet.number:04d}"
     n = len(planet.instances)
@@ -241,16 +242,16 @@ def planet_faults(planet: Planet) -> list[str]:
 
 
 def _light_curve_faults(planet: Planet) -> list[str]:
-    """What is wrong with flux, scatter and white light; of each the first three places."""
+    """Return the faults of flux, scatter and white light, at most three positions of each."""
     low, high = FLUX_BOUNDS
     keys = [key.name for key in planet.keys]
-    bad = np.argwhere(~((planet.flux > low) & (planet.flux < high)))[:3]  # NaN is bad too
+    bad = np.argwhere(~((planet.flux > low) & (planet.flux < high)))[:3]  # NaN is invalid too
     faults = [
         f"{keys[row]}: flux is {planet.flux[wavelength, row, step]} at wavelength {wavelength}, step {step}, "
         f"expected ({low}, {high})"
         for wavelength, row, step in bad
     ]
-    # Light curves without any noise of their own have no scatter; they alone.
+    # Only light curves without any noise of their own have no scatter.
     curves = planet.flux.transpose(1, 0, 2)[planet.scatter == 0]
     sound = (planet.scatter > 0) & np.isfinite(planet.scatter)
     sound[planet.scatter == 0] = (out_of_transit_scatter(curves) == 0) | is_smooth(curves)
@@ -266,7 +267,7 @@ def _light_curve_faults(planet: Planet) -> list[str]:
 
 
 def _parameter_faults(planet: Planet) -> list[str]:
-    """What is wrong with the star, the orbit and the radii; the last two may be unknown, both of them."""
+    """Return the faults of the star, the orbit and the radii; the last two may be unknown together."""
     who = f"planet {planet.number:04d}"
     known = not np.isnan(planet.radii).all()
     named = [*zip(STAR_PARAMETERS, planet.star, strict=True)]

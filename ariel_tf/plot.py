@@ -25,7 +25,7 @@ DEFAULT_WAVELENGTHS = (2, 12, 40)
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.plot` takes."""
+    """Options of `python -m ariel_tf.plot`."""
 
     data: str = cli.data(...)
     planet: int = option(..., "planet number", metavar="N")
@@ -37,13 +37,15 @@ class Options(Schema):
     )  # fmt: skip
     image: bool = option(False, "draw all wavelengths as an image, wavelength by time")
     transit: Path | None = option(
-        None, "draw the transits of the true radii and of those that this run predicts, with residuals", metavar="RUN"
+        None,
+        "draw the transits of the true radii and of the radii that this run predicts, with residuals",
+        metavar="RUN",
     )
     out: Path = cli.out("PNG, SVG or PDF file to write")
 
 
 def _indices(text: str) -> tuple[int, ...]:
-    """Wavelengths in the order given."""
+    """Parse wavelengths; the order is kept."""
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) < N_WAVELENGTHS for part in parts):
         raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {text}")
@@ -77,14 +79,14 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
     """Draw one observation of a data set.
 
     Args:
-        data: as `--data`.
-        key: of the observation.
-        wavelengths: that are read; all of them for an image.
+        data: a value of `--data`.
+        key: key of the observation.
+        wavelengths: wavelengths to read; all of them for an image.
         path: file to write.
         image: whether to draw wavelength by time.
 
     Raises:
-        UsageError: the data set holds no such observation.
+        UsageError: the data set does not contain the observation.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -113,12 +115,12 @@ def draw_observation(data: str, key: Key, wavelengths: Sequence[int], path: Path
 
 
 def draw_transits_of_run(data: str, key: Key, wavelengths: Sequence[int] | None, run: Path, path: Path) -> None:
-    """Draw one observation with the transits of its true radii, where known, and of those that a run predicts.
+    """Draw one observation with the transits of its true radii, if known, and of the radii that a run predicts.
 
     Args:
-        data: as `--data`.
-        key: of the observation.
-        wavelengths: a panel each; by default the first of 2, 12, 40 or of its own that the run predicts.
+        data: a value of `--data`.
+        key: key of the observation.
+        wavelengths: one panel each; by default the first of 2, 12, 40 or of the run's own that the run predicts.
         run: a run folder.
         path: file to write.
 
@@ -154,7 +156,7 @@ def draw_transits_of_run(data: str, key: Key, wavelengths: Sequence[int] | None,
 
 
 def _predicted(table: "DataFrame", key: Key) -> np.ndarray:
-    """The row of an observation, or the one that it is combined in."""
+    """Return the row of an observation, or the row that includes it."""
     spots, photons = (table.index.get_level_values(name) for name in ("spot", "photon"))
     mine = np.isin(spots, (key.spot, 0)) & np.isin(photons, (key.photon, 0))
     return table.to_numpy()[np.flatnonzero(mine)[0]]

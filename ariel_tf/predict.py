@@ -6,11 +6,11 @@
     python -m ariel_tf.predict RUN --data TEST --out submission.csv --format datalabs
 
 RUN is a run folder of one wavelength, of a list, of all wavelengths jointly, or an ensemble; several runs can be given
-if they predict different wavelengths. Without RUN the model that comes with the package, transit-joint, measures all 55
-radii and their uncertainties from all observations of each planet together. The suffix of the file chooses its format
-(`ariel_tf.runs.prediction_files`). Planets unlike those of the training, and what was corrected in light curves, are
-told and listed in FILE.notes.txt. Rows are in ascending order of their keys, whatever the order of the data, and
-memory does not grow with their number.
+if they predict different wavelengths. Without RUN, the model included in the package, transit-joint, measures all 55
+radii and their uncertainties from all observations of each planet together. The suffix of the file selects its format
+(`ariel_tf.runs.prediction_files`). Planets unlike the training planets, and corrections of light curves, are reported
+and listed in FILE.notes.txt. Rows are in ascending order of their keys, whatever the order of the data, and memory
+does not grow with the number of rows.
 """
 
 import sys
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.predict` takes."""
+    """Options of `python -m ariel_tf.predict`."""
 
     runs: tuple[Path, ...] = cli.runs(
-        "run folders; several must predict different wavelengths; by default the model that comes with the package",
+        "run folders; several must predict different wavelengths; by default the model included in the package",
         nargs="*",
     )
     data: str | None = cli.data()
@@ -53,8 +53,8 @@ class Options(Schema):
     )  # fmt: skip
     combine: str | None = option(
         None,
-        "how the observations of a planet are combined: median or mean of their predictions, or their light curves "
-        "pooled before the prediction; by default pooled where the model can, else none",
+        "combination of a planet's observations: median or mean of their predictions, or their light curves pooled "
+        "before the prediction; by default pooled if the model supports it, else none",
         choices=("none", "median", "mean", "pooled"),
     )
     clip: bool = option(False, "clip radii to (0, 1]")
@@ -87,14 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True)
 class Output:
-    """The file of predictions.
+    """The output file of predictions.
 
     Attributes:
-        path: its ending chooses the format.
-        combine: "none", "median" or "mean" over a planet's observations, or "pooled"; None for what suits the model. A
+        path: path of the file; its suffix selects the format.
+        combine: "none", "median" or "mean" over a planet's observations, or "pooled"; None for the model's default. A
             submission keeps a row for each observation.
-        clip: bring radii outside (0, 1] into it.
-        datalabs: write a .csv as the submission of ESA Datalabs.
+        clip: clip radii outside (0, 1].
+        datalabs: write a .csv in the submission format of ESA Datalabs.
     """
 
     path: Path
@@ -108,12 +108,12 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
 
     Args:
         runs: run folders.
-        data: what `--data` says; a `Path` is a folder of text files.
+        data: a value of `--data`; a `Path` is a folder of text files.
         output: the file to write.
-        folds: planets of these only.
+        folds: predict only planets of these folds.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -160,7 +160,7 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
 def _predicted(
     trained: "Predictor", source: "Source", folds: Sequence[int], how: str, notes: "Notes"
 ) -> "Iterator[tuple[np.ndarray, np.ndarray, int]]":
-    """Keys [n, 3], what is predicted of them, and of how many observations each row is, some rows at a time."""
+    """Yield keys [n, 3], their predictions, and the number of observations per row, some rows at a time."""
     from ariel_tf.runs import domain
 
     if how == "pooled":
@@ -176,15 +176,15 @@ def _predicted(
     for batch, radii in trained.predict_rows(source, folds):
         for number, star in dict(zip(batch["key"][:, 0].tolist(), batch["star"], strict=True)).items():
             notes.add(number, domain.outside(trained.trained_on, star), [])
-        # A row of some models is several observations.
+        # A row of some models contains several observations.
         yield batch["key"], radii, batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1
 
 
 class Notes:
-    """What a user should know of single planets: those unlike the training's, and what was corrected.
+    """Notes for the user on individual planets: those unlike the training planets, and corrected light curves.
 
     Args:
-        model: its name.
+        model: name of the model.
     """
 
     MOST = 20
@@ -195,14 +195,14 @@ class Notes:
         self._corrected: dict[int, list[str]] = {}
 
     def add(self, number: int, outside: list[str], corrected: list[str]) -> None:
-        """Texts about a planet; those of a number that came before are replaced."""
+        """Add texts about a planet; they replace those of an earlier planet with the same number."""
         if outside:
             self._outside[number] = outside
         if corrected:
             self._corrected[number] = corrected
 
     def report(self, out: Path) -> None:
-        """Print the first of them; with more, or with corrections, all of them are in a file beside `out`."""
+        """Print the first notes; if there are more, or corrections, write all of them to a file beside `out`."""
         path = out.with_name(out.name + ".notes.txt")
         if not self._outside and not self._corrected:
             path.unlink(missing_ok=True)  # of an earlier prediction
@@ -217,7 +217,8 @@ class Notes:
         if self._outside:
             planets = format_count(len(self._outside), "planet")
             print(
-                f"warning: {planets} unlike what {self._model} was trained on; answers may be wrong:", file=sys.stderr
+                f"warning: {planets} unlike what {self._model} was trained on; predictions may be wrong:",
+                file=sys.stderr,
             )
             for line in lines[: min(self.MOST, len(self._outside))]:
                 print(f"  {line.replace(f', unlike what {self._model} was trained on', '')}", file=sys.stderr)

@@ -1,12 +1,12 @@
-"""Train the model that comes with the package: endless simulation, measured once, and a small network on it.
+"""Train the model included in the package: endless simulation, measured once, and a small network on the results.
 
     python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
     KERAS_BACKEND=jax python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
 
-Rows are planets that are drawn anew, each as the mean of 1 to 100 observations. They are simulated and measured by
-worker processes into FOLDER/measured, about 250 a second and core, then the network is trained. A stopped command goes
-on where it was; with more rows it adds to those that are there. It runs on any backend of Keras, with a GPU or without.
-FOLDER then holds transit-joint.keras and its card, transit-joint.json: `ariel_tf/pretrained` holds the same two.
+Rows are newly drawn planets, each as the mean of 1 to 100 observations. Worker processes simulate and measure them into
+FOLDER/measured, about 250 per second and core; then the network is trained. A stopped command resumes; with more rows
+it adds to the existing ones. It runs on any backend of Keras, with or without a GPU. FOLDER then contains
+transit-joint.keras and its card, transit-joint.json, the same two files as in `ariel_tf/pretrained`.
 """
 
 import sys
@@ -24,14 +24,14 @@ NAME = "transit-joint"
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.pretrain` takes."""
+    """Options of `python -m ariel_tf.pretrain`."""
 
     folder: Path = option(..., "folder of the rows, the checkpoints and the model", metavar="FOLDER", positional=True)
     rows: int = option(500_000, "planets to simulate, in blocks of 2,048; rounded up", low=1)
     validation_rows: int = option(2048, "planets of each validation set", low=1)
-    seed: int = option(1, "seed of planets, noise, first weights and order of the rows", low=0)
-    epochs: int = option(12, "number of times that all rows are used", low=1)
-    batch_size: int = option(512, "rows of a step", low=1)
+    seed: int = option(1, "random seed of planets, noise, initial weights and order of the rows", low=0)
+    epochs: int = option(12, "number of passes over the rows", low=1)
+    batch_size: int = option(512, "rows in a training step", low=1)
     learning_rate: float = option(1e-3, "highest learning rate", low=1e-6, high=1.0)
     units: int = option(384, "width of the network's layers", low=8)
     layers: int = option(4, "number of the network's layers", low=1, high=32)
@@ -50,14 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def pretrain(options: Options, command: str = "") -> Path:
-    """Simulate, measure and train; returns the path of the model.
+    """Simulate, measure and train; return the path of the model.
 
     Args:
-        options: what the command takes.
-        command: that made it, for the card.
+        options: options of the command.
+        command: command line, recorded on the card.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     from ariel_tf.training.pretraining import rows as measured
 
@@ -80,7 +80,7 @@ def pretrain(options: Options, command: str = "") -> Path:
 
 
 def _train(options: Options, tables: dict, command: str) -> Path:
-    """The network on the rows; the model and its card."""
+    """Train the network on the rows; write the model and its card."""
     import keras
 
     from ariel_tf.core.atomic_files import replacing_by_library, sha256, write_json

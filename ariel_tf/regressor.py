@@ -24,32 +24,32 @@ from ariel_tf.runs.predictor import Predictor
 from ariel_tf.training.api import train_model
 
 N_FLUX = N_WAVELENGTHS * N_STEPS
-# What a model needs to predict; a run folder's checkpoints and logs are left.
+# Files that a model needs to predict; a run folder's checkpoints and logs are left out.
 KEPT = ("config.json", "meta.json", "state.json", "scores.json", "metrics.csv", "best.keras")
-# Stands in the data set for stars that are not given; models that read the star are refused then.
+# Placeholder for stars that are not given; models that read the star are refused then.
 SUN = (5772.0, 4.44, 1.0, 1.0, 10.0, 10.0)
 BATCH = 1024
 
 
 class ArielRegressor(RegressorMixin, BaseEstimator):
-    """One of the registered models, trained on arrays.
+    """A registered model, trained on arrays.
 
-    Planets are the groups of equal rows of y, unless `fit` receives `planets`; a tenth of them chooses the best epoch
-    and another tenth gives `scores_`, so ten planets are the least.
+    Planets are groups of equal rows of y, unless `fit` receives `planets`; a tenth of them selects the best epoch and
+    another tenth gives `scores_`, so at least ten planets are needed.
 
     Args:
         model: a registered name; `python -m ariel_tf.train --list-models` describes them.
         wavelength: index 0-54 of the target, or "joint" for all 55.
-        settings: the model's settings, as in `--set`; None for its defaults.
+        settings: settings of the model, as in `--set`; None for its defaults.
         options: other options of `ariel_tf.train_model`, such as {"epochs": 5, "star": "all"}.
         seed: random seed for weights, batches and the choice of planets.
         run: run folder to keep; None for a temporary one.
-        verbose: whether to print what the training prints.
+        verbose: whether to print the progress of the training.
 
     Attributes:
         n_features_in_: 16500, or 16506 with stellar parameters.
-        history_: DataFrame, a row for each epoch.
-        scores_: DataFrame, scores on the tenth of the planets that the training did not use.
+        history_: DataFrame, one row per epoch.
+        scores_: DataFrame, scores on the tenth of the planets that is not used in training.
 
     >>> ArielRegressor(model="squid").get_params()["model"]
     'squid'
@@ -75,17 +75,17 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, planets: Any = None) -> Self:
-        """Train.
+        """Train the model.
 
         Args:
-            X: flux relative to the star, float [n, 55, 300], or [n, 16500] row by row of it; with the six stellar
-                parameters, `challenge.STAR_PARAMETERS`, as further columns [n, 16506].
-            y: Rp/Rs, float [n, 55] of a joint model, [n] or [n, 1] of one wavelength.
-            planets: int [n], the planet of each row; by default rows with equal y are of one planet.
+            X: flux relative to the star, float [n, 55, 300], or flattened [n, 16500]; with the six stellar parameters,
+                `challenge.STAR_PARAMETERS`, as further columns [n, 16506].
+            y: Rp/Rs, float [n, 55] for a joint model, [n] or [n, 1] for one wavelength.
+            planets: int [n], the planet of each row; by default rows with equal y belong to one planet.
 
         Raises:
             ValueError: other shapes.
-            UsageError: an option that the model does not take, or a star that it needs.
+            UsageError: an option that the model does not accept, or stellar parameters that it needs are missing.
             DataError: flux or radii out of their bounds, or fewer than ten planets.
         """
         if y is None:
@@ -106,7 +106,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
 
         def planet(number: int) -> Planet:
             its = rows[number]
-            # Wavelengths that are no targets get a radius that no model reads.
+            # Other wavelengths get a radius that no model reads.
             everywhere = np.full(N_WAVELENGTHS, radii[its[0]].mean())
             everywhere[list(targets)] = _same("y", radii[its], number)
             return Planet.from_observations(
@@ -130,7 +130,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Rp/Rs, float64 [n, targets], or [n] where y was; X as for `fit`."""
+        """Return Rp/Rs, float64 [n, targets], or [n] if y was; X as for `fit`."""
         check_is_fitted(self, "n_features_in_")
         flux, star = _split(X)
         if (star is None) != (self.n_features_in_ == N_FLUX):
@@ -144,7 +144,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
         return radii[:, 0] if self._flat else radii
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The challenge's score: 10,000 is perfect; `sample_weight` float [n]."""
+        """Return the challenge's score: 10,000 is perfect; `sample_weight` float [n]."""
         y = np.asarray(y)
         weights = None if sample_weight is None else np.asarray(sample_weight).reshape(-1, *[1] * (y.ndim - 1))
         return score(y, self.predict(X).reshape(y.shape), weights)
@@ -163,7 +163,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
         )
 
     def _loaded(self) -> Predictor:
-        """The predictor; read again from the kept files in a process that unpickled this estimator."""
+        """Return the predictor; a process that unpickled this estimator loads it again from the stored files."""
         if "_predictor" not in self.__dict__:
             with tempfile.TemporaryDirectory(prefix="ariel_tf-") as folder:
                 for name, content in self._files.items():
@@ -183,7 +183,7 @@ class ArielRegressor(RegressorMixin, BaseEstimator):
 
 
 def _split(values: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Flux [n, 55, 300] and the stellar parameters [n, 6] or None, of an X of any of its shapes."""
+    """Return flux [n, 55, 300] and the stellar parameters [n, 6] or None, from an X of any accepted shape."""
     array = check_array(values, dtype="numeric", allow_nd=True, ensure_min_samples=0, ensure_min_features=0)
     if array.ndim == 2 and array.shape[1] == N_FLUX + len(STAR_NAMES):
         return array[:, :N_FLUX].reshape(-1, N_WAVELENGTHS, N_STEPS), array[:, N_FLUX:].astype(np.float64)
@@ -196,7 +196,7 @@ def _split(values: Any) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _write(folder: Path, rows: Sequence[np.ndarray], planet_of: Callable[[int], Planet], seed: int) -> None:
-    """A data set of planets 0, 1, ...; each reads its rows when its turn comes."""
+    """A data set of planets 0, 1, ...; each reads its rows when it is requested."""
     counts = {number: len(its) for number, its in enumerate(rows)}
     with DatasetWriter(folder, counts, labelled=True, fold_seed=seed) as writer:
         for number in writer.pending:
@@ -205,7 +205,7 @@ def _write(folder: Path, rows: Sequence[np.ndarray], planet_of: Callable[[int], 
 
 
 def _same(name: str, values: np.ndarray, number: int) -> np.ndarray:
-    """The values of all rows of a planet, which must be equal."""
+    """Return the values of all rows of a planet, which must be equal."""
     if (values != values[0]).any():
         raise ValueError(f"{name}: expected the same in all rows of a planet. Received: others in group {number}")
     return values[0]

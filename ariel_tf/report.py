@@ -1,9 +1,9 @@
-"""Write one HTML page that describes trained models.
+"""Write an HTML page that describes trained models.
 
     python -m ariel_tf.report RUN [RUN ...] --out report.html
 
-The page holds what was trained, on which data, scores beside references and limits, plots, and the commands that
-repeat it. It needs no network and no other file.
+The page contains the configuration, the data, scores with references and limits, plots, and the commands that reproduce
+it. It needs neither a network connection nor other files.
 """
 
 import datetime
@@ -20,7 +20,7 @@ from ariel_tf.evaluation import leaderboard
 
 
 class Options(evaluate.ScoreOptions):
-    """What `python -m ariel_tf.report` takes."""
+    """Options of `python -m ariel_tf.report`."""
 
     against: str = evaluate.against("all")
     out: Path = cli.out("HTML file to write; must not exist yet")
@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def expanded(path: Path, unreadable: list[str]) -> list[Path]:
-    """A run, or the finished runs of a folder of runs.
+    """Return a run, or the finished runs in a folder of runs.
 
     Args:
         path: the folder.
-        unreadable: a sentence is added for each run of a folder of runs that cannot be loaded.
+        unreadable: list to which a sentence is added for each run in a folder of runs that cannot be loaded.
     """
     if leaderboard.is_run(path):
         return [path]
@@ -80,7 +80,7 @@ def expanded(path: Path, unreadable: list[str]) -> list[Path]:
 
 
 def report(options: Options, command: str) -> None:
-    """Score, draw and write the page."""
+    """Score the runs, draw the plots and write the page."""
     compared = evaluate.checked(options)
     from ariel_tf.core.tf_startup import import_tensorflow
 

@@ -1,10 +1,10 @@
-"""Check a file of predictions against a data set, and score it where the radii are known.
+"""Check a file of predictions against a data set, and score it if the radii are known.
 
     python -m ariel_tf.submission submission.txt --light-curves noisy_train --params params_train
 
-The file may come from any program. Its shape, its range and the order of its rows are checked. A .txt holds no keys,
-so its order is inferred from the numbers: observations of one planet share their target, so their rows should be more
-alike than those of different planets.
+The file may come from any program. Its shape, its range and the order of its rows are checked. A .txt contains no keys,
+so the order is inferred from the numbers: observations of one planet have the same target, so their rows should differ
+less than those of different planets.
 """
 
 import errno
@@ -26,20 +26,20 @@ from ariel_tf.data.selection import Selection
 from ariel_tf.runs.prediction_files import SUFFIXES
 from ariel_tf.runs.prediction_reader import read_predictions, refuse_size
 
-# Rows in no order vary within planets as between them (ratio 1); the worst sensible model stays far below.
+# In random order, rows vary within planets as much as between them (ratio 1); the worst sensible model is far below.
 UNORDERED = 0.8
-# With fewer rows than this beyond one a planet, chance decides the ratio.
+# With fewer rows than this beyond one per planet, the ratio is random.
 ENOUGH_ROWS = 20
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.submission` takes."""
+    """Options of `python -m ariel_tf.submission`."""
 
     file: Path = option(..., "predictions of all 55 wavelengths", metavar="FILE", positional=True)
     data: str | None = cli.data()
     light_curves: Path | None = cli.light_curves()
-    params: Path | None = option(None, "targets of --light-curves, params_train", metavar="DIR")
-    json_object: bool = cli.as_json("what was found and the scores")
+    params: Path | None = option(None, "folder of the targets of --light-curves, params_train", metavar="DIR")
+    json_object: bool = cli.as_json("the findings and the scores")
 
 
 def parser() -> cli.Parser:
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def check_file(options: Options, result: dict[str, Any]) -> None:
-    """Check and print.
+    """Check the file and print the result.
 
     Args:
-        options: of the command.
-        result: receives the content of --json.
+        options: options of the command.
+        result: filled with the content of --json.
     """
     data = cli.one_of_data_and_light_curves(options.data, options.light_curves)
     if options.file.suffix not in SUFFIXES:
@@ -73,25 +73,25 @@ def check_file(options: Options, result: dict[str, Any]) -> None:
 def check(
     path: Path, data: str | Path, params: Path | None = None, counted: dict[str, Any] | None = None
 ) -> dict[str, float]:
-    """Print what a file of predictions is, and its score where the radii are known.
+    """Print the content of a file of predictions, and its score if the radii are known.
 
     Args:
-        path: .txt, .csv or .parquet.
-        data: what `--data` says; a `Path` is a folder of text files.
-        params: of the targets, with text files.
-        counted: receives "planets" and "rows" of a sound file.
+        path: .txt, .csv or .parquet file.
+        data: a value of `--data`; a `Path` is a folder of text files.
+        params: folder of the targets, with text files.
+        counted: filled with "planets" and "rows" of a valid file.
 
     Returns:
         The scores; empty without known radii.
 
     Raises:
-        DataError: shape, order or range are not as they should be; lists every fault.
+        DataError: wrong shape, order or range; lists every fault.
     """
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     refuse_size(path)  # before TensorFlow is imported
     source = open_truth(data, params)
-    # A file of many more rows is not read to its end.
+    # A file of too many rows is not read to its end.
     keys, radii = read_predictions(path, 2 * source.observations(range(N_FOLDS)) + 1000)
     truth = read_truth(source)
     faults = _shape_faults(keys, radii, truth["key"])
@@ -104,9 +104,9 @@ def check(
     if counted is not None:
         counted |= {"planets": planets, "rows": len(radii)}
     size = f"{format_count(len(radii), 'row')} of {N_WAVELENGTHS} radii for {format_count(planets, 'planet')}"
-    print(f"{path}: {size}; shape, order and range are sound")
+    print(f"{path}: {size}; shape, order and range are valid")
     if "radius" not in truth:
-        print("the radii of these planets are unknown, so it has no score here")
+        print("the radii of these planets are unknown, so it cannot be scored")
         return {}
     from ariel_tf.runs.model_card import LABELS
     from ariel_tf.runs.predictions import Predictions
@@ -119,7 +119,7 @@ def check(
 
 
 def open_truth(data: str | Path, params: Path | None = None) -> Any:
-    """The data set, or the text files, that predictions are compared with; arguments as in `check`."""
+    """Return the data set, or the text files, to compare predictions with; arguments as in `check`."""
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
@@ -130,13 +130,13 @@ def open_truth(data: str | Path, params: Path | None = None) -> Any:
 
 
 def read_truth(source: Any) -> dict[str, Any]:
-    """What is known of every observation, in ascending order of the keys.
+    """Return the known values of every observation, in ascending order of the keys.
 
     Args:
-        source: as `open_truth` opens it.
+        source: source that `open_truth` returned.
 
     Returns:
-        key int32 [rows, 3]; where the radii are known also radius and scatter, float32 [rows, 55].
+        key int32 [rows, 3]; if the radii are known also radius and scatter, float32 [rows, 55].
     """
     names = ("key", "radius", "scatter") if source.labelled else ("key",)
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -157,7 +157,7 @@ def read_truth(source: Any) -> dict[str, Any]:
 
 
 def planets_of(source: Any):
-    """Every planet's record as NumPy values; of unlabelled data without light curves."""
+    """Yield every planet's record as NumPy values; without light curves for unlabelled data."""
     import tensorflow as tf
 
     from ariel_tf.data.integrity import damaged
@@ -195,14 +195,14 @@ def _order_faults(keys: np.ndarray | None, radii: np.ndarray, expected: np.ndarr
 
 
 def spread_within(radii: np.ndarray, planets: np.ndarray) -> float:
-    """Variance within planets over the variance of all rows, the median over wavelengths; 1 for rows in no order.
+    """Return the variance within planets over that of all rows, the median over wavelengths; 1 for a random order.
 
     Args:
         radii: float [rows, wavelengths].
         planets: int [rows].
 
     Returns:
-        0 where too few rows, or rows all alike, tell nothing.
+        0 if too few rows, or identical rows, allow no conclusion.
     """
     _, group = np.unique(planets, return_inverse=True)
     count = np.bincount(group)

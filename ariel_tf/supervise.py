@@ -2,11 +2,12 @@
 
     python -m ariel_tf.supervise --workers 2 -- --model dense --wavelength joint --data DATA --run RUN
 
-What follows `--` are options of `python -m ariel_tf.train`. With `--workers N` it starts N workers on this host.
-Without, it starts one: the worker that `TF_CONFIG` describes, or SLURM's task (`srun` starts a supervisor for each);
-when a worker anywhere is gone the others end with an error, so each host's supervisor starts its own again.
+The arguments after `--` are options of `python -m ariel_tf.train`. `--workers N` starts N workers on this host. Without
+it, the command starts one: the worker that `TF_CONFIG` describes, or SLURM's task (`srun` starts a supervisor for
+each).
+When any worker ends, the others end with an error, so each host's supervisor restarts its own.
 
-Workers go on from the last epoch that was saved. A training that ends by itself, done or refused, is not restarted.
+Workers resume from the last saved epoch. A training that ends by itself, finished or refused, is not restarted.
 """
 
 import contextlib
@@ -29,27 +30,27 @@ from ariel_tf.core.schema import Schema, option
 from ariel_tf.core.signals import StopRequest, graceful_stop
 from ariel_tf.training import cluster, heartbeat, slurm
 
-# Exit codes of a training that another start would only repeat.
+# Exit codes of a training that a restart would only repeat.
 FINAL = (0, 2, 3, 4, 129, 130, 143)
-# Seconds in which the end of another worker may still explain that of a first one.
+# Seconds within which the end of another worker may still explain the end of the first one.
 GRACE = 2.0
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.supervise` takes before `--`."""
+    """Options of `python -m ariel_tf.supervise` before `--`."""
 
     workers: int | None = option(
         None, "number of workers on this host", low=1, metavar="N", shown="the one of TF_CONFIG or SLURM"
     )
     silence: float = option(
-        30.0, "seconds without a heartbeat after which a worker hangs", metavar="SECONDS",
+        30.0, "seconds without a heartbeat after which a worker counts as hanging", metavar="SECONDS",
         expected="a number, more than 0", check=lambda seconds: seconds > 0
     )  # fmt: skip
     stall: float = option(
-        1800.0, "seconds without a training step after which a worker hangs", metavar="SECONDS",
+        1800.0, "seconds without a training step after which a worker counts as hanging", metavar="SECONDS",
         expected="a number, more than 0", check=lambda seconds: seconds > 0
     )  # fmt: skip
-    restarts: int = option(5, "restarts in a row without a new epoch before giving up", low=0, metavar="N")
+    restarts: int = option(5, "consecutive restarts without a new epoch before giving up", low=0, metavar="N")
 
 
 def parser() -> cli.Parser:
@@ -74,7 +75,7 @@ class Worker:
 
     Attributes:
         number: its number among all workers of the training.
-        heartbeat: the file that shows its signs of life, as `training.heartbeat` describes it.
+        heartbeat: file that shows its signs of life, described in `training.heartbeat`.
     """
 
     process: subprocess.Popen
@@ -83,7 +84,7 @@ class Worker:
     _changes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def seconds_since(self, suffix: str = "") -> float:
-        """Seconds since its file last changed. The file's own time only shows that it did: clocks of hosts differ."""
+        """Return the seconds since its file last changed, by this host's clock, since clocks of hosts differ."""
         path = Path(f"{self.heartbeat}{suffix}")
         with contextlib.suppress(FileNotFoundError):
             changed = path.stat().st_mtime
@@ -93,7 +94,7 @@ class Worker:
 
     @property
     def epochs(self) -> int:
-        """How many epochs it has saved."""
+        """Return the number of epochs that it has saved."""
         return int(Path(f"{self.heartbeat}.steps").read_text() or 0)
 
 
@@ -103,11 +104,11 @@ class Supervisor(ProcessGroup):
     Args:
         training: options of `python -m ariel_tf.train`.
         workers: number of workers on this host; None for the one that the environment describes.
-        silence, stall: seconds without a sign of life, and without a step, after which a worker is taken to hang.
-        restarts: how many in a row, without an epoch saved between them, before it gives up.
+        silence, stall: seconds without a sign of life, and without a step, after which a worker counts as hanging.
+        restarts: limit on consecutive restarts without a saved epoch.
 
     Attributes:
-        repeat_command: the command that workers ask the user to repeat; empty for their own.
+        repeat_command: command that workers ask the user to repeat; empty for their own.
     """
 
     def __init__(self, training: Sequence[str], workers: int | None, silence: float, stall: float, restarts: int):
@@ -129,8 +130,8 @@ class Supervisor(ProcessGroup):
 
         Raises:
             ArielError: too many restarts.
-            Stopped: by a signal; every worker has saved its epochs, unless the signal was repeated.
-            SystemExit: the training's own exit code, where that is not 0.
+            Stopped: a signal was received; every worker has saved its epochs, unless the signal was repeated.
+            SystemExit: exit code of the training, if it is not 0.
         """
         with graceful_stop() as self.request, tempfile.TemporaryDirectory(prefix="ariel-") as folder:
             self._keep_running(Path(folder))
@@ -142,18 +143,18 @@ class Supervisor(ProcessGroup):
             try:
                 fault, code = self._watch(workers)
             finally:
-                # Without a request the others hang, or wait in vain.
+                # Without this request, the other workers would hang or wait in vain.
                 self.stop(PATIENCE if self.request.number else 0, self.request)
             if self.request.number:
                 raise Stopped("stopped; every whole epoch is saved. The same command goes on.", self.request.number)
             if not fault:
                 if code:
-                    sys.exit(code)  # the worker has printed why
+                    sys.exit(code)  # the worker has printed the reason
                 return
             saved = max(worker.epochs for worker in workers)
             failures = 1 if saved > epochs else failures + 1
             epochs = max(epochs, saved)
-            if epochs:  # which the next start must not move aside
+            if epochs:  # saved epochs, which the next start must not move aside
                 self.command = [argument for argument in self.command if argument != "--overwrite"]
             if failures > self.restarts:
                 raise ArielError(f"{fault}; gave up after {self.restarts} restarts without a new epoch.")
@@ -177,7 +178,7 @@ class Supervisor(ProcessGroup):
         return workers
 
     def _watch(self, workers: Sequence[Worker]) -> tuple[str, int]:
-        """Wait for a fault or the end: what went wrong; or an empty string and the exit code of all workers."""
+        """Wait for a fault or the end; return the fault, or an empty text and the exit code of all workers."""
         while not self.request.number:
             codes = [worker.process.poll() for worker in workers]
             for worker, code in zip(workers, codes, strict=True):
@@ -195,7 +196,7 @@ class Supervisor(ProcessGroup):
         return "", 128 + self.request.number
 
     def _judge(self, workers: Sequence[Worker], number: int, code: int) -> tuple[str, int]:
-        """The reason for the fault with which a worker ended: perhaps another one that ended for good a moment ago."""
+        """Return the fault of a worker that ended, or of another one that ended permanently a moment ago."""
         deadline = time.monotonic() + (GRACE if len(workers) > 1 else 0)
         while time.monotonic() < deadline:
             for worker in workers:
@@ -207,12 +208,12 @@ class Supervisor(ProcessGroup):
 
 
 def configurations(workers: int | None, environment: Mapping[str, str]) -> list[str | None]:
-    """A `TF_CONFIG` for each worker to start on this host; None keeps that of the environment."""
+    """Return a `TF_CONFIG` for each worker to start on this host; None keeps that of the environment."""
     if workers is None:
         return [None if "TF_CONFIG" in environment else slurm.tf_config(environment)]
     if workers == 1:
         return [None]
-    # New ports at each start, so that what is left of an earlier worker cannot interfere.
+    # New ports at each start, so that remaining connections of an earlier worker cannot interfere.
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for one in sockets:

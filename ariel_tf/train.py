@@ -3,8 +3,8 @@
     python -m ariel_tf.train --wavelength 12
 
 The options become a configuration; a source of planets is opened; the model is built with the statistics of the
-training folds; a run folder is made or resumed; `fit` trains and saves; the best epoch's model is scored once on the
-test folds, and the run is described in words and a picture (`training.job`).
+training folds; a run folder is created or resumed; `fit` trains and saves; the best epoch's model is scored once on the
+test folds, and the run is described in a model card and a plot (`training.job`).
 
 A list of wavelengths, `--wavelength 0-54`, trains one such model for each (`training.per_wavelength`).
 
@@ -35,9 +35,9 @@ EXAMPLES = (
 
 
 class Options(RunOptions):
-    """What `python -m ariel_tf.train` takes beside the configuration."""
+    """Options of `python -m ariel_tf.train` in addition to the configuration."""
 
-    list_models: bool = option(False, "print the models and stop")
+    list_models: bool = option(False, "print the models and exit")
     json_object: bool = cli.as_json("the final report")
 
 

@@ -2,12 +2,12 @@
 
     python -m ariel_tf.trees --wavelength all --data DATA
 
-    RUN/best.keras       all forests as one Keras model: raw light curves in, radii out; needs no XGBoost
+    RUN/best.keras       all forests as one Keras model: raw light curves in, radii out; does not need XGBoost
         trees/w12.ubj    each wavelength's booster in XGBoost's own binary JSON
-        config.json ...  as in any run: `evaluate`, `predict`, `ensemble` and `export` work on it
+        config.json ...  as in any run: `evaluate`, `predict`, `ensemble` and `export` accept it
 
 Trees read segment means of a wavelength's folded light curve and of white light, the noise of both, and the stellar
-parameters. XGBoost comes with the extra `trees`.
+parameters. The extra `trees` installs XGBoost.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from ariel_tf.training import job as training_job
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.trees` takes."""
+    """Options of `python -m ariel_tf.trees`."""
 
     wavelength: tuple[int, ...] = list_option("wavelengths: one, or a list like all, 3,7,12-20", (12,))
     data: str = cli.data("", shown="the folder ./data if it holds a manifest, else simulated")
@@ -44,7 +44,7 @@ class Options(Schema):
         (8,), "folds that choose the number of trees", "--validation-folds"
     )
     test_folds: tuple[int, ...] = folds_option((9,), "folds for the final test score", "--test-folds")
-    set: tuple[str, ...] = option((), "a setting: depth, rounds, l2 ...", metavar="NAME=VALUE", append=True)
+    set: tuple[str, ...] = option((), "a setting: depth, rounds, l2 ...; repeatable", metavar="NAME=VALUE", append=True)
     seed: int = option(0, "random seed of the rows and columns that each tree is fitted on", metavar="N")
     run: Path | None = cli.run_folder(shown="runs/trees-wNN-HASH of the options")
     overwrite: bool = cli.overwrite()
@@ -65,7 +65,7 @@ class Options(Schema):
 
     @property
     def folds(self) -> Folds:
-        """The folds by role."""
+        """Return the folds by role."""
         return Folds(self.train_folds, self.validation_folds, self.test_folds)
 
     @property
@@ -79,7 +79,7 @@ class Table:
     """Features and radii of some folds.
 
     Attributes:
-        features: float32 [rows, f] of all wavelengths, as of `models.tree_ensemble.feature_model`.
+        features: float32 [rows, f] of all wavelengths, from `models.tree_ensemble.feature_model`.
         radii: float64 [rows, wavelengths].
     """
 
@@ -102,10 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def grow(options: Options, command: str) -> None:
-    """Boost every wavelength, score the forest once on the test folds, and leave a run folder.
+    """Train a forest per wavelength, score it once on the test folds, and write a run folder.
 
     Raises:
-        UsageError: an unknown setting, or XGBoost is absent.
+        UsageError: an unknown setting, or XGBoost is not installed.
         DataError: data without radii, or a fold without a planet.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
@@ -146,7 +146,7 @@ def grow(options: Options, command: str) -> None:
 
 
 def boosted(run: RunFolder, hp: Any, options: Options, trained: Table, held: Table) -> list[Any]:
-    """The booster of each wavelength, side by side on all cores; those that the run has saved already are read."""
+    """Return the booster of each wavelength, trained in parallel on all cores; boosters saved in the run are read."""
     from ariel_tf.ensembles import boosted_trees
 
     (run.path / "trees").mkdir(exist_ok=True)
@@ -169,14 +169,14 @@ def boosted(run: RunFolder, hp: Any, options: Options, trained: Table, held: Tab
                     run.commit((name,))
                 boosters.append(booster)
                 progress(1)
-        except BaseException:  # Ctrl-C: those that have not begun should not
+        except BaseException:  # Ctrl-C: do not start the remaining boosters
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return boosters
 
 
 def read_table(source: Any, options: Options, features: Any, folds: Sequence[int]) -> Table:
-    """Features of the rows of some folds, batch by batch; light curves are not kept."""
+    """Return the features of the rows of some folds, computed batch by batch; light curves are not kept."""
     from ariel_tf.data import dataset
 
     selection = Selection.of(folds, options.targets, options.white)
@@ -189,9 +189,9 @@ def read_table(source: Any, options: Options, features: Any, folds: Sequence[int
 
 
 def fit_one(hp: Any, options: Options, trained: Table, held: Table, index: int) -> tuple[Any, float, float]:
-    """The booster of the index-th wavelength, its scale and offset; `hp` as of `ensembles.boosted_trees.settings`.
+    """Return the booster of one wavelength, its scale and offset; `hp` as in `ensembles.boosted_trees.settings`.
 
-    A search hands in keras-tuner's `HyperParameters` and asks `validation_score` how good it is.
+    A search passes keras-tuner's `HyperParameters` and calls `validation_score` for the score.
     """
     from ariel_tf.ensembles import boosted_trees
     from ariel_tf.models.tree_ensemble import columns_of
@@ -202,7 +202,7 @@ def fit_one(hp: Any, options: Options, trained: Table, held: Table, index: int) 
 
 
 def validation_score(hp: Any, options: Options, trained: Table, held: Table) -> float:
-    """The mean score on the validation folds over the wavelengths of `options`: what a search maximises."""
+    """Return the mean score on the validation folds over the wavelengths of `options`, which a search maximises."""
     from ariel_tf.challenge import score
     from ariel_tf.ensembles import boosted_trees
     from ariel_tf.models.tree_ensemble import columns_of

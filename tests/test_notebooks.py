@@ -53,7 +53,7 @@ def test_from_pickles_to_a_checked_submission():
     ran = notebooks.here("datalabs.ipynb", PLANETS=10, MODEL="linear", OPTIONS={"epochs": 1, **LINEAR})
     notebooks.assert_pictures(ran)
     assert printed(ran, r"^datalabs_train: (.*targets)").group(1) == "10 planets, 20 observations, with targets"
-    sound = "submission.csv: 12 rows of 55 radii for 6 planets; shape, order and range are sound"
+    sound = "submission.csv: 12 rows of 55 radii for 6 planets; shape, order and range are valid"
     assert printed(ran, r"^submission.csv: .*sound$").group() == sound
     lines = Path("submission.csv").read_text().splitlines()
     assert lines[0].startswith("files,w1,w2,")

@@ -47,7 +47,7 @@ def test_challenge_files_to_a_submission(capsys):
     assert ran.count("pipelines.simulate") == 2
     assert ran[-1] == "ariel_tf.predict"
     assert (
-        "submission.txt: 80 rows of 55 radii for 20 planets; shape, order and range are sound"
+        "submission.txt: 80 rows of 55 radii for 20 planets; shape, order and range are valid"
         in capsys.readouterr().out
     )
 
@@ -72,4 +72,4 @@ def test_training_from_bigquery(capsys):
 def test_getting_started(capsys):
     ran = follow("docs/getting_started.md", skip=("docker", "conda"))
     assert ran[-1] == "ariel_tf.submission"
-    assert "shape, order and range are sound" in capsys.readouterr().out
+    assert "shape, order and range are valid" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Values that the options of a training take: names, defaults, and how their texts are read; no TensorFlow."""
+"""Allowed values of training options: names, defaults, and parsers of their texts; no TensorFlow."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +18,7 @@ RAMPS = ("keep", "one", "divide")
 FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
 YES_NO = ("no", "yes")
 
-# Values of options that neither the user nor the recipe of the model gives.
+# Defaults of options that neither the user nor the model's recipe sets.
 FALLBACK: dict[str, Any] = {
     "channels": "own",
     "every": 1,
@@ -44,7 +44,7 @@ FALLBACK: dict[str, Any] = {
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """`["first=10"]` to {"first": "10"}; values are checked by the model that asks for them."""
+    """Parse `["first=10"]` to {"first": "10"}; the model that uses a setting checks its value."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -55,15 +55,15 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def parse_star(text: str) -> tuple[str, ...]:
-    """`none`, `all` or `star_temp,star_rad` to names in the file header's order."""
+    """Parse `none`, `all` or `star_temp,star_rad` to names in the order of the file's header."""
     return parse_names("--star", text, STAR_NAMES)
 
 
 def parse_augment(text: str) -> tuple[str, ...]:
-    """`none` or `mix,mirror` to names in the order of `AUGMENTATIONS`."""
+    """Parse `none` or `mix,mirror` to names in the order of `AUGMENTATIONS`."""
     return parse_names("--augment", text, AUGMENTATIONS, ("none",))
 
 
 def format_star(names: tuple[str, ...]) -> str:
-    """Names as the shortest text that `parse_star` reads back."""
+    """Return names as the shortest text that `parse_star` reads back."""
     return {(): "none", STAR_NAMES: "all"}.get(names, ",".join(names))

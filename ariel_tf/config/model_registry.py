@@ -1,8 +1,7 @@
-"""Which models exist: functions decorated with `@model` in `ariel_tf/models`, by name; plug-ins; the user's own files.
+"""Registered models: functions decorated with `@model` in `ariel_tf/models`, plug-ins, and the user's own files.
 
-The names, the first docstring lines and the recipes are read from the source text, so that `--help`,
-`--list-models` and a mistyped `--model` need no TensorFlow; `load` imports the one family it needs. What is outside
-this package is found by `user_code`.
+Names, first docstring lines and recipes are read from the source text, so that `--help`, `--list-models` and a mistyped
+`--model` need no TensorFlow; `load` imports only the module it needs. `user_code` finds models outside this package.
 """
 
 import ast
@@ -24,15 +23,15 @@ class Entry:
     """A registered model.
 
     Attributes:
-        name: of the function, and the value of `--model`.
-        module: that holds it.
-        summary: its docstring's first line.
-        scope: "one" wavelength, "joint" for all 55 at once, or "any".
-        unit: the observations of a row: "observation", "spot" or "planet", as in `selection.Signature`.
-        pretrained: whether it takes a file of weights.
+        name: name of the function, and the value of `--model`.
+        module: module that contains the function.
+        summary: first line of its docstring.
+        scope: what it predicts: "one" wavelength, "joint" for all 55 at once, or "any".
+        unit: what a row contains: one "observation", or all of a "spot" or "planet", as in `selection.Signature`.
+        pretrained: whether it accepts a file of pretrained weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
-        joint: what differs further with `--wavelength joint`.
-        source: of a model outside this package, what is recorded with a run: "file" and its "sha256", or "plugin", and
+        joint: further defaults that differ with `--wavelength joint`.
+        source: for a model outside this package, what is recorded with a run: "file" and its "sha256", or "plugin"; and
             "unit".
     """
 
@@ -47,7 +46,7 @@ class Entry:
     source: dict[str, Any] = field(default_factory=dict)
 
 
-# The folder whose files register models.
+# The folder whose modules register models.
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ABOUT = ("scope", "unit", "pretrained", "joint")
 SCOPES, UNITS = ("one", "joint", "any"), ("observation", "spot", "planet")
@@ -60,7 +59,7 @@ def model(
     joint: dict[str, Any] | None = None,
     **recipe: Any,
 ) -> Callable[[Callable], Callable]:
-    """Register a model function `(hp, inputs) -> features`; the arguments, all literals, are those of `Entry`.
+    """Register a model function `(hp, inputs) -> features`; the arguments are those of `Entry` and must be literals.
 
     Args of the decorated function:
         hp: `hyper.Settings` or keras-tuner's `HyperParameters`.
@@ -68,7 +67,7 @@ def model(
             `star` float32 [batch, k], standardised, or None. With unit "spot" or "planet" flux is
             [batch, instances, steps, channels].
 
-    Returns of it: features [batch, f]; the builder adds the head.
+    The function returns features [batch, f]; the builder adds the head.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -81,7 +80,7 @@ def model(
 
 @functools.cache
 def entries() -> dict[str, Entry]:
-    """All models of this package by name, in the order of the source files."""
+    """Return all models of this package by name, in the order of the source files."""
     found: dict[str, Entry] = {}
     for path in sorted(MODELS.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -95,7 +94,7 @@ def _summary(node: ast.FunctionDef) -> str:
 
 
 def _about(node: ast.FunctionDef) -> dict[str, Any] | None:
-    """The arguments of a function's decorator, as in `Entry`; None without a decorator."""
+    """Return the arguments of a function's decorator, as in `Entry`; None without a decorator."""
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "model":
             recipe = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
@@ -105,10 +104,10 @@ def _about(node: ast.FunctionDef) -> dict[str, Any] | None:
 
 
 def entry(name: str) -> Entry:
-    """The model called `name`: of this package, of a plug-in, or of a file.
+    """Return the model called `name`, from this package, a plug-in or a file.
 
     Raises:
-        UsageError: there is none, with the nearest name; a file that is not there or says what it cannot say.
+        UsageError: no such model (names the nearest one), or a file that is missing or has an invalid decorator.
     """
     if (own := user_code.reference(name)) is not None:
         source = {"file": str(own.path), "sha256": own.sha256}
@@ -125,21 +124,21 @@ def entry(name: str) -> Entry:
     point = plugins[name]
     spec = importlib.util.find_spec(point.module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        raise UsageError(f"--model {name}: its plug-in names the module {point.module}, which is not there.")
+        raise UsageError(f"--model {name}: its plug-in names the module {point.module}, which does not exist.")
     version = f" {point.dist.name} {point.dist.version}" if point.dist else ""
     source = {"plugin": f"{point.value}{version}"}
     return _outside(name, point.attr, Path(spec.origin).read_bytes(), source, point.module)
 
 
 def _outside(name: str, function: str, content: bytes, source: dict[str, Any], where: str) -> Entry:
-    """The entry of a function in the text of a file outside this package.
+    """Return the entry of a function in the source text of a file outside this package.
 
     Args:
-        name: of the entry.
-        function: its name in the file.
-        content: of the file.
+        name: name of the entry.
+        function: name of the function in the file.
+        content: content of the file.
         source: what is recorded with a run.
-        where: the file or the module, for messages.
+        where: name of the file or module, for messages.
     """
     try:
         nodes = [node for node in ast.parse(content).body if isinstance(node, ast.FunctionDef)]
@@ -160,14 +159,14 @@ def _outside(name: str, function: str, content: bytes, source: dict[str, Any], w
 
 
 def _refuse_odd(found: Entry, where: str) -> None:
-    """Refuse a scope or a unit that there is not."""
+    """Refuse an unknown scope or unit."""
     for what, value, known in (("scope", found.scope, SCOPES), ("unit", found.unit, UNITS)):
         if value not in known:
             raise UsageError(f"{where}: @model({what}=...): expected one of {', '.join(known)}. Received: {value!r}")
 
 
 def short_name(name: str) -> str:
-    """The name of a model without the path of its file, for titles and folders.
+    """Return the name of a model without the path of its file, for titles and folders.
 
     >>> short_name("/home/me/my_model.py:attention"), short_name("squid")
     ('attention', 'squid')
@@ -177,7 +176,7 @@ def short_name(name: str) -> str:
 
 
 def summaries() -> dict[str, str]:
-    """A line for each model: of this package, then of plug-ins, whose modules are not imported."""
+    """Return one line per model: of this package, then of plug-ins, whose modules are not imported."""
     lines = {name: one.summary for name, one in entries().items()}
     for name in user_code.plugins(user_code.MODELS):
         if name not in lines:
@@ -189,10 +188,10 @@ def summaries() -> dict[str, str]:
 
 
 def load(name: str) -> Callable:
-    """The model function itself; imports its family and so the deep-learning library.
+    """Return the model function; imports its module and with it the deep-learning library.
 
     Raises:
-        UsageError: a file that the user did not name.
+        UsageError: the model is in a file that the user did not name.
     """
     if (own := user_code.reference(name)) is not None:
         return user_code.load(own, "--model")

@@ -1,4 +1,4 @@
-"""How a training runs and where its results go; no part of the model."""
+"""Options of a training that do not change the model: devices, processes, memory, and where results are written."""
 
 import functools
 import importlib.util
@@ -9,9 +9,9 @@ from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 
-# Small enough for any machine, so that the order of rows, and with it a model, is the same on all of them.
+# Small enough for any machine, so that the order of rows, and therefore the model, is the same on all machines.
 MEMORY = "2G"
-# Services that `--track` takes: packages, each with an extra of its name.
+# Services that `--track` accepts: packages, each with an extra of the same name.
 TRACKERS = ("none", "wandb", "mlflow")
 
 
@@ -26,13 +26,13 @@ def require_tracker(service: str) -> None:
 
 
 def parse_profile(text: str) -> tuple[int, ...] | str:
-    """`10:20` to (10, 20); any other text is left for the check to refuse."""
+    """Parse `10:20` to (10, 20); any other text is left for the check to refuse."""
     first, colon, last = text.partition(":")
     return (int(first), int(last)) if colon and first.isdecimal() and last.isdecimal() else text
 
 
 class RunOptions(Schema):
-    """Options that leave the trained model as it is.
+    """Options that do not change the trained model.
 
     Attributes:
         command: the command that resumes this training, for messages and the run's README; not a flag.
@@ -71,11 +71,11 @@ class RunOptions(Schema):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes that the rows of one training may take; those of several jobs share what is free."""
+        """Return the bytes that the rows of one training may take; several jobs share the limit."""
         return resources.parse_bytes(self.memory) or (_free_memory() // (2 * self.jobs) if self.memory == "auto" else 0)
 
 
 @functools.cache
 def _free_memory() -> int:
-    """What is free when it is first asked for: a training must decide alike each time."""
+    """Return the memory that is free at the first call, since a training must always make the same decision."""
     return resources.free_memory()

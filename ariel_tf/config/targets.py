@@ -1,14 +1,14 @@
-"""`--wavelength`: which wavelengths, predicted by one model or by one model each. The only parser of that option.
+"""`--wavelength`: the wavelengths to predict, by one model or by one model each. The only parser of that option.
 
     12             one model of wavelength 12
     joint          one model of all 55
     all            one model for each of the 55
     0-54           for each from 0 to 54
     3,7,12-20      numbers and ranges with commas, each wavelength once
-    0-54/8:3       the third of eight slices of a list, for eight jobs side by side
+    0-54/8:3       the third of eight slices of a list, for eight jobs run side by side
 
-Slices are contiguous, in the order of the list, and their lengths differ by one at most; the slices 1 ... N of a list
-hold each of its wavelengths exactly once. No TensorFlow.
+Slices are contiguous, in the order of the list, and their lengths differ by at most one; slices 1 to N of a list
+contain each of its wavelengths exactly once. No TensorFlow.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ class Targets(NamedTuple):
 
     Attributes:
         every: wavelength indices of the whole run, ascending.
-        chosen: those to train here, a slice of them or all.
+        chosen: those to train in this command: a slice, or all.
         kind: "one" model of one wavelength, "joint" for one model of all 55, or "list" for one model each.
 
     >>> Targets.parse("0-54/8:3").chosen, str(Targets.parse("12,3,11")), str(Targets.parse("joint"))
@@ -43,26 +43,26 @@ class Targets(NamedTuple):
 
     @classmethod
     def one(cls, wavelength: int) -> Self:
-        """One wavelength, one model."""
+        """Return the target of one model of one wavelength."""
         return cls((wavelength,), (wavelength,), "one")
 
     @classmethod
     def joint(cls) -> Self:
-        """All 55, one model."""
+        """Return the target of one model of all 55."""
         return cls(tuple(range(N_WAVELENGTHS)), tuple(range(N_WAVELENGTHS)), "joint")
 
     @classmethod
     def each(cls, wavelengths: Iterable[int]) -> Self:
-        """A model for each of these wavelengths."""
+        """Return the targets of one model for each of these wavelengths."""
         ordered = tuple(sorted(wavelengths))
         return cls(ordered, ordered, "list")
 
     @classmethod
     def parse(cls, value: Any) -> Self:
-        """From the text of `--wavelength`, or the value of "wavelength" in a configuration file.
+        """Parse the text of `--wavelength`, or the value of "wavelength" in a configuration file.
 
         Raises:
-            UsageError: no such form, outside 0-54, a wavelength twice, or a slice that holds nothing.
+            UsageError: another form, a number outside 0-54, a wavelength listed twice, or an empty slice.
         """
         if isinstance(value, cls):
             return value
@@ -81,14 +81,14 @@ class Targets(NamedTuple):
 
     @classmethod
     def of_run(cls, value: Any) -> Self:
-        """From "wavelength" in the configuration of a run, where a list of one wavelength is text and not a number."""
+        """Parse "wavelength" in the configuration of a run, where a list of one wavelength is text and not a number."""
         if isinstance(value, str) and value.isdecimal():
             return cls.each([cls.parse(value).chosen[0]])
         return cls.parse(value)
 
     @property
     def is_list(self) -> bool:
-        """Whether each wavelength has a model of its own in a run of several."""
+        """Whether a run of several wavelengths has one model for each."""
         return self.kind == "list"
 
     @property
@@ -97,20 +97,20 @@ class Targets(NamedTuple):
         return self.kind == "joint"
 
     def __str__(self) -> str:
-        """The shortest text that `parse` reads back as the same wavelengths, without the slice."""
+        """Return the shortest text that `parse` reads back as the same wavelengths, without the slice."""
         return JOINT if self.is_joint else _ranges(self.every)
 
     def as_json(self) -> int | str:
-        """The value in configuration files: a number, "joint" or the list as text."""
+        """Return the value in configuration files: a number, "joint" or the list as text."""
         return self.every[0] if self.kind == "one" else str(self)
 
     def for_each(self) -> list[Self]:
-        """One model's targets for each wavelength to train here."""
+        """Return the targets of one model for each wavelength to train in this command."""
         return [type(self).one(wavelength) for wavelength in self.chosen]
 
     @property
     def folder_name(self) -> str:
-        """The part of a run folder's name: w12, joint, w00-w54.
+        """Return the part of a run folder's name: w12, joint, w00-w54.
 
         >>> Targets.one(3).folder_name, Targets.parse("3,7,10-12").folder_name
         ('w03', 'w03-w12')
@@ -121,14 +121,14 @@ class Targets(NamedTuple):
         return f"{first}-w{self.every[-1]:02d}" if self.is_list else first
 
     def describe(self) -> str:
-        """In words: `all wavelengths`, `wavelength 12`, `wavelengths 3,7`."""
+        """Describe the targets: `all wavelengths`, `wavelength 12`, `wavelengths 3,7`."""
         if len(self.every) == N_WAVELENGTHS:
             return "all wavelengths"
         return f"wavelength{'s' * (len(self.every) > 1)} {_ranges(self.every)}"
 
 
 def _parse_slice(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A list, and the slice of it that the text names, or all of it."""
+    """Parse a list, and return it and the slice of it that the text names, or all of it."""
     items, slash, part = text.partition("/")
     found = [wavelength for item in items.split(",") for wavelength in _parse_range(item, text)]
     for wavelength in found:
@@ -169,7 +169,7 @@ def _slice(wavelengths: Sequence[int], part: str, text: str) -> tuple[int, ...]:
 
 
 def _ranges(wavelengths: Sequence[int]) -> str:
-    """Wavelength indices as numbers and ranges, so that one list has one name."""
+    """Return wavelength indices as numbers and ranges, so that a list has only one name."""
     runs: list[list[int]] = []
     for wavelength in wavelengths:
         if runs and wavelength == runs[-1][1] + 1:
@@ -180,5 +180,5 @@ def _ranges(wavelengths: Sequence[int]) -> str:
 
 
 def list_option(help: str, default: tuple[int, ...] | None = None) -> Any:
-    """A field whose flag takes a list of wavelengths, one, or joint for all; its value is their indices."""
+    """Return a field whose flag takes one wavelength, a list, or joint for all; its value is a tuple of indices."""
     return option(default, help, metavar="LIST", parse=lambda text: Targets.parse(text).chosen)

@@ -1,4 +1,4 @@
-"""`--steps`: which of the 300 time steps of a light curve a model reads. No TensorFlow."""
+"""`--steps`: the time steps, of the 300 of a light curve, that a model reads. No TensorFlow."""
 
 import random
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from ariel_tf.core.errors import UsageError
 
 
 def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
-    """Time steps in any of their spellings, ascending.
+    """Parse time steps in any of their forms; the result is ascending.
 
     `99:200` gives range(99, 200), `::3` every third step, `9,5` (5, 9), and `random:100` a hundred drawn from the seed.
 
     Raises:
-        UsageError: no such form, outside 0-300, or empty.
+        UsageError: another form, a step outside 0-300, or no steps.
     """
     word, _, count = text.partition(":")
     if word == "random" and count.isdecimal() and 1 <= int(count) <= N_STEPS:
@@ -42,7 +42,7 @@ def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
 
 
 def format_steps(steps: Sequence[int]) -> str:
-    """Steps as the shortest text that `parse_steps` reads back: `99:200`, `0:300:3`, `5,9,12`."""
+    """Return steps as the shortest text that `parse_steps` reads back: `99:200`, `0:300:3`, `5,9,12`."""
     if isinstance(steps, range):
         return f"{steps.start}:{steps.stop}" + (f":{steps.step}" if steps.step > 1 else "")
     return ",".join(map(str, steps))

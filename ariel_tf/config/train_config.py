@@ -1,7 +1,7 @@
-"""Everything that decides what a training does: one schema for flags, `--config` files and Python callers.
+"""All options that determine a trained model: one schema for flags, `--config` files and Python callers.
 
-A model brings a recipe, defaults of its own; `resolve` fills in what neither the user nor the recipe gives from
-`choices.FALLBACK`. No TensorFlow, so --help and mistakes take no time.
+A model may have a recipe, that is defaults of its own; `resolve` fills in options that neither the user nor the recipe
+sets, from `choices.FALLBACK`. No TensorFlow, so that --help and error messages appear immediately.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from ariel_tf.data.selection import Row, Selection, Signature
 DEFAULT_MODEL = "transit"
 Role = Literal["train", "validation", "test"]
 WHAT, DATA, READS, TRAINS = "what to train", "data", "what the model reads", "how it trains"
-# A configuration file is a page; a larger one is another file, given by mistake.
+# A configuration file has about a page; a larger file was given by mistake.
 LARGEST_FILE = 1 << 20
 SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
 
 
 def _recipe(help: str, group: str, name: str, **how: Any) -> Any:
-    """An option whose default the recipe of the model may set."""
+    """Return an option whose default may come from the recipe of the model."""
     return option(None, help, group=group, shown=f"the model's, else {choices.FALLBACK[name]}", **how)
 
 
@@ -50,12 +50,13 @@ def _folds(default: tuple[int, ...], help: str) -> Any:
 
 
 class TrainConfig(Schema):
-    """What a training does; equal configurations give equal models.
+    """Options that determine a trained model; equal configurations give equal models.
 
     Fields of default None are filled in by `resolve`; until then they may hold None.
 
     Attributes:
-        model_source: of a model outside this package, its file and checksum or its plug-in, and what a row is; no flag.
+        model_source: for a model outside this package, its file and checksum or its plug-in, and the unit of a row; no
+            flag.
     """
 
     model: str = option(
@@ -118,7 +119,7 @@ class TrainConfig(Schema):
     head: str = _recipe("quantity that the last layer predicts", TRAINS, "head", choices=choices.HEADS)
     loss: str = _recipe("loss that training minimises", TRAINS, "loss", choices=choices.LOSSES)
     optimizer: str = _recipe("optimiser used for training", TRAINS, "optimizer", choices=choices.OPTIMIZERS)
-    epochs: int = _recipe("passes over the training data, at most", TRAINS, "epochs", low=1, metavar="N")
+    epochs: int = _recipe("maximum number of passes over the training data", TRAINS, "epochs", low=1, metavar="N")
     patience: int = _recipe(
         "epochs without a better validation score before training stops; 0: never", TRAINS, "patience", low=0,
         metavar="N"
@@ -148,19 +149,19 @@ class TrainConfig(Schema):
 
     @property
     def signature(self) -> Signature:
-        """What the model, or the models of a list of wavelengths together, read and predict."""
+        """Return what the model, or the models of a list of wavelengths together, read and predict."""
         targets = self.wavelength.chosen
         inputs = tuple(range(N_WAVELENGTHS)) if self.channels == "all" else targets
-        # Of what a run recorded, so that its model's file need not be there.
+        # From what the run recorded, so that the model's file need not exist.
         unit = self.model_source.get("unit") or model_registry.entry(self.model).unit
         row = cast(Row, unit if unit in model_registry.UNITS else "observation")
         return Signature(targets, inputs, self.channels == "own+white", row)
 
     def selection(self, role: Role) -> Selection:
-        """The rows that a training reads: the only place that makes one.
+        """Return the rows that a training reads; the only place that creates such a selection.
 
         Args:
-            role: what the rows are for; only those for training are thinned (`every`) and drawn (`bootstrap`).
+            role: purpose of the rows; only training rows are thinned (`every`) and resampled (`bootstrap`).
         """
         folds = getattr(self.folds, role)
         if role != "train":
@@ -169,31 +170,31 @@ class TrainConfig(Schema):
 
     @property
     def first(self) -> Self:
-        """The configuration of one model: of the first wavelength of a list, else this one."""
+        """Return the configuration of one model: of the first wavelength of a list, else this one."""
         return next(iter(self.for_each_wavelength().values())) if self.wavelength.is_list else self
 
     def for_each_wavelength(self) -> dict[int, Self]:
-        """The configuration of one model of each wavelength to train here."""
+        """Return the configuration of one model of each wavelength to train in this command."""
         return {one.chosen[0]: self.replace(wavelength=one) for one in self.wavelength.for_each()}
 
     @property
     def model_name(self) -> str:
-        """The name of the model without the path of its file."""
+        """Return the name of the model without the path of its file."""
         return model_registry.short_name(self.model)
 
     @property
     def what(self) -> str:
-        """What it predicts, in words."""
+        """Describe what the model predicts."""
         return self.wavelength.describe()
 
     @property
     def time_steps(self) -> Sequence[int]:
-        """Which of the 300, ascending."""
+        """Return the time steps that the model reads, ascending."""
         return parse_steps(self.steps, self.seed)
 
     @property
     def needs_pass(self) -> bool:
-        """Whether a data set's sums don't tell what its flux must be scaled by."""
+        """Whether the scaling of the flux needs statistics that a data set does not store."""
         return self.ramp != "keep" or self.function != "none" or self.transform == "yeo-johnson"
 
     @property
@@ -211,14 +212,14 @@ class TrainConfig(Schema):
 
     @property
     def folds(self) -> Folds:
-        """The folds by what the training uses them for."""
+        """Return the folds by role in the training."""
         return Folds(self.train_folds, self.validation_folds, self.test_folds)
 
     def resolve(self) -> Self:
-        """The same with the recipe of the model filled in.
+        """Return the same configuration with the recipe of the model filled in.
 
         Raises:
-            UsageError: an unknown model, or options that the model does not take.
+            UsageError: an unknown model, or options that the model does not accept.
         """
         entry = model_registry.entry(self.model)
         if entry.scope == ("one" if self.wavelength.is_joint else "joint"):
@@ -243,21 +244,21 @@ class TrainConfig(Schema):
         )
 
     def require_resolved(self) -> None:
-        """Raise a `UsageError` for the first field that is still to be filled in."""
+        """Raise a `UsageError` for the first field that is not filled in."""
         for name in choices.FALLBACK:
             if getattr(self, name) is None:
                 raise UsageError(self._mismatch(name, None))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Back from `as_json`."""
+        """Return the configuration from the values that `as_json` returned."""
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, as `config.json` holds them and `--config` takes them."""
+        """Return plain values, as in `config.json` and for `--config`."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
-        # Left out where they hold their default: runs of earlier versions don't name them.
+        # Left out if they have their defaults: runs of earlier versions do not contain them.
         for name in ("model_source", "fused"):
             if values[name] == type(self).model_fields[name].default:
                 del values[name]
@@ -265,7 +266,7 @@ class TrainConfig(Schema):
 
     @classmethod
     def given(cls, arguments: argparse.Namespace) -> dict[str, Any]:
-        """The values of the flags that were given; settings as a dictionary."""
+        """Return the values of the flags that were given; settings as a dictionary."""
         values = super().given(arguments)
         if "settings" in values:
             values["settings"] = choices.parse_settings(values["settings"])
@@ -273,10 +274,10 @@ class TrainConfig(Schema):
 
     @classmethod
     def from_flags(cls, arguments: argparse.Namespace) -> Self:
-        """The resolved configuration: flags over `--config` over the recipe of the model over the defaults.
+        """Return the resolved configuration: flags over `--config` over the recipe of the model over the defaults.
 
         Raises:
-            UsageError: a value that does not fit, named with its flag; remote data that only `--config` names.
+            UsageError: an invalid value, named with its flag; remote data that only `--config` names.
             DataError: a `--config` file that is not JSON.
         """
         file, given = getattr(arguments, "config", None), cls.given(arguments)
@@ -294,7 +295,7 @@ class TrainConfig(Schema):
                 f"--model {own}"
             )
         if given.get("model", values.get("model")) != values.get("model"):
-            values.pop("settings", None)  # those of another model
+            values.pop("settings", None)  # settings of another model
         settings = {**values.get("settings", {}), **given.get("settings", {})}
         config = cls(**values | given | {"settings": settings}).resolve()
         return config.replace(data=address.with_flags(config.data, arguments))
@@ -332,7 +333,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _refuse_changed(path: Path) -> None:
-    """Refuse the `config.json` of a run folder that is not the one that the run saved."""
+    """Refuse the `config.json` of a run folder that differs from the one the run saved."""
     state = path.with_name("state.json")
     if path.name != "config.json" or not state.is_file():
         return

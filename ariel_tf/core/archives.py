@@ -1,4 +1,4 @@
-"""Bounds of ZIP archives that may be somebody else's, checked before `zipfile` reads them; no TensorFlow."""
+"""Limits on ZIP archives from untrusted sources, checked before `zipfile` reads them; no TensorFlow."""
 
 import io
 import struct
@@ -10,12 +10,12 @@ from ariel_tf.core.errors import DataError
 
 _END, _END64 = b"PK\x05\x06", b"PK\x06\x07"
 _END_SIZE, _LONGEST_COMMENT = 22, 1 << 16
-# Archives without a list of members in the form for more than 4 GB.
+# Archives whose list of members is not in the ZIP64 form (for more than 4 GB).
 _LARGE = 1 << 31
-# A member smaller than it needs no proof of its bytes.
+# Members smaller than this are not checked for compression.
 SMALL = 16 << 20
 MOST_EXPANSION = 4
-# What NumPy's and the standard library's readers raise for damaged archives of arrays.
+# Exceptions that NumPy and the standard library raise for damaged archives of arrays.
 UNREADABLE: tuple[type[Exception], ...] = (
     *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError, RuntimeError),
     *(SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
@@ -23,12 +23,12 @@ UNREADABLE: tuple[type[Exception], ...] = (
 
 
 def require_archive(file: IO[bytes], what: str, largest_directory: int) -> None:
-    """Refuse what is no ZIP archive, or one whose list of members is too large to be ours.
+    """Refuse a file that is not a ZIP archive, or whose list of members is too large.
 
     Args:
         file: open for reading; its position changes.
         what: its name, for messages.
-        largest_directory: bytes of the list of members, about 50 and a name for each.
+        largest_directory: largest size of the list of members in bytes, about 50 bytes and a name per member.
 
     Raises:
         DataError: names the file.
@@ -46,16 +46,16 @@ def require_archive(file: IO[bytes], what: str, largest_directory: int) -> None:
 
 
 def refuse_expansion(what: str, size: int, stored: int, largest: int | None = None) -> None:
-    """Refuse what is much larger in memory than where it is stored, or larger than anything of ours.
+    """Refuse an object that is much larger in memory than in the file, or larger than a limit.
 
     Args:
-        what: its name, for messages.
+        what: name of the object, for messages.
         size: bytes in memory.
-        stored: bytes where it is stored.
-        largest: bytes in memory at most; None for any number.
+        stored: bytes in the file.
+        largest: limit on the bytes in memory; None for no limit.
 
     Raises:
-        DataError: names it, and both sizes.
+        DataError: names the object and both sizes.
     """
     if size > SMALL and size > MOST_EXPANSION * stored:
         raise DataError(f"{what} would take {size:,} bytes, of which {stored:,} are stored; get another copy of it.")

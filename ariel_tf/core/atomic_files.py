@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written ever keeps a final name; no TensorFlow."""
+"""Write files atomically: a partly written file never has its final name; no TensorFlow."""
 
 import contextlib
 import fcntl
@@ -19,24 +19,27 @@ from typing import Any
 
 from ariel_tf.core.errors import DataError, UsageError
 
-# The largest JSON files are manifests: 10 bytes and a number in memory for each planet.
+# Manifests are the largest JSON files: 10 bytes of text and one number in memory per planet.
 LARGEST_JSON, MOST_JSON_MEMORY = 32 << 20, 150 << 20
-# Bytes of memory, roughly, for each of these characters: a number or a short text; a key; an object; a list.
+# Approximate bytes of memory that each of these characters stands for: a number or a short text; a key; an object; a
+# list.
 _JSON_MEMORY = {b",": 40, b":": 110, b"{": 100, b"[": 90}
 _PREFIX = ".writing-"
 
 
 @contextmanager
 def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
-    """A temporary path in the same folder that takes the name `path` only when the block ends well.
+    """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
-    The order is what makes it safe against a power cut: write, flush to disk, rename, flush the folder.
-    The temporary name keeps the suffixes, since some writers choose their format by it. It is locked as long as this
-    process writes, so that the next writer in the folder can remove the temporary files of killed processes.
+    The order protects against a power cut: write, flush to disk, rename, flush the folder.
+    The temporary name keeps the suffixes, because some writers choose the format by suffix. The file is locked while
+    this
+    process writes it, so that the next writer in the folder can remove the temporary files of killed processes.
 
     Args:
         path: the final name.
-        lock: False for a file that HDF5 writes, which locks it itself; no other process may write in its folder then.
+        lock: False for a file that HDF5 writes, since HDF5 locks it itself; no other process may write in its folder
+            then.
     """
     path = Path(path)
     suffix = "".join(path.suffixes)
@@ -44,7 +47,7 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
         remove_leftovers(path.parent, f"{_PREFIX}????????{glob.escape(suffix)}")
         handle, temporary = _new_file(path.parent, suffix, lock)
     except OSError as error:
-        error.filename = str(path)  # not the temporary one, which the user has never heard of
+        error.filename = str(path)  # rather than the temporary name, which the user does not know
         raise
     try:
         yield temporary
@@ -53,35 +56,36 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
         flush(path.parent)
     except OSError as error:
-        if error.errno is not None:  # a full disk names no file by itself
+        if error.errno is not None:  # the error of a full disk has no file name
             error.filename = error.filename or str(path)
         raise
     finally:
-        with contextlib.suppress(OSError):  # no reason to fail: the next writer removes it
+        with contextlib.suppress(OSError):  # not fatal: the next writer removes it
             temporary.unlink(missing_ok=True)
         os.close(handle)
 
 
 def _new_file(folder: Path, suffix: str, lock: bool) -> tuple[int, Path]:
-    """Make a temporary file, locked until its handle is closed: its handle and its path."""
+    """Create a temporary file that is locked until its handle is closed; return its handle and its path."""
     while True:
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=suffix, dir=folder)
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX if lock else fcntl.LOCK_UN)
         if os.path.exists(name):
             return handle, Path(name)
-        os.close(handle)  # another writer took it for a leftover before it was locked
+        os.close(handle)  # another writer removed it as a leftover before it was locked
 
 
 @contextmanager
 def replacing_by_library(path: Path | str) -> Iterator[Path]:
-    """As `replacing`, for a block in which HDF5 or Keras writes the file, in a folder that this process holds.
+    """Like `replacing`, for a block in which HDF5 or Keras writes the file, in a folder that this process holds.
 
     Raises:
-        OSError: what the disk refused, as Python's own files raise it, with the file's name. HDF5 puts the reason into
-            a paragraph, raises some of it as RuntimeError, and prints more when the half-written file is collected.
+        OSError: the error of the disk, with the name of the file, as Python's own files raise it. HDF5 hides the
+            reason in
+            a paragraph, raises some errors as RuntimeError, and prints more when the partly written file is collected.
     """
-    # h5py prints by the one, Python by the other.
+    # h5py prints through the first of these, Python through the second.
     hooks, sys.excepthook, sys.unraisablehook = (sys.excepthook, sys.unraisablehook), lambda *_: None, lambda _: None
     try:
         with replacing(path, lock=False) as temporary:
@@ -89,7 +93,7 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         found = re.search(r"errno = (\d+)", str(error))
         number = int(found[1]) if found else getattr(error, "errno", None)
-        traceback.clear_frames(error.__traceback__)  # closes the files that were being written
+        traceback.clear_frames(error.__traceback__)  # closes the partly written files
         gc.collect()
         if number is None:
             raise
@@ -99,10 +103,10 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
 
 
 def refuse_parent(out: Path) -> None:
-    """Raise if the folder of a new file neither exists nor can be made.
+    """Raise if the folder of a new file does not exist and cannot be created.
 
     Raises:
-        UsageError: a part of its path is no folder.
+        UsageError: a part of its path is not a folder.
     """
     found = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
     if not found.is_dir():
@@ -116,10 +120,10 @@ def _umask() -> int:
 
 
 def require_utf8(path: Path | str) -> None:
-    """Raise if a path holds a name that is not UTF-8: TensorFlow and HDF5 open no such file.
+    """Raise if a path contains a name that is not UTF-8, which TensorFlow and HDF5 cannot open.
 
     Raises:
-        UsageError: names the path, its odd bytes escaped.
+        UsageError: names the path, with the invalid bytes escaped.
     """
     name = os.fsencode(os.path.abspath(path))
     try:
@@ -130,7 +134,7 @@ def require_utf8(path: Path | str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Put a file's bytes, or a folder's names, on the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -141,8 +145,9 @@ def flush(path: Path) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write a text in UTF-8.
 
-    A byte of a file name that is not UTF-8, which Python holds as a lone surrogate, is written as `\\udcXX`; in JSON
-    that is its escape, so the name is read back as it was.
+    A byte of a file name that is not UTF-8, which Python represents as a lone surrogate, is written as `\\udcXX`. In
+    JSON
+    that is its escape sequence, so the same name is read back.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -153,14 +158,14 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_bounded(path: Path | str, largest: int) -> bytes:
-    """The bytes of a file that may be somebody else's.
+    """Return the bytes of a file from an untrusted source.
 
     Args:
         path: the file.
-        largest: bytes at most.
+        largest: limit on its size in bytes.
 
     Raises:
-        DataError: it is larger, of which nothing was read, or neither a file nor a link to one.
+        DataError: it is larger than the limit (nothing is read), or is neither a file nor a link to one.
         OSError: it cannot be read.
     """
     path = Path(path)
@@ -174,12 +179,12 @@ def read_bounded(path: Path | str, largest: int) -> bytes:
 
 
 def read_json(path: Path | str, kind: type = object) -> Any:
-    """The value in a JSON file, or a `DataError` that names the file where it holds none, or none of this kind."""
+    """Return the value in a JSON file; raise `DataError` with the file's name if it has no value of this kind."""
     return parse_json(read_bounded(path, LARGEST_JSON), path, kind)
 
 
 def parse_json(content: bytes, path: Path | str, kind: type = object) -> Any:
-    """The value in a JSON file's bytes; else as of `read_json`."""
+    """Return the value in the bytes of a JSON file; arguments and errors as for `read_json`."""
     needed = sum(bytes_each * content.count(sign) for sign, bytes_each in _JSON_MEMORY.items())
     if len(content) > LARGEST_JSON or needed > MOST_JSON_MEMORY:
         raise DataError(
@@ -196,13 +201,13 @@ def parse_json(content: bytes, path: Path | str, kind: type = object) -> Any:
 
 
 def sha256(path: Path | str) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_leftovers(folder: Path | str, pattern: str = f"{_PREFIX}*") -> None:
-    """Remove temporary files of processes that were killed while they wrote in this folder."""
+    """Remove the temporary files of processes that were killed while writing in this folder."""
     for path in Path(folder).glob(pattern):
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -214,7 +219,7 @@ def remove_leftovers(folder: Path | str, pattern: str = f"{_PREFIX}*") -> None:
 
 
 def _is_free(handle: int) -> bool:
-    """Whether no process holds the lock of an open file; this one then does, until the handle is closed."""
+    """Lock an open file until its handle is closed; return False if another process has locked it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

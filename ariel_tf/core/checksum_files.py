@@ -1,9 +1,9 @@
-"""SHA-256 of texts and tables that cannot hold their own, in files as `sha256sum` writes and checks them.
+"""SHA-256 checksums of text files and tables, in separate files that `sha256sum` can write and check.
 
-    FOLDER/SHA256SUMS     of files in a folder and the folders within it
-    radii.csv.sha256      of the file of that name without the ending
+    FOLDER/SHA256SUMS     files of a folder and of its subfolders
+    radii.csv.sha256      the file of that name without the ending
 
-A file without such a sum, of another program or an earlier version, is read as it is.
+A file without a checksum, from another program or an earlier version, is read unchecked.
 """
 
 import os
@@ -16,26 +16,26 @@ from ariel_tf.core.atomic_files import read_bounded, replacing, sha256, write_te
 from ariel_tf.core.errors import DataError
 
 FOLDER_SUMS = "SHA256SUMS"
-# The challenge's 250,000 files would take 21 MB.
+# The challenge's 250,000 files need 21 MB.
 LARGEST = 64 << 20
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]((?!/)[^\x00]+)")
 
 
 def write_sums(folder: Path | str, sums: Mapping[str, str]) -> None:
-    """Write the sums of a folder's files.
+    """Write the checksums of a folder's files.
 
     Args:
-        folder: of the files.
+        folder: folder of the files.
         sums: hexadecimal SHA-256 by file name, relative to the folder.
     """
     write_text(Path(folder) / FOLDER_SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
 def read_sums(path: Path | str) -> dict[str, set[str]]:
-    """The sums in a file of `sha256sum`, by file name; several where a file was being replaced.
+    """Return the checksums in a file of `sha256sum` by file name; several for a file that was being replaced.
 
     Raises:
-        DataError: no such file, or a damaged one; names the line.
+        DataError: the file is missing or damaged; names the line.
     """
     path = Path(path)
     content = read_bounded(path, LARGEST).decode("utf-8", "surrogateescape")
@@ -55,16 +55,17 @@ def read_sums(path: Path | str) -> dict[str, set[str]]:
 
 
 def sidecar(path: Path) -> Path:
-    """The file that holds the sum of another one."""
+    """Return the path of the file that holds the checksum of another file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 @contextmanager
 def replacing_with_sum(path: Path) -> Iterator[Path]:
-    """As `atomic_files.replacing`, with a file that holds the sum beside it.
+    """Like `atomic_files.replacing`, and write a checksum file beside it.
 
-    While the file is being replaced that one holds the sums of the old file and of the new one, so a process that is
-    killed leaves no sound file that is refused.
+    During the replacement the checksum file holds the checksums of the old and of the new file, so that an intact file
+    is
+    never refused, even if the process is killed.
     """
     with replacing(path) as temporary:
         yield temporary
@@ -75,7 +76,7 @@ def replacing_with_sum(path: Path) -> Iterator[Path]:
 
 
 def _old_sums(path: Path) -> set[str]:
-    """The sums that a file may have which is about to be replaced."""
+    """Return the checksums that a file may have while it is being replaced."""
     if not path.is_file():
         return set()
     try:
@@ -91,11 +92,11 @@ def _write_sidecar(path: Path, sums: set[str]) -> None:
 
 
 def verify(path: Path) -> None:
-    """Compare a file with the sum beside it, where there is one.
+    """Compare a file with the checksum beside it, if there is one.
 
     Raises:
-        DataError: they differ.
-        OSError: one cannot be read.
+        DataError: the checksums differ.
+        OSError: one of the files cannot be read.
     """
     beside = sidecar(path)
     if not os.path.lexists(beside):

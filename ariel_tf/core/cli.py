@@ -1,4 +1,4 @@
-"""The command line of every command: one way to build a parser, and the options that commands share.
+"""Command lines: one way to build a parser, and the options that commands share.
 
     class Options(Schema):
         data: str | None = cli.data()
@@ -13,7 +13,7 @@
     if __name__ == "__main__":
         run_command(main)
 
-A command is called `python -m ariel_tf.predict` or `ariel predict`; help and repeated commands name it as it was typed.
+Commands are called as `python -m ariel_tf.predict` or `ariel predict`; help and messages use the form that was typed.
 """
 
 import argparse
@@ -38,12 +38,12 @@ class Parser(argparse.ArgumentParser):
     """The parser of one command.
 
     Args:
-        module: of the command, such as "ariel_tf.train".
+        module: module of the command, such as "ariel_tf.train".
         doc: docstring of the module; its first line describes the command.
-        schemas: whose flags it takes.
+        schemas: schemas whose fields become flags.
         examples: arguments of real calls, shown at the end of --help.
-        word: a subcommand.
-        rest: what follows the options in the usage line.
+        word: name of a subcommand.
+        rest: text that follows the options in the usage line.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Parser(argparse.ArgumentParser):
             self.add_schema(schema)
 
     def add_schema(self, schema: type[Schema], names: Iterable[str] | None = None, **defaults: str) -> None:
-        """Add a schema's flags, or those of some of its fields; `defaults` as of `schema.add_flags`."""
+        """Add the flags of a schema, or of some of its fields; `defaults` as for `schema.add_flags`."""
         add_flags(self, schema, names, **defaults)
 
     def add_commands(self, title: str, parsers: Iterable[tuple[str, "Parser"]]) -> None:
-        """Add subcommands by their words; the one that is given is `arguments.command_word`."""
+        """Add subcommands by name; `arguments.command_word` is the one that was given."""
         made = self.add_subparsers(  # type: ignore[call-overload]
             dest="command_word", required=True, metavar=title, title="commands", parser_class=as_made
         )
@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def _short_usage(self) -> str:
-        """Required options and positional arguments; the others are listed below it."""
+        """Return the required options and positional arguments; the others are listed below the usage line."""
         required = [one for one in self._actions if one.option_strings and one.required]
         parts = [f"{one.option_strings[0]} {one.metavar}" for one in required]
         for one in self._actions:
@@ -97,7 +97,7 @@ class Parser(argparse.ArgumentParser):
         return " ".join(filter(None, [self.prog, "[options]", *parts, self._rest]))
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
-        """The arguments; an unknown one is refused with the nearest flag."""
+        """Parse the arguments; an unknown argument is refused with the nearest flag."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flags = [flag for one in self._actions for flag in one.option_strings if flag.startswith("--")]
@@ -115,7 +115,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def as_made(made: Parser, **_: Any) -> Parser:
-    """A parser class for `add_subparsers` that takes parsers already made, by `add_parser(word, made=...)`."""
+    """Return a parser class for `add_subparsers` that takes existing parsers, by `add_parser(word, made=...)`."""
     return made
 
 
@@ -135,12 +135,12 @@ def prepare_completion(parser: argparse.ArgumentParser) -> None:
 
 
 def summary(doc: str | None) -> str:
-    """The first line of a docstring."""
+    """Return the first line of a docstring."""
     return (doc or "").strip().split("\n")[0]
 
 
 def program(module: str) -> str:
-    """How a command was called: `python -m ariel_tf.train`, or `ariel train`."""
+    """Return how a command was called: `python -m ariel_tf.train`, or `ariel train`."""
     started = Path(sys.argv[0])
     word = module.rpartition(".")[2].replace("_", "-")
     if started.stem == "ariel":
@@ -151,12 +151,12 @@ def program(module: str) -> str:
 
 
 def given(arguments: Sequence[str] | None) -> list[str]:
-    """The arguments of a command: those of a Python caller, else those of this process."""
+    """Return the arguments of a command: those of a Python caller, else those of this process."""
     return sys.argv[1:] if arguments is None else list(arguments)
 
 
 def repeated(module: str, arguments: Iterable[str]) -> str:
-    """The command that resumes this one: the same without --overwrite, which would start again, and without --json."""
+    """Return the command that resumes this one: without --overwrite, which starts again, and --json."""
     kept = [argument for argument in arguments if argument not in ("--overwrite", "--json")]
     return shlex.join([*program(module).split(), *kept])
 
@@ -178,10 +178,10 @@ def light_curves(default: Any = None, help: str = "challenge text files AAAA_BB_
 
 
 def one_of_data_and_light_curves(data: str | None, light_curves: Path | None) -> str | Path:
-    """The one of --data and --light-curves that was given.
+    """Return the value of --data or of --light-curves, whichever was given.
 
     Raises:
-        UsageError: none or both.
+        UsageError: neither or both were given.
     """
     if (data is None) == (light_curves is None):
         raise UsageError("expected one of --data and --light-curves.")
@@ -233,13 +233,13 @@ def devices() -> Any:
 
 
 def jobs(help: str, default: int | None = 1, group: str = WHERE_IT_RUNS) -> Any:
-    """--jobs; a default of None stands for the number of cores."""
+    """Option --jobs; the default None means the number of cores."""
     cores = resources.available_cpus() if default is None else default
     return option(cores, help, group=group, low=1, metavar="N", shown="" if default else "the number of cores")
 
 
 def is_host_and_port(text: str) -> bool:
-    """Whether a text is HOST:PORT."""
+    """Whether a text has the form HOST:PORT."""
     host, colon, port = text.rpartition(":")
     return bool(colon and host and port.isdecimal() and 0 < int(port) < 1 << 16)
 

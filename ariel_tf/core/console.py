@@ -1,4 +1,4 @@
-"""Standard output and error that never cost a command its work; no TensorFlow."""
+"""Standard output and error streams that never abort a command; no TensorFlow."""
 
 import io
 import os
@@ -9,11 +9,11 @@ from ariel_tf.core.printable import printable_stream
 
 
 class _Output(io.FileIO):
-    """A standard stream that goes on without its reader, and whose errors name it.
+    """A standard stream that continues after its reader has closed it, and whose errors name it.
 
     Args:
         number: file descriptor.
-        name: the stream in words, for errors; None for one whose errors nobody can read.
+        name: name of the stream for errors; None for a stream whose errors nobody can read.
     """
 
     def __init__(self, number: int, name: str | None):
@@ -24,7 +24,7 @@ class _Output(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            # Otherwise the bytes that wait would fail once more as the interpreter ends, with another exit code.
+            # Otherwise the buffered bytes would fail again when the interpreter exits, with another exit code.
             _open_null_device(self.fileno())
             if self._stream_name is None or isinstance(error, BrokenPipeError):
                 return len(memoryview(data).cast("B"))
@@ -32,7 +32,7 @@ class _Output(io.FileIO):
 
 
 class _Text(io.TextIOWrapper):
-    """A text stream that shows no control characters of what it prints (`core.printable`)."""
+    """A text stream that escapes the control characters in what it prints (`core.printable`)."""
 
     def write(self, text: str) -> int:
         super().write(printable_stream(text))
@@ -40,11 +40,11 @@ class _Text(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """Let `print` work on whatever the standard streams of this process are.
+    """Make `print` work whatever the standard streams of this process are.
 
-    A closed stream becomes the null device (its number would otherwise go to the next file that is opened). A pipe
-    whose reader has gone is ignored: the work goes on. Characters that the encoding lacks are escaped, and so are
-    control characters.
+    A closed stream is replaced by the null device (its descriptor would otherwise be given to the next file that is
+    opened). If the reader of a pipe has closed it, the work continues. Control characters, and characters that the
+    encoding lacks, are escaped.
     """
     for number in range(3):
         try:
@@ -52,7 +52,7 @@ def prepare() -> None:
         except OSError:
             _open_null_device(number)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (for as long as the process lives)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (for the lifetime of the process)
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _robust(1, sys.stdout, "standard output")
     if sys.stderr is None or sys.stderr is sys.__stderr__:
@@ -60,7 +60,7 @@ def prepare() -> None:
 
 
 def _robust(number: int, stream: Any, name: str | None) -> io.TextIOWrapper:
-    """A text stream over `_Output` with the encoding and buffering of `stream`."""
+    """Return a text stream over `_Output` with the encoding and buffering of `stream`."""
     if stream is not None:
         stream.flush()
     return _Text(
@@ -72,7 +72,7 @@ def _robust(number: int, stream: Any, name: str | None) -> io.TextIOWrapper:
 
 
 def _open_null_device(number: int) -> None:
-    """Let a file descriptor be the null device, for child processes too."""
+    """Redirect a file descriptor to the null device, for child processes too."""
     opened = os.open(os.devnull, os.O_RDWR)
     if opened != number:
         os.dup2(opened, number)

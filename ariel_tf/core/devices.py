@@ -1,4 +1,4 @@
-"""`--devices`: the devices that a training asks for; no TensorFlow."""
+"""`--devices`: the devices requested for a training; no TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,11 +12,11 @@ DEVICES_HELP = (
 
 @dataclass(frozen=True)
 class Devices:
-    """Devices of one kind. Parses and prints `--devices`.
+    """Devices of one kind; parses and prints `--devices`.
 
     Attributes:
         kind: auto, cpu or gpu.
-        numbers: of the devices; none means every GPU, or one CPU.
+        numbers: indices of the devices; empty means every GPU, or one CPU.
 
     >>> Devices.parse("gpu:0,2"), str(Devices.parse("gpu:0,2"))
     (Devices(kind='gpu', numbers=(0, 2)), 'gpu:0,2')
@@ -27,10 +27,10 @@ class Devices:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The devices of `auto`, `cpu`, `gpu`, `gpu:0,1` or `cpu:0,1`.
+        """Parse `auto`, `cpu`, `gpu`, `gpu:0,1` or `cpu:0,1`.
 
         Raises:
-            UsageError: another form, or a device twice.
+            UsageError: another form, or a device listed twice.
         """
         kind, colon, listed = text.partition(":")
         parts = listed.split(",") if colon else []
@@ -50,5 +50,5 @@ DEFAULT_DEVICES = Devices()
 
 
 def describe_gpus(gpus: int) -> str:
-    """The GPUs that TensorFlow finds, as part of a sentence."""
+    """Return the GPUs that TensorFlow finds, as part of a sentence."""
     return f"TensorFlow finds GPUs 0-{gpus - 1}" if gpus else "TensorFlow finds no GPU"

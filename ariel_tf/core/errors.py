@@ -3,11 +3,11 @@
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the system refused: no permission, no space, no such device |
-| 2 | usage: an option, a setting or a run folder that does not fit |
-| 3 | data refused: a file, a shard or a manifest that does not hold what it should |
-| 4 | non-finite: a loss or a prediction became NaN or infinite |
-| 129, 130, 143 | stopped by SIGHUP, Ctrl-C or SIGTERM; what was done is saved |
+| 1 | system error: no permission, no space, no such device |
+| 2 | usage error: an option, a setting or a run folder that does not fit |
+| 3 | data error: a file, a shard or a manifest with invalid content |
+| 4 | non-finite value: a loss or a prediction became NaN or infinite |
+| 129, 130, 143 | stopped by SIGHUP, Ctrl-C or SIGTERM; completed work is saved |
 """
 
 import difflib
@@ -21,18 +21,18 @@ from collections.abc import Callable, Iterable, Sequence
 from ariel_tf.core import console, signals
 from ariel_tf.core.printable import printable, printable_line
 
-# A longer message quotes a file, not a name.
+# A longer message quotes file content rather than a name.
 _LONGEST = 20_000
 _LONGEST_NAME = 200
-# Lines of a message after its first are indented; another line end is part of a quoted name or value.
+# Lines of a message after the first are indented; any other line end is part of a quoted name or value.
 _OTHER_LINE_END = re.compile("\n(?!  )")
 
 
 class ArielError(Exception):
-    """A user's mistake or a machine's refusal: its text is the whole message, no traceback is shown.
+    """A user's mistake or a system error: its text is the whole message, and no traceback is printed.
 
     Args:
-        message: may quote names and values of files that are somebody else's; it is kept as `printable` gives it.
+        message: may quote names and values of untrusted files; it is stored as `printable` returns it.
     """
 
     exit_code = 1
@@ -48,7 +48,7 @@ class UsageError(ArielError):
 
 
 class DataError(ArielError):
-    """Data that does not hold what it should. `faults` lists every fault when there are several."""
+    """Data with invalid content. `faults` lists every fault if there are several."""
 
     exit_code = 3
 
@@ -57,7 +57,7 @@ class DataError(ArielError):
         self.message: str = self.args[0]
         self.faults = [printable_line(fault) for fault in faults]
 
-    def __reduce__(self):  # so that it survives the way back from a worker process
+    def __reduce__(self):  # keeps the faults when a worker process raises it
         return type(self), (self.message, self.faults)
 
 
@@ -68,7 +68,7 @@ class NonFiniteError(ArielError):
 
 
 class Stopped(ArielError):
-    """The user or the system asked to stop, and what was done is saved."""
+    """The user or the system asked to stop, and completed work is saved."""
 
     def __init__(self, message: str, signal_number: int = signal.SIGINT):
         super().__init__(message)
@@ -76,9 +76,9 @@ class Stopped(ArielError):
 
 
 def nearest(received: object, known: Iterable[str]) -> str:
-    """`. Did you mean NAME?` for the known name that looks most like a mistyped one, or nothing."""
+    """Return `. Did you mean NAME?` for the known name most similar to a mistyped one, or an empty text."""
     text = str(received)
-    if len(text) > _LONGEST_NAME:  # no mistyped name; comparing it would take minutes
+    if len(text) > _LONGEST_NAME:  # not a mistyped name; the comparison would take minutes
         return ""
     near = difflib.get_close_matches(text, list(known), n=1)
     return f". Did you mean {near[0]}?" if near else ""
@@ -87,10 +87,10 @@ def nearest(received: object, known: Iterable[str]) -> str:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main`; turn its errors into one sentence on stderr and an exit code.
 
-    A signal that no part of the command handles ends it within ten seconds. Programming errors (anything that is not
-    an `ArielError`, an `OSError` or Ctrl-C) keep their traceback: they are ours to fix, not the user's.
+    A signal that no part of the command handles ends it within ten seconds. Programming errors (any exception that is
+    not an `ArielError`, an `OSError` or Ctrl-C) keep their traceback, since the user cannot mend them.
     """
-    # TensorFlow imports Keras, which would otherwise take the backend of the user's keras.json (`core.tf_startup`).
+    # TensorFlow imports Keras, which would otherwise use the backend of the user's keras.json (`core.tf_startup`).
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     console.prepare()
     with signals.Watcher() as watcher:
@@ -99,22 +99,22 @@ def run_command(main: Callable[[], None]) -> None:
                 main()
             finally:
                 sys.stdout.flush()
-        except BaseException as error:  # noqa: BLE001  (raised again in `_report`, unless it is the user's)
+        except BaseException as error:  # noqa: BLE001  (raised again in `_report`, unless it is a user's mistake)
             code = 128 + watcher.received
             if isinstance(error, Stopped) or not watcher.received:
                 code = _report(error)
-            else:  # whatever a library made of the interruption
+            else:  # whatever exception a library raised because of the interruption
                 print(f"\n{signals.describe_signal(watcher.received)}", file=sys.stderr)
             watcher.reported = True
             sys.exit(code)
 
 
-# Faults that are printed; a longer list goes to a file.
+# Number of faults that are printed; a longer list is written to a file.
 _SHOWN_FAULTS = 20
 
 
 def _shown_faults(faults: Sequence[str]) -> list[str]:
-    """The lines of a list of faults; a long one is cut, and written whole to a new file in the folder for those."""
+    """Return the lines of a list of faults; a long list is cut, and written whole to a temporary file."""
     if len(faults) <= _SHOWN_FAULTS:
         return list(faults)
     try:
@@ -128,7 +128,7 @@ def _shown_faults(faults: Sequence[str]) -> list[str]:
 
 
 def _report(error: BaseException) -> int:
-    """Print an error as one sentence on stderr; return the exit code. What is not the user's is raised again."""
+    """Print an error as one sentence on stderr and return the exit code; raise programming errors again."""
     if isinstance(error, Stopped):
         print(f"\n{error}", file=sys.stderr)
         return error.exit_code

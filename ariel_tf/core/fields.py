@@ -1,4 +1,4 @@
-"""What one field of a schema says of its values: its flag, how their text is read, and which it takes, in words."""
+"""One field of a schema: its flag, how its text is parsed, and a description of the values that it takes."""
 
 import re
 import types
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from ariel_tf.core.errors import UsageError, nearest
 
-# The largest whole number that an option takes: what fits an int32 of TensorFlow.
+# The largest whole number that an option takes: the largest int32, as in TensorFlow.
 LARGEST = 2**31 - 1
 
 
@@ -23,16 +23,16 @@ class Flag:
         help: one line, without the default.
         group: title of its group in --help.
         metavar: placeholder of its value; by default its choices or its name.
-        flag: its spelling, such as "--set"; by default by the name of the field.
+        flag: spelling of the flag, such as "--set"; by default derived from the name of the field.
         aliases: other spellings, such as "--old-name".
-        choices: values allowed.
-        expected: the values allowed in words, for messages; by default from type, bounds and choices.
-        check: whether a value is allowed; may raise a `UsageError` of its own.
-        parse: from the text of the flag to the value; by default by the field's type.
-        default: the default in words.
-        nargs: of argparse, for several values.
+        choices: allowed values.
+        expected: description of the allowed values for messages; by default derived from type, bounds and choices.
+        check: function that returns whether a value is allowed; may raise a `UsageError` itself.
+        parse: function from the text of the flag to the value; by default derived from the type of the field.
+        default: description of the default.
+        nargs: number of values, as in argparse.
         append: whether the flag may be repeated, each time with one more value.
-        positional: an argument without a flag.
+        positional: whether it is an argument without a flag.
     """
 
     help: str
@@ -55,14 +55,14 @@ class Flag:
 
 
 def flag_name(name: str, flag: Flag | None = None) -> str:
-    """`--batch-size` of batch_size, or the placeholder of a positional argument."""
+    """Return `--batch-size` for batch_size, or the placeholder of a positional argument."""
     if flag and flag.positional:
         return flag.metavar
     return (flag.flag if flag else "") or "--" + name.replace("_", "-")
 
 
 def parse_text(info: FieldInfo, text: Any) -> Any:
-    """The value of a flag's text; text that does not fit is left as it is, for the check to refuse."""
+    """Return the value of a flag's text; text that cannot be parsed is returned unchanged, for the check to refuse."""
     flag = info.json_schema_extra
     if isinstance(text, list):
         return tuple(parse_text(info, one) for one in text)
@@ -95,7 +95,7 @@ def convert(info: FieldInfo | None, value: Any) -> Any:
 
 
 def kind_of(annotation: Any) -> tuple[Any, bool]:
-    """The type of a field's value without its None, and whether the field is a tuple of such values."""
+    """Return the type of a field's value without None, and whether the field is a tuple of such values."""
     if get_origin(annotation) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
         return kind_of(kinds[0]) if len(kinds) == 1 else (annotation, False)
@@ -105,7 +105,7 @@ def kind_of(annotation: Any) -> tuple[Any, bool]:
 
 
 def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
-    """The lowest and the highest number that a field takes."""
+    """Return the lowest and the highest number that a field takes."""
     low, high = (
         next((getattr(one, name) for one in info.metadata if hasattr(one, name)), None) for name in ("ge", "le")
     )
@@ -113,7 +113,7 @@ def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def expected_values(info: FieldInfo, flag: Flag | None) -> str:
-    """The values that a field takes, in words."""
+    """Describe the values that a field takes."""
     if flag and flag.choices:
         return f"one of {', '.join(flag.choices)}"
     kind, several = kind_of(info.annotation)
@@ -131,13 +131,13 @@ def expected_values(info: FieldInfo, flag: Flag | None) -> str:
 
 
 def parse_names(flag: str, text: str, known: Sequence[str], words: Sequence[str] = ("none", "all")) -> tuple[str, ...]:
-    """Names with commas, or one of `words`, to names in the order of `known`.
+    """Parse names with commas, or one of `words`, to names in the order of `known`.
 
     Args:
-        flag: named in errors.
+        flag: flag to name in errors.
         text: value of the flag.
         known: all names.
-        words: values that stand alone; "all" gives every name, any other none.
+        words: values that are used alone; "all" means every name, any other means none.
 
     Raises:
         UsageError: an unknown name.
@@ -153,7 +153,7 @@ def parse_names(flag: str, text: str, known: Sequence[str], words: Sequence[str]
 
 
 def help_of(info: FieldInfo, flag: Flag, default: str | None) -> str:
-    """The help of a flag with its default, escaped for argparse."""
+    """Return the help of a flag with its default, escaped for argparse."""
     shown = flag.default if default is None else default
     value = None if info.is_required() else info.default
     if not shown and value is not None and value is not False:

@@ -1,7 +1,7 @@
-"""Figures drawn with matplotlib's `Figure`, apart from the user's own matplotlib, and saved as files.
+"""Draw figures with matplotlib's `Figure`, independently of the user's own matplotlib, and save them as files.
 
-`matplotlib.pyplot` is never imported: the user's backend, rcParams and open figures stay as they are, and a setting of
-the user, like `text.usetex` without LaTeX, has no influence on our pictures.
+`matplotlib.pyplot` is never imported: the user's backend, rcParams and open figures are not changed, and a user's
+setting such as `text.usetex` without LaTeX does not affect our figures.
 """
 
 import sys
@@ -16,12 +16,12 @@ from ariel_tf.core.errors import ArielError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What journals print, and enough for a picture that is only looked at on a screen.
+# The resolution that journals print, and sufficient on a screen.
 DOTS_PER_INCH, SCREEN = 300, 110
 FORMATS = ("png", "svg", "pdf")
-# Nothing in a file depends on the time, so that the same numbers give the same bytes.
+# Files contain no time stamp, so that the same numbers give the same bytes.
 _METADATA = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-# Readable where a figure of 8 inches is printed on a page of 6.5.
+# Readable when a figure 8 inches wide is printed on a page 6.5 inches wide.
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -36,10 +36,10 @@ STYLE = {
 
 
 def refuse_picture_path(path: Path) -> None:
-    """Refuse `--out` unless it is the name of a new picture in a folder that exists.
+    """Refuse `--out` unless it is the name of a new figure in an existing folder.
 
     Raises:
-        UsageError: it is another.
+        UsageError: any other path.
     """
     if path.suffix.removeprefix(".") not in FORMATS or path.exists() or not path.parent.is_dir():
         names = ", ".join(f".{kind}" for kind in FORMATS)
@@ -48,21 +48,21 @@ def refuse_picture_path(path: Path) -> None:
 
 @contextmanager
 def saved_figure(path: Path, width: float, height: float, dpi: float | None = None) -> "Iterator[Figure]":
-    """An empty figure to draw on, saved at the end of the block as PNG, SVG or PDF, by the end of the file's name.
+    """Yield an empty figure; save it at the end of the block as PNG, SVG or PDF, by the suffix of the file's name.
 
-    Drawing and saving happen in matplotlib's default settings and `STYLE`; the user's come back afterwards.
+    Drawing and saving use matplotlib's default settings and `STYLE`; the user's settings are restored afterwards.
 
     Args:
         path: file to write; replaced only if the whole block succeeds.
         width, height: in inches.
-        dpi: dots per inch, of a PNG file and of pictures within the others; `DOTS_PER_INCH` by default.
+        dpi: dots per inch of a PNG file and of images in other formats; `DOTS_PER_INCH` by default.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     kind = path.suffix.removeprefix(".")
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # all but the backend and what else belongs to a window
+        matplotlib.rcdefaults()  # all settings except the backend and others that belong to a window
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
@@ -78,13 +78,13 @@ def draw(picture: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
 def draw_or_warn(picture: Callable[..., Any], *arguments: Any) -> bool:
     """Call `picture(*arguments)`; print one sentence if it fails. Returns whether it succeeded.
 
-    For pictures that accompany a result: a broken installation of matplotlib must not cost the scores.
+    For figures that accompany a result: a broken installation of matplotlib must not abort a command with scores.
     """
     try:
         draw(picture, arguments)
     except (ArielError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001  (whatever matplotlib, its fonts and its settings raise)
+    except Exception as error:  # noqa: BLE001  (any error of matplotlib, its fonts and its settings)
         reason = " ".join(str(error).split())[:200]
         print(f"warning: a picture could not be drawn ({type(error).__name__}: {reason})", file=sys.stderr, flush=True)
         return False

@@ -1,10 +1,10 @@
-"""`--json`: one JSON object on standard output and nothing else there; what the command prints goes to stderr.
+"""`--json`: print one JSON object on standard output; all other output of the command goes to stderr.
 
     with json_output(options.json) as result:
         ...
         result["score"] = 9000.0
 
-An error that is the user's adds "error", "faults" and "exit_code" to the object, and is then printed as ever.
+A user error adds "error", "faults" and "exit_code" to the object, and is then printed as usual.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from ariel_tf.core.errors import ArielError
 
 @contextlib.contextmanager
 def json_output(wanted: bool) -> Iterator[dict[str, Any]]:
-    """A dictionary to fill, printed at the end of the block if `wanted`.
+    """Yield a dictionary to fill; print it at the end of the block if `wanted`.
 
     Args:
-        wanted: whether --json was given; otherwise nothing changes.
+        wanted: whether --json was given; if not, nothing is redirected or printed.
     """
     result: dict[str, Any] = {}
     if not wanted:
@@ -41,11 +41,11 @@ def json_output(wanted: bool) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Let standard output go to standard error in this block, also that of child processes and C libraries."""
+    """Redirect standard output to standard error in this block, also that of child processes and C libraries."""
     sys.stdout.flush()
     try:
         own = sys.stdout.fileno() == 1
-    except (OSError, ValueError):  # a stream of a notebook or of a test has no descriptor
+    except (OSError, ValueError):  # the streams of a notebook or of a test have no descriptor
         own = False
     kept = os.dup(1) if own else None
     try:
@@ -61,7 +61,7 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 def as_json(value: Any) -> str:
-    """JSON that any reader accepts: NaN and infinite numbers are null, NumPy's numbers and arrays plain ones.
+    """Return JSON that any parser accepts: NaN and infinite numbers as null, NumPy numbers and arrays as plain ones.
 
     >>> as_json({"score": float("nan"), "run": Path("a"), 3: (1, 2.5)})
     '{"score": null, "run": "a", "3": [1, 2.5]}'

@@ -1,27 +1,27 @@
-"""Text as it may be shown or kept: without the control characters of somebody else's names, and without secrets.
+"""Text that is safe to print or store: control characters of untrusted names escaped, and secrets masked.
 
 Errors (`core.errors`), the standard streams of a command (`core.console`), model cards and the files of a run folder
-pass their text through here. No TensorFlow.
+pass their text through this module. No TensorFlow.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-# Control characters but tab and line end, among them the escape that begins a terminal's commands; separators that end
-# a line; and marks that turn the direction of text, so that it reads otherwise than it is.
+# Control characters except tab and line end, among them the escape that begins terminal commands; separators that end
+# a line; and marks that change the direction of text, so that it reads differently from its content.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _CURSOR_UP = re.compile("(\x1b\\[A)+")
 
 
 HIDDEN = "***"
-# Values of these parameters of an address are shown (`data.bigquery.address`, `simulated:`); all others may be secret.
+# Values of these address parameters are printed (`data.bigquery.address`, `simulated:`); all others may be secret.
 _SHOWN = {
     "layout", "reader", "streams", "stars", "fold_seed", "cache", "endpoint", "storage", "planets", "spots", "photons",
     "seed", "name", "value",
 }  # fmt: skip
 _ADDRESS = re.compile(r"://[^\s'\"<>`]+")
-# user:password@ before a host, also percent-encoded; a password may hold any character, a port is digits.
+# user:password@ before a host, also percent-encoded; a password may contain any character, a port only digits.
 _USER = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/:?#@]*:(?!\d{1,5}(?:[/?#]|$))\S*)(?:@|%40)", re.IGNORECASE)
 _BARE_USER = re.compile(r"(?<![\w.+:/-])([\w.+-]{1,64}):(?!//)[^\s@'\"]{1,256}@(?=[\w-]+[.:]|localhost)")
 _PARAMETER = re.compile(
@@ -40,21 +40,21 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"\b((?:proxy-)?authorization\s*[:=]\s*\w+\s+|bearer\s+(?=\S*\d))[\w.~+/=-]{6,}", re.IGNORECASE)
-# Forms of keys that their issuers publish: Google, Amazon, GitHub, Hugging Face, Slack, JSON Web Tokens, PEM.
+# Key formats that their issuers publish: Google, Amazon, GitHub, Hugging Face, Slack, JSON Web Tokens, PEM.
 _KEY = re.compile(
     r"\b(?:ya29\.[\w.-]+|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|"
     r"xox[abeprs]-[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
-# One of these is in every text that the expressions above change.
+# Every text that the expressions above change contains one of these.
 _SIGNS = re.compile(
     r"[=@]|://|%3[DF]|\b(?:ya29|AKIA|ASIA|AIza|gh[pousr]_|github_pat|hf_|xox|eyJ)|PRIVATE KEY|['\"]:|earer|uthor"
 )
 
 
 def mask_secrets(text: str) -> str:
-    """Passwords, tokens and signatures in addresses and messages as ***.
+    """Replace passwords, tokens and signatures in addresses and messages by ***.
 
     >>> mask_secrets("gs://me:pw@bucket/data?token=abc&layout=classic")
     'gs://***@bucket/data?token=***&layout=classic'
@@ -84,7 +84,7 @@ def _mask_parameter(found: re.Match[str]) -> str:
 
 
 def masked(value: Any) -> Any:
-    """JSON-able values with `mask_secrets` of every text in them."""
+    """Return JSON-compatible values with `mask_secrets` applied to every text in them."""
     if isinstance(value, str):
         return mask_secrets(value)
     if isinstance(value, Mapping):
@@ -95,7 +95,7 @@ def masked(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    r"""Control characters as backslash escapes, and secrets masked; tabs and line ends stay.
+    r"""Return a text with control characters as backslash escapes and secrets masked; tabs and line ends stay.
 
     >>> print(printable("red \x1b[31m and \u202egnp.exe"))
     red \x1b[31m and \u202egnp.exe
@@ -104,7 +104,7 @@ def printable(text: str) -> str:
 
 
 def printable_line(text: str) -> str:
-    r"""As `printable`, for one line: line ends and tabs are escaped too.
+    r"""Like `printable`, for one line: line ends and tabs are escaped too.
 
     >>> print(printable_line("name\nerror: none"))
     name\nerror: none
@@ -113,7 +113,7 @@ def printable_line(text: str) -> str:
 
 
 def printable_stream(text: str) -> str:
-    r"""As `printable`, for one write to a terminal: what progress bars begin a line with stays.
+    r"""Like `printable`, for one write to a terminal: the characters with which progress bars begin a line stay.
 
     >>> printable_stream("\r 50%|#####"), printable_stream("a\rb"), printable_stream("\x1b[A\x1b[A")
     ('\r 50%|#####', 'a\\rb', '\x1b[A\x1b[A')

@@ -1,10 +1,10 @@
-"""Child processes of one command on this machine: started, watched, started again, ended; no TensorFlow at the top.
+"""Child processes of one command on this machine: start, watch, restart and stop them; no TensorFlow at the top.
 
-ProcessGroup    what every use shares
-  Jobs          `ariel_tf.train --wavelength 0-54 --jobs 2`: each process takes the next wavelength, or stack of
-                them, that no other has (`runs.work_queue`); one that dies is started again
-  LocalWorkers  `tuning.search --jobs 2`, in tuning/local_workers.py
-and `ariel_tf.supervise`, which starts all of its workers again when one of them is gone.
+ProcessGroup    the common base class
+  Jobs            `ariel_tf.train --wavelength 0-54 --jobs 2`: each process takes the next wavelength, or stack of
+                  wavelengths, that no other process has (`runs.work_queue`); a process that dies is restarted
+  LocalWorkers    `tuning.search --jobs 2`, in tuning/local_workers.py
+and `ariel_tf.supervise`, which restarts all of its workers when one of them has ended.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.core.signals import StopRequest, graceful_stop
 
-# Environment of a child process: that it is one, and its number among jobs.
+# Environment of a child process: that it is a child process, and its number among the jobs.
 CHILD, NUMBER = "ARIEL_TF_CREW", "ARIEL_TF_JOB"
-# Seconds that a process may take to save and end once it was asked to.
+# Seconds that a process may take to save and exit after it was asked to.
 PATIENCE = 60.0
-# Seconds between looks.
+# Seconds between checks.
 LOOK = 0.2
-# Exit codes of options, data or losses that another start would only meet again.
+# Exit codes of errors in options, data or losses, which a restart would only repeat.
 FINAL = (2, 3, 4)
 
 
 def job_number() -> int | None:
-    """The number of this process among several jobs, from 1; None where it is not a job."""
+    """Return the number of this process among several jobs, from 1; None if it is not a job."""
     text = os.environ.get(NUMBER)
     return int(text) if text else None
 
@@ -45,7 +45,7 @@ def is_child() -> bool:
 
 
 def stop_with_parent() -> None:
-    """In a process of a `ProcessGroup`: save and stop when the parent is gone."""
+    """In a process of a `ProcessGroup`: save and stop when the parent process has ended."""
     if is_child():
 
         def wait() -> None:
@@ -56,16 +56,16 @@ def stop_with_parent() -> None:
 
 
 def devices_in_job(devices: Devices) -> Devices:
-    """The devices of `--devices` that this process uses: a job sees its own GPU only."""
+    """Return the devices of `--devices` that this process uses; a job uses its own GPU only."""
     return devices if job_number() is None else Devices(devices.kind)
 
 
 def share_machine(count: int, devices: Devices) -> Callable[[int], dict[str, str]]:
-    """The environment of each of `count` processes: a share of the cores, and one GPU each where there are any.
+    """Return the environment of each of `count` processes: a share of the cores, and one GPU each if there are any.
 
     Args:
         count: number of processes.
-        devices: the GPUs to deal out.
+        devices: GPUs to distribute.
     """
     cores = max(1, resources.available_cpus() // count)
     threads = {name: str(cores) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")}
@@ -89,25 +89,25 @@ def _gpus(devices: Devices) -> list[str]:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended: `was killed by SIGKILL`, `ended with exit code 1`."""
+    """Describe how a process ended: `was killed by SIGKILL`, `ended with exit code 1`."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 class ProcessGroup:
     """Child processes of one command.
 
-    Each has a session of its own, so that Ctrl-C reaches this process alone, which then asks each of them to stop; and
-    a pipe as standard input, which closes when this process dies in any way (`stop_with_parent`).
+    Each has its own session, so that Ctrl-C reaches only this process, which then asks each of them to stop; and a pipe
+    as standard input, which closes whenever this process ends (`stop_with_parent`).
 
     Args:
         label: first part of the processes' names, such as "job ".
         first: number of the first process in its name.
-        logs: folder for their output, in a file of the process's name; None to print it.
-        sign: print each line with the process's name in front; needless where there is one process.
+        logs: folder for the output of each process, in a file named after the process; None to print it.
+        sign: whether to print each line with the process's name in front; not needed for a single process.
 
     Attributes:
-        processes: those that have not ended, by their index from 0.
-        deaths: restarts so far.
+        processes: processes that have not ended, by index from 0.
+        deaths: number of restarts so far.
     """
 
     def __init__(self, label: str, first: int = 0, logs: Path | None = None, sign: bool = True):
@@ -120,15 +120,15 @@ class ProcessGroup:
         return f"{self.label}{index + self.first}"
 
     def command_of(self, index: int) -> Sequence[str]:
-        """The command of a process."""
+        """Return the command of a process."""
         raise NotImplementedError
 
     def environment_of(self, index: int) -> dict[str, str]:
-        """Variables of a process beside those of this one."""
+        """Return environment variables of a process in addition to those of this one."""
         raise NotImplementedError
 
     def start(self, index: int) -> subprocess.Popen:
-        """Start a process, or start it again."""
+        """Start or restart a process."""
         with contextlib.ExitStack() as stack:
             output: IO[str] | int | None = None
             if self.logs is not None:
@@ -154,29 +154,29 @@ class ProcessGroup:
         return process
 
     def log(self, index: int) -> Path:
-        """The file of a process's output."""
+        """Return the path of the file with a process's output."""
         assert self.logs is not None
         return self.logs / f"{self.name(index)}.txt"
 
     def ended(self) -> list[tuple[int, int]]:
-        """(index, exit code) of the processes that have ended since the last call; negative for a signal."""
+        """Return (index, exit code) of processes that ended since the last call; a negative code is a signal."""
         found = [(index, code) for index, process in self.processes.items() if (code := process.poll()) is not None]
         for index, _ in found:
             _close_pipe(self.processes.pop(index))
         return found
 
     def restart(self, index: int, code: int) -> None:
-        """Start a process again that died with this exit code, and print so."""
+        """Restart a process that ended with this exit code, and print a line about it."""
         self.deaths += 1
         print(f"{self.name(index)} {describe_exit(code)}: it is started again", flush=True)
         self.start(index)
 
     def stop(self, patience: float, request: StopRequest | None = None) -> None:
-        """End all processes: ask them to save and end, and kill those that have not after some time.
+        """End all processes: ask them to save and exit, and kill those that have not after some time.
 
         Args:
             patience: seconds; 0 to kill them at once.
-            request: kill them as soon as the signal of this request is repeated.
+            request: kill them as soon as this request's signal is repeated.
         """
         left = [process for process in self.processes.values() if process.poll() is None]
         for process in left if patience else ():
@@ -192,7 +192,7 @@ class ProcessGroup:
                 process.wait()
             _close_pipe(process)
         for thread in self._readers:
-            thread.join(LOOK)  # their last lines before ours
+            thread.join(LOOK)  # print their last lines before ours
 
 
 def _close_pipe(process: subprocess.Popen) -> None:
@@ -210,12 +210,12 @@ def _print_lines(stream: IO[str], out: TextIO, prefix: str) -> None:
 
 
 class Jobs(ProcessGroup):
-    """Processes of one command, each with a number of its own.
+    """Processes of one command, each with its own number.
 
     Args:
-        command: of each.
+        command: command of each process.
         count: number of processes.
-        devices: the GPUs to deal out.
+        devices: GPUs to distribute.
     """
 
     def __init__(self, command: Sequence[str], count: int, devices: Devices):
@@ -232,8 +232,8 @@ class Jobs(ProcessGroup):
         """Run until all processes have ended.
 
         Raises:
-            ArielError: too many died.
-            Stopped: by a signal; every job has saved its epochs, unless the signal was repeated.
+            ArielError: too many processes died.
+            Stopped: a signal was received; every job has saved its epochs, unless the signal was repeated.
         """
         with graceful_stop() as request:
             try:
@@ -252,7 +252,7 @@ class Jobs(ProcessGroup):
     def _look_after(self) -> None:
         for index, code in self.ended():
             if code in FINAL:
-                sys.exit(code)  # it has printed why
+                sys.exit(code)  # the process has printed the reason
             if code and self.deaths >= 2 * self.count:
                 raise ArielError(
                     f"{self.name(index)} {describe_exit(code)}, the {self.deaths + 1}th to do so; repeat the command."

@@ -1,4 +1,4 @@
-"""CPUs and free memory of this machine; how sizes, counts and progress are shown; no TensorFlow."""
+"""CPUs and free memory of this machine; formatting of sizes, counts and progress; no TensorFlow."""
 
 import contextlib
 import os
@@ -12,17 +12,17 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def available_cpus() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:
-    """Bytes that are free of the machine's memory and of what this process's group may have."""
+    """Return the bytes that are free, both on the machine and within the limits of this process's control group."""
     return min([_free_of_machine(), *_free_of_group()])
 
 
 def memory_used() -> int:
-    """Bytes of memory that this process has taken, at their highest."""
+    """Return the peak memory of this process in bytes."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -39,9 +39,9 @@ def _free_of_machine() -> int:
 
 
 def _free_of_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """Free bytes below each memory limit of this process's control group and of its parents; empty without limits.
+    """Return the free bytes below each memory limit of this process's control group and its parents; [] without limits.
 
-    Version 2 has one tree of groups, version 1 one for memory. Within a container the root is its own group.
+    Version 2 has one tree of groups, version 1 a tree for memory alone. Within a container the root is its own group.
     """
     places = [root, root / "memory"]
     with contextlib.suppress(OSError, ValueError):
@@ -60,7 +60,7 @@ def _free_of_group(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/
 
 
 def _reclaimable(group: Path) -> int:
-    """Bytes of files that a control group's usage counts, and that give way when memory is needed."""
+    """Return the bytes of cached files in a control group's usage, which are freed when memory is needed."""
     with contextlib.suppress(OSError, ValueError):
         for line in (group / "memory.stat").read_text().splitlines():
             name, _, value = line.partition(" ")
@@ -70,7 +70,7 @@ def _reclaimable(group: Path) -> int:
 
 
 def parse_bytes(text: str) -> int | None:
-    """A size like `8G`, `512M` or `1000` in bytes, with units of 1024; None for any other text.
+    """Return a size like `8G`, `512M` or `1000` in bytes, with units of 1024; None for any other text.
 
     >>> parse_bytes("8G"), parse_bytes("1000"), parse_bytes("8 apples")
     (8589934592, 1000, None)
@@ -80,7 +80,7 @@ def parse_bytes(text: str) -> int | None:
 
 
 def format_bytes(size: float) -> str:
-    """Bytes in words.
+    """Format a number of bytes.
 
     >>> format_bytes(12_340_000_000), format_bytes(3_000_000)
     ('12.3 GB', '3.0 MB')
@@ -94,7 +94,7 @@ def format_count(count: int, what: str) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration in words, no more exact than an estimate is.
+    """Format a duration, rounded to the accuracy of an estimate.
 
     >>> format_seconds(42.3), format_seconds(190), format_seconds(7500), format_seconds(200000)
     ('42 s', '3 min', '2 h 5 min', '2 days 7 h')
@@ -111,7 +111,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_rate(rate: float) -> str:
-    """A number a second in words; slow ones by the minute or the hour, so that none is 0.
+    """Format a rate; slow rates are given by the minute or the hour, so that none is printed as 0.
 
     >>> format_rate(1234.5), format_rate(3.21), format_rate(0.4), format_rate(0.002)
     ('1234 a second', '3.2 a second', '24 a minute', '7.2 an hour')
@@ -123,19 +123,19 @@ def format_rate(rate: float) -> str:
 
 
 class TimeLeft:
-    """How much longer equal steps take, by those of this process; the first step, which starts up, counts only alone.
+    """Estimate the time left of equal steps from those of this process; the first, slower step counts only alone.
 
     Args:
-        done: steps that were done before.
+        done: number of steps completed before.
     """
 
     def __init__(self, done: int = 0):
         self._marks = [(done, time.monotonic())]
 
     def __call__(self, done: int, total: int) -> str:
-        """`at most 3 min left` after `done` of `total` steps; "" where none is left or none was done.
+        """Return `at most 3 min left` after `done` of `total` steps; an empty text if none is left or none was done.
 
-        At most, since a training may stop early and other processes may take steps.
+        At most, because a training may stop early and other processes may take over steps.
         """
         now = time.monotonic()
         first, start = self._marks[-1]
@@ -149,16 +149,16 @@ class TimeLeft:
 
 
 class Progress:
-    """How far, how fast and how much longer: a bar on a terminal, else a line every ten seconds, on stderr.
+    """Progress, rate and time left: a bar on a terminal, else a line every ten seconds, on stderr.
 
     Args:
-        total: all there is to do.
-        done: what an earlier run has done; it does not count for the rate.
-        unit: what is counted, such as "observation".
+        total: total number of items.
+        done: number that an earlier run completed, excluded from the rate.
+        unit: name of an item, such as "observation".
     """
 
     def __init__(self, total: int, unit: str, done: int = 0):
-        from tqdm import tqdm  # a tenth of the time of `--help`
+        from tqdm import tqdm  # importing it takes a tenth of the time of `--help`
 
         self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}s", "initial": done}
         self._bar = tqdm(**self._settings, file=sys.stderr, disable=not sys.stderr.isatty())
@@ -167,7 +167,7 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def __call__(self, count: int) -> None:
-        """Count `count` more as done."""
+        """Count `count` more items as done."""
         self._n += count
         self._bar.update(count)
         now = time.monotonic()
@@ -178,12 +178,12 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._start
 
     @property
     def summary(self) -> str:
-        """What was done in this run, in how long, at which rate; of less than two, no rate."""
+        """Return the number of items of this run, the duration and the rate; no rate for fewer than two items."""
         count = self._n - self._first
         done = f"{format_count(count, self._unit)} in {self.seconds:.1f} s"
         return f"{done}, {format_rate(count / max(self.seconds, 1e-9))}" if count > 1 else done

@@ -8,9 +8,9 @@
     Options.from_flags(parser.parse_args())        typed and checked
     Options(out="x", trials=0)                     UsageError: --trials: expected a whole number, 1 or more. Received: 0
 
-pydantic checks types and bounds, and argparse reads the command line: it costs .02 s to import, and both its help and
-its errors can be worded here. tyro, jsonargparse and cyclopts also derive flags from types, but each words errors in
-its own way, over several lines, and none reads `3,7,12-20` or `8,9` without a hook for each field.
+pydantic checks types and bounds, and argparse reads the command line: it imports in .02 s, and its help and errors can
+be worded here. tyro, jsonargparse and cyclopts also derive flags from types, but each words errors differently, over
+several lines, and none parses `3,7,12-20` or `8,9` without a hook for each field.
 """
 
 import argparse
@@ -23,20 +23,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.core.fields import LARGEST, Flag, convert, expected_values, flag_name, help_of, kind_of, parse_text
 
-# Longer values are cut in messages.
+# Longer values are truncated in messages.
 _SHOWN = 300
 
 
 def option(
     default: Any, help: str, *, low: float | None = None, high: float | None = None, shown: str = "", **flag: Any
 ) -> Any:
-    """A field with a flag.
+    """Return a field with a flag.
 
     Args:
-        default: value; `...` for none, which makes the flag required; None for a value that is filled in later.
+        default: default value; `...` for a required flag; None for a value that is filled in later.
         help: one line, without the default.
         low, high: bounds of a number, inclusive.
-        shown: the default in words.
+        shown: description of the default.
         flag: attributes of `Flag`.
     """
     if low is not None and high is None:
@@ -45,7 +45,7 @@ def option(
 
 
 class Schema(BaseModel):
-    """Options that are checked when they are made and never change; see the module's docstring.
+    """Options that are checked on creation and immutable; see the module's docstring.
 
     A field whose default is None counts as not given while it is None, whatever its type.
 
@@ -71,7 +71,7 @@ class Schema(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _convert(cls, values: Any) -> Any:
-        """Drop what is not given; lists of JSON to tuples, text to paths."""
+        """Drop fields that are not given; convert lists of JSON to tuples, and text to paths."""
         converted = {}
         for name, value in values.items():
             info = cls.model_fields.get(name)
@@ -93,13 +93,13 @@ class Schema(BaseModel):
 
     @classmethod
     def flags(cls) -> dict[str, Flag]:
-        """The flag of each field that has one."""
+        """Return the flag of each field that has one."""
         found = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
         return {name: flag for name, flag in found.items() if isinstance(flag, Flag)}
 
     @classmethod
     def given(cls, arguments: argparse.Namespace) -> dict[str, Any]:
-        """The values of the flags that were given on the command line, parsed but not checked."""
+        """Return the values of the flags given on the command line, parsed but not checked."""
         return {
             name: parse_text(cls.model_fields[name], getattr(arguments, name))
             for name in cls.flags()
@@ -108,12 +108,12 @@ class Schema(BaseModel):
 
     @classmethod
     def from_flags(cls, arguments: argparse.Namespace) -> Self:
-        """From the parsed arguments of a parser with this schema's flags."""
+        """Return the options from the parsed arguments of a parser with this schema's flags."""
         return cls(**cls.given(arguments))
 
     @classmethod
     def from_text(cls, texts: Mapping[str, str], where: str, **values: Any) -> Self:
-        """From values that are text, such as those of a URL; errors name `where` instead of flags.
+        """Return the options from text values, such as those of a URL; errors name `where` instead of flags.
 
         Raises:
             UsageError: an unknown name, or a value that does not fit.
@@ -132,12 +132,12 @@ class Schema(BaseModel):
             raise UsageError(f"{where}: {name}: {rest}") from None
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values, checked."""
+        """Return a checked copy with other values."""
         return type(self)(**{**self.__dict__, **changes})
 
     @classmethod
     def _sentence(cls, error: ValidationError, values: Mapping[str, Any]) -> str:
-        """The first of pydantic's errors as our sentence."""
+        """Return the first of pydantic's errors as our sentence."""
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         if first["type"] == "extra_forbidden":
@@ -157,13 +157,13 @@ class Schema(BaseModel):
 def add_flags(
     parser: argparse.ArgumentParser, schema: type[Schema], names: Iterable[str] | None = None, **defaults: str
 ) -> None:
-    """Add a schema's flags to a parser, in their groups; a flag that is not given leaves no trace in the namespace.
+    """Add a schema's flags to a parser, in their groups; a flag that is not given adds nothing to the namespace.
 
     Args:
-        parser: may have groups of the same titles already.
-        schema: the fields.
-        names: the fields to add; by default all with a flag.
-        defaults: by name of a field, another default in words.
+        parser: parser, which may already have groups of the same titles.
+        schema: schema of the fields.
+        names: fields to add; by default all that have a flag.
+        defaults: descriptions of other defaults, by name of the field.
     """
     groups = {group.title: group for group in parser._action_groups}
     wanted = schema.flags() if names is None else {name: schema.flags()[name] for name in names}
@@ -187,5 +187,5 @@ def add_flags(
         else:
             settings |= {"dest": name, "required": info.is_required()}
             action = groups[title].add_argument(flag_name(name, flag), *flag.aliases, **settings)
-        if kind is Path or flag.choices:  # what a shell can complete
+        if kind is Path or flag.choices:  # values that a shell can complete
             action.completion = flag.choices or Path  # type: ignore[attr-defined]

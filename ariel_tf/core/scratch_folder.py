@@ -1,7 +1,7 @@
-"""Results that are made in a folder beside their final place, and take it in one step; no TensorFlow.
+"""Write a result in a scratch folder beside its final path, and move it there in one step; no TensorFlow.
 
 OUT                    the old result, until the new one is complete
-.exporting-OUT/OUT     the new one, while it is made; removed by the next command if this one is killed
+.exporting-OUT/OUT     the new result, while it is written; the next command removes it if this one is killed
 """
 
 import contextlib
@@ -22,16 +22,16 @@ _OLD = "replaced"
 
 @contextlib.contextmanager
 def scratch_folder(out: Path, prefix: str) -> Iterator[Path]:
-    """An empty folder beside a result, held by this process and removed at the end of the block.
+    """Yield an empty folder beside a result; this process holds it, and it is removed at the end of the block.
 
-    Those that killed processes left beside it are removed too.
+    Scratch folders of killed processes are removed too.
 
     Args:
-        out: the result to be made; its folder exists.
-        prefix: of the names of scratch folders, such as ".exporting-".
+        out: path of the result; its folder exists.
+        prefix: prefix of the names of scratch folders, such as ".exporting-".
 
     Raises:
-        UsageError: another process is making the same result.
+        UsageError: another process is writing the same result.
     """
     for left in sorted(out.parent.glob(f"{prefix}*")):
         if left.is_dir() and not left.is_symlink():
@@ -47,7 +47,7 @@ def scratch_folder(out: Path, prefix: str) -> Iterator[Path]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Hold a folder until the handle is closed; None if another process holds it."""
+    """Hold a folder until the handle is closed; return None if another process holds it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _remove_left(left: Path, out: Path) -> None:
-    """Remove the scratch folder of a process that was killed; put a result back that it had moved aside."""
+    """Remove the scratch folder of a killed process, and restore a result that it had moved aside."""
     if (handle := _lock(left)) is not None:
         try:
             if not os.path.lexists(out) and os.path.lexists(left / _OLD / out.name):
@@ -71,12 +71,12 @@ def _remove_left(left: Path, out: Path) -> None:
 
 
 def publish(made: Path, out: Path) -> None:
-    """Let a file or a folder take its final name in one step, in place of what has that name.
+    """Move a file or a folder to its final path in one step, replacing any existing one.
 
     Args:
-        made: in a scratch folder of `out`.
-        out: the final name. At every moment the old result has it, or the new one; only where the system cannot
-            exchange two names may there be none for a moment, and the next command then brings the old one back.
+        made: path in a scratch folder of `out`.
+        out: final path. At every moment it holds the old or the new result; only where the system cannot exchange two
+            names may it be missing for a moment, and then the next command restores the old result.
     """
     for path in (made, *made.rglob("*")):
         flush(path)
@@ -93,7 +93,7 @@ def publish(made: Path, out: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system or the file system cannot."""
+    """Exchange two names in one step; return False if the system or the file system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False

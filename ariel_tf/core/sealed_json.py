@@ -1,6 +1,6 @@
-"""JSON files with a checksum of their own, so that a changed digit is noticed; no TensorFlow.
+"""JSON files that contain their own checksum, so that a changed digit is detected; no TensorFlow.
 
-Files of earlier versions have none and are read as they are.
+Files of earlier versions have no checksum and are read unchecked.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from ariel_tf.core.atomic_files import read_json, write_json
 from ariel_tf.core.errors import DataError
 
 CHECKSUM = "sha256"
-# Characters of a checksum and its name, of which damage may have cut some.
+# Length of a checksum and its name; damage may have removed some of these characters.
 _LONG = 24
 
 
@@ -28,14 +28,14 @@ def sealed(values: Mapping[str, Any], checksum: str = CHECKSUM) -> dict[str, Any
 
 
 def unsealed(values: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
-    """A JSON object without its checksum.
+    """Return a JSON object without its checksum, which is verified.
 
     Args:
-        values: as they were read.
-        path: of the file, for the message.
+        values: the object as read.
+        path: path of the file, for the message.
 
     Raises:
-        DataError: not as it was written.
+        DataError: the checksum does not match.
     """
     if not is_as_written(values):
         raise DataError(f"{path}: was changed after it was written; restore it.")
@@ -43,35 +43,35 @@ def unsealed(values: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
 
 
 def is_as_written(values: Mapping[str, Any], checksum: str = CHECKSUM) -> bool:
-    """Whether a JSON object fits its checksum; also without one, as files of earlier versions are.
+    """Whether a JSON object matches its checksum; True without one, as in files of earlier versions.
 
     Args:
-        values: as they were read.
+        values: the object as read.
         checksum: name of the checksum, which is the last value.
     """
     rest = {name: value for name, value in values.items() if name != checksum}
     if len(rest) < len(values):
         return values[checksum] == digest(rest)
-    # A checksum whose name was damaged is no longer one, but still there; files without one do not end in a long text.
+    # A checksum whose name was damaged is still the last value; files without a checksum do not end in a long text.
     name, last = list(values.items())[-1] if values else ("", None)
     return not isinstance(last, str) or len(name) + len(last) < _LONG
 
 
 def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object with its checksum; the file is replaced as a whole."""
+    """Write a JSON object with its checksum, atomically."""
     write_json(path, sealed(values))
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read a JSON object, without its checksum.
+    """Read a JSON object and return it without its checksum.
 
     Raises:
-        DataError: no JSON object, or not as it was written.
+        DataError: not a JSON object, or the checksum does not match.
     """
     return unsealed(read_json(path, dict), path)
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """SHA-256 over the values as JSON in one spelling, whatever the order of the keys and the kind of the lists."""
-    plain = json.loads(json.dumps(values))  # as a file holds them: keys are texts
+    """Return the SHA-256 of the values as canonical JSON, independent of the order of keys and the type of lists."""
+    plain = json.loads(json.dumps(values))  # as in a file: keys are texts
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

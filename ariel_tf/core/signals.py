@@ -1,11 +1,12 @@
-"""Stopping on a signal: gracefully the first time, immediately the second; no TensorFlow.
+"""Stop on a signal: gracefully the first time, immediately the second; no TensorFlow.
 
-    graceful_stop        a block that looks at its `StopRequest` between two steps, saves, and raises `Stopped`
+    graceful_stop        a block that checks its `StopRequest` between two steps, saves, and raises `Stopped`
     interrupt_on_signal  a block in which a signal raises `Interrupted` at once
-    Watcher              the default around a whole command: as `interrupt_on_signal`, and a thread ends the process
-                         where Python cannot, since the main thread is inside C++ (TensorFlow waiting for its peers)
+    Watcher              the default around a whole command: like `interrupt_on_signal`, and a thread ends the process
+                         if Python cannot, because the main thread is inside C++ (TensorFlow waiting for other workers)
 
-The innermost of these blocks handles a signal. Exit codes are 128 + its number: 129 SIGHUP, 130 SIGINT, 143 SIGTERM.
+The innermost of these blocks handles a signal. Exit codes are 128 + the signal's number: 129 SIGHUP, 130 SIGINT,
+143 SIGTERM.
 """
 
 import contextlib
@@ -19,13 +20,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Seconds after a signal until Python must have handled it, and until the command must have ended.
+# Seconds after a signal within which Python must have handled it, and the command must have ended.
 UNHANDLED, UNFINISHED = 2.0, 7.0
 _LOOK = 0.05
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal was received. Like Ctrl-C it is not an `Exception`, which a library might swallow."""
+    """A signal was received. Like KeyboardInterrupt it is not an `Exception`, which a library might catch."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -38,24 +39,24 @@ class StopRequest:
 
     Attributes:
         number: the last signal; 0 for none.
-        repeated: whether one signal was received twice, which asks to stop immediately.
+        repeated: whether a signal was received twice, which asks to stop immediately.
     """
 
     number: int = 0
     repeated: bool = False
 
 
-# Graceful blocks that are active, the signal that the innermost has noted, and how often our handlers have run.
+# Active graceful blocks, the signal that the innermost has recorded, and the number of calls of our handlers.
 _graceful = _noted = _handled = 0
 
 
 def describe_signal(number: int) -> str:
-    """The sentence of a command that is stopped where it has nothing to save."""
+    """Return the message of a command that is stopped with nothing to save."""
     return f"stopped by {signal.Signals(number).name}; repeat the command to continue."
 
 
 def _install(handler: Callable[[int], None]) -> dict[int, Any]:
-    """Handle the stopping signals; return the previous handlers. Does nothing outside the main thread."""
+    """Handle the stop signals and return the previous handlers. Does nothing outside the main thread."""
 
     def handle(number: int, _: Any) -> None:
         global _handled
@@ -78,7 +79,7 @@ def _restore(before: dict[int, Any]) -> None:
 
 @contextmanager
 def graceful_stop() -> Iterator[StopRequest]:
-    """Note stopping signals for this block to act on. One that it ends without acting on is delivered after it."""
+    """Record stop signals for this block. A signal that the block ignores is delivered again when it ends."""
     global _graceful, _noted
     request = StopRequest()
 
@@ -101,7 +102,7 @@ def graceful_stop() -> Iterator[StopRequest]:
 
 @contextmanager
 def interrupt_on_signal() -> Iterator[None]:
-    """Raise `Interrupted` on the first stopping signal in this block; a second one goes to the previous handlers."""
+    """Raise `Interrupted` on the first stop signal in this block; a second one goes to the previous handlers."""
     global _graceful
 
     def interrupt(number: int) -> None:
@@ -118,11 +119,11 @@ def interrupt_on_signal() -> Iterator[None]:
 
 
 class Watcher:
-    """Stop a command within ten seconds of a signal, with one sentence on stderr, wherever it is at that moment.
+    """Stop a command within ten seconds of a signal, with one sentence on stderr, whatever it is doing.
 
     Attributes:
         received: the signal that interrupted the command; 0 for none.
-        reported: whether its sentence has been printed.
+        reported: whether the message has been printed.
     """
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ class Watcher:
     def __enter__(self) -> Self:
         self._before = _install(self._interrupt)
         if self._before:
-            # A copy, since stderr goes to a file while TensorFlow starts and prints its notices.
+            # A copy, since stderr is redirected to a file while TensorFlow starts and prints its notices.
             self._stderr = os.dup(2)
             self._reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)
@@ -141,7 +142,7 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before and not self.received:  # an interrupted command is watched to its end
+        if self._before and not self.received:  # an interrupted command is watched until it ends
             _restore(self._before)
             signal.set_wakeup_fd(self._wakeup_before)
             os.close(self._writer)  # which ends the thread
@@ -163,7 +164,7 @@ class Watcher:
             while _handled < due and time.monotonic() < read + UNHANDLED:
                 time.sleep(_LOOK)
             if _handled >= due:
-                time.sleep(_LOOK)  # the handler may have begun only
+                time.sleep(_LOOK)  # the handler may only have begun
                 if self.received:
                     time.sleep(UNFINISHED)
                     self._end(self.received)

@@ -1,7 +1,7 @@
-"""Importing TensorFlow and Keras: without start-up notices, and with the settings that every number depends on.
+"""Import TensorFlow and Keras without start-up notices, and with fixed settings that results depend on.
 
-Keras reads `~/.keras/keras.json` when it is imported. Its float type, epsilon, image layout and backend would silently
-change models and scores, so they are set here, once, whatever the user's file contains.
+Keras reads `~/.keras/keras.json` on import. Its float type, epsilon, image layout and backend would silently change
+models and scores, so this module sets them once, whatever the user's file contains.
 """
 
 import logging
@@ -15,18 +15,18 @@ from typing import Any
 
 from ariel_tf.core.errors import ArielError, UsageError
 
-# TensorFlow's level of errors only; a child process inherits it, and hides no less than its parent.
+# TensorFlow's log level for errors only; a child process inherits it and hides no less than its parent.
 HIDDEN = "3"
 BACKEND = "tensorflow"
-# Keras's own defaults; `epsilon` is the smallest standard deviation that its normalisation divides by.
+# Keras's defaults; `epsilon` is the smallest standard deviation that its normalisation divides by.
 FLOATX, EPSILON, IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
 
 
 @contextmanager
 def notices_hidden() -> Iterator[None]:
-    """What is written to stderr in this block is shown only if it fails, and not by a user's mistake or Ctrl-C.
+    """Print what this block writes to stderr only if it fails, and not because of a user's mistake or Ctrl-C.
 
-    `TF_CPP_MIN_LOG_LEVEL` in the environment, as TensorFlow documents it, shows it always.
+    If `TF_CPP_MIN_LOG_LEVEL` is set in the environment, as TensorFlow documents, it is always printed.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", HIDDEN) != HIDDEN:
         yield
@@ -35,7 +35,7 @@ def notices_hidden() -> Iterator[None]:
     sys.stderr.flush()
     visible = os.dup(2)
     with tempfile.TemporaryFile() as notices:
-        os.dup2(notices.fileno(), 2)  # the notices bypass Python: only the file descriptor catches them
+        os.dup2(notices.fileno(), 2)  # the notices bypass Python, so the file descriptor is redirected
         told = False
         try:
             yield
@@ -52,15 +52,15 @@ def notices_hidden() -> Iterator[None]:
 
 
 def _not_of_retracing(record: logging.LogRecord) -> bool:
-    """Models and processes by turns are each traced anew, on purpose; TensorFlow takes that for a mistake."""
+    """Filter out TensorFlow's retracing warning: a new model or process is traced again on purpose."""
     return "triggered tf.function retracing" not in record.getMessage()
 
 
 def refuse_other_keras(any_backend: bool = False) -> None:
-    """Raise if the environment asks for another Keras, or another backend, than the one that this package uses.
+    """Raise if the environment selects another Keras, or another backend, than this package uses.
 
     Args:
-        any_backend: accept JAX and PyTorch, on which the models run but nothing else does.
+        any_backend: accept JAX and PyTorch, which run the models but no other part of the package.
 
     Raises:
         UsageError: names the variable.
@@ -82,9 +82,9 @@ def refuse_other_keras(any_backend: bool = False) -> None:
 
 @contextmanager
 def _backend_chosen() -> Iterator[None]:
-    """Make a first import of Keras in this block take TensorFlow, unless the environment names another backend.
+    """Make the first import of Keras in this block use TensorFlow, unless the environment names another backend.
 
-    The environment is the same afterwards, so that child processes outside this package choose for themselves.
+    The environment is restored afterwards, so that child processes outside this package choose for themselves.
     """
     if os.environ.get("KERAS_BACKEND"):
         yield
@@ -117,7 +117,7 @@ def import_keras() -> types.ModuleType:
         keras.config.set_floatx(FLOATX)
         keras.config.set_epsilon(EPSILON)
         keras.config.set_image_data_format(IMAGE_DATA_FORMAT)
-        for name in ("set_max_epochs", "set_max_steps_per_epoch"):  # absent from older versions
+        for name in ("set_max_epochs", "set_max_steps_per_epoch"):  # missing in older versions
             getattr(keras.config, name, lambda value: None)(None)
         _keras_is_set = True
     return keras
@@ -132,7 +132,7 @@ def _settings_file() -> str:
 
 
 def keras_settings() -> dict[str, Any]:
-    """Return the Keras settings that numbers depend on, for the record."""
+    """Return the Keras settings that results depend on, to record them with a run."""
     keras = import_keras()
     return {
         "backend": keras.config.backend(),
@@ -146,12 +146,12 @@ def import_tensorflow(start_devices: bool = True, any_backend: bool = False) -> 
     """Return the `tensorflow` module, imported without its start-up notices; Keras is imported and set up, too.
 
     Args:
-        start_devices: also start the devices, which prints notices of its own. They cannot be configured
-            any more after that; `training.distribute.strategy_of` does both.
+        start_devices: also start the devices, which prints notices of its own. Afterwards they can no longer be
+            configured; `training.distribute.strategy_of` does both.
         any_backend: as in `refuse_other_keras`.
 
     Raises:
-        UsageError: the environment asks for another Keras, or Keras cannot be imported.
+        UsageError: the environment selects another Keras, or Keras cannot be imported.
     """
     refuse_other_keras(any_backend)
     logging.getLogger("tensorflow").addFilter(_not_of_retracing)
@@ -161,7 +161,7 @@ def import_tensorflow(start_devices: bool = True, any_backend: bool = False) -> 
         import_keras()
         return tensorflow
     with notices_hidden():
-        import_keras()  # first: it imports TensorFlow, which would import Keras with the user's backend
+        import_keras()  # first: importing TensorFlow would import Keras with the user's backend
         import tensorflow
 
         if start_devices:

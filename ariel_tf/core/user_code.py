@@ -1,13 +1,13 @@
-"""Models and data sources outside this package: functions in a Python file of the user's, and plug-ins.
+"""Models and data sources outside this package: functions in a user's Python file, and plug-ins.
 
     --model my_model.py:attention                 a function of a file
     --model attention                             entry point `attention` of the group `ariel_tf.models`
     --data my_data.py:survey  my_data.py:survey:ARGUMENT        a function of a file, called with the argument
     --data survey:ARGUMENT                        entry point `survey` of the group `ariel_tf.sources`
 
-A file is code, and it may be named by somebody else's `config.json`. So a file is run only if the user names it: on the
+A file is code, and an untrusted `config.json` may name it. A file is therefore run only if the user names it: on the
 command line, in a call from Python, or in the environment variable `ARIEL_TF_MODEL_FILES`. Plug-ins are installed
-packages and need no naming. What a model file says about itself (`@model(...)`) is read from its text; no TensorFlow.
+packages and need not be named. What a model file declares in `@model(...)` is read from its source text; no TensorFlow.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from ariel_tf.core.errors import UsageError
 
 MODELS, SOURCES = "ariel_tf.models", "ariel_tf.sources"
-# Files whose layers are loaded with a run, separated like those of PATH.
+# Files whose layers are loaded with a run, separated like the folders of PATH.
 ENVIRONMENT = "ARIEL_TF_MODEL_FILES"
 LARGEST = 1 << 20
 _FILE = re.compile(r"(?P<path>[^\0]*\.py):(?P<function>[^:\0]+)(?::(?P<argument>.*))?", re.DOTALL)
@@ -35,9 +35,9 @@ class Reference(NamedTuple):
     """A function in a file.
 
     Attributes:
-        path: of the file, absolute.
+        path: absolute path of the file.
         function: its name.
-        argument: what follows in the text; "" for nothing.
+        argument: text after the function; empty if there is none.
     """
 
     path: Path
@@ -49,16 +49,16 @@ class Reference(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Of the file.
+        """Return the SHA-256 of the file.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: the file does not exist.
         """
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def content(self) -> bytes:
-        """The file's bytes; raises as `sha256`."""
+        """Return the bytes of the file; raises like `sha256`."""
         if not self.path.is_file():
             raise UsageError(f"{self}: expected a Python file {self.path}, found none.")
         with self.path.open("rb") as file:
@@ -69,7 +69,7 @@ class Reference(NamedTuple):
 
 
 def reference(text: Any) -> Reference | None:
-    """The file and the function that a text names; None for any other text.
+    """Return the file and the function that a text names; None for any other text.
 
     >>> reference("a/my_model.py:attention").function, reference("baseline"), reference("simulated:planets=4")
     ('attention', None, None)
@@ -81,14 +81,14 @@ def reference(text: Any) -> Reference | None:
 
 
 def name_by_user(text: Any) -> Any:
-    """The same value; a file in it may be run from now on, since the user typed it."""
+    """Return the same value; if it names a file, that file may be run from now on, since the user typed its name."""
     if (found := reference(text)) is not None:
         _named.add(found.path.resolve())
     return text
 
 
 def by_environment() -> list[Path]:
-    """The files that the environment variable names."""
+    """Return the files that the environment variable names."""
     return [Path(one) for one in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if one]
 
 
@@ -98,15 +98,15 @@ def is_named(path: Path) -> bool:
 
 
 def refuse_unnamed(text: Any, where: str, flag: str) -> None:
-    """Refuse a file that the user did not name; any other text is accepted.
+    """Refuse a file that the user did not name; accept any other text.
 
     Args:
-        text: as `reference` takes it.
-        where: what names the file, for the message.
-        flag: by which the user can name it.
+        text: text in the form that `reference` accepts.
+        where: place of the name, for the message.
+        flag: flag by which the user can name the file.
 
     Raises:
-        UsageError: it would be run.
+        UsageError: the user did not name the file.
     """
     if (found := reference(text)) is not None and not is_named(found.path):
         raise UsageError(
@@ -116,14 +116,14 @@ def refuse_unnamed(text: Any, where: str, flag: str) -> None:
 
 
 def load(found: Reference, flag: str) -> Callable[..., Any]:
-    """The function itself; runs the file, once a process for each content.
+    """Return the function; runs the file once per process and content.
 
     Args:
         found: the file and the function.
-        flag: by which the user can name it, for the message.
+        flag: flag by which the user can name the file, for the message.
 
     Raises:
-        UsageError: the user did not name the file, there is none, or it has no such function.
+        UsageError: the user did not name the file, it does not exist, or it has no such function.
     """
     refuse_unnamed(str(found), "a configuration", flag)
     function = getattr(run_file(found.path), found.function, None)
@@ -133,10 +133,10 @@ def load(found: Reference, flag: str) -> Callable[..., Any]:
 
 
 def run_file(path: Path) -> Any:
-    """The module of a file, which is run unless this process ran the same content.
+    """Return the module of a file, which is run unless this process has run the same content.
 
     Raises:
-        UsageError: the file is no Python, or cannot be read.
+        UsageError: the file is not Python, or cannot be read.
     """
     digest = Reference(path, "", "").sha256
     name = f"ariel_tf_user_{path.stem}_{digest[:16]}"
@@ -151,7 +151,7 @@ def run_file(path: Path) -> Any:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
-        raise UsageError(f"{path}: expected a Python file; line {error.lineno} is none ({error.msg}).") from None
+        raise UsageError(f"{path}: expected a Python file; line {error.lineno} is not Python ({error.msg}).") from None
     except BaseException:
         del sys.modules[name]
         raise
@@ -159,18 +159,18 @@ def run_file(path: Path) -> Any:
 
 
 def plugins(group: str) -> dict[str, importlib.metadata.EntryPoint]:
-    """The entry points of a group by name, of the packages that are installed."""
+    """Return the entry points of a group of the installed packages, by name."""
     return {point.name: point for point in importlib.metadata.entry_points(group=group)}
 
 
 def own_layers(source: dict[str, Any] | None = None) -> set[str]:
-    """Names under which layers of the user's model files and of plug-ins are registered with Keras.
+    """Register the layers of the user's model files and of plug-ins with Keras; return the registered names.
 
     Args:
         source: `model_source` of the configuration of the run that is loaded.
 
     Raises:
-        UsageError: the run's model file is not there, has changed, or is not named by the user.
+        UsageError: the run's model file is missing, has changed, or is not named by the user.
     """
     import keras
 
@@ -190,12 +190,12 @@ def own_layers(source: dict[str, Any] | None = None) -> set[str]:
 
 
 def _refuse_other_file(path: Path, digest: str) -> None:
-    """Refuse a model file that is not there, has changed since it was recorded, or is not named by the user."""
+    """Refuse a model file that is missing, has changed since it was recorded, or is not named by the user."""
     if any(Reference(one, "", "").sha256 == digest for one in [*by_environment(), *_named] if one.is_file()):
-        return  # the same file, wherever it is now
+        return  # the same content, wherever the file is now
     needed = f"the run's model has layers of {path}"
     if not path.is_file():
-        raise UsageError(f"{needed}, which is not there; name the file where it is: {ENVIRONMENT}=FILE")
+        raise UsageError(f"{needed}, which does not exist; name the file where it is: {ENVIRONMENT}=FILE")
     if Reference(path, "", "").sha256 != digest:
         raise UsageError(
             f"{needed}, which has changed since (sha256 {digest[:12]}); restore it, or train the run again."

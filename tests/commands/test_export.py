@@ -38,7 +38,7 @@ def test_an_export_runs_by_itself_and_agrees(run, tmp_path, capsys, kind):
     """`export` itself tries it in a fresh process; here the numbers are compared once more, on other rows."""
     out = tmp_path / ("model" if kind == "savedmodel" else f"model.{kind}")
     export.main([str(run), str(out), "--format", kind])
-    assert "tried in a process of its own" in capsys.readouterr().out
+    assert "tested in a separate process" in capsys.readouterr().out
     page = json.loads(export.description_path(out).read_text())
     assert page["inputs"]["flux"]["channels"] == [12, "white light"]
     assert page["inputs"]["flux"]["shape"] == ["batch", 300, 2]

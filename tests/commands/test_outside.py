@@ -156,7 +156,7 @@ def test_layers_of_a_file_are_loaded_if_the_user_names_it(monkeypatch, tmp_path)
     monkeypatch.setenv(user_code.ENVIRONMENT, str(path))
     np.testing.assert_array_equal(Predictor.load("one").predict(flux), expected)
     moved = shutil.move(path, tmp_path / "moved.py")
-    with pytest.raises(UsageError, match=r"my_model\.py, which is not there; name the file where it is"):
+    with pytest.raises(UsageError, match=r"my_model\.py, which does not exist; name the file where it is"):
         Predictor.load("one")
     monkeypatch.setenv(user_code.ENVIRONMENT, str(moved))
     written("my_model.py", OWN_LAYER + "# changed\n")
@@ -273,7 +273,7 @@ def test_a_plug_in_s_model_and_data_are_named_like_our_own(plugin, capsys):
 def test_a_plug_in_that_is_not_there_is_one_sentence(monkeypatch):
     point = importlib.metadata.EntryPoint("gone", "json.nowhere:f", user_code.MODELS)
     monkeypatch.setattr(user_code, "plugins", lambda group: {"gone": point} if group == user_code.MODELS else {})
-    with pytest.raises(UsageError, match=r"its plug-in names the module json\.nowhere, which is not there"):
+    with pytest.raises(UsageError, match=r"its plug-in names the module json\.nowhere, which does not exist"):
         model_registry.entry("gone")
 
 

@@ -232,7 +232,7 @@ def test_the_score_of_a_submission_is_that_of_the_files_and_the_formula(home, fr
         ]
     )
     printed = capsys.readouterr().out
-    assert "48 rows of 55 radii for 12 planets; shape, order and range are sound" in printed
+    assert "48 rows of 55 radii for 12 planets; shape, order and range are valid" in printed
     assert f"{expected:9.1f}" in printed
     assert f"{from_data['planet_weighted']:9.1f}" in printed
 
@@ -327,7 +327,7 @@ def test_a_submission_of_datalabs_is_written_and_checked(home, from_shards, tmp_
     assert [line.split(",")[0] for line in lines] == ["files", *(f"{name}.txt" for name in names(home))]
     assert [line.partition(",")[2].replace(",", "\t") for line in lines[1:]] == from_shards.read_text().splitlines()
     submission.main([out, *data])
-    assert "48 rows of 55 radii for 12 planets; shape, order and range are sound" in capsys.readouterr().out
+    assert "48 rows of 55 radii for 12 planets; shape, order and range are valid" in capsys.readouterr().out
     for spoilt, said in (
         ([*lines[:-1]], "expected 48 rows, one for each observation, found 47"),
         ([lines[0], lines[2], lines[1], *lines[3:]], "row 1: expected 0001_01_01 in ascending order, found 0001_01_02"),
