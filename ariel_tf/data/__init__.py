@@ -1,1 +1,1 @@
-"""From text files or a simulator to records on disk, and from there to shuffled batches."""
+"""Data sets: from text files or a simulator to records on disk, and from records to shuffled batches."""

@@ -1,4 +1,4 @@
-"""Light curves of a data set once more, as NumPy arrays beside its shards, to be mapped into memory.
+"""A second copy of a data set's light curves, as NumPy arrays beside its shards, mapped into memory for reading.
 
     DATA/arrays/arrays.json     readable: fingerprint of the data set, rows, checksums, one of itself; written last
                 key.npy         int32 [n, 3]         (planet, spot, photon) of each observation, in the shards' order
@@ -9,10 +9,10 @@
                 flux-00.npy ... float32 [n, 300]     layout "columns": a file a wavelength up to flux-54, and flux-white
                 rows.npy        float32 [n, 300, 55] layout "rows": whole observations
 
-A model of one wavelength reads a file of 150 MB at full size where the shards have 8.5 GB; a joint one picks whole
-observations in any order. Files of NumPy's own format, since a mapped one needs neither a decoder nor a copy: measured
-beside Arrow and Parquet in docs/speed.md. The shards stay what the data set is; this folder can be removed and made
-again. A row is verified each time that it is read: its words must add up as they did when it was written.
+A model of one wavelength reads a file of 150 MB at full size, where the shards have 8.5 GB; a joint model reads whole
+observations in any order. NumPy's own format is used because a mapped file needs neither a decoder nor a copy;
+docs/speed.md compares it with Arrow and Parquet. The shards remain the data set; this folder can be removed and made
+again. Every row is verified on every read: the sum of its words must equal the sum stored when it was written.
 """
 
 import os
@@ -36,7 +36,7 @@ LAYOUTS = (COLUMNS, ROWS)
 SCHEMA = 1
 PAGE_SUM = "page_sha256"  # the page's own checksum, its last value; pages of earlier versions have none
 WHITE = N_WAVELENGTHS  # the column of white light in `sums`
-# Arrays that are read into memory whole: (shape of a row, type).
+# Arrays that are read into memory as a whole: (shape of a row, type).
 SMALL = {
     "key": ((3,), "<i4"),
     "star": ((len(STAR_PARAMETERS),), "<f4"),
@@ -47,12 +47,12 @@ SMALL = {
 
 
 def column_name(wavelength: int) -> str:
-    """The file of a wavelength's light curves, without its ending; `WHITE` for white light."""
+    """Return the name of the file of a wavelength's light curves, without its suffix; `WHITE` for white light."""
     return "flux-white" if wavelength == WHITE else f"flux-{wavelength:02d}"
 
 
 def large_files(layouts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Names of the files of light curves of some layouts, with the shape of a row."""
+    """Return the names of the files of light curves of some layouts, with the shape of a row."""
     files: dict[str, tuple[int, ...]] = {}
     if COLUMNS in layouts:
         files |= {column_name(wavelength): (N_STEPS,) for wavelength in range(N_WAVELENGTHS + 1)}
@@ -62,27 +62,27 @@ def large_files(layouts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def needed_bytes(rows: int, layouts: Sequence[str]) -> int:
-    """Bytes on the disk of `rows` observations."""
+    """Return the size on disk of `rows` observations in bytes."""
     large = sum(4 * int(np.prod(shape)) for shape in large_files(layouts).values())
     return rows * (large + sum(4 * shape[0] for shape, _ in SMALL.values()))
 
 
 def words_sum(flux: np.ndarray) -> np.ndarray:
-    """Sum of the 32-bit words of the last axis, which wraps: int32."""
+    """Return the sum of the 32-bit words of the last axis, with wraparound: int32."""
     return np.ascontiguousarray(flux, "<f4").view("<i4").sum(axis=-1, dtype=np.int32)
 
 
 class ArrayWriter:
-    """Writes the folder of a data set in one pass; it takes its name when it is complete.
+    """Writes the folder of a data set in one pass; the folder gets its name when it is complete.
 
     Args:
-        data: folder of the data set, which this process holds the lock of.
-        fingerprint: of the data set.
-        rows: observations.
-        layouts: of `LAYOUTS`.
+        data: folder of the data set, whose lock this process holds.
+        fingerprint: fingerprint of the data set.
+        rows: number of observations.
+        layouts: some of `LAYOUTS`.
 
     Raises:
-        UsageError: too little space on the disk.
+        UsageError: not enough space on the disk.
     """
 
     def __init__(self, data: Path, fingerprint: str, rows: int, layouts: Sequence[str]):
@@ -121,7 +121,7 @@ class ArrayWriter:
                 self._files[name].write(np.ascontiguousarray(its, "<f4").data)
 
     def finish(self) -> None:
-        """Put everything on the disk, and the folder in its place."""
+        """Flush all files to the disk, and move the folder to its final name."""
         for name, parts in self._small.items():
             np.save(self._folder / f"{name}.npy", np.concatenate(parts))
         for file in self._files.values():
@@ -138,26 +138,26 @@ class ArrayWriter:
         flush(self._data)
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Close and remove all files."""
         for file in self._files.values():
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def remove(data: Path) -> None:
-    """Remove a data set's arrays: its page first, so that what is left is never taken for whole."""
+    """Remove a data set's arrays; the index file first, so that an incomplete folder is never read."""
     (data / FOLDER / INDEX).unlink(missing_ok=True)
     shutil.rmtree(data / FOLDER, ignore_errors=True)
 
 
 class ArrayFiles(NamedTuple):
-    """The arrays of a data set, mapped.
+    """The mapped arrays of a data set.
 
     Attributes:
-        folder: where they are.
-        layouts: that the folder holds.
+        folder: folder of the files.
+        layouts: layouts that the folder contains.
         small: arrays of `SMALL`, in memory.
-        large: arrays of light curves by name, mapped.
+        large: mapped arrays of light curves, by name.
     """
 
     folder: Path
@@ -166,7 +166,7 @@ class ArrayFiles(NamedTuple):
     large: dict[str, np.ndarray]
 
     def faults(self) -> Iterator[str]:
-        """Files whose light curves differ from what was written; reads all files."""
+        """Yield files whose light curves differ from what was written; reads all files."""
         sums, size = self.small["sums"], 4096
         for name, values in self.large.items():
             for start in range(0, len(values), size):
@@ -183,19 +183,19 @@ class ArrayFiles(NamedTuple):
 
 
 def joint_sum(sums: np.ndarray) -> np.ndarray:
-    """Sums of whole observations, int32 [n], from those of their light curves, [n, 56]."""
+    """Return the sums of whole observations, int32 [n], from the sums of their light curves, [n, 56]."""
     return sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32)
 
 
 def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
-    """The arrays of a data set; None where there are none, or those of another one.
+    """Return the arrays of a data set; None if there are none, or they belong to another data set.
 
     Args:
         data: folder of the data set.
-        fingerprint: of the data set.
+        fingerprint: fingerprint of the data set.
 
     Raises:
-        DataError: a file is gone, has another size, or another content.
+        DataError: a file is missing, or has another size or content.
     """
     folder = data / FOLDER
     if not (folder / INDEX).is_file():

@@ -1,11 +1,11 @@
-"""Arrays that tensors share instead of copying: rows are held once."""
+"""Arrays that tensors can share without a copy, so that rows are in memory only once."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that a tensor can share: TensorFlow wants them to begin at a multiple of 64 bytes."""
+    """Return an array that a tensor can share: TensorFlow requires an address that is a multiple of 64 bytes."""
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
@@ -13,7 +13,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def as_tensor(values: np.ndarray) -> tf.Tensor:
-    """A tensor of the same values, in the same memory where that can be: `tf.constant` would hold them twice."""
+    """Return a tensor that shares the memory of an array if possible; `tf.constant` would make a copy."""
     if not values.flags.c_contiguous or values.ctypes.data % 64:
         aligned = empty(values.shape, values.dtype)
         aligned[...] = values

@@ -1,10 +1,10 @@
-"""Augmentation that keeps the physics: other observations of the same planets, with the same radii.
+"""Data augmentation consistent with the physics: other observations of the same planets, with the same radii.
 
-    mirror   the curve reversed in time about mid-transit, half of the rows: transits are symmetrical, spots are not
-    noise    more photon noise, up to once the observation's own, as if the star were fainter
-    mix      the mean with another photon-noise instance of the same planet and spot, half of the rows: less noise
+    mirror   half of the rows reversed in time about mid-transit: transits are symmetrical, spots are not
+    noise    additional photon noise, up to the observation's own level, as if the star were fainter
+    mix      half of the rows averaged with another photon-noise instance of the same planet and spot: less noise
 
-Off by default. What is drawn depends on (seed, step) alone, so a resumed run draws what an unbroken one drew.
+Off by default. Random numbers depend only on (seed, step), so a resumed run repeats those of an uninterrupted run.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from ariel_tf.physics.detector import RAMP
 from ariel_tf.planet import OUT_OF_TRANSIT
 
 _BEFORE = OUT_OF_TRANSIT[:-1][np.diff(OUT_OF_TRANSIT) == 1]
-# Reversal lands on whole steps only about whole or half steps: those on both sides of mid-transit, in turns.
+# Reversal maps steps to steps only about whole or half steps: those on both sides of mid-transit, alternately.
 _TWICE_CENTRES = (int(np.floor(2 * MID_TRANSIT_STEP)), int(np.ceil(2 * MID_TRANSIT_STEP)))
 
 
 class Augment:
-    """Changes batches of rows.
+    """Augments batches of rows.
 
     Args:
-        kinds: among mirror, noise and mix.
-        seed: of the training.
-        table: all training rows in ascending key order, for mix; else None.
+        kinds: some of mirror, noise and mix.
+        seed: seed of the training.
+        table: all training rows in ascending key order, needed for mix; else None.
     """
 
     def __init__(self, kinds: Sequence[str], seed: int, table: dict[str, tf.Tensor] | None):
@@ -37,15 +37,15 @@ class Augment:
             self._groups = _group(table["key"])
 
     def __call__(self, step: tf.Tensor, rows: dict[str, Any]) -> dict[str, Any]:
-        """The rows of one step, augmented.
+        """Return the rows of one step, augmented.
 
         Args:
             step: int64 [], counted over all epochs.
-            rows: as of `dataset.as_rows`, batched: flux float32 [batch, 300, channels].
+            rows: batched rows from `dataset.as_rows`: flux float32 [batch, 300, channels].
         """
         key = tf.random.experimental.stateless_fold_in(tf.constant([self.seed, 0], tf.int32), step)
         flux = rows["flux"]
-        # Mixed before noise is measured and added, mirrored last: any of them may be left out.
+        # Mixed before noise is measured and added, and mirrored last; each of them is optional.
         if "mix" in self.kinds:
             flux = self._mixed(flux, rows["key"], _derived(key, 1))
         if "noise" in self.kinds:
@@ -70,17 +70,17 @@ def _derived(key: tf.Tensor, number: int) -> tf.Tensor:
 
 
 def _group(keys: tf.Tensor) -> tf.Tensor:
-    """One number for each (planet, spot), ascending with them: int64 [rows]."""
+    """Return one number for each (planet, spot), ascending with them: int64 [rows]."""
     keys = tf.cast(keys, tf.int64)
     return keys[:, 0] * 1000 + keys[:, 1]
 
 
 def noisier(flux: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """More white noise: its standard deviation is 0 to 1 times the curve's own, drawn for each row.
+    """Add white noise with a standard deviation of 0 to 1 times the curve's own, drawn for each row.
 
     Args:
         flux: float32 [batch, 300, channels].
-        key: int32 [2], decides what is drawn.
+        key: int32 [2], seed of the random numbers.
     """
     step = tf.gather(flux, _BEFORE + 1, axis=1) - tf.gather(flux, _BEFORE, axis=1)
     own = tf.sqrt(tf.reduce_mean(tf.square(step), axis=1, keepdims=True) / 2)
@@ -89,9 +89,9 @@ def noisier(flux: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def mirrored(flux: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Half of the rows reversed in time about mid-transit; the ramp stays where it is.
+    """Reverse half of the rows in time about mid-transit; the ramp is not moved.
 
-    Steps whose mirror image lies outside the observation (the last three or four) stay as they are.
+    Steps whose mirror image is outside the observation (the last three or four) are not changed.
     """
     ramp = tf.constant(RAMP.astype(np.float32))[:, None]
     level = flux / ramp

@@ -1,17 +1,17 @@
-"""Planets to shuffled batches of rows: the tf.data pipeline between a source and a model.
+"""The tf.data pipeline between a source and a model: planets to shuffled batches of rows.
 
-    planets  flux [wavelengths, n, 300]   one element a planet, from any source
-      rows   flux [n, 300, channels]      one row an observation, each with its key
+    planets  flux [wavelengths, n, 300]   one element per planet, from any source
+      rows     flux [n, 300, channels]      one row per observation, each with its key
     window   as many rows as memory allows, in a permutation drawn from (seed, epoch) and the window's number
      batch   flux [batch, 300, channels], star [batch, 6] -> radius [batch, targets]
 
-A row can also be all observations of a planet, or all photon-noise instances of one of its spot instances;
-its flux then has one axis more, [instances, 300, channels].
+A row can also contain all observations of a planet, or all photon-noise instances of one of its spot instances; its
+flux then has one more axis, [instances, 300, channels].
 
-A window that holds all rows (one wavelength of the whole challenge is 150 MB) is read once and shuffled
-perfectly each epoch. Otherwise windows stream: shards in an order of their own each epoch, a few of them by
-turns, each one's planets in the order of its file; a window then mixes the rows that it holds.
-Either way the order is a function of (seed, epoch) alone, so a resumed run sees what an unbroken one saw.
+If a window holds all rows (one wavelength of the whole challenge has 150 MB), they are read once and shuffled perfectly
+in each epoch. Otherwise rows are streamed: shards in a different order in each epoch, a few of them interleaved, the
+planets of each in the order of its file; a window then shuffles the rows that it holds. In both cases the order
+depends only on (seed, epoch), so a resumed run reads the same rows as an uninterrupted one.
 """
 
 from collections.abc import Iterator
@@ -31,22 +31,23 @@ from ariel_tf.data.sources.base import Source
 from ariel_tf.data.statistics import Moments, Statistics
 from ariel_tf.data.tables import drawn, grouped, reorder
 
-# Rows of more than this many bytes stream from the source again each epoch. `load` holds each once, and little more.
+# Rows of more than this many bytes are streamed from the source in each epoch. `load` needs little more than the rows.
 MEMORY_BYTES = 2 << 30
 
-# Flux of a streamed window. Three times as much is held: a window that is used, and two while the next is put together.
+# Flux of a streamed window. Memory use is three times as much: one window in use, and two for preparing the next.
 WINDOW_BYTES = 512 << 20
 
-# Flux held by a batch that is only predicted, in bytes: large enough to be fast, small beside a window.
+# Flux in a batch for prediction, in bytes: large enough to be fast, small compared with a window.
 PREDICTED_BYTES = 16 << 20
 
-# Planets parsed at once, and batches made ahead: left to tf.data both grow, at 1 to 7 MB a planet and 34 MB a batch.
+# Planets parsed in parallel, and batches prefetched: tf.data's own choices grow, at 1 to 7 MB a planet and 34 MB a
+# batch.
 PARALLEL = 4
 AHEAD = 2
 
 
 def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.Tensor]:
-    """One planet's record to its n observations.
+    """Parse one planet's record to its n observations.
 
     Returns:
         key int32 [n, 3], star [n, 6], radius [n, targets], scatter [n, targets], flux [n, 300, channels].
@@ -67,7 +68,7 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
 
 
 def observations(source: Source, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
-    """One element a planet: its observations as of `as_rows`."""
+    """Return one element per planet: its observations from `as_rows`."""
     planets = source.records(selection, order)
     if not source.endless:
         planets = refuse_others(planets, expected_planets(source, selection.folds))
@@ -75,11 +76,11 @@ def observations(source: Source, selection: Selection, order: tf.Tensor | None =
 
 
 def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
-    """All rows of a selection in memory, in ascending key order.
+    """Load all rows of a selection into memory, in ascending key order.
 
     Raises:
-        DataError: the source yields fewer or more observations than it announced, a damaged record, or
-            planets with different numbers of observations where a row holds several.
+        DataError: the source yields fewer or more observations than announced, a damaged record, or planets with
+            different numbers of observations where a row contains several.
     """
     table: dict[str, np.ndarray] = {}
     filled = 0
@@ -103,17 +104,17 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
 
 
 def fits_in_memory(source: Source, selection: Selection, memory: int | None = None) -> bool:
-    """Whether the rows of a selection are read once and kept in memory, rather than streamed in each epoch.
+    """Whether the rows of a selection are read once and held in memory, rather than streamed in each epoch.
 
     Args:
-        memory: bytes that they may take; `MEMORY_BYTES` by default.
+        memory: limit on their size in bytes; `MEMORY_BYTES` by default.
     """
     if selection.needs_memory:
         return True
     if source.endless:
         return False
     signature = selection.signature
-    # Beside the flux a row holds its key, star, radii and scatter.
+    # Besides the flux a row has its key, star, radii and scatter.
     row_bytes = signature.observation_bytes + 4 * (3 + len(STAR_PARAMETERS) + 2 * len(signature.targets))
     return source.observations(selection.folds) * row_bytes <= (MEMORY_BYTES if memory is None else memory)
 
@@ -121,21 +122,21 @@ def fits_in_memory(source: Source, selection: Selection, memory: int | None = No
 def shuffled_table(
     table: dict[str, tf.Tensor], batch_size: int, seed: int, first_epoch: int, epochs: int
 ) -> tf.data.Dataset:
-    """Rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
+    """Return rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
     places = _shuffled_places(np.arange(len(table["key"])), batch_size, seed, first_epoch, epochs)
-    # An element that repeats: what a function closes over, tf.data copies.
+    # An element that repeats, since tf.data copies the tensors that a function captures.
     held = tf.data.Dataset.from_tensors(dict(table)).repeat()
     return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
 
 
 def shuffled_mapped(rows: MappedRows, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
-    """Rows in mapped files as the batches that `shuffled_table` makes of the same rows in memory."""
+    """Return rows in mapped files as the batches that `shuffled_table` makes of the same rows in memory."""
     places = _shuffled_places(rows.in_key_order(), batch_size, seed, first_epoch, epochs)
     return rows.batches(places).prefetch(AHEAD)
 
 
 def _shuffled_places(places: np.ndarray, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
-    """Batches of `places` (int64 [rows]), in an order of its own each epoch."""
+    """Return batches of `places` (int64 [rows]), in a different order in each epoch."""
 
     def batches(order):
         shuffled = tf.gather(places, permutation(len(places), order))
@@ -153,8 +154,8 @@ def shuffled_stream(
     epochs: int,
     memory: int = WINDOW_BYTES,
 ) -> tf.data.Dataset:
-    """Rows read anew each epoch, shuffled in windows of `memory` bytes over shards in shuffled order."""
-    # Whole batches: so each is picked from one window, and no batch is put together twice.
+    """Return rows read in each epoch, shuffled in windows of `memory` bytes over shards in shuffled order."""
+    # Whole batches: each comes from one window, and none is assembled from two.
     window = max(1, memory // selection.signature.observation_bytes // batch_size) * batch_size
 
     def windows(order):
@@ -173,18 +174,18 @@ def shuffled_stream(
 def shuffled_share(
     shard: Source, selection: Selection, steps: int, seed: int, first_epoch: int, epochs: int
 ) -> tf.data.Dataset:
-    """The share of one host in each batch of a training on several hosts, each of which reads shards of its own.
+    """Return one host's share of each batch in a training on several hosts, each of which reads its own shards.
 
-        shards of the training folds --dealt out by their rows--> a part for each host, the same in every epoch
+        shards of the training folds --distributed by rows--> a part for each host, the same in every epoch
         a host's rows of an epoch    --as many batches as there are steps--> its share of each step
 
-    All rows are read once an epoch. The hosts' parts differ by a shard at most, and so do their shares of a step,
-    whose sizes differ by one row at most.
+    All rows are read once per epoch. The hosts' parts differ by at most one shard, and so do their shares of a step,
+    whose sizes differ by at most one row.
 
     Args:
-        shard: of `Source.shard`; at least one row per step.
-        selection: of the whole training.
-        steps: of an epoch, on all hosts together.
+        shard: part of the source from `Source.shard`; at least one row per step.
+        selection: rows of the whole training.
+        steps: steps of an epoch, of all hosts together.
         seed, first_epoch, epochs: as in `shuffled_stream`.
     """
     edges = np.arange(steps + 1) * shard.observations(selection.folds) // steps
@@ -203,17 +204,17 @@ def _epochs(batches, seed: int, first_epoch: int, epochs: int) -> tf.data.Datase
 
 
 def permutation(n, order: tf.Tensor) -> tf.Tensor:
-    """0 ... n - 1 in an order that is a function of `order` (int32 [2]) alone."""
+    """Return 0 ... n - 1 in an order that depends only on `order` (int32 [2])."""
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=order)
 
 
 def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Dataset:
-    """Rows in memory as batches, in order."""
+    """Return rows in memory as batches, in order."""
     return tf.data.Dataset.from_tensor_slices(table).batch(batch_size).prefetch(AHEAD)
 
 
 def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1024) -> Iterator[dict[str, Any]]:
-    """Every row of a selection once, as NumPy batches; each row has its key.
+    """Yield every row of a selection once, as NumPy batches; each row has its key.
 
     Observations stream in the source's order; rows that combine or skip observations are loaded first.
     """
@@ -224,10 +225,10 @@ def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1
 
 
 def _in_order(source: Source, selection: Selection, size: int | None = None) -> Iterator[dict[str, Any]]:
-    """Every observation once, in the source's order: from files that are mapped, else from records.
+    """Yield every observation once, in the source's order: from mapped files if there are any, else from records.
 
     Args:
-        size: rows at a time; None for as many as it suits the source.
+        size: rows per batch; None for the best size for the source.
     """
     if (mapped := source.mapped(selection)) is not None:
         return mapped.in_order(size or prediction_batch_size(selection.signature))
@@ -236,24 +237,24 @@ def _in_order(source: Source, selection: Selection, size: int | None = None) -> 
 
 
 def prediction_batch_size(signature: Signature) -> int:
-    """Rows of a batch that is only predicted."""
+    """Return the number of rows of a batch for prediction."""
     return max(1, min(1024, PREDICTED_BYTES // signature.observation_bytes))
 
 
 def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:
-    """A batch of rows as what `fit` takes: (inputs, radius)."""
+    """Return a batch of rows as the input of `fit`: (inputs, radius)."""
     inputs = {"flux": rows["flux"], "star": rows["star"]} if star else {"flux": rows["flux"]}
     return inputs, rows["radius"]
 
 
 def statistics(source: Source, selection: Selection, table: dict[str, tf.Tensor] | None) -> dict[str, Statistics]:
-    """What a model of this selection is built with, over the planets and observations of its folds.
+    """Return the statistics that a model of this selection needs, over the planets and observations of its folds.
 
-    Flux statistics come from the source's sums, without a pass; for rows that combine observations, whose
-    columns the sums do not know, from the table.
+    Flux statistics come from the source's sums, without a pass over the data; for rows that combine observations, whose
+    columns the sums do not include, from the table.
 
     Args:
-        table: the rows of the selection; needed only for rows of a spot instance or a planet.
+        table: rows of the selection; needed only for rows of a spot instance or a planet.
 
     Returns:
         "flux" in the layout of a row, "star" [6], "radius" and "depth" [targets].

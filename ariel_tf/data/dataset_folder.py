@@ -1,10 +1,10 @@
-"""A data set's folder: who writes there, which files are ours, and how a new data set takes an old one's place.
+"""A data set's folder: locking, recognising its files, and replacing an old data set by a new one.
 
     OUT/unfinished.json, fold-*.tfrecord ...             a first data set is written in its folder
-    OUT/manifest.json ...    OUT/.replacing/...          with `overwrite` the new one grows beside the old one,
-                                                         which goes only when the new one is complete
+    OUT/manifest.json ...    OUT/.replacing/...          with `overwrite` the new one is written beside the old one,
+                                                         which is removed only when the new one is complete
 
-Only files of a data set are ever removed. Another program's manifest.json, say, is refused.
+Only files of a data set are ever removed. Another program's manifest.json, for example, is refused.
 """
 
 import contextlib
@@ -43,18 +43,18 @@ def lock(folder: Path, shared: bool = False) -> int:
 
 
 def claim(folder: Path, state: Mapping[str, Any], overwrite: bool) -> Path:
-    """The folder to write in: one that holds nothing of ours but an unfinished data set of the same `state`.
+    """Return the folder to write in, which contains nothing of ours or an unfinished data set of the same `state`.
 
     Args:
-        folder: of the data set; exists.
-        state: JSON-able; what an unfinished run must have been started with to be continued.
-        overwrite: whether another data set there, finished or not, may go.
+        folder: folder of the data set; exists.
+        state: JSON-compatible; an unfinished run is continued only if it was started with the same state.
+        overwrite: whether another data set there, finished or not, may be replaced.
 
     Raises:
-        UsageError: something lies there that may not go.
+        UsageError: the folder contains something that may not be replaced.
     """
     work = folder / REPLACING
-    if _is_page(work / MANIFEST_NAME):  # stopped while the new one took its place
+    if _is_page(work / MANIFEST_NAME):  # stopped while the old data set was being replaced
         install(folder)
     _refuse_foreign(folder)
     if (folder / MANIFEST_NAME).exists():
@@ -102,11 +102,11 @@ def _begin(work: Path, state: Mapping[str, Any], folder: Path) -> None:
 
 
 def complete_already(folder: Path, is_same: Callable[[Manifest], bool]) -> bool:
-    """Whether a folder holds this complete data set; if so, remove what a writer that was killed left beside it.
+    """Whether a folder contains this complete data set; if so, remove what a killed writer left beside it.
 
     Args:
-        folder: of a data set; need not exist.
-        is_same: whether the data set with this manifest is the one in question.
+        folder: folder of a data set; need not exist.
+        is_same: whether the data set with this manifest is the requested one.
 
     Raises:
         UsageError: another process is writing there.
@@ -120,7 +120,7 @@ def complete_already(folder: Path, is_same: Callable[[Manifest], bool]) -> bool:
             return False
         clean(folder, manifest)
     except DataError:
-        return False  # whoever writes there says what is wrong
+        return False  # the process that writes there reports what is wrong
     finally:
         os.close(handle)
     return True
@@ -131,19 +131,19 @@ def _size(path: Path) -> int:
 
 
 def clean(folder: Path, manifest: Manifest) -> None:
-    """Remove what a data set is made of while it is written, once it is complete."""
+    """Remove the working files of a data set once it is complete."""
     remove_leftovers(folder)
     remove(folder, keep={MANIFEST_NAME, STATISTICS_NAME, *(shard.name for shard in manifest.shards)})
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse files of another program that only share a name with ours."""
+    """Refuse files of another program that have the same names as ours."""
     for name in (MANIFEST_NAME, STATE_NAME, STATISTICS_NAME):
         path = folder / name
         if not path.exists() or (name == STATISTICS_NAME and (folder / MANIFEST_NAME).exists()):
             continue
         if not (_is_statistics(path) if name == STATISTICS_NAME else _is_page(path)):
-            raise UsageError(f"{path} is no file of a data set of ours: move it away, or use another folder")
+            raise UsageError(f"{path} is not a file of one of our data sets: move it away, or use another folder")
 
 
 def _is_page(path: Path) -> bool:
@@ -159,10 +159,10 @@ def _is_statistics(path: Path) -> bool:
 
 
 def install(folder: Path) -> None:
-    """Let the complete data set in `.replacing` take the place of the old one; stopped anywhere, it can be repeated."""
+    """Replace the old data set by the complete one in `.replacing`; can be repeated after an interruption."""
     work = folder / REPLACING
     new = {STATISTICS_NAME, *(shard["name"] for shard in read_json(work / MANIFEST_NAME)["shards"])}
-    # The old manifest first, the new one last: without it the rest is no data set, whatever happens between.
+    # The old manifest first, the new one last: without it the rest is not a data set, whatever happens between.
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     remove(folder, keep=new)
     for name in sorted(new):
@@ -172,19 +172,19 @@ def install(folder: Path) -> None:
     os.replace(work / MANIFEST_NAME, folder / MANIFEST_NAME)
     flush(folder)
     remove(work, keep=set())
-    with contextlib.suppress(OSError):  # what is not ours stays, and so does its folder
+    with contextlib.suppress(OSError):  # files of other programs stay, and so does the folder
         work.rmdir()
 
 
 def remove(folder: Path, keep: set[str]) -> None:
-    """Remove what is a data set's, but for these names."""
+    """Remove the files of a data set, except these names."""
     for path in sorted(folder.iterdir()):
         if _OURS.fullmatch(path.name) and path.name not in keep:
             path.unlink()
 
 
 def json_or_none(path: Path) -> Any:
-    """What a JSON file holds; None where there is none that can be read."""
+    """Return the content of a JSON file; None if it cannot be read."""
     try:
         return read_json(path)
     except (FileNotFoundError, DataError):

@@ -1,7 +1,7 @@
-"""Planets to folds: once, from a recorded seed, the same on every machine.
+"""Assign planets to folds: once, from a recorded seed, and identically on every machine.
 
-All observations of a planet share one target, so a split by file would leak. A planet therefore lies
-in exactly one of ten folds, and hold-out test, validation and cross-validation are choices of folds.
+All observations of a planet have the same target, so a split by file would leak. A planet is therefore in exactly one
+of ten folds, and hold-out test, validation and cross-validation are choices of folds.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ N_FOLDS = 10
 
 
 class Folds(NamedTuple):
-    """The folds of a data set by what a training uses them for."""
+    """The folds of a data set by role in a training."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -23,10 +23,10 @@ class Folds(NamedTuple):
 
 
 def assign_folds(planets: Iterable[int], seed: int) -> dict[int, int]:
-    """The fold of each planet: its rank by hash(seed, planet), modulo 10.
+    """Return the fold of each planet: its rank by hash(seed, planet), modulo 10.
 
-    Ranks rather than hashes, so that fold sizes differ by one at most. The order of `planets` and
-    duplicates in it do not matter; leaving a planet out does change the folds of the others.
+    Ranks rather than hashes, so that fold sizes differ by at most one. The order of `planets` and duplicates in it do
+    not matter; leaving out a planet does change the folds of the others.
 
     Args:
         planets: planet numbers.
@@ -45,7 +45,7 @@ def assign_folds(planets: Iterable[int], seed: int) -> dict[int, int]:
 
 
 def first_planets(planets: Iterable[int], count: int) -> frozenset[int]:
-    """So many of these planets, in an order that no seed changes: fewer are always among more.
+    """Return this many of the planets, in an order independent of any seed: smaller subsets are part of larger ones.
 
     >>> sorted(first_planets(range(10), 2)), sorted(first_planets(range(10), 4))
     ([4, 9], [4, 5, 8, 9])
@@ -54,15 +54,15 @@ def first_planets(planets: Iterable[int], count: int) -> frozenset[int]:
 
 
 def _hash(seed: int | str, planet: int) -> bytes:
-    # Not Python's hash(): that of a string changes with each process.
+    # Not Python's hash(): the hash of a string differs between processes.
     return hashlib.blake2b(f"{seed}/{planet}".encode(), digest_size=16).digest()
 
 
 def parse_folds(text: str, flag: str) -> tuple[int, ...]:
-    """`8,9` to (8, 9); `all` to every fold.
+    """Parse `8,9` to (8, 9), and `all` to every fold.
 
     Raises:
-        UsageError: anything else; names `flag`.
+        UsageError: any other form; names `flag`.
     """
     if text == "all":
         return tuple(range(N_FOLDS))
@@ -73,5 +73,5 @@ def parse_folds(text: str, flag: str) -> tuple[int, ...]:
 
 
 def folds_option(default: tuple[int, ...] | None, help: str, flag: str = "--folds", **how: Any) -> Any:
-    """A field whose flag takes folds: `8,9` or `all`; other arguments as of `schema.option`."""
+    """Return a field whose flag takes folds: `8,9` or `all`; other arguments as in `schema.option`."""
     return option(default, help, metavar="FOLDS", parse=lambda text: parse_folds(text, flag), **how)

@@ -1,4 +1,4 @@
-"""Rows as a source announced them: its planets, each once, no other, or one sentence that names what is wrong."""
+"""Check that rows are what a source announced: every planet once and no other; else one sentence names the fault."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from ariel_tf.data.mapped_rows import ChangedRow
 from ariel_tf.data.sources.base import Source
 from ariel_tf.planet import Planet, planet_faults
 
-# What TensorFlow raises for a shard that is gone, cut short, has a flipped bit, or holds other records or planets.
+# Exceptions of TensorFlow for a shard that is missing, truncated, has a flipped bit, or holds other records or planets.
 UNREADABLE = (
     tf.errors.DataLossError,
     tf.errors.FailedPreconditionError,
@@ -22,14 +22,14 @@ UNREADABLE = (
 
 
 def expected_planets(source: Source, folds: Sequence[int]) -> np.ndarray:
-    """The planets of the folds asked for: int32 [planets], ascending."""
+    """Return the planets of the requested folds: int32 [planets], ascending."""
     return np.array(sorted(planet for planet, fold in source.folds.items() if fold in folds), np.int32)
 
 
 def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dataset:
-    """The same planets, with an error in the graph at one that is not expected, or that came before.
+    """Return the same planets, with an error in the graph at an unexpected or repeated planet.
 
-    A shard copied over another would otherwise bring planets of the training folds into the test.
+    Otherwise a shard copied over another could bring planets of the training folds into the test.
     """
     if not len(expected):
         return planets
@@ -39,7 +39,7 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
         number = planet["planet"]
         place = tf.minimum(tf.searchsorted(numbers, number[None])[0], len(expected) - 1)
         known = tf.equal(numbers[place], number)
-        fault = tf.where(known, " comes twice", " is not of the folds asked for")
+        fault = tf.where(known, " occurs twice", " is not of the requested folds")
         name = tf.strings.as_string(number, width=4, fill="0")
         tf.debugging.Assert(known & ~seen[place], [tf.strings.join(["planet ", name, fault])])
         return tf.tensor_scatter_nd_update(seen, place[None, None], [True]), planet
@@ -48,10 +48,10 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
 
 
 def read(source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The same batches of observations as NumPy arrays, checked.
+    """Yield the same batches of observations as NumPy arrays, checked.
 
     Raises:
-        DataError: a record is damaged, an observation or a planet comes twice or not at all, or is of another fold.
+        DataError: a record is damaged, an observation or a planet is missing, occurs twice, or is of another fold.
     """
     announced = source.observations(folds)
     if announced == 0:
@@ -76,16 +76,16 @@ def read(source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int]
 
 
 def read_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
-    """Whole planets of these folds, each once, in the source's order, one in memory at a time.
+    """Yield whole planets of these folds, each once, in the source's order, one in memory at a time.
 
     Raises:
-        DataError: a record is damaged, or a planet is not of these folds, comes twice or not at all.
+        DataError: a record is damaged, or a planet is missing, occurs twice or is of another fold.
     """
     expected = {planet for planet, fold in source.folds.items() if fold in folds}
     try:
         for planet in source.planets(folds):
             if planet.number not in expected:
-                raise DataError(f"{source.description}: planet {planet.number:04d} comes twice or is of another fold.")
+                raise DataError(f"{source.description}: planet {planet.number:04d} occurs twice or is of another fold.")
             expected.remove(planet.number)
             _refuse_faults(source, planet)
             yield planet
@@ -97,14 +97,14 @@ def read_planets(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
 
 
 def read_planet(source: Source, number: int) -> Planet:
-    """One whole planet.
+    """Return one whole planet.
 
     Args:
-        source: open.
-        number: one of its planets.
+        source: open source.
+        number: number of one of its planets.
 
     Raises:
-        DataError: its record or its files are damaged, or absent.
+        DataError: its record or its files are damaged or missing.
     """
     try:
         planet = source.planet(number)
@@ -129,7 +129,7 @@ def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None
     unique, counts = np.unique(keys, axis=0, return_counts=True)
     if len(unique) < len(keys):
         planet, spot, photon = unique[np.argmax(counts > 1)]
-        raise DataError(f"{source.description}: observation {planet:04d}_{spot:02d}_{photon:02d} comes twice.")
+        raise DataError(f"{source.description}: observation {planet:04d}_{spot:02d}_{photon:02d} occurs twice.")
 
 
 def damaged(source: Source, error: tf.errors.OpError) -> Exception:

@@ -1,11 +1,11 @@
 """A data set's manifest: its shards, their planets and checksums, folds, and sums for statistics.
 
-    manifest.json    readable: schema, source, folds, shards; written last, it is the commit
+    manifest.json    JSON: schema, source, folds, shards; written last, it is the commit
     statistics.npz   count, sum, sum of squares, min and max of flux, parameters and radii in each fold
     fold-3-00002.tfrecord ...
 
-A reader that trusts the manifest knows the number of rows before it opens a shard, and the mean and
-spread of any choice of training folds without a pass over the data.
+A reader that trusts the manifest knows the number of rows before it opens a shard, and the mean and standard deviation
+of any choice of training folds without a pass over the data.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ __all__ = ["Manifest", "Shard", "Statistics", "Sums"]
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 STATISTICS_NAME = "statistics.npz"
-STATE_NAME = "unfinished.json"  # lies there while a data set is being written
-# Large enough to stream from a disk or a bucket at full speed, small enough to shuffle and to spread over readers.
+STATE_NAME = "unfinished.json"  # exists while a data set is being written
+# Large enough to stream from a disk or a bucket at full speed, small enough to shuffle and to distribute over readers.
 SHARD_BYTES = 192 * 2**20
 SHARD_NAME = re.compile(r"fold-\d-\d{5}\.tfrecord", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One TFRecord file: a record a planet, all of one fold. `rows` counts observations."""
+    """One TFRecord file: one record per planet, all of one fold. `rows` counts observations."""
 
     name: str
     fold: int
@@ -44,7 +44,7 @@ class Shard:
     sha256: str
 
     def faults(self) -> list[str]:
-        """What does not fit the schema; empty when sound."""
+        """Return what does not match the schema; empty if valid."""
         kinds = {"name": str, "fold": int, "rows": int, "bytes": int, "sha256": str}
         wrong = [key for key, kind in kinds.items() if type(getattr(self, key)) is not kind]
         planets = self.planets
@@ -59,12 +59,12 @@ class Shard:
 
 @dataclass
 class Manifest:
-    """All about a data set but its records.
+    """Everything about a data set except its records.
 
     Attributes:
-        source: where the planets came from: JSON-able, for people; not part of the fingerprint.
-        labelled: whether every planet has its target (a train set), or none has (a test set).
-        fold_seed: of `folds.assign_folds` over `planets` and `dropped` together.
+        source: origin of the planets: JSON-compatible, for people; not part of the fingerprint.
+        labelled: whether every planet has its target (a training set), or none has (a test set).
+        fold_seed: seed of `folds.assign_folds` over `planets` and `dropped` together.
         shards: in the order of their names.
         skipped: {"file", "fault"} of what was left out on request.
         dropped: planets of which nothing was left.
@@ -85,17 +85,17 @@ class Manifest:
 
     @property
     def planets(self) -> dict[int, int]:
-        """{planet: fold}, ascending by planet."""
+        """Return {planet: fold}, ascending by planet."""
         return dict(sorted((planet, shard.fold) for shard in self.shards for planet in shard.planets))
 
     @property
     def rows(self) -> int:
-        """Observations in all shards."""
+        """Return the number of observations in all shards."""
         return sum(shard.rows for shard in self.shards)
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over what defines the data: the same wherever the folder lies and however it was made."""
+        """Return the SHA-256 over what defines the data: independent of the folder and of how it was made."""
         defining = {
             "schema": self.schema,
             "labelled": self.labelled,
@@ -128,10 +128,10 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path | str) -> Self:
-        """The manifest of a data folder.
+        """Return the manifest of a data folder.
 
         Raises:
-            DataError: there is none, or it or its statistics are damaged; names the file and the fault.
+            DataError: it is missing, or it or its statistics are damaged; names the file and the fault.
         """
         require_utf8(folder)
         folder = Path(folder)
@@ -150,7 +150,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, page: bytes, data: bytes, folder: Path | str) -> Self:
-        """From the bytes of both files; `folder` is where they come from, for the errors."""
+        """Return a manifest from the bytes of both files; `folder` is their origin, for the errors."""
         path, statistics = (f"{folder}/{name}" for name in (MANIFEST_NAME, STATISTICS_NAME))
         manifest, statistics_sha256 = cls._from_page(parse_json(page, path), path)
         if hashlib.sha256(data).hexdigest() != statistics_sha256:
@@ -193,5 +193,5 @@ class Manifest:
         )
         if manifest.fingerprint != page["fingerprint"]:
             raise DataError(f"{path}: its fingerprint does not fit what it lists; the file was changed or damaged")
-        unsealed(page, path)  # source, skipped and dead_bands, which are no part of the fingerprint
+        unsealed(page, path)  # source, skipped and dead_bands, which are not part of the fingerprint
         return manifest, page["statistics_sha256"]

@@ -1,8 +1,8 @@
 """Rows of a selection in files that are mapped into memory (`data.array_files`): in any order, without a window.
 
-    places in the files [b] --gathered and verified, in NumPy--> flux [b, 300, channels], star, radius, scatter, key
+    positions in the files [b] --gathered and verified, in NumPy--> flux [b, 300, channels], star, radius, scatter, key
 
-NumPy, since TensorFlow's gather and its sum of whole numbers take three and eighteen times as long.
+NumPy, since TensorFlow's gather and its sum of integers take three and eighteen times as long.
 """
 
 from collections.abc import Collection, Iterator
@@ -17,16 +17,16 @@ from ariel_tf.data.selection import Selection, Signature
 
 
 class ChangedRow(ValueError):
-    """A light curve is not as it was written."""
+    """A light curve differs from what was written."""
 
 
 class MappedRows:
     """Rows of a selection.
 
     Args:
-        files: of the data set.
-        signature: of the selection.
-        index: places of the rows in the files, ascending.
+        files: files of the data set.
+        signature: signature of the selection.
+        index: positions of the rows in the files, ascending.
 
     Attributes:
         index: int64 [rows].
@@ -41,12 +41,12 @@ class MappedRows:
 
     @classmethod
     def of(cls, files: ArrayFiles, selection: Selection, planets: Collection[int]) -> "MappedRows | None":
-        """The rows of some planets; None where the files have not the light curves that the signature reads.
+        """Return the rows of some planets; None if the files lack the light curves that the signature reads.
 
         Args:
-            files: of the data set.
-            selection: whose rows combine or skip no observations.
-            planets: of the selection's folds.
+            files: files of the data set.
+            selection: selection whose rows neither combine nor skip observations.
+            planets: planets of the selection's folds.
         """
         inputs = selection.signature.inputs
         joint = ROWS in files.layouts and inputs == tuple(range(N_WAVELENGTHS)) and not selection.signature.white_light
@@ -56,19 +56,19 @@ class MappedRows:
         return cls(files, selection.signature, np.flatnonzero(inside))
 
     def only(self, planets: Collection[int]) -> "MappedRows":
-        """The rows of these planets."""
+        """Return the rows of these planets."""
         inside = np.isin(self.key[:, 0], np.fromiter(planets, np.int32, len(planets)))
         return MappedRows(self._files, self._signature, self.index[inside])
 
     def in_key_order(self) -> np.ndarray:
-        """Places of the rows in the files, by ascending key: int64 [rows]."""
+        """Return the positions of the rows in the files, by ascending key: int64 [rows]."""
         return self.index[np.lexsort(self.key.T[::-1])]
 
     def read(self, places: np.ndarray) -> dict[str, np.ndarray]:
-        """The rows at these places, as `dataset.as_rows` gives them.
+        """Return the rows at these positions, in the form of `dataset.as_rows`.
 
         Raises:
-            ChangedRow: a row's words do not add up as when it was written; names the planet.
+            ChangedRow: the sum of a row's words differs from the stored sum; names the planet.
         """
         small, targets = self._files.small, list(self._signature.targets)
         rows = {name: small[name][places] for name in ("key", "star")}
@@ -86,9 +86,9 @@ class MappedRows:
         return rows | {"flux": flux}
 
     def _gathered(self, name: str, places: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """Rows of a file, each verified."""
+        """Return rows of a file, each verified."""
         values = self._files.large[name]
-        found = arrays.empty((len(places), *values.shape[1:]), values.dtype)  # which a tensor can share
+        found = arrays.empty((len(places), *values.shape[1:]), values.dtype)  # memory that a tensor can share
         np.take(values, places, axis=0, out=found, mode="clip")
         wrong = words_sum(found.reshape(len(places), -1)) != sums
         if wrong.any():
@@ -97,12 +97,12 @@ class MappedRows:
         return found
 
     def in_order(self, size: int) -> Iterator[dict[str, np.ndarray]]:
-        """All rows in the source's order, `size` at a time."""
+        """Yield all rows in the source's order, `size` at a time."""
         for start in range(0, len(self.index), size):
             yield self.read(self.index[start : start + size])
 
     def batches(self, places: tf.data.Dataset) -> tf.data.Dataset:
-        """Batches of rows from batches of places, int64 [b], in their order."""
+        """Return batches of rows from batches of positions, int64 [b], in their order."""
         shapes = {
             "key": ((3,), tf.int32),
             "star": ((len(STAR_PARAMETERS),), tf.float32),

@@ -1,4 +1,4 @@
-"""Planets for notebooks: any source of data as an iterable of whole planets, in NumPy, and as tables.
+"""Planets for notebooks: any data source as an iterable of whole planets, in NumPy, and as tables.
 
 data = ariel_tf.open_data("DATA")
 for planet in data: ...          every planet, one in memory at a time
@@ -26,22 +26,22 @@ from ariel_tf.planet import Planet
 if TYPE_CHECKING:
     import pandas as pd
 
-# The name of the columns of tables with a value for each wavelength.
+# Name of the columns axis of tables with one value per wavelength.
 WAVELENGTH_COLUMNS = "wavelength (um)"
 PARTS = ("stars", "orbits", "radii")
 
 
 class Data:
-    """What `ariel_tf.open_data` returns.
+    """The result of `ariel_tf.open_data`.
 
     Args:
-        data: what `--data` takes, or a folder of challenge text files.
-        params: of the targets of text files.
+        data: a value of `--data`, or a folder of challenge text files.
+        params: folder of the targets of text files.
 
     Attributes:
-        source: where planets come from, `sources.base.Source`.
+        source: source of the planets, `sources.base.Source`.
         labelled: whether radii are known.
-        folds: planet number to fold.
+        folds: fold by planet number.
     """
 
     def __init__(self, data: Path | str, params: Path | str | None = None):
@@ -57,7 +57,7 @@ class Data:
 
     @property
     def numbers(self) -> list[int]:
-        """The planets' numbers, ascending."""
+        """Return the planets' numbers, ascending."""
         return sorted(self.folds)
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Data:
         return number in self.folds
 
     def __getitem__(self, number: int) -> Planet:
-        """The planet of this number, as in the names of the files.
+        """Return the planet of this number, as in the names of the files.
 
         Raises:
             UsageError: no such planet.
@@ -89,7 +89,7 @@ class Data:
         return read_planet(self.source, int(number))
 
     def planets(self, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[Planet]:
-        """Each planet of these folds once, one in memory at a time, with its orbit where that is known.
+        """Yield each planet of these folds once, one in memory at a time, with its orbit if known.
 
         Raises:
             DataError: a record or a file is damaged.
@@ -97,11 +97,11 @@ class Data:
         return read_planets(self.source, folds)
 
     def to_pandas(self, what: Literal["all", "stars", "orbits", "radii"] = "all") -> "pd.DataFrame":
-        """A row for each planet, ascending; reads all planets when it is called first.
+        """Return a table with one row per planet, ascending; the first call reads all planets.
 
         Args:
             what: "stars" and "orbits" have columns with units, such as "star_temp (K)" and "sma (m)"; "radii" has the
-                55 Rp/Rs, float64, by wavelength in micrometres; "all" joins them, without what is unknown.
+                55 Rp/Rs, float64, by wavelength in micrometres; "all" joins the known ones.
 
         Raises:
             UsageError: the radii or the orbits are unknown.
@@ -120,7 +120,7 @@ class Data:
 
     @cached_property
     def _tables(self) -> "dict[str, tuple[np.ndarray, list[int], list[str] | list[float]]]":
-        """Values [planets, columns], planets and names of the columns, of each of `PARTS`."""
+        """Return values [planets, columns], planets and names of the columns, for each of `PARTS`."""
         rows = {
             planet.number: (planet.star, planet.orbit, planet.radii)
             for planet in tqdm(self.planets(), "reading", len(self), unit=" planets", disable=None, leave=False)

@@ -1,4 +1,4 @@
-"""The record: one planet as a tf.train.Example, written, read in a graph, read in NumPy.
+"""The record format: one planet as a tf.train.Example; writing, reading in a graph, and reading in NumPy.
 
 With n observations, all numbers little-endian:
 
@@ -8,11 +8,11 @@ With n observations, all numbers little-endian:
     orbit        bytes, float64 [2]      `challenge.ORBIT_PARAMETERS`; NaN in test sets
     radii        bytes, float64 [55]     Rp/Rs; NaN in test sets
     scatter      bytes, float32 [n, 55]  noise outside transit
-    flux/00 ...  bytes, float32 [n, 300] one feature a wavelength, up to flux/54
+    flux/00 ...  bytes, float32 [n, 300] one feature per wavelength, up to flux/54
     flux/white   bytes, float32 [n, 300] inverse-variance mean over wavelengths
 
-A feature a wavelength, so that a reader parses only the wavelengths it wants; bytes, because float
-lists are 25 times slower to write and several times slower to read.
+One feature per wavelength, so that a reader parses only the wavelengths it needs; bytes, because float lists are 25
+times slower to write and several times slower to read.
 """
 
 from collections.abc import Sequence
@@ -32,20 +32,20 @@ MAX_INSTANCE = 99
 
 
 def flux_feature(wavelength: int) -> str:
-    """The feature's name: `flux/07` for wavelength 7."""
+    """Return the feature's name: `flux/07` for wavelength 7."""
     return f"flux/{wavelength:02d}"
 
 
 def encode(planet: Planet) -> bytes:
-    """A serialised tf.train.Example; the same planet always gives the same bytes."""
+    """Return a serialised tf.train.Example; the same planet always gives the same bytes."""
     return encode_part(planet, range(N_WAVELENGTHS), white=True)
 
 
 def encode_part(planet: Planet, wavelengths: Sequence[int], white: bool) -> bytes:
-    """A record that holds the light curves of some wavelengths only; `parse` reads it if asked for no others.
+    """Return a record with the light curves of some wavelengths only; `parse` can read no others from it.
 
     Args:
-        planet: its `flux` is that of these wavelengths alone, [w, n, 300]; the rest is whole.
+        planet: its `flux` has only these wavelengths, [w, n, 300]; the rest is complete.
         wavelengths: ascending.
         white: whether it has white light.
     """
@@ -71,12 +71,12 @@ def encode_part(planet: Planet, wavelengths: Sequence[int], white: bool) -> byte
 def parse(
     serialized: tf.Tensor, wavelengths: Sequence[int], white: bool = False, labelled: bool = False
 ) -> dict[str, tf.Tensor]:
-    """The part of a record that a reader wants, inside a TensorFlow graph.
+    """Parse the parts of a record that a reader needs, inside a TensorFlow graph.
 
     Args:
         serialized: string [], one record.
-        wavelengths: which of the 55, in the order wanted; a Python sequence, fixed in the graph. May be empty.
-        white: whether to add the white light curves.
+        wavelengths: some of the 55, in the requested order; a Python sequence, fixed in the graph. May be empty.
+        white: whether to include the white light curves.
         labelled: whether the radii must be known; otherwise they may be NaN.
 
     Returns:
@@ -84,7 +84,8 @@ def parse(
         scatter float32 [n, w], flux float32 [w, n, 300], and with `white` white float32 [n, 300].
 
     Raises:
-        tf.errors.InvalidArgumentError: no record, or a value out of its bounds; the message names planet and quantity.
+        tf.errors.InvalidArgumentError: not a record, or a value out of its bounds; the message names planet and
+        quantity.
     """
     names = ["instances", "star", "radii", "scatter", *map(flux_feature, wavelengths)] + [WHITE] * white
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
@@ -114,12 +115,12 @@ def parse(
 def _refuse_bounds(
     number: tf.Tensor, star: tf.Tensor, radii: tf.Tensor, parsed: dict[str, tf.Tensor], labelled: bool
 ) -> None:
-    """An assertion in the graph that every value is within the bounds of `planet.planet_faults`.
+    """Return an assertion in the graph that every value is within the bounds of `planet.planet_faults`.
 
     Args:
-        number: int64 [], the planet, before it is cast.
-        star, radii: float64 [6] and [w], before they are cast.
-        parsed: as `parse` returns it.
+        number: int64 [], the planet, before the cast.
+        star, radii: float64 [6] and [w], before the cast.
+        parsed: result of `parse`.
         labelled: whether radii must be known.
     """
     low = tf.constant([parameter.low for parameter in STAR_PARAMETERS], tf.float64)
@@ -147,13 +148,13 @@ def _refuse_bounds(
 def _flux_within_bounds(flux: tf.Tensor) -> tf.Tensor:
     """Whether all flux is finite and within `FLUX_BOUNDS`; minimum and maximum of NaN are NaN, which fails.
 
-    Reductions need no memory of their own, unlike comparisons, whose cost is a tenth of the reading.
+    Reductions need no memory of their own, unlike comparisons, which would cost a tenth of the reading time.
     """
     return (tf.reduce_min(flux) > FLUX_BOUNDS[0]) & (tf.reduce_max(flux) < FLUX_BOUNDS[1])
 
 
 def as_record(planet: Planet, wavelengths: Sequence[int], white: bool = False) -> dict[str, np.ndarray]:
-    """The part of a planet that a reader wants, in NumPy: as `parse` gives it from the planet's record."""
+    """Return the parts of a planet that a reader needs, in NumPy: like `parse` of the planet's record."""
     columns = list(wavelengths)
     record = {
         "planet": np.array(planet.number, np.int32),
@@ -167,7 +168,7 @@ def as_record(planet: Planet, wavelengths: Sequence[int], white: bool = False) -
 
 
 def specs(wavelengths: Sequence[int], white: bool = False) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of what `parse` and `as_record` give."""
+    """Return shapes and types of the results of `parse` and `as_record`."""
     count = len(wavelengths)
     found = {
         "planet": tf.TensorSpec([], tf.int32),
@@ -181,11 +182,11 @@ def specs(wavelengths: Sequence[int], white: bool = False) -> dict[str, tf.Tenso
 
 
 def narrow(record: dict[str, tf.Tensor], columns: Sequence[int], white: bool = False) -> dict[str, tf.Tensor]:
-    """A record with some of its wavelengths only, in a TensorFlow graph.
+    """Return a record with some of its wavelengths only, in a TensorFlow graph.
 
     Args:
-        record: as `parse` gives it, with white light.
-        columns: places of the wavelengths wanted among those of the record.
+        record: result of `parse`, with white light.
+        columns: positions of the requested wavelengths among those of the record.
         white: whether to keep the white light curves.
     """
     narrowed = {name: values for name, values in record.items() if white or name != "white"}
@@ -196,17 +197,17 @@ def narrow(record: dict[str, tf.Tensor], columns: Sequence[int], white: bool = F
 
 
 def _parse_flux(raw: list[tf.Tensor], n: tf.Tensor) -> tf.Tensor:
-    """String [] for each wavelength to float32 [w, n, 300], in one op for all."""
+    """Decode a string [] per wavelength to float32 [w, n, 300], in one op for all."""
     if not raw:
         return tf.zeros([0, n, N_STEPS])
     return tf.reshape(tf.io.decode_raw(tf.stack(raw), tf.float32), [len(raw), n, N_STEPS])
 
 
 def decode(serialized: bytes) -> Planet:
-    """The whole planet in NumPy, bit for bit what was encoded.
+    """Return the whole planet in NumPy, bit for bit what was encoded.
 
     Raises:
-        DataError: the bytes are no record of this schema.
+        DataError: the bytes are not a record of this schema.
     """
     try:
         example = tf.train.Example.FromString(serialized)
@@ -235,7 +236,7 @@ def _little(array: np.ndarray, dtype: str) -> bytes:
 
 
 def _array(feature: Any, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A bytes feature as a native array of that shape; DataError where it holds anything else."""
+    """Return a bytes feature as a native array of that shape; raise DataError if it contains anything else."""
     value: Sequence[bytes] = feature[name].bytes_list.value if name in feature else []
     if len(value) != 1:
         raise DataError(f"expected the feature {name!r} once in the record, received {len(value)}")

@@ -1,8 +1,8 @@
 """Data on other machines, which are read only if the user names them; no TensorFlow.
 
-A run folder or a configuration file may be somebody else's, and so may the address of the data in it. Reading a bucket
-or a table uses the user's credentials and is billed to the user, and a private endpoint receives those credentials.
-Folders on this machine and simulated planets are read as such a file says.
+A run folder or a configuration file may come from an untrusted source, and so may the address of the data in it.
+Reading a bucket or a table uses the user's credentials and is billed to the user, and a private endpoint receives those
+credentials. Folders on this machine and simulated planets are read as such a file requests.
 """
 
 import os
@@ -13,7 +13,7 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.core.user_code import reference
 from ariel_tf.core.user_code import refuse_unnamed as refuse_file
 
-# Folders below it are mounted from the host of their name when they are first read.
+# Folders below it are mounted from the host of their name when they are first accessed.
 AUTOMOUNT = ("/", "net")
 
 
@@ -28,9 +28,9 @@ def refuse_unnamed(description: str, file: Path | str, flag: str = "--data") -> 
     """Return the description of data, or the path of a file, that only a configuration names.
 
     Args:
-        description: as `--data` takes it.
+        description: a value of `--data`.
         file: the configuration file, for the message.
-        flag: by which the user can name it.
+        flag: flag by which the user can name the data.
 
     Raises:
         UsageError: it is on another machine, or a Python file that would be run.
@@ -46,11 +46,11 @@ def refuse_unnamed(description: str, file: Path | str, flag: str = "--data") -> 
 
 
 def naming(description: str, model: str = "") -> list[str]:
-    """The flags that name remote data and the user's own files in a command whose other options are in a file.
+    """Return the flags that name remote data and the user's own files in a command whose other options are in a file.
 
     Args:
-        description: of the data.
-        model: as `--model` takes it.
+        description: description of the data.
+        model: a value of `--model`.
     """
     flags = ["--data", description] if is_remote(description) or reference(description) else []
     return [*flags, "--model", model] if reference(model) else flags

@@ -1,7 +1,7 @@
-"""What a model reads and predicts (`Signature`), and which rows of a data set it is given (`Selection`); no TensorFlow.
+"""What a model reads and predicts (`Signature`), and which rows of a data set it gets (`Selection`); no TensorFlow.
 
-Signature    wavelengths in, wavelengths out, white light, what one row is
-Selection    folds of a data set, read as a model of that signature reads them
+Signature    wavelengths in, wavelengths out, white light, and the unit of a row
+Selection    folds of a data set, read for a model of that signature
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ class Signature:
 
     Attributes:
         targets: wavelengths that it predicts, in output order.
-        inputs: wavelengths whose light curves it reads, in channel order; they include the targets in training.
-        white_light: whether the white light curve is one more channel, the last.
-        row: what one row of a batch is: one observation, all photon-noise instances of a spot instance, or all
+        inputs: wavelengths whose light curves it reads, in channel order; in training they include the targets.
+        white_light: whether the white light curve is an additional channel, the last.
+        row: content of one row of a batch: one observation, all photon-noise instances of a spot instance, or all
             observations of a planet.
     """
 
@@ -33,16 +33,16 @@ class Signature:
 
     @property
     def channels(self) -> tuple[int | str, ...]:
-        """The channels of a row, in order: the inputs, then "white"."""
+        """Return the channels of a row, in order: the inputs, then "white"."""
         return (*self.inputs, "white") if self.white_light else self.inputs
 
     @property
     def observation_bytes(self) -> int:
-        """Bytes of the float32 flux of one observation."""
+        """Return the bytes of the float32 flux of one observation."""
         return 4 * N_STEPS * len(self.channels)
 
     def describe(self) -> str:
-        """The signature in words, for error messages and logs.
+        """Describe the signature, for error messages and logs.
 
         >>> Signature((12,), (12,), white_light=True).describe()
         'predicts 1 wavelength from 1 light curve and white light, one row per observation'
@@ -53,25 +53,25 @@ class Signature:
         return f"predicts {targets} from {inputs}{white}, one row per {self.row}"
 
     def as_json(self) -> dict[str, Any]:
-        """The keys of an ensemble's `config.json` that hold the signature; "wavelength" holds the targets."""
+        """Return the keys of an ensemble's `config.json` that hold the signature; "wavelength" holds the targets."""
         return {"seen": list(self.inputs), "white": self.white_light, "unit": self.row}
 
     @classmethod
     def from_json(cls, targets: Iterable[int], values: Mapping[str, Any]) -> Self:
-        """The signature from the keys of `as_json` and the targets.
+        """Return the signature from the keys of `as_json` and the targets.
 
         Raises:
-            KeyError, TypeError: a key is absent or has another type.
+            KeyError, TypeError: a key is missing or has another type.
         """
         return cls(tuple(targets), tuple(values["seen"]), values["white"], cast(Row, values["unit"]))
 
 
 def union(signatures: Sequence[Signature], names: Sequence[str]) -> Signature:
-    """The signature of a composition of models: every target and every channel of any of them, ascending.
+    """Return the signature of a composition of models: every target and every channel of any of them, ascending.
 
     Args:
-        signatures: of the models.
-        names: of the models, for the error.
+        signatures: signatures of the models.
+        names: names of the models, for the error.
 
     Raises:
         UsageError: a row is an observation for one of them and a whole planet for another.
@@ -79,7 +79,7 @@ def union(signatures: Sequence[Signature], names: Sequence[str]) -> Signature:
     rows = {signature.row: name for signature, name in zip(signatures, names, strict=True)}
     if len(rows) > 1:
         (one, first), (other, second) = list(rows.items())[:2]
-        raise UsageError(f"a row is one {one} for {first} and one {other} for {second}: these do not go together.")
+        raise UsageError(f"a row is one {one} for {first} and one {other} for {second}: they cannot be combined.")
     return Signature(
         tuple(sorted({wavelength for signature in signatures for wavelength in signature.targets})),
         tuple(sorted({wavelength for signature in signatures for wavelength in signature.inputs})),
@@ -90,13 +90,13 @@ def union(signatures: Sequence[Signature], names: Sequence[str]) -> Signature:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows of a data set, as a model of this signature reads them.
+    """Which rows of a data set a model of this signature reads.
 
     Attributes:
         folds: planets of these folds only.
-        signature: of the model; all its targets are among its inputs.
+        signature: signature of the model; its inputs include all its targets.
         stride: keep every n-th observation in key order.
-        bootstrap_seed: seed for drawing the planets with replacement, as many as there are; None takes each once.
+        bootstrap_seed: seed for drawing planets with replacement, as many as there are; None uses each once.
     """
 
     folds: tuple[int, ...]
@@ -106,11 +106,11 @@ class Selection:
 
     @classmethod
     def of(cls, folds: Iterable[int], wavelengths: Iterable[int], white_light: bool = False) -> Self:
-        """All observations of these folds, with the light curves and the radii of the same wavelengths."""
+        """Return all observations of these folds, with the light curves and the radii of the same wavelengths."""
         inputs = tuple(wavelengths)
         return cls(tuple(folds), Signature(inputs, inputs, white_light))
 
     @property
     def needs_memory(self) -> bool:
-        """Whether all rows must be in memory at once: they combine, skip or repeat observations."""
+        """Whether all rows must be in memory at once, because they combine, skip or repeat observations."""
         return self.signature.row != "observation" or self.stride > 1 or self.bootstrap_seed is not None

@@ -1,6 +1,6 @@
-"""One shard: planned, written whole or not at all, and read again.
+"""One shard: planned, written completely or not at all, and read.
 
-A shard is an uncompressed TFRecord file, a record a planet (`records`), all of one fold.
+A shard is an uncompressed TFRecord file, one record per planet (`records`), all of one fold.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _FRAME_BYTES = 16  # a TFRecord's length and two checksums
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """A shard's name, fold and planets, before any of it is written."""
+    """A shard's name, fold and planets, before it is written."""
 
     name: str
     fold: int
@@ -35,12 +35,12 @@ class PlannedShard:
 
 
 def plan_shards(rows: Mapping[int, int], fold_seed: int, shard_bytes: int = SHARD_BYTES) -> list[PlannedShard]:
-    """Which planet goes into which shard: a function of its arguments alone.
+    """Assign planets to shards; the result depends only on the arguments.
 
     Args:
         rows: observations of each planet.
         fold_seed: see `folds.assign_folds`.
-        shard_bytes: about how large a shard may be; one planet is never split.
+        shard_bytes: approximate maximum size of a shard; a planet is never split.
 
     Returns:
         in the order of writing: by fold, each fold's planets ascending, in shards of about equal size.
@@ -64,7 +64,7 @@ def plan_shards(rows: Mapping[int, int], fold_seed: int, shard_bytes: int = SHAR
 
 
 class OpenShard:
-    """A shard that is being written, under a temporary name; it takes its own only when complete."""
+    """A shard that is being written under a temporary name; it gets its own name when it is complete."""
 
     def __init__(self, folder: Path, planned: PlannedShard):
         self.planned = planned
@@ -76,7 +76,7 @@ class OpenShard:
         self._writer = _open(self._temporary)
 
     def add(self, planet: Planet) -> None:
-        """Append a planet; OSError where the disk refuses."""
+        """Append a planet; raises OSError if the disk is full."""
         record = records.encode(planet)
         with disk_errors(self.path):
             self._writer.write(record)
@@ -86,7 +86,7 @@ class OpenShard:
         self._bytes += len(record) + _FRAME_BYTES
 
     def close(self) -> Shard | None:
-        """Make the shard appear, complete and on the disk; None, and no file, if no planet was added."""
+        """Flush the complete shard and give it its name; return None, and write no file, if no planet was added."""
         if not self._planets:
             self.abandon()
             return None
@@ -100,7 +100,7 @@ class OpenShard:
         return Shard(self.path.name, self.planned.fold, self._planets, self._rows, size, sha256(self.path))
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Close and remove the temporary file."""
         with contextlib.suppress(tf.errors.OpError):
             self._writer.close()
         self._temporary.unlink(missing_ok=True)
@@ -113,10 +113,10 @@ def _open(path: Path) -> tf.io.TFRecordWriter:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Raise what the disk refuses to TensorFlow as the OSError that Python's own files raise.
+    """Convert errors of the disk in TensorFlow to the OSError that Python's own files raise.
 
     Args:
-        path: named in the error.
+        path: path to name in the error.
     """
     try:
         yield
@@ -131,10 +131,10 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """A shard's records, serialised, one by one.
+    """Yield a shard's serialised records.
 
     Raises:
-        DataError: at the first record whose checksums do not fit or that is cut, after those before it.
+        DataError: at the first record that is truncated or whose checksums do not match, after those before it.
     """
     count = 0
     try:

@@ -1,12 +1,12 @@
-"""A data set written planet by planet, which survives any interruption.
+"""Write a data set planet by planet, with recovery from any interruption.
 
     rows of each planet ── plan_shards ──▶ shard names, each with its fold and planets: fixed before the first byte
     planets, in that order ── DatasetWriter ──▶ fold-3-00002.tfrecord (temporary name, fsync, rename)
                                                 fold-3-00002.tfrecord.npz, .json   (sums; the shard's commit)
-    all shards committed ── finish ──▶ statistics.npz, manifest.json (the data set's commit); the small files go
+    all shards committed ── finish ──▶ statistics.npz, manifest.json (the data set's commit); small files removed
 
-A run that was stopped goes on after its last committed shard, and ends with the same bytes as an unbroken one. Where
-it overwrites a data set it writes beside that (`folder.py`), and takes its place when complete.
+A stopped run continues after its last committed shard and produces the same bytes as an uninterrupted one. If it
+overwrites a data set it is written beside that one (`dataset_folder.py`), and replaces it when complete.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ class DatasetWriter:
     """Writes one data set, planet by planet, in the order of `pending`; a context manager.
 
     Args:
-        folder: made if absent; held by one writer at a time.
-        rows: observations of each planet, all that will be added.
+        folder: created if necessary; held by one writer at a time.
+        rows: observations of each planet that will be added.
         labelled: whether the planets have targets: all, or none.
         fold_seed, shard_bytes: see `plan_shards`.
         settings: JSON-able; an unfinished run of other settings is not continued.
@@ -49,8 +49,8 @@ class DatasetWriter:
         state: JSON-able; what an unfinished data set must have been begun with to be continued.
 
     Raises:
-        UsageError: the folder holds another data set, or files of another program under a data set's names, or
-            another process writes into it.
+        UsageError: the folder contains another data set, or files of another program under a data set's names, or
+            another process is writing there.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class DatasetWriter:
         }
         self._committed: dict[str, Commit] = {}
         self._queue: list[PlannedShard] = []
-        # The shard being written: its planets still to come, what was left out of it, whether all of it was sound.
+        # The shard being written: its remaining planets, what was left out of it, whether all of it was valid.
         self._open: OpenShard | None = None
         self._expected: list[int] = []
         self._skipped: list[dict[str, str]] = []
@@ -138,19 +138,19 @@ class DatasetWriter:
 
     @property
     def pending(self) -> list[int]:
-        """Planets still to be added, in this order."""
+        """Return the planets still to be added, in this order."""
         return [planet for shard in self._queue for planet in shard.planets]
 
     def add(
         self, number: int, planet: Planet | None, skipped: Sequence[dict[str, str]] = (), faults: Sequence[str] = ()
     ) -> None:
-        """Add the next pending planet; its shard is written and committed with its last one.
+        """Add the next pending planet; its shard is written and committed with its last planet.
 
         Args:
-            number: the planet's.
-            planet: None when nothing of it can be used.
+            number: number of the planet.
+            planet: None if nothing of it can be used.
             skipped: {"file", "fault"} of what was left out on request.
-            faults: what is wrong with it. Such a shard is not kept, and `finish` will refuse.
+            faults: its faults. Such a shard is not kept, and `finish` will refuse.
         """
         if self._open is None:
             self._open, self._sound, self._skipped = OpenShard(self._work, self._queue[0]), True, []
@@ -190,7 +190,7 @@ class DatasetWriter:
         """Write the manifest, which makes the folder a data set.
 
         Args:
-            source: where the planets came from, for people.
+            source: origin of the planets, for people.
             skipped: {"file", "fault"} of what was left out before any planet was read.
 
         Raises:
@@ -217,10 +217,10 @@ class DatasetWriter:
         return manifest
 
     def wrote(self, manifest: Manifest, source: Mapping[str, Any]) -> bool:
-        """Whether a complete data set is what this writer would write, of the same source.
+        """Whether a complete data set is what this writer would write, from the same source.
 
         Args:
-            manifest: of the data set.
+            manifest: manifest of the data set.
             source: as for `finish`.
         """
         dropped, left_out = {*manifest.dropped}, bool(manifest.skipped)

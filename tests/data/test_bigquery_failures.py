@@ -86,7 +86,7 @@ def test_a_server_that_dies_in_the_middle_of_a_training(flaky, uploaded, monkeyp
     flaky.broken = lambda: flaky.server.stop(None)
     start = time.monotonic()
     command = ["--data", uploaded, "--outage", "0", "--wavelength", "4", "--epochs", "1"]
-    with pytest.raises(ArielError, match=r"no answer from 127\.0\.0\.1:\d+ about .*look at the network"):
+    with pytest.raises(ArielError, match=r"no answer from 127\.0\.0\.1:\d+ about .*check the network"):
         train.main([*command, "--run", str(tmp_path / "run")])
     assert time.monotonic() - start < SECONDS
 
@@ -95,7 +95,7 @@ def test_a_server_that_dies_in_the_middle_of_a_training(flaky, uploaded, monkeyp
 def test_no_network(setting):
     start = time.monotonic()
     with pytest.raises(
-        ArielError, match=r"no answer from http://.* look at the network, the host and the port"
+        ArielError, match=r"no answer from http://.* check the network, the host and the port"
     ) as caught:
         open_source(f"bigquery://proj/train?{setting}", [0])
     assert caught.value.exit_code == 1

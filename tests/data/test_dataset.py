@@ -171,7 +171,7 @@ def test_a_shard_copied_over_another_of_equal_size_is_refused(damaged):
     assert copied.stat().st_size == (damaged / name).stat().st_size
     shutil.copy(copied, damaged / name)
     for refusal in refusals(damaged, chosen(9)):
-        assert f"planet {number:04d} is not of the folds asked for" in str(refusal)
+        assert f"planet {number:04d} is not of the requested folds" in str(refusal)
         assert refusal.faults == [f"{damaged / name}: its bytes are not those that were written"]
 
 
@@ -183,7 +183,7 @@ def test_a_shard_read_twice_is_refused(damaged):
     second.write_bytes(content + bytes(size - len(content)))
     number = next(shard.planets[0] for shard in Manifest.read(damaged).shards if shard.name == names[0])
     for refusal in refusals(damaged, chosen(0)):
-        assert f"planet {number:04d} comes twice" in str(refusal)
+        assert f"planet {number:04d} occurs twice" in str(refusal)
         assert refusal.faults == [f"{second}: its bytes are not those that were written"]
 
 
@@ -218,7 +218,7 @@ class Changed:
 def test_planets_that_come_twice_or_not_at_all_are_named(simulated):
     first, second, *_ = sorted(number for number, fold in simulated.folds.items() if fold in (0, 4))
     twice = Changed(simulated, lambda planets: planets.skip(1).concatenate(planets.skip(1).take(1)))
-    with pytest.raises(DataError, match=f"planet {second:04d} comes twice"):
+    with pytest.raises(DataError, match=f"planet {second:04d} occurs twice"):
         dataset.load(twice, chosen(0, 4))
     absent = Changed(simulated, lambda planets: planets.skip(1))
     with pytest.raises(DataError, match=f"not received: {first:04d}"):
@@ -229,7 +229,7 @@ def test_an_observation_that_comes_twice_is_named(simulated):
     def change(planets):
         return planets.map(lambda planet: planet | {"instances": tf.gather(planet["instances"], [0, 1, 1])})
 
-    with pytest.raises(DataError, match=r"observation \d{4}_01_02 comes twice"):
+    with pytest.raises(DataError, match=r"observation \d{4}_01_02 occurs twice"):
         dataset.load(Changed(simulated, change), chosen(3))
 
 

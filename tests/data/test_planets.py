@@ -50,7 +50,7 @@ def test_a_damaged_shard_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "fault"), [([1, 1], "0001 comes twice"), ([1, 3], "0003 comes twice or is of another"), ([1], "0002")]
+    ("numbers", "fault"), [([1, 1], "0001 occurs twice"), ([1, 3], "0003 occurs twice or is of another"), ([1], "0002")]
 )
 def test_other_planets_than_announced_are_refused(numbers, fault):
     with pytest.raises(DataError, match=fault):

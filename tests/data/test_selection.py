@@ -28,7 +28,7 @@ def test_a_union_reads_every_channel_and_predicts_every_target():
     other = Signature((7, 3), (3, 7))
     assert union([BOTH, other], ["a", "b"]) == Signature((3, 7, 12), (3, 7, 12), white_light=True)
     whole = Signature((12,), (12,), row="planet")
-    with pytest.raises(UsageError, match="a row is one observation for a and one planet for b: these do not go"):
+    with pytest.raises(UsageError, match="a row is one observation for a and one planet for b: they cannot be"):
         union([BOTH, whole], ["a", "b"])
 
 

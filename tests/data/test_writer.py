@@ -232,7 +232,7 @@ def test_an_interrupted_overwriting_goes_on(tmp_path, make_planet, expected):
 @pytest.mark.parametrize("content", [b'{"name": "a browser extension"}', b"\xff{"])
 def test_files_of_another_program_are_never_removed(tmp_path, make_planet, name, content, overwrite):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError, match=rf"{name} is no file of a data set of ours: move it away"):
+    with pytest.raises(UsageError, match=rf"{name} is not a file of one of our data sets: move it away"):
         write(tmp_path, make_planet, overwrite=overwrite)
     assert contents(tmp_path) == {name: content}
 

@@ -1,10 +1,10 @@
-"""Where in BigQuery a data set lies and how it is read: one text, checked, so that no name is ever SQL.
+"""Address of a data set in BigQuery and how it is read: one text, validated, so that no name can inject SQL.
 
     bigquery://PROJECT/DATASET
     bigquery://PROJECT/DATASET?layout=classic&stars=extra_params
     bigquery://PROJECT/DATASET?endpoint=http://localhost:9050&cache=snapshots
 
-What follows the question mark can be given as flags instead (`--layout classic`); flags win.
+Parameters after the question mark can also be given as flags (`--layout classic`); flags take precedence.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from ariel_tf.core.schema import Schema, option
 SCHEME = "bigquery://"
 EMULATOR = "BIGQUERY_EMULATOR_HOST"  # Google's own clients read it too
 STORAGE_EMULATOR = "BIGQUERY_STORAGE_EMULATOR_HOST"
-# Emulators serve REST at 9050 and gRPC at 9060 by default.
+# Emulators listen at 9050 for REST and at 9060 for gRPC by default.
 PORTS_APART = 10
 
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
@@ -55,9 +55,9 @@ def _endpoint(help: str) -> Any:
 
 
 class Address(Schema):
-    """A data set in BigQuery.
+    """Address of a data set in BigQuery.
 
-    Fields that say where the data are belong to its `description`; those of `READING` only say how they are read.
+    Fields that identify the data are part of its `description`; fields in `READING` only control how they are read.
     """
 
     project: str = _name("project of Google Cloud", _PROJECT, "lower-case letters, digits and hyphens")
@@ -78,15 +78,15 @@ class Address(Schema):
         "lower-case letters, digits and hyphens", ""
     )  # fmt: skip
     outage: int = option(
-        60, "how long a server may stop answering while data are read", group=GROUP, low=0, metavar="SECONDS"
+        60, "how long a server may be unavailable while data are read", group=GROUP, low=0, metavar="SECONDS"
     )
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `bigquery://PROJECT/DATASET[?name=value&...]`.
+        """Parse `bigquery://PROJECT/DATASET[?name=value&...]`.
 
         Raises:
-            UsageError: anything else.
+            UsageError: any other form.
         """
         place, _, settings = text.removeprefix(SCHEME).partition("?")
         project, slash, dataset = place.strip("/").partition("/")
@@ -99,12 +99,12 @@ class Address(Schema):
         return cls.from_text(values, f"--data {text}", project=project, dataset=dataset)
 
     def with_options(self, options: argparse.Namespace) -> Self:
-        """The same with the values of the flags of `add_flags`."""
+        """Return the same address with the values of the flags of `add_flags`."""
         return self.replace(**_given(options))
 
     @property
     def description(self) -> str:
-        """The address of the data alone: the same however they are read."""
+        """Return the address of the data alone, independent of how they are read."""
         return self._text(how=False)
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Address(Schema):
 
     @property
     def rest(self) -> str:
-        """URL of the REST endpoint; empty for Google's own."""
+        """Return the URL of the REST endpoint; empty for Google's own."""
         value = self.endpoint or os.environ.get(EMULATOR, "")
         if not value:
             return ""
@@ -131,38 +131,38 @@ class Address(Schema):
 
     @property
     def grpc(self) -> str:
-        """host:port of the gRPC endpoint; empty for Google's own."""
+        """Return host:port of the gRPC endpoint; empty for Google's own."""
         value = self.storage or ("" if self.endpoint else os.environ.get(STORAGE_EMULATOR, ""))
         match = _HOST.fullmatch(value or self.rest)
         if match is None:
             return ""
         if value:
             return f"{match['host']}:{match['port'] or 443}"
-        # A private https endpoint's gRPC name can't be guessed: without `storage`, Google's own is used.
+        # The gRPC name of a private https endpoint cannot be guessed: without `storage`, Google's own is used.
         return f"{match['host']}:{int(match['port'] or 80) + PORTS_APART}" if self.is_emulator else ""
 
     @property
     def payer(self) -> str:
-        """The project that queries and read sessions are charged to."""
+        """Return the project to which queries and read sessions are charged."""
         return self.billing_project or self.project
 
     @property
     def is_emulator(self) -> bool:
-        """Whether it is spoken to in plain text and without credentials."""
+        """Whether the connection uses plain text and no credentials."""
         return self.rest.startswith("http://")
 
     def table(self, name: str) -> str:
-        """`project.dataset.name`, for the REST client and, in backquotes, for SQL."""
+        """Return `project.dataset.name`, for the REST client and, in backquotes, for SQL."""
         if not is_table_name(name):
             raise UsageError(f"{self}: expected letters, digits and underscores as a table. Received: {name!r}")
         return f"{self.project}.{self.dataset}.{name}"
 
     def here(self) -> Self:
-        """The same with the cache's folder by its full path."""
+        """Return the same address with the full path of the cache folder."""
         return self.replace(cache=str(Path(self.cache).resolve())) if self.cache else self
 
 
-# What can stand after the question mark of an address, and what of it only says how the data are read.
+# Parameters of an address, and those of them that only control how the data are read.
 SETTINGS = tuple(name for name in Address.flags() if name not in ("project", "dataset"))
 READING = ("cache", "reader", "streams", "billing_project", "outage")
 
@@ -176,10 +176,10 @@ def add_flags(
 
 
 def with_flags(text: _Text, options: argparse.Namespace) -> _Text:
-    """The value of `--data` with the flags of `add_flags` in it.
+    """Return the value of `--data` with the flags of `add_flags` added.
 
     Raises:
-        UsageError: such a flag without data in BigQuery, or a value that does not fit.
+        UsageError: such a flag without data in BigQuery, or an invalid value.
     """
     given = _given(options)
     if not given:

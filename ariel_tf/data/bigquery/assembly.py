@@ -1,4 +1,4 @@
-"""Rows of tables, in any order, to planets; what does not fit is refused, so a short read is never a short epoch."""
+"""Assemble planets from rows in any order; missing or extra rows are an error, so an epoch is never incomplete."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from ariel_tf.planet import Planet
 
 
 class Unsound(Exception):
-    """Rows that came twice or not at all: perhaps the reading's fault, so they may be read once more."""
+    """Rows that were received twice or not at all: possibly a fault of the reading, so they may be read once more."""
 
 
 def numbers(table: Any, name: str) -> np.ndarray:
-    """A column of numbers; NULL becomes NaN in a column of FLOAT64.
+    """Return a column of numbers; NULL becomes NaN in a column of FLOAT64.
 
     Raises:
         DataError: NULL in a column of whole numbers.
@@ -29,10 +29,10 @@ def numbers(table: Any, name: str) -> np.ndarray:
 
 
 def lists(table: Any, name: str, width: int) -> np.ndarray:
-    """A column of arrays as float64 [rows, width].
+    """Return a column of arrays as float64 [rows, width].
 
     Raises:
-        DataError: an array of another length, or NULL in it.
+        DataError: an array of another length, or with NULL in it.
     """
     column = table.column(name).combine_chunks()
     flat = column.flatten()
@@ -52,19 +52,20 @@ def fill_planets(
     scatter: Any,
     white: Any | None,
 ) -> list[Planet]:
-    """Planets from the rows of some of their wavelengths.
+    """Assemble planets from the rows of some of their wavelengths.
 
     Args:
-        stars: parameters and radii of each planet, without observations, as of `bare_planets`.
-        planets: wanted, in this order.
+        stars: parameters and radii of each planet, without observations, from `bare_planets`.
+        planets: planets to return, in this order.
         wavelengths: ascending; every planet has the same observations at each.
         curves, scatter, white: `pyarrow.Table`s of exactly these planets and wavelengths, in any order.
 
     Returns:
-        planets with flux [wavelengths, n, 300]; other wavelengths' scatter, and white light if not asked for, are NaN.
+        planets with flux [wavelengths, n, 300]; scatter at other wavelengths, and white light if not requested, are
+        NaN.
 
     Raises:
-        Unsound: an observation is there twice, or not in all of the wavelengths and tables.
+        Unsound: an observation occurs twice, or not in all of the wavelengths and tables.
     """
     keys, order = _sorted_keys(curves, (*KEY, "wavelength"))
     # Planet, wavelength, spot, photon: one planet's rows together, wavelength-major.
@@ -101,7 +102,7 @@ def fill_planets(
 
 
 def _sorted_keys(table: Any, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Keys in the order planet, wavelength, spot, photon, and the places of their rows; none twice."""
+    """Return the keys in the order planet, wavelength, spot, photon, and the positions of their rows; no duplicates."""
     keys = np.stack([numbers(table, name) for name in names], axis=1)
     sort = [keys[:, 2], keys[:, 1], *([keys[:, 3]] if len(names) == 4 else []), keys[:, 0]]
     order = np.lexsort(sort)
@@ -121,13 +122,13 @@ def _is_grid(own: np.ndarray, wavelengths: Sequence[int]) -> bool:
 
 
 def bare_planets(stars: Any, radii: Any, folds: Mapping[int, int], labelled: bool) -> dict[int, Planet]:
-    """Planets without observations, from the tables `stars` and `relative_radii`.
+    """Return planets without observations, from the tables `stars` and `relative_radii`.
 
     Args:
-        folds: planets and folds as the manifest has them.
+        folds: planets and folds in the manifest.
 
     Raises:
-        DataError: a planet of the manifest is not there, is there twice, or has another fold; lists which.
+        DataError: a planet of the manifest is missing, occurs twice, or has another fold; lists which.
     """
     faults = []
     column = numbers(stars, "planet").tolist()
@@ -160,7 +161,7 @@ def bare_planets(stars: Any, radii: Any, folds: Mapping[int, int], labelled: boo
 
 
 def _targets(radii: Any, labelled: bool) -> dict[int, np.ndarray]:
-    """Radii, float64 [55], of each planet that has all of them once."""
+    """Return the radii, float64 [55], of each planet that has all of them once."""
     if not labelled:
         return {}
     planet, wavelength, value = (numbers(radii, name) for name in ("planet", "wavelength", "value"))

@@ -1,4 +1,4 @@
-"""Planets in chunks that are small in memory: a read session each, the next one read while this one is used."""
+"""Planets in chunks that are small in memory: one read session each; the next one is read while this one is used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,23 +9,23 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.data.bigquery.assembly import Unsound
 from ariel_tf.planet import Planet
 
-# Of light curves as they come, float64. Emulators want at most 11 MB a stream.
+# Size of received light curves, float64. Emulators accept at most 11 MB per stream.
 CHUNK_BYTES = 32 << 20
 ROW_BYTES = 8 * (N_STEPS + 4)
-# A chunk whose rows do not come once each is read once more.
+# A chunk is read once more if its rows are not received exactly once.
 ATTEMPTS = 2
 
 _T = TypeVar("_T")
 
 
 class Tables(Protocol):
-    """What planets are read from."""
+    """The tables from which planets are read."""
 
     def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
-        """Planets with the light curves of these wavelengths; `rows` is how many observations they have, if known.
+        """Return planets with the light curves of these wavelengths; `rows` is their number of observations, if known.
 
         Raises:
-            Unsound: what came is not each observation once.
+            Unsound: an observation was not received exactly once.
         """
         ...
 
@@ -33,17 +33,17 @@ class Tables(Protocol):
 def planets_in_chunks(
     tables: Tables, place: str, rows: Mapping[int, float], total: int, wavelengths: Sequence[int], white: bool
 ) -> Iterator[Planet]:
-    """Planets, in order.
+    """Yield planets, in order.
 
     Args:
-        tables: where from.
-        place: what to call it in an error.
-        rows: observations of each planet in the order wanted, perhaps roughly.
-        total: of all of them, exactly.
-        wavelengths, white: as of a source's `records`.
+        tables: tables to read from.
+        place: name of the data set in errors.
+        rows: observations of each planet in the order requested, possibly approximate.
+        total: exact sum of the observations.
+        wavelengths, white: as for a source's `records`.
 
     Raises:
-        DataError: what comes is not sound.
+        DataError: the received rows are not valid.
     """
 
     def read(chunk: Sequence[int]) -> list[Planet]:
@@ -79,7 +79,7 @@ def _chunks(rows: Mapping[int, float], wavelengths: int) -> Iterator[list[int]]:
 
 
 def _ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """The same items, each fetched in a thread while the one before is used."""
+    """Yield the same items, each fetched in a thread while the previous one is used."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, items, end)

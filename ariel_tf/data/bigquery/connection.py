@@ -1,4 +1,4 @@
-"""The clients of BigQuery, and their refusals as one sentence that a user can act on, within seconds."""
+"""The clients of BigQuery, and their errors as one sentence that a user can act on, within seconds."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ from typing import Any
 from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data.bigquery.address import Address
 
-# Google's libraries repeat for ten minutes by default; nobody waits that long to be told of a mistyped host.
+# Google's libraries retry for ten minutes by default, too long for a mistyped host.
 PATIENCE_S = 8.0
 CALL_S = 10.0
 # A page of a stream, or a query of a whole table, may take longer.
@@ -16,10 +16,10 @@ PAGE_S = 120.0
 
 
 class Connection:
-    """Both clients of one address, each made when it is first needed.
+    """Both clients of one address, each created on first use.
 
     Attributes:
-        address: where.
+        address: address of the data set.
     """
 
     def __init__(self, address: Address):
@@ -27,7 +27,7 @@ class Connection:
 
     @functools.cached_property
     def credentials(self) -> Any:
-        """Application Default Credentials; none for an emulator."""
+        """Return Application Default Credentials; none for an emulator."""
         import google.auth
         from google.auth.credentials import AnonymousCredentials
 
@@ -47,14 +47,14 @@ class Connection:
 
     @functools.cached_property
     def storage(self) -> Any:
-        """`BigQueryReadClient` of the Storage Read API: the generated one, since the one above it retries for a day."""
+        """Return a `BigQueryReadClient` of the Storage Read API: its wrapper would retry for a day."""
         from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
         from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
         if self.address.is_emulator:
             import grpc
 
-            # Pages of an emulator can be larger than gRPC's default of 4 MB.
+            # Pages of an emulator can exceed gRPC's default limit of 4 MB.
             channel = grpc.insecure_channel(self.address.grpc, [("grpc.max_receive_message_length", -1)])
             return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
         options = {"api_endpoint": self.address.grpc} if self.address.grpc else None
@@ -62,13 +62,13 @@ class Connection:
 
     @property
     def retry(self) -> Any:
-        """For calls that may be repeated: as Google's, but seconds long."""
+        """Return the retry policy of idempotent calls: Google's, but limited to seconds."""
         from google.cloud.bigquery.retry import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_timeout(PATIENCE_S)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> Any:
-        """A query job that is done; values go as parameters, a list of whole numbers or a single number each."""
+        """Return a finished query job; values are passed as parameters, whole numbers or lists of them."""
         from google.cloud import bigquery
 
         given = [
@@ -85,13 +85,13 @@ class Connection:
             return job
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """All rows of a query, as tuples."""
+        """Return all rows of a query, as tuples."""
         job = self.query(sql, parameters)
         with self.refusals("the query"):
             return [tuple(row) for row in job.result(retry=self.retry)]
 
     def table(self, name: str) -> Any:
-        """A table's description, schema and number of rows, or None where there is no such table."""
+        """Return a table's description, schema and number of rows, or None if it does not exist."""
         from google.api_core.exceptions import NotFound
 
         with self.refusals(name):
@@ -102,14 +102,14 @@ class Connection:
 
     @contextlib.contextmanager
     def refusals(self, what: str, server: str | None = None) -> Iterator[None]:
-        """Turn what Google's libraries raise into one sentence.
+        """Convert exceptions of Google's libraries to one sentence.
 
         Args:
-            what: was asked for, such as a table's name.
-            server: that was asked; None for that of REST.
+            what: what was requested, such as a table's name.
+            server: server of the request; None for the REST endpoint.
 
         Raises:
-            DataError: there is no such table or column.
+            DataError: the table or column does not exist.
             ArielError: no network, no credentials, no permission.
         """
         import requests
@@ -131,7 +131,7 @@ class Connection:
         except (TransportError, exceptions.RetryError, exceptions.ServerError, requests.RequestException) as error:
             where = (self.address.rest if server is None else server) or "Google's servers"
             raise ArielError(
-                f"{place}: no answer from {where} about {what}; look at the network, the host and the port "
+                f"{place}: no answer from {where} about {what}; check the network, the host and the port "
                 f"({type(error).__name__})"
             ) from error
         except GoogleAuthError as error:  # its text may quote a key file

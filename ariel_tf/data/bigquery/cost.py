@@ -1,7 +1,7 @@
-"""What reading a data set from BigQuery would scan and cost, asked before anything is read.
+"""Bytes and cost of reading a data set from BigQuery, determined before anything is read.
 
-The Storage Read API charges for the bytes of the columns and rows that a session may return. To open a session costs
-nothing, and tells how many those are. Prices differ by region and contract, so the user gives them.
+The Storage Read API charges for the bytes of the columns and rows that a session may return. Opening a session is free
+and returns that number. Prices differ by region and contract, so the user gives them.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ TIB = 2**40
 
 
 def bytes_scanned(source: Any, selection: Selection) -> int:
-    """Bytes that one pass over the planets of a selection would scan; 0 without planets.
+    """Return the bytes that one pass over the planets of a selection would scan; 0 without planets.
 
     Args:
         source: an open `BigQuerySource`.
-        selection: its folds, inputs and white light decide what is scanned.
+        selection: its folds, inputs and white light determine what is scanned.
     """
     planets = [planet for planet, fold in source.folds.items() if fold in selection.folds]
     signature = selection.signature
@@ -32,14 +32,14 @@ def size_in_words(size: int) -> str:
 
 
 def cost_line(size: int, price: float | None) -> str:
-    """Bytes and cost in words: `3.20 GB scanned, at 1.1 a TiB: 0.0032`."""
+    """Format bytes and cost: `3.20 GB scanned, at 1.1 a TiB: 0.0032`."""
     if price is None:
         return f"{size_in_words(size)} scanned; --price, of a TiB, gives the cost"
     return f"{size_in_words(size)} scanned, at {price:g} a TiB: {size / TIB * price:.4f}"
 
 
 def print_cost(source: Any, price: float | None) -> None:
-    """Print what one pass over everything would scan and cost."""
+    """Print what one pass over the whole data set would scan and cost."""
     everything = Selection.of(range(N_FOLDS), range(N_WAVELENGTHS), white_light=True)
     print(f"{source.description}: {cost_line(bytes_scanned(source, everything), price)}; nothing was read")
 
@@ -59,11 +59,11 @@ def print_training_cost(
 
     Args:
         source: an open `BigQuerySource`.
-        own: role ("train", "validation", "test") to the rows of one model.
-        together: role to the rows of all models; the same as `own` for one model.
+        own: rows of one model by role ("train", "validation", "test").
+        together: rows of all models by role; the same as `own` for one model.
         epochs: passes over the training rows, unless they are held in memory.
-        in_memory: whether the training rows of one model are.
-        price: of a TiB.
+        in_memory: whether the training rows of one model are held in memory.
+        price: price of a TiB.
     """
     models = len(together["train"].signature.targets) // len(own["train"].signature.targets)
     total = 0

@@ -1,11 +1,11 @@
-"""The classic layout: 55 tables, one a wavelength, joined with a table of stellar parameters on the planet.
+"""The classic layout: 55 tables, one per wavelength, joined by planet with a table of stellar parameters.
 
     train_table_0 ... train_table_54    AAAA, BB, CC, _0 ... _299, label
     extra_params (`stars=` names it)    AAAA, star_temp, star_logg, star_rad, star_mass, star_k_mag, period
-                                        and perhaps sma, incl
+                                        and optionally sma, incl
 
-Nothing was recorded beside them, so folds come from `fold_seed`, scatter and white light from the flux, and
-statistics from one pass over the wavelengths that are read. White light takes all 55 tables.
+These tables have no manifest, so folds come from `fold_seed`, scatter and white light from the flux, and statistics
+from one pass over the wavelengths that are read. White light requires all 55 tables.
 """
 
 import functools
@@ -54,12 +54,12 @@ class ClassicTables:
     """A data set of the classic layout.
 
     Args:
-        connection: open.
-        reader: of tables.
-        wavelengths: those that will be read.
+        connection: open connection.
+        reader: reader of tables.
+        wavelengths: wavelengths that will be read.
 
     Raises:
-        DataError: a table or a column is not there, or a planet has no stellar parameters.
+        DataError: a table or a column is missing, or a planet has no stellar parameters.
     """
 
     def __init__(self, connection: Connection, reader: Reader, wavelengths: Sequence[int]):
@@ -77,14 +77,14 @@ class ClassicTables:
             Part(planned.name, planned.fold, planned.planets, sum(self.observations[p] for p in planned.planets))
             for planned in plan_shards(self.observations, self.fold_seed)
         ]
-        # BigQuery notes when a table was changed last; that, and which planets stand where, is what can be known of
-        # the data without reading them all.
+        # The fingerprint: the time of each table's last change, which BigQuery records, and the planets of each part.
+        # More cannot be known without reading all data.
         facts = {name: [table.num_rows, str(table.modified)] for name, table in tables.items()}
         identity = json.dumps([facts, sorted(folds.items()), sorted(self.observations.items())])
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     def _check_tables(self) -> dict[str, Any]:
-        """Descriptions of all tables, after a look at their columns."""
+        """Return the descriptions of all tables, after checking their columns."""
         names = [self._connection.address.stars, *map(table_of, ALL)]
         with ThreadPoolExecutor(8) as pool:
             tables = dict(zip(names, pool.map(self._connection.table, names), strict=True))
@@ -105,7 +105,7 @@ class ClassicTables:
         return tables
 
     def _read_stars(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Stellar and orbital parameters, float64 [6] and [2], of each planet."""
+        """Return the stellar and orbital parameters, float64 [6] and [2], of each planet."""
         name = self._connection.address.stars
         known = {column.name for column in self._connection.table(name).schema}
         orbit = [parameter.name for parameter in ORBIT_PARAMETERS if parameter.name in known]
@@ -117,14 +117,14 @@ class ClassicTables:
             orbits[:, index] = numbers(table, column)
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for planet, star, its_orbit in zip(planets, stars, orbits, strict=True):
-            # One row a planet, or one a file: then all must be the same.
+            # One row per planet, or one per file: then all rows of a planet must be equal.
             if planet in found and not np.array_equal(found[planet][0], star):
                 raise DataError(f"{self._place}: {name} holds two different stars of planet {planet:04d}")
             found[planet] = star, its_orbit
         return found
 
     def _count(self) -> dict[int, int]:
-        """Observations of each planet, the same number in every table that will be read."""
+        """Return the number of observations of each planet, the same in every table that will be read."""
         place = self._connection.address.table(self._first)
         counts = dict(self._connection.rows(f"SELECT AAAA, COUNT(*) FROM `{place}` GROUP BY AAAA ORDER BY AAAA"))
         if not counts:
@@ -137,7 +137,7 @@ class ClassicTables:
         return {int(planet): int(count) for planet, count in counts.items()}
 
     def _is_labelled(self) -> bool:
-        """Whether the tables have labels in all rows, rather than in none."""
+        """Whether the tables have labels in all rows rather than in none."""
         table = self._connection.table(self._first)
         if "label" not in {column.name for column in table.schema}:
             return False
@@ -150,17 +150,17 @@ class ClassicTables:
         return bool(labels)
 
     def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]:
-        """Table, columns and restriction of each read that these planets take."""
+        """Return table, columns and restriction of each read for these planets."""
         columns = (*KEY, *STEPS, *(["label"] if self.labelled else []))
         where = restriction("AAAA", planets)
         return [(table_of(wavelength), columns, where) for wavelength in (ALL if white else wavelengths)]
 
     def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
-        """Planets with the light curves of these wavelengths, ascending.
+        """Return planets with the light curves of these wavelengths, ascending.
 
         Raises:
-            Unsound: an observation is there twice, or not at every wavelength.
-            DataError: a planet's label changes from one observation to another.
+            Unsound: an observation occurs twice, or not at every wavelength.
+            DataError: a planet's label differs between observations.
         """
         expected = sum(self.observations[planet] for planet in planets)
         parts = self.wanted(planets, wavelengths, white)
@@ -203,12 +203,12 @@ class ClassicTables:
         return Planet(number, instances, star, orbit if self.labelled else orbit * np.nan, radii, own, scatter, light)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Any]:
-        """As of a source; NaN at wavelengths that are not read."""
+        """Return statistics as a source does; NaN at wavelengths that are not read."""
         return _Statistics(self, folds)
 
     @functools.cache  # noqa: B019 - a layout lives as long as its process
     def sums(self, white: bool) -> Sums:
-        """Sums over all planets of the wavelengths that are read, in one pass."""
+        """Return sums over all planets of the wavelengths that are read, from one pass."""
         fold_of = {planet: part.fold for part in self.parts for planet in part.planets}
         sums = Sums()
         planets = planets_in_chunks(
@@ -228,7 +228,7 @@ class ClassicTables:
 
 
 class _Statistics(Mapping[str, Statistics]):
-    """Statistics that are summed when they are asked for: those of white light take all tables."""
+    """Statistics that are computed on request: those of white light need all tables."""
 
     def __init__(self, tables: ClassicTables, folds: Sequence[int]):
         self._tables, self._folds = tables, folds
@@ -244,7 +244,7 @@ class _Statistics(Mapping[str, Statistics]):
 
 
 class _Sheet:
-    """Rows of one wavelength's table: keys ascending int64 [n, 3], and where each row's flux [n, 300] is."""
+    """Return rows of one wavelength's table: keys ascending int64 [n, 3], and the position of each flux [n, 300]."""
 
     def __init__(self, table: Any, labelled: bool):
         keys = np.stack([numbers(table, name) for name in KEY], axis=1)

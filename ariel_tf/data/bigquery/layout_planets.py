@@ -1,4 +1,4 @@
-"""The layout that `pipelines.upload` writes: six tables, and a manifest that knows what each must hold."""
+"""The layout that `pipelines.upload` writes: six tables, and a manifest of what each must contain."""
 
 import functools
 import hashlib
@@ -14,7 +14,7 @@ from ariel_tf.data.manifest import MANIFEST_NAME, STATISTICS_NAME, Manifest, Sha
 from ariel_tf.data.statistics import Statistics
 from ariel_tf.planet import Planet
 
-# What is read for light curves: table, columns, whether a row has a wavelength.
+# What is read for light curves: table, columns, and whether its rows have a wavelength.
 _CURVES = ("light_curves", (*KEY, "wavelength", "flux"))
 _SCATTER = ("scatter", (*KEY, "wavelength", "value"))
 _WHITE = ("white_light", (*KEY, "flux"))
@@ -24,27 +24,27 @@ class PlanetTables:
     """Planets in the tables of one data set.
 
     Args:
-        reader: of tables.
-        stars: a function that gives every planet's parameters and radii, called when the first is read.
+        reader: reader of tables.
+        stars: function that returns every planet's parameters and radii, called at the first read.
     """
 
     def __init__(self, reader: Reader, stars: Callable[[], Mapping[int, Planet]]):
         self._reader, self._stars = reader, stars
 
     def wanted(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool) -> list[tuple[str, Any, str]]:
-        """Table, columns and restriction of each read that these planets take."""
+        """Return table, columns and restriction of each read for these planets."""
         of_planets = restriction("planet", planets)
         narrow = f"{of_planets} AND {restriction('wavelength', wavelengths)}"
         return [(*_CURVES, narrow), (*_SCATTER, narrow), *([(*_WHITE, of_planets)] if white else [])]
 
     def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
-        """Planets with the light curves of these wavelengths, ascending.
+        """Return planets with the light curves of these wavelengths, ascending.
 
         Args:
-            rows: observations of these planets, where known.
+            rows: number of observations of these planets, if known.
 
         Raises:
-            Unsound: what came is not each observation once.
+            Unsound: an observation was not received exactly once.
         """
         stars = self._stars()  # first: the most likely to be wrong
         curves, scatter, *light = (
@@ -60,11 +60,11 @@ class UploadedTables(PlanetTables):
     """A data set as it was uploaded.
 
     Args:
-        connection: open.
-        reader: of tables.
+        connection: open connection.
+        reader: reader of tables.
 
     Raises:
-        DataError: no finished upload lies there, or a table has other columns or another number of rows.
+        DataError: there is no finished upload, or a table has other columns or another number of rows.
     """
 
     def __init__(self, connection: Connection, reader: Reader):
@@ -78,7 +78,7 @@ class UploadedTables(PlanetTables):
         self.fingerprint = self.manifest.fingerprint
 
     def _check_tables(self, connection: Connection) -> dict[str, bytes]:
-        """The files in `manifest`, after a look at every table's columns and number of rows."""
+        """Return the files in `manifest`, after checking every table's columns and number of rows."""
         tables = {name: connection.table(name) for name in TABLES}
         if tables[MANIFEST] is None:
             raise DataError(
@@ -91,7 +91,7 @@ class UploadedTables(PlanetTables):
                 faults += TABLES[name].faults(table.schema)
         if faults:
             raise DataError(f"{self._place}: its tables are not those of a data set; upload it anew", faults)
-        # Counted, which BigQuery does for nothing: an emulator's table descriptions may be behind.
+        # Counted by queries, which are free: an emulator's table descriptions may be out of date.
         counting = (f"SELECT '{name}', COUNT(*) FROM `{connection.address.table(name)}`" for name in TABLES)
         self._rows: dict[str, int] = dict(connection.rows(" UNION ALL ".join(counting)))
         if self._rows[MANIFEST] == 0:
@@ -121,7 +121,7 @@ class UploadedTables(PlanetTables):
 
     @functools.cached_property
     def stars(self) -> dict[int, Planet]:
-        """Every planet's parameters and radii."""
+        """Return every planet's parameters and radii."""
         stars, radii = (
             self._reader.read(name, [column.name for column in TABLES[name].columns], "", self._rows[name])
             for name in ("stars", "relative_radii")
@@ -136,7 +136,7 @@ class UploadedTables(PlanetTables):
 
 
 def restriction(column: str, numbers: Sequence[int]) -> str:
-    """A row restriction: the rows of these numbers only. The range alone lets BigQuery skip partitions and blocks.
+    """Return a restriction to rows with these numbers. The range alone lets BigQuery skip partitions and blocks.
 
     >>> restriction("planet", [3, 5, 4])
     'planet BETWEEN 3 AND 5'

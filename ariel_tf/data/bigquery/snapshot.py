@@ -1,6 +1,6 @@
-"""Planets kept in TFRecord files while they stream out of BigQuery, one file a part, for the next time.
+"""Planets stored in TFRecord files while they stream from BigQuery, one file per part, for later reads.
 
-CACHE/FINGERPRINT-WAVELENGTHS/fold-3-00002.tfrecord     records as of `data.records`, of the wavelengths read
+CACHE/FINGERPRINT-WAVELENGTHS/fold-3-00002.tfrecord     records (`data.records`) of the wavelengths read
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from ariel_tf.data.shards import read_records
 
 
 class Snapshot:
-    """Where one choice of wavelengths of one data set is kept.
+    """The snapshot of one choice of wavelengths of one data set.
 
     Args:
-        cache: folder for any number of snapshots, made if absent.
-        fingerprint: of the data set.
-        wavelengths, white: what its records hold.
+        cache: folder for any number of snapshots, created if necessary.
+        fingerprint: fingerprint of the data set.
+        wavelengths, white: content of its records.
     """
 
     def __init__(self, cache: Path, fingerprint: str, wavelengths: Sequence[int], white: bool):
@@ -28,11 +28,11 @@ class Snapshot:
         self._folder = cache / f"{fingerprint[:16]}-{which[:8]}"
 
     def path(self, name: str) -> Path:
-        """Of a part's file, which is there only when it is complete."""
+        """Return the path of a part's file, which exists only when it is complete."""
         return self._folder / name
 
     def faults(self, name: str, planets: int) -> list[str]:
-        """What is wrong with a part's file; nothing where there is none."""
+        """Return the faults of a part's file; none if the file does not exist."""
         path = self.path(name)
         if not path.is_file():
             return []
@@ -43,7 +43,7 @@ class Snapshot:
         return [] if count == planets else [f"{path}: expected {planets} planets, found {count}; remove the file"]
 
     def write(self, name: str, records: Iterator[bytes]) -> Iterator[bytes]:
-        """The same records; they are kept once the last one has been taken."""
+        """Yield the same records; they are stored once the last one has been taken."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._folder / name) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
             for record in records:

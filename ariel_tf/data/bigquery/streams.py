@@ -1,4 +1,4 @@
-"""Rows of a table as Arrow pages over several streams: one read session, each stream retried from its offset."""
+"""Rows of a table as Arrow pages over several streams: one read session, each stream resumed from its offset."""
 
 import functools
 import time
@@ -8,24 +8,24 @@ from typing import Any, Protocol
 
 from ariel_tf.data.bigquery.connection import CALL_S, PAGE_S, Connection
 
-# The pauses before a stream is asked again without any new row in between, and before each time after these.
+# Pauses before a stream is retried without any new row in between; the last one repeats.
 PAUSES_S = (0.1, 0.5, 2.0)
 LONG_PAUSE_S = 5.0
-# A server that asks for longer is asked again all the same.
+# A longer pause that a server asks for is shortened to this.
 MOST_ASKED_S = 60.0
 
 
 class Reader(Protocol):
-    """What reads a part of a table."""
+    """A reader of parts of a table."""
 
     def read(self, table: str, columns: Sequence[str], restriction: str, expected: int | None = None) -> Any:
-        """A `pyarrow.Table` of these columns of all rows that fit, in any order.
+        """Return a `pyarrow.Table` of these columns of all matching rows, in any order.
 
         Args:
             table: its name in the data set.
-            columns: wanted, in this order.
-            restriction: of rows, a comparison of columns with whole numbers; empty for all.
-            expected: rows, where known: with fewer, streams are asked for what may be left. The caller counts.
+            columns: columns to return, in this order.
+            restriction: row restriction, a comparison of columns with whole numbers; empty for all rows.
+            expected: number of rows, if known: if fewer are received, the streams are read again. The caller checks.
         """
         ...
 
@@ -34,8 +34,8 @@ class ArrowReader:
     """Reads with `google-cloud-bigquery-storage`.
 
     Args:
-        connection: open.
-        streams: at most so many at once.
+        connection: open connection.
+        streams: maximum number of streams at a time.
     """
 
     def __init__(self, connection: Connection, streams: int):
@@ -43,7 +43,7 @@ class ArrowReader:
         self._reached = False
 
     def session(self, table: str, columns: Sequence[str], restriction: str) -> Any:
-        """A read session; that alone costs nothing, and tells how many bytes it would scan."""
+        """Return a read session; opening it is free, and it contains the number of bytes it would scan."""
         from google.cloud.bigquery_storage_v1 import types
 
         place = self._connection.address
@@ -74,13 +74,14 @@ class ArrowReader:
         with self._connection.refusals(table, self._connection.address.grpc), ThreadPoolExecutor(self._streams) as pool:
             batches = _batches(pool, streams)
             if expected is not None and sum(stream.rows for stream in streams) < expected:
-                # One may have ended early: asked once more where it ended. Emulators may start anew instead.
+                # A stream may have ended early: it is read again from its end. Emulators may start from the beginning
+                # instead.
                 more = _batches(pool, streams)
                 batches = more if sum(stream.rows for stream in streams) <= expected else batches
         return pa.Table.from_batches(batches, schema).select(list(columns))
 
     def _patiently(self, call: Callable[..., Any], **arguments: Any) -> Any:
-        """Repeat a call during an outage; the first fails within seconds, so that a mistyped address is reported."""
+        """Retry a call during an outage; the first one fails within seconds, to report a mistyped address."""
         waiting = Waiting(self._connection.address.outage if self._reached else 0)
         while True:
             try:
@@ -93,10 +94,10 @@ class ArrowReader:
 
 
 class Waiting:
-    """Pauses while a server does not answer: a few short ones, then long ones to the end.
+    """Pauses while a server is unavailable: first a few short ones, then long ones.
 
     Args:
-        outage: seconds that it may take.
+        outage: maximum duration in seconds.
     """
 
     def __init__(self, outage: float):
@@ -104,7 +105,7 @@ class Waiting:
         self._pauses = iter(PAUSES_S)
 
     def after(self, error: Exception) -> None:
-        """Wait before the next try, at least as long as the server asks for; raise the error once it is too late."""
+        """Wait before the next try, at least as long as the server asks; raise the error if the time is up."""
         pause = next(self._pauses, None)
         if pause is None and time.monotonic() >= self._end:
             raise error
@@ -112,7 +113,7 @@ class Waiting:
 
 
 def _passing() -> tuple[type[Exception], ...]:
-    """What Google's libraries raise for a failure that may pass."""
+    """Return the exceptions of Google's libraries for transient failures."""
     from google.api_core import exceptions
 
     return (
@@ -125,7 +126,7 @@ def _passing() -> tuple[type[Exception], ...]:
 
 
 def _asked_for(error: Exception) -> float:
-    """Seconds that a server asks to wait, by a `google.rpc.RetryInfo` among the details of its refusal; 0 without."""
+    """Return the seconds that a server asks to wait, from `google.rpc.RetryInfo` in the error's details; else 0."""
     from google.rpc.error_details_pb2 import RetryInfo
 
     found = [detail for detail in getattr(error, "details", None) or () if isinstance(detail, RetryInfo)]
@@ -133,13 +134,13 @@ def _asked_for(error: Exception) -> float:
 
 
 def _batches(pool: ThreadPoolExecutor, streams: Sequence["_Stream"]) -> list[Any]:
-    """Everything that all streams hold, each read from where it stands to its end."""
+    """Return all rows of all streams, each read from its current offset to its end."""
     list(pool.map(_Stream.finish, streams))
     return [batch for stream in streams for batch in stream.batches]
 
 
 class _Stream:
-    """One stream's pages, however often it has to be opened."""
+    """The pages of one stream, however often it has to be reopened."""
 
     def __init__(self, open_at: Callable[[str, int], Iterator[Any]], name: str, schema: Any, outage: float):
         self._open = functools.partial(open_at, name)
@@ -148,7 +149,7 @@ class _Stream:
         self.rows = 0
 
     def finish(self) -> None:
-        """Read from where it stands to its end."""
+        """Read from the current offset to the end."""
         waiting = Waiting(self._outage)
         while True:
             before = self.rows

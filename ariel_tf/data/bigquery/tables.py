@@ -5,10 +5,10 @@
     white_light    planet, spot, photon, flux [300]
     stars          planet, the six stellar parameters, sma, incl, fold
     relative_radii planet, wavelength, value                       no rows in a test set
-    manifest       name, sha256, content                           manifest.json and statistics.npz as they are
+    manifest       name, sha256, content                           manifest.json and statistics.npz, unchanged
 
-Numbers are FLOAT64, which holds every float32 exactly. What a test set does not know is NULL. `manifest` is filled
-last: a data set without it is an upload that has not ended.
+Numbers are FLOAT64, which represents every float32 exactly. Values unknown in a test set are NULL. `manifest` is
+filled last: a data set without it is an unfinished upload.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class Table:
     clustered: bool = True
 
     def faults(self, schema: Sequence[Any]) -> list[str]:
-        """How a schema of BigQuery (`SchemaField`s) differs, column by column; empty when it fits."""
+        """Return the differences of a schema of BigQuery (`SchemaField`s), column by column; empty if it matches."""
         kinds = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
         found = {item.name: (kinds.get(item.field_type, item.field_type), item.mode or "NULLABLE") for item in schema}
         faults = []
@@ -77,12 +77,12 @@ TABLES = {
         Table(MANIFEST, _columns(name="STRING", sha256="STRING", content="BYTES"), clustered=False),
     )
 }
-# Those that hold planets.
+# Tables that contain planets.
 FILLED = tuple(name for name in TABLES if name != MANIFEST)
 
 
 def expected_rows(name: str, observations: int, planets: int, labelled: bool) -> int:
-    """Rows that a table holds of so many planets with so many observations altogether."""
+    """Return the number of rows of a table for these numbers of planets and of observations in total."""
     light_curves = observations * N_WAVELENGTHS
     return {
         "light_curves": light_curves,
@@ -94,7 +94,7 @@ def expected_rows(name: str, observations: int, planets: int, labelled: bool) ->
 
 
 def arrow_tables(planets: Sequence[Planet], folds: Mapping[int, int]) -> dict[str, Any]:
-    """Planets as the rows of each table, `pyarrow.Table`s; light curves wavelength by wavelength."""
+    """Return planets as the rows of each table, `pyarrow.Table`s; light curves wavelength by wavelength."""
     import pyarrow as pa
 
     instances = np.concatenate([_instances(planet) for planet in planets])
@@ -143,10 +143,10 @@ def as_lists(values: np.ndarray) -> Any:
 
 
 def views(place: str) -> Iterator[tuple[str, str]]:
-    """The classic layout as views over the tables: (name, SQL) of train_table_0 ... train_table_54.
+    """Return the classic layout as views over the tables: (name, SQL) of train_table_0 ... train_table_54.
 
     Args:
-        place: `project.dataset`, checked.
+        place: `project.dataset`, validated.
     """
     steps = ", ".join(f"flux[OFFSET({step})] AS _{step}" for step in range(N_STEPS))
     for wavelength in range(N_WAVELENGTHS):

@@ -1,9 +1,9 @@
-"""The same reads through tensorflow-io's C++ op, which speaks the Storage Read API's v1beta1 and Avro.
+"""The same reads through tensorflow-io's C++ op, which uses the Storage Read API's v1beta1 and Avro.
 
-Its last release (0.37.1) runs with TensorFlow 2.16 alone: elsewhere the import succeeds and every op fails, so the op
-itself is touched before anything is read. Where a stream breaks, its own gRPC often aborts the whole process: no
-epoch is short, but no sentence says why either. The Arrow reader is faster and safer; this one is for those who have
-tensorflow-io's pipelines beside ours.
+Its last release (0.37.1) works with TensorFlow 2.16 only: elsewhere the import succeeds and every op fails, so the op
+is tried before anything is read. When a stream breaks, its gRPC often aborts the whole process: no epoch is
+incomplete, but there is no error message either. The Arrow reader is faster and safer; this one is for users of
+tensorflow-io's pipelines.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.streams import ArrowReader
 from ariel_tf.data.bigquery.tables import MANIFEST, TABLES, as_lists
 
-# Rows that leave tf.data together.
+# Rows per element of tf.data.
 PAGE = 1024
 
 
@@ -27,17 +27,17 @@ class NativeReader:
     """Reads with tensorflow-io.
 
     Args:
-        connection: open.
-        streams: at most so many at once.
+        connection: open connection.
+        streams: maximum number of streams at a time.
 
     Raises:
-        UsageError: its op cannot run here.
+        UsageError: its op cannot run in this environment.
     """
 
     def __init__(self, connection: Connection, streams: int):
         self._place, self._streams = connection.address, streams
         open_client(connection.address)
-        # Bytes are not what it reads well; the manifest is two rows.
+        # It does not read bytes well; the manifest has only two rows.
         self._small = ArrowReader(connection, 1)
 
     def read(self, table: str, columns: Sequence[str], restriction: str, expected: int | None = None) -> Any:
@@ -45,7 +45,7 @@ class NativeReader:
 
         if table == MANIFEST:
             return self._small.read(table, columns, restriction, expected)
-        # One a read: what it holds is gone once Keras has cleared its session.
+        # One per read, since its resources are gone once Keras has cleared its session.
         client = open_client(self._place)
         kinds = {column.name: column for column in TABLES[table].columns}
         fields = {}
@@ -67,7 +67,7 @@ class NativeReader:
                 fields,
                 row_restriction=restriction,
                 requested_streams=self._streams,
-                data_format=client.DataFormat.AVRO,  # the only one in which it reads arrays
+                data_format=client.DataFormat.AVRO,  # the only format in which it reads arrays
             )
             if len(session.get_streams()):
                 for page in session.parallel_read_rows(sloppy=True).batch(PAGE).as_numpy_iterator():
@@ -87,18 +87,18 @@ def _nothing(column: Any) -> np.ndarray:
 
 
 def open_client(address: Address) -> Any:
-    """tensorflow-io's client; for an emulator its test client, which goes without credentials.
+    """Return tensorflow-io's client; for an emulator its test client, which uses no credentials.
 
     Raises:
-        UsageError: there is no tensorflow-io, or its native library does not fit this TensorFlow.
+        UsageError: tensorflow-io is not installed, or its native library does not fit this TensorFlow.
     """
     try:
         from tensorflow_io.python.ops.bigquery_dataset_ops import BigQueryClient, BigQueryTestClient
 
         return BigQueryTestClient(address.grpc) if address.is_emulator else BigQueryClient()
     except (ImportError, NotImplementedError, AttributeError, tf.errors.OpError) as error:
-        # The first where it is not installed; the others where its native library can't be loaded, lacks the operation
-        # that it looks up when asked for a client, or is of another TensorFlow.
+        # The first where it is not installed; the others where its native library cannot be loaded, lacks the
+        # operation that is looked up for a client, or is for another TensorFlow.
         raise UsageError(
             f"--reader tfio: tensorflow-io's reader cannot run with TensorFlow {tf.__version__}; install it in an "
             "environment of its own, `pip install --editable '.[tfio]'` with Python 3.11 or 3.12, or use --reader "

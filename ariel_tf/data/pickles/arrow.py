@@ -1,4 +1,4 @@
-"""Text columns of pyarrow, as pandas 2 and 3 store them, from their buffers; pyarrow itself is not used."""
+"""Read pyarrow's text columns, as pandas 2 and 3 store them, from their buffers, without pyarrow."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +10,11 @@ from ariel_tf.data.pickles.values import MOST_ROWS, is_made
 
 
 def texts(value: Any, read: Callable[[Any], bytes]) -> list[str | None]:
-    """Text of pyarrow: chunks, or one array of (type, length, nulls, offset, buffers, ...); None where it is missing.
+    """Return pyarrow text: chunks, or one array of (type, length, nulls, offset, buffers, ...); None where missing.
 
     Args:
-        value: the record of the array.
-        read: from the record of a buffer to its bytes.
+        value: record of the array.
+        read: function from the record of a buffer to its bytes.
     """
     if is_made(value, "chunked_array") and value.args and type(value.args[0]) is list:
         found: list[str | None] = []

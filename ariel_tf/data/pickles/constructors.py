@@ -1,6 +1,6 @@
-"""The constructors that pickles of arrays and tables mention, and the inert records that stand for their results.
+"""Constructors named in pickles of arrays and tables, and the inert records that represent their results.
 
-A name that is not in `ADMITTED` is refused the moment it is read. An admitted one is never imported: NumPy's are read
+A name that is not in `ADMITTED` is refused as soon as it is read. An admitted name is never imported: NumPy's are read
 to `values.Array` and Python numbers, and those of pandas and pyarrow, of all versions, are recorded as `values.Made`.
 """
 
@@ -56,10 +56,10 @@ _MISSING = [("pandas", "NA"), ("pandas._libs.missing", "NA")]
 
 
 def admit(module: Any, name: Any) -> Any:
-    """The value of a name that a pickle mentions.
+    """Return the value of a name in a pickle.
 
     Raises:
-        DataError: a name that no such file needs.
+        DataError: a name that no pickle of arrays and tables needs.
     """
     if type(module) is not str or type(name) is not str:
         raise DataError("is no sound pickle: a name that is no text")
@@ -75,10 +75,10 @@ def admit(module: Any, name: Any) -> Any:
 
 
 def construct(called: Any, args: Any) -> Any:
-    """What a call of an admitted constructor stands for.
+    """Return the record of a call of an admitted constructor.
 
     Raises:
-        DataError: something else is called, or with other arguments.
+        DataError: another object is called, or with other arguments.
     """
     if type(called) is not Global or type(args) is not tuple:
         raise DataError("calls something that is no constructor")
@@ -105,7 +105,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None)
 
 
 def _scalar(dtype: Any, raw: Any) -> Any:
-    """A NumPy number, as a Python one."""
+    """Return a NumPy number as a Python number."""
     if type(raw) is str:
         raw = raw.encode("latin-1")
     if type(dtype) is not DType or type(raw) is not bytes or not dtype.code or dtype.is_object:
@@ -117,7 +117,7 @@ def _scalar(dtype: Any, raw: Any) -> Any:
 
 
 def _encode(text: Any, encoding: Any = "latin1", errors: Any = "strict") -> Any:
-    """Bytes that are stored as text."""
+    """Return bytes that are stored as text."""
     if encoding not in _LATIN:
         raise DataError("expected bytes that are stored as latin-1 text")
     if type(text) is Span and text.text:
@@ -146,7 +146,7 @@ def _slice(*args: Any) -> slice:
 
 
 def _newobj(kind: Any, *args: Any) -> Any:
-    """An object without state, as `copyreg` makes it."""
+    """Return an object without state, as `copyreg` makes it."""
     if type(kind) is not Global or kind.module in ("copyreg", "copy_reg"):
         raise DataError("expected a class of pandas")
     return construct(kind, args)
@@ -169,7 +169,7 @@ _CALLED: dict[Callable[..., Any], list[tuple[str, str]]] = {
     _reconstructor: [("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")],
     _newobj: [("copyreg", "__newobj__"), ("copy_reg", "__newobj__")],
 }
-# Every name that a pickle may mention, and what a call of it stands for; None for those that are only arguments.
+# All admitted names, and the function for a call of each; None for names that occur only as arguments.
 ADMITTED: dict[tuple[str, str], Callable[..., Any] | None] = dict.fromkeys(_NAMES)
 ADMITTED |= {place: constructor for constructor, places in _CALLED.items() for place in places}
 ADMITTED |= {(module, name): _recorder(name) for module, names in _RECORDED.items() for name in names}

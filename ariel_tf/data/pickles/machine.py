@@ -1,12 +1,11 @@
-"""A pickle file to inert values: the pickle machine itself, of protocols 0 to 5, which runs no code of the file.
+"""Read a pickle file to inert values: a pickle machine for protocols 0 to 5 that runs no code from the file.
 
     file ── opcodes ──▶ numbers, text, lists, dicts ... and, for what `constructors.ADMITTED` names, `values` records
-                        bytes of arrays are passed over: a `values.Span` says where they are
+                        bytes of arrays are skipped: a `values.Span` records their position
 
 Python's own unpickler imports and calls what the file names. Here a name is looked up in a table of constructors of
-this package, and any other name is refused. Memory is bounded: a length is checked against the length of the file
-before anything is allocated, long values stay in the file, and the numbers of operations and of bytes in memory are
-limited.
+this package, and any other name is refused. Memory is bounded: a length is compared with the length of the file before
+anything is allocated, long values stay in the file, and the numbers of operations and of bytes in memory are limited.
 
 Opcodes: the comments of Python's `pickletools`.
 """
@@ -23,12 +22,12 @@ from ariel_tf.data.pickles.constructors import admit, construct
 from ariel_tf.data.pickles.stack import MARK, Machine
 from ariel_tf.data.pickles.values import Array, DType, Made, Span
 
-# 100,000 observations take some 10 million operations.
+# 100,000 observations take about 10 million operations.
 MOST_OPERATIONS = 40_000_000
-# Keys of dicts; tuples of these too. Anything deeper could take for ever to hash.
+# Keys of dicts; tuples of these too. Hashing anything deeper could take unlimited time.
 _SCALARS = (str, int, float, bool, bytes, type(None))
 _LONGEST_KEY = 8
-# Pickles are often compressed; arrays are read in place, so they are unpacked first.
+# Pickles are often compressed; arrays are read in place, so they must be decompressed first.
 _COMPRESSED = {
     b"\x1f\x8b": "a gzip archive (gunzip)",
     b"BZh": "a bzip2 archive (bunzip2)",
@@ -67,7 +66,7 @@ def _bytes(machine: Machine, length: int) -> Any:
 
 
 def _old_bytes(machine: Machine, length: int) -> Any:
-    """The `str` of Python 2: text where it is short, the bytes of an array where it is long."""
+    """Return a `str` of Python 2: text if it is short, the bytes of an array if it is long."""
     span = machine.span(length)
     return span or machine.read(length).decode("latin-1")
 
@@ -95,7 +94,7 @@ def _decimal(line: bytes) -> int:
 
 
 def _quoted(machine: Machine) -> Any:
-    """Text of Python 2 in protocol 0."""
+    """Return text of Python 2 in protocol 0."""
     line = machine.line()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise DataError("is no sound pickle: text without quotation marks")
@@ -165,7 +164,7 @@ def _protocol(machine: Machine) -> None:
 
 _EFFECTS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x80": _protocol,
-    b"\x95": lambda m: m.read(8),  # a frame's length, which only helps to read ahead
+    b"\x95": lambda m: m.read(8),  # a frame's length, which is only a hint for reading ahead
     b"(": lambda m: m.push(MARK),
     b"0": lambda m: m.stack.pop(),
     b"1": lambda m: m.pop_to_mark(),
@@ -261,10 +260,10 @@ _OPERATIONS[ord(".")] = lambda machine: True
 
 
 def _run(machine: Machine) -> Any:
-    """The value that the pickle holds.
+    """Return the value in the pickle.
 
     Raises:
-        DataError: the file is no pickle, damaged, or mentions what is not admitted.
+        DataError: the file is not a pickle, is damaged, or names an object that is not admitted.
     """
     for _ in range(MOST_OPERATIONS):
         code = machine.code()
@@ -280,14 +279,14 @@ def _run(machine: Machine) -> Any:
 
 
 def load(path: Path, progress: Callable[[int], None] | None = None) -> Any:
-    """The value in a pickle file, with the bytes of its arrays left in the file.
+    """Return the value in a pickle file; the bytes of its arrays stay in the file.
 
     Args:
-        path: of the file.
-        progress: called now and then with the number of bytes passed since the last call.
+        path: path of the file.
+        progress: called from time to time with the number of bytes passed since the last call.
 
     Raises:
-        DataError: the file is no pickle, is damaged, or mentions a name that is not admitted.
+        DataError: the file is not a pickle, is damaged, or names an object that is not admitted.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:

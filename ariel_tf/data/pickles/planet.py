@@ -1,4 +1,4 @@
-"""One planet's arrays in a pickle to its record; no TensorFlow, so that worker processes start fast."""
+"""Convert one planet's arrays in a pickle to its record; no TensorFlow, so that worker processes start fast."""
 
 import os
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ def read_planet(task: PickledPlanet, skip_bad: bool) -> PlanetRead:
     """Read the light curves of one planet; a pure function, run in worker processes.
 
     Args:
-        task: where they are, and the planet's parameters.
-        skip_bad: whether to make the planet from its good observations when there are bad ones.
+        task: position of the arrays, and the planet's parameters.
+        skip_bad: whether to use the planet's good observations if some are bad.
 
     Raises:
         DataError: the file was changed after the planets were found.
@@ -44,18 +44,18 @@ def read_planet(task: PickledPlanet, skip_bad: bool) -> PlanetRead:
 
 
 def _observation(task: PickledPlanet, key: Key, array: Array, handle: int) -> tuple[np.ndarray, np.ndarray]:
-    """Star [6] and flux [55, 300] of one observation."""
+    """Return star [6] and flux [55, 300] of one observation."""
     curves = _flux(array, handle)
     return _sound(task.stars.get(key), STAR_PARAMETERS), curves
 
 
 def _flux(array: Array, handle: int) -> np.ndarray:
-    """Light curves, [55, 300], within the challenge's bounds."""
+    """Return light curves, [55, 300], within the challenge's bounds."""
     values = array.load(handle)
     if values.dtype.kind != "f":
         raise DataError(f"expected flux as floating-point numbers, found {values.dtype}")
     low, high = FLUX_BOUNDS
-    bad = np.argwhere(~((values > low) & (values < high)))  # NaN is bad too
+    bad = np.argwhere(~((values > low) & (values < high)))  # NaN is invalid too
     if len(bad):
         row, column = map(int, bad[0])
         where = f"row {row + 1}, column {column + 1}"
@@ -64,7 +64,7 @@ def _flux(array: Array, handle: int) -> np.ndarray:
 
 
 def _sound(values: np.ndarray | None, parameters: tuple[Parameter, ...]) -> np.ndarray:
-    """Parameters within their bounds."""
+    """Return parameters within their bounds."""
     if values is None:
         raise DataError("has no row in the table of stellar parameters")
     for parameter, value in zip(parameters, values.tolist(), strict=True):
@@ -75,7 +75,7 @@ def _sound(values: np.ndarray | None, parameters: tuple[Parameter, ...]) -> np.n
 
 
 def _targets(task: PickledPlanet) -> Targets:
-    """The targets on which all rows of the planet agree; unknown of a test set."""
+    """Return the targets on which all rows of the planet agree; unknown for a test set."""
     if task.radii is None:
         return Targets(None, None, [], usable=True)
     faults: list[Fault] = []
@@ -96,7 +96,7 @@ def _targets(task: PickledPlanet) -> Targets:
 def _agreed(
     task: PickledPlanet, rows: Mapping[str, np.ndarray], names: list[str], faults: list[Fault]
 ) -> np.ndarray | None:
-    """The values of the first row; a row that differs is a fault."""
+    """Return the values of the first row; a row that differs is a fault."""
     first: np.ndarray | None = None
     for name, values in rows.items():
         if first is None:

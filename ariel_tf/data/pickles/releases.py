@@ -1,10 +1,10 @@
-"""The ESA Datalabs releases of the challenge's data, as pickles: which observation of which planet lies where.
+"""The ESA Datalabs releases of the challenge's data as pickles: the position of every observation of every planet.
 
     hackathon 2025    ADC21esac_train.pkl, ADC21esac_test.pkl: one dict with X, X_params, y, y_params, planet
     workshop 2024     train_X_data.pkl, train_X_params.pkl, train_y_data.pkl, train_y_params.pkl,
-                      test_X_data.pkl, test_X_params.pkl: one part a file
+                      test_X_data.pkl, test_X_params.pkl: one part per file
 
-A part is recognised by what it holds, not by its file's name:
+A part is recognised by its content, not by its file's name:
 
     X          {"0001_01_01.txt": array [55, 300]}     X_params   table with the columns `challenge.STAR_PARAMETERS`
     y          {"0001_01_01.txt": array [55]}          y_params   table with the columns `challenge.ORBIT_PARAMETERS`
@@ -30,22 +30,22 @@ from ariel_tf.data.pickles.values import Array, Span
 from ariel_tf.data.text.discovery import Fault
 
 ORBIT_NAMES = tuple(parameter.name for parameter in ORBIT_PARAMETERS)
-# Parts of a release, and the table by planet that the hackathon's files hold besides.
+# Parts of a release, and the table by planet that the hackathon's files contain in addition.
 LIGHT_CURVES, STARS, RADII, ORBITS, PLANETS = "X", "X_params", "y", "y_params", "planet"
 
 
 @dataclass(frozen=True)
 class PickledPlanet:
-    """What one planet is read from.
+    """Where the data of one planet are.
 
     Attributes:
-        number: the planet.
+        number: number of the planet.
         path: file of the light curves.
-        stamp: size and time of that file, to notice that it was changed.
+        stamp: size and time of that file, to detect a change.
         light_curves: array [55, 300] of each observation, in the file.
-        stars: float64 [6] of each observation; absent where the tables have no row for it.
-        radii: float64 [55] by what it is called in faults; None in a test set.
-        orbits: float64 [2] likewise.
+        stars: float64 [6] of each observation; missing if the tables have no row for it.
+        radii: float64 [55] by its name in faults; None in a test set.
+        orbits: float64 [2], likewise.
     """
 
     number: int
@@ -59,7 +59,7 @@ class PickledPlanet:
 
 @dataclass
 class Release:
-    """Planets of some pickles, and what is wrong with them."""
+    """Planets of some pickles, and the faults found."""
 
     labelled: bool
     tasks: list[PickledPlanet] = field(default_factory=list)
@@ -79,12 +79,12 @@ def read_release(paths: Sequence[Path], progress: Callable[[int], None] | None =
     """Find every planet in the pickles of one release.
 
     Args:
-        paths: of the pickles, all of one set.
-        progress: called now and then with the number of bytes passed.
+        paths: paths of the pickles, all of one set.
+        progress: called from time to time with the number of bytes passed.
 
     Raises:
-        UsageError: a part is absent, or there twice.
-        DataError: a file is no such pickle, or mentions what is not admitted.
+        UsageError: a part is missing or occurs twice.
+        DataError: a file is not such a pickle, or names an object that is not admitted.
         OSError: it cannot be read.
     """
     with contextlib.ExitStack() as stack:
@@ -109,14 +109,14 @@ def read_release(paths: Sequence[Path], progress: Callable[[int], None] | None =
 
 
 def stamp_of(handle: int) -> tuple[int, int]:
-    """Size and time of an open file."""
+    """Return size and time of an open file."""
     status = os.fstat(handle)
     return status.st_size, status.st_mtime_ns
 
 
 @contextlib.contextmanager
 def _named(where: str):
-    """Name the file in errors; whatever else goes wrong in a damaged table is one as well."""
+    """Name the file in errors; report any other exception in a damaged table as one too."""
     try:
         yield
     except DataError as error:
@@ -126,7 +126,7 @@ def _named(where: str):
 
 
 def _split(value: Any, reader: Reader) -> Iterable[tuple[str, Any]]:
-    """The parts that a pickle holds."""
+    """Return the parts that a pickle contains."""
     if type(value) is dict and LIGHT_CURVES in value:
         for name in (LIGHT_CURVES, STARS, RADII, ORBITS, PLANETS):
             if value.get(name) is not None:
@@ -166,7 +166,7 @@ def _refuse_absent(parts: dict[str, _Part]) -> None:
 
 
 def _release(parts: dict[str, _Part], stamps: dict[str, tuple[int, int]]) -> Release:
-    """Planets from the parts."""
+    """Return planets from the parts."""
     release = Release(labelled=RADII in parts)
     curves = _light_curves(parts[LIGHT_CURVES], release.faults)
     stars = _parameters(parts, STARS, STAR_NAMES)
@@ -193,7 +193,7 @@ def _release(parts: dict[str, _Part], stamps: dict[str, tuple[int, int]]) -> Rel
 
 
 def _light_curves(part: _Part, faults: list[Fault]) -> dict[Key, Array]:
-    """The array of each observation; what is no light curve is a fault."""
+    """Return the array of each observation; anything else is a fault."""
     found: dict[Key, Array] = {}
     places: set[Any] = set()
     with _named(f"{part.path}, X"):
@@ -218,7 +218,7 @@ def _light_curves(part: _Part, faults: list[Fault]) -> dict[Key, Array]:
 
 
 def _radii(part: _Part) -> Rows:
-    """float64 [55] of each observation or planet, from a dict of arrays or a table of 55 columns."""
+    """Return float64 [55] of each observation or planet, from a dict of arrays or a table of 55 columns."""
     rows = Rows()
     with _named(f"{part.path}, y"):
         if part.reader.is_table(part.value):
@@ -233,7 +233,7 @@ def _radii(part: _Part) -> Rows:
 
 
 def _in_order(names: list[Any]) -> list[Any]:
-    """Names of 55 columns, ascending by the numbers in them, which must be 0-54 or 1-55."""
+    """Return the names of 55 columns, ascending by the numbers in them, which must be 0-54 or 1-55."""
     numbers = {name: int("".join(filter(str.isdecimal, str(name))) or -1) for name in names}
     ordered = sorted(names, key=numbers.__getitem__)
     first = numbers[ordered[0]] if ordered else -1
@@ -243,7 +243,7 @@ def _in_order(names: list[Any]) -> list[Any]:
 
 
 def _parameters(parts: dict[str, _Part], name: str, names: Sequence[str]) -> Rows:
-    """Stellar or orbital parameters by observation, or else by planet."""
+    """Return stellar or orbital parameters by observation, or else by planet."""
     part = parts.get(name) or parts[PLANETS]
     with _named(f"{part.path}, {name if name in parts else PLANETS}"):
         return read_table(part.reader, part.value, names, keys=name in parts)

@@ -1,4 +1,4 @@
-"""Rows of tables by the observation, or the planet, that their labels mean."""
+"""Rows of tables by the observation or the planet in their labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class Rows:
     def put(self, label: Any, value: np.ndarray) -> None:
         """Add the values of a row by its label."""
         if type(label) is int:
-            if not 1 <= label <= _MOST_PLANETS:  # rows that are only counted begin with 0
+            if not 1 <= label <= _MOST_PLANETS:  # a plain row number begins with 0
                 raise DataError(f"expected rows by file name or by planet, 1 to {_MOST_PLANETS}, found a row {label}")
             self.by_planet[label] = value
             return
@@ -37,7 +37,7 @@ class Rows:
         return self.by_planet.get(key.planet) if found is None else found
 
     def of_planets(self) -> dict[int, dict[str, np.ndarray]]:
-        """For each planet its values, each with its name in faults; the same array is given once."""
+        """Yield for each planet its values, each with its name in faults; the same array is yielded once."""
         found: dict[int, dict[int, tuple[str, np.ndarray]]] = {}
         for key, value in self.by_key.items():
             found.setdefault(key.planet, {}).setdefault(id(value), (f"{key.name}.txt", value))
@@ -47,10 +47,10 @@ class Rows:
 
 
 def read_table(reader: Reader, value: Any, names: Sequence[Any], keys: bool) -> Rows:
-    """Columns of a table, float64 [len(names)] a row; what is no number is NaN.
+    """Return columns of a table, float64 [len(names)] per row; anything that is not a number becomes NaN.
 
     Args:
-        keys: whether the columns planet, stellar_spot and photon, where they are there, belong to the row.
+        keys: whether columns planet, stellar_spot and photon, if there are any, belong to the row.
     """
     columns = reader.columns(value)
     if absent := [name for name in names if name not in columns]:
@@ -70,7 +70,7 @@ def read_table(reader: Reader, value: Any, names: Sequence[Any], keys: bool) -> 
 
 
 def _whole(value: Any) -> int:
-    """A whole number, which a column with missing values holds as a float."""
+    """Return a whole number, which a column with missing values stores as a float."""
     if type(value) is float and value.is_integer():
         return int(value)
     if type(value) is not int:
@@ -79,7 +79,7 @@ def _whole(value: Any) -> int:
 
 
 def key_of(label: Any) -> Key:
-    """The observation that a row's label means."""
+    """Return the observation in a row's label."""
     if type(label) is str:
         return parse_name(label)
     whole = type(label) is tuple and len(label) == 3 and all(type(part) is int for part in label)

@@ -1,4 +1,4 @@
-"""The state of the pickle machine: the bytes of the file, the stack, the memo, and what bounds them."""
+"""The state of the pickle machine: the bytes of the file, the stack, the memo, and their limits."""
 
 import struct
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Machine:
     Args:
         file: a regular file, open for reading bytes.
         size: of the file in bytes.
-        progress: called now and then with the number of bytes passed since the last call.
+        progress: called from time to time with the number of bytes passed since the last call.
     """
 
     def __init__(self, file: BinaryIO, size: int, progress: Callable[[int], None] | None = None):
@@ -34,13 +34,13 @@ class Machine:
 
     @property
     def position(self) -> int:
-        """Place in the file."""
+        """Position in the file."""
         return self._base + self._at
 
     # --- bytes of the file ------------------------------------------------------------------------------------
 
     def _fill(self, count: int) -> None:
-        """Have at least `count` bytes from here in the buffer."""
+        """Buffer at least `count` bytes from the current position."""
         position = self.position
         if count > self.size - position:
             raise DataError(f"ends at byte {self.size}, within a value: the file was cut short")
@@ -53,14 +53,14 @@ class Machine:
             raise DataError("became shorter while it was read")
 
     def code(self) -> int:
-        """The next byte."""
+        """Return the next byte."""
         if self._at >= len(self._buffer):
             self._fill(1)
         self._at += 1
         return self._buffer[self._at - 1]
 
     def read(self, count: int) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         if self._at + count > len(self._buffer):
             self._fill(count)
         raw = self._buffer[self._at : self._at + count]
@@ -68,11 +68,11 @@ class Machine:
         return raw
 
     def number(self, form: str) -> int:
-        """The next number in the form of `struct`."""
+        """Return the next number in the format of `struct`."""
         return int(struct.unpack(form, self.read(struct.calcsize(form)))[0])
 
     def line(self) -> bytes:
-        """The next line, without its end."""
+        """Return the next line, without its end."""
         end = self._buffer.find(b"\n", self._at)
         if end < 0:
             self._fill(min(self.size - self.position, _LONGEST_LINE))
@@ -82,7 +82,7 @@ class Machine:
         return self.read(end + 1 - self._at)[:-1]
 
     def span(self, length: int, text: str = "") -> Span | None:
-        """Pass over long bytes; None where they are short enough to be read."""
+        """Skip long bytes; return None if they are short enough to be read."""
         if not 0 <= length <= self.size - self.position:
             raise DataError(f"ends at byte {self.size}, within {length} bytes: the file was cut short")
         if length <= INLINE_BYTES:
@@ -91,11 +91,11 @@ class Machine:
                 raise DataError(f"holds more than {MOST_INLINE_BYTES >> 20} MiB of text, which no file of planets does")
             return None
         made = Span(self.position, length, text)
-        self._at += length  # beyond the buffer, mostly: `_fill` goes on from there
+        self._at += length  # usually beyond the buffer: `_fill` continues from there
         return made
 
     def long_line(self, text: str) -> Span | bytes:
-        """The next line, of any length: the bytes of an array in protocol 0."""
+        """Return the next line, of any length: the bytes of an array in protocol 0."""
         start = self.position
         while (end := self._buffer.find(b"\n", self._at)) < 0:
             self._at = len(self._buffer)
@@ -120,7 +120,7 @@ class Machine:
         return value
 
     def pop_to_mark(self) -> list[Any]:
-        """The values above the last mark."""
+        """Return the values above the last mark."""
         stack = self.stack
         for place in range(len(stack) - 1, -1, -1):
             if stack[place] is MARK:
@@ -130,7 +130,7 @@ class Machine:
         raise DataError("is no sound pickle: a mark is absent")
 
     def top(self, kind: type) -> Any:
-        """The last value, which must be of this type."""
+        """Return the last value, which must be of this type."""
         if type(self.stack[-1]) is not kind:
             raise DataError(f"is no sound pickle: expected a {kind.__name__}")
         return self.stack[-1]

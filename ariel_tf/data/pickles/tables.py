@@ -1,12 +1,12 @@
-"""Tables and mappings in an unpickled value, whatever exported them: pandas of any version, or `to_dict`.
+"""Tables and mappings in an unpickled value, from any exporter: pandas of any version, or `to_dict`.
 
     dict                                     {label: value}
     (table.to_dict(), index name)            {column: {label: value}}
     pandas.Series                            {label: value}
-    pandas.DataFrame                         {column: {label: value}}, only the columns that are asked for
+    pandas.DataFrame                         {column: {label: value}}, only the requested columns
 
 A label is text, a number, or a tuple of these. pandas objects are `values.Made` records: their blocks and axes are read
-here from the arguments and states that pandas stores, without pandas.
+from the arguments and states that pandas stores, without pandas.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,16 +31,16 @@ class Reader:
     """Reads tables of one pickle.
 
     Args:
-        handle: the open file, for bytes that were left in it.
+        handle: the open file, for bytes that are still in it.
     """
 
     def __init__(self, handle: int):
         self._handle = handle
 
-    # --- what others ask for ----------------------------------------------------------------------------------
+    # --- requested by other modules ---------------------------------------------------------------------------
 
     def mapping(self, value: Any) -> dict[Label, Any]:
-        """{label: value} from a dict, a series, or an exported series."""
+        """Return {label: value} from a dict, a series, or an exported series."""
         value = _exported(value)
         if type(value) is dict:
             return value
@@ -50,7 +50,7 @@ class Reader:
         raise DataError(f"expected a dict or a series, found {_called(value)}")
 
     def columns(self, value: Any) -> dict[Label, Callable[[], dict[Label, Any]]]:
-        """The columns of a table by name; each is read when it is called: {label: value}."""
+        """Return the columns of a table by name; each is read when it is called: {label: value}."""
         value = _exported(value)
         if type(value) is dict:
             if not all(type(column) is dict for column in value.values()):
@@ -68,7 +68,7 @@ class Reader:
         return {name: places[name] for name in names if name in places}
 
     def numbers(self, value: Any, count: int) -> np.ndarray:
-        """float64 [count] from an array, a list or a tuple."""
+        """Return float64 [count] from an array, a list or a tuple."""
         if type(value) in (list, tuple):
             loaded = np.array([one if type(one) in (int, float) else np.nan for one in value])
         else:
@@ -92,7 +92,7 @@ class Reader:
         return lambda: _paired(rows, self._values(values, row))
 
     def _frame(self, frame: Made) -> tuple[tuple[Sequence[Label], Sequence[Label]], list[tuple[Any, Sequence[int]]]]:
-        """Labels of columns and rows, and the blocks, each with the columns that it holds."""
+        """Return labels of columns and rows, and the blocks with the columns of each."""
         state = frame.state if type(frame.state) is dict else {}
         manager = state.get("_mgr", state.get("_data"))
         if type(manager) is not Made or manager.kind not in ("BlockManager", "SingleBlockManager"):
@@ -107,7 +107,7 @@ class Reader:
         return (names, rows), [(values, _placement(placement)) for values, placement in blocks]
 
     def labels(self, index: Any, depth: int = 0) -> Sequence[Label]:
-        """The labels of an index, of any kind."""
+        """Return the labels of an index of any kind."""
         if depth > _DEEPEST:
             raise DataError("expected an index, found indexes inside indexes")
         if type(index) is Array:
@@ -143,7 +143,7 @@ class Reader:
         return list(zip(*parts, strict=True))
 
     def _values(self, values: Any, row: int, depth: int = 0) -> Sequence[Any]:
-        """One row of a block, as Python values."""
+        """Return one row of a block as Python values."""
         if depth > _DEEPEST:
             raise DataError("expected the values of a table, found arrays inside arrays")
         if type(values) is Array:
@@ -204,7 +204,7 @@ def _constant(column: dict[Label, Any]) -> Callable[[], dict[Label, Any]]:
 
 
 def _exported(value: Any) -> Any:
-    """The dict of (table.to_dict(), index names); any other value as it is."""
+    """Return the dict of (table.to_dict(), index names); any other value unchanged."""
     return value[0] if type(value) is tuple and len(value) == 2 and type(value[0]) is dict else value
 
 
@@ -213,7 +213,7 @@ def _called(value: Any) -> str:
 
 
 def _parts(manager: Made) -> tuple[Sequence[Any], list[tuple[Any, Any]]]:
-    """Axes and blocks (values, placement) of a manager, from its arguments or, as of pandas 0.14, its state."""
+    """Return axes and blocks (values, placement) of a manager, from its arguments or, since pandas 0.14, its state."""
     if manager.args:
         blocks, axes = manager.args[0], manager.args[1] if len(manager.args) > 1 else None
         blocks = [blocks] if type(blocks) is Made else _sequence(blocks)
@@ -232,7 +232,7 @@ def _parts(manager: Made) -> tuple[Sequence[Any], list[tuple[Any, Any]]]:
 
 
 def _placement(value: Any) -> Sequence[int]:
-    """Which columns a block holds."""
+    """Return the columns that a block contains."""
     if type(value) is slice and type(value.stop) is int and 0 <= value.stop < 1 << 20:
         return range(*value.indices(value.stop))
     if type(value) is Array and isinstance(value.data, bytes):
@@ -245,7 +245,7 @@ def _placement(value: Any) -> Sequence[int]:
 
 
 def _sequence(value: Any) -> Sequence[Any]:
-    """A list, a tuple, or a `FrozenList` of pandas."""
+    """Return a list, a tuple, or a `FrozenList` of pandas."""
     if type(value) is Made and value.kind == "FrozenList" and len(value.args) == 1:
         value = value.args[0]
     if type(value) not in (list, tuple):
@@ -259,14 +259,14 @@ def _refuse_outside(places: np.ndarray, length: int) -> None:
 
 
 def _plain(array: np.ndarray) -> list[Any]:
-    """The elements of an array as Python values."""
+    """Return the elements of an array as Python values."""
     if array.ndim != 1:
         raise DataError(f"expected one row of values, found an array of {list(array.shape)}")
     return array.tolist()
 
 
 def _is_label(value: Any) -> bool:
-    """Text, a number, or a tuple of these: what can be hashed in no time."""
+    """Whether a value is text, a number, or a tuple of these, which are fast to hash."""
     parts = value if type(value) is tuple else (value,)
     return all(type(part) in (str, int, float, bool) for part in parts)
 

@@ -1,12 +1,12 @@
-"""What a pickle is read to: plain Python values, and inert records of NumPy and pandas objects; NumPy only.
+"""Values of an unpickled file: plain Python values, and inert records of NumPy and pandas objects; NumPy only.
 
-    Span      bytes of an array that stay in the file until they are asked for
+    Span      bytes of an array that stay in the file until they are requested
     DType     numpy.dtype
     Array     numpy.ndarray: dtype, shape, order, and its bytes, a Span of them, or a list of objects
-    Global    a name that a pickle mentions; it is never imported
+    Global    a name in a pickle; it is never imported
     Made      a pandas or pyarrow object: the name of its constructor, the arguments, the state
 
-No object of NumPy, pandas or pyarrow is made while a pickle is read, and no code of theirs runs.
+No object of NumPy, pandas or pyarrow is created while a pickle is read, and none of their code runs.
 """
 
 import math
@@ -30,11 +30,11 @@ MOST_ROWS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bytes at a place in the file.
+    """Bytes at a position in the file.
 
     Attributes:
-        offset, length: place and size in bytes.
-        text: encoding of text whose characters 0-255 are the bytes that are meant; empty for plain bytes.
+        offset, length: position and size in bytes.
+        text: encoding of text whose characters 0-255 represent bytes; empty for plain bytes.
     """
 
     offset: int
@@ -45,7 +45,7 @@ class Span:
         """Read the bytes from an open file.
 
         Raises:
-            DataError: the file is shorter than it was, or the text is not in its encoding.
+            DataError: the file is shorter than before, or the text is not in its encoding.
         """
         parts, at, end = [], self.offset, self.offset + self.length
         while at < end:
@@ -72,7 +72,7 @@ class DType:
 
     @classmethod
     def named(cls, name: Any) -> "DType":
-        """From the first argument of `numpy.dtype`."""
+        """Return a dtype from the first argument of `numpy.dtype`."""
         if type(name) is not str or len(name) > _LONGEST_NAME:
             raise DataError("expected a name as the argument of numpy.dtype")
         return cls(name if _READABLE.fullmatch(name) else "")
@@ -96,11 +96,11 @@ class Array:
     """`numpy.ndarray`, not read yet.
 
     Attributes:
-        dtype: of the elements.
+        dtype: dtype of the elements.
         shape: lengths of its sides.
         order: "C" or "F".
-        data: the elements' bytes in that order, or the objects.
-        axes: how the axes are permuted after that; empty for not at all.
+        data: bytes of the elements in that order, or the objects.
+        axes: permutation of the axes; empty for none.
     """
 
     dtype: DType | None = None
@@ -110,7 +110,7 @@ class Array:
     axes: tuple[int, ...] = ()
 
     def build(self, state: Any) -> None:
-        """Take the state that NumPy stores: (version, shape, dtype, whether in Fortran's order, data)."""
+        """Take the state that NumPy stores: (version, shape, dtype, Fortran order, data)."""
         if self.dtype is not None or type(state) is not tuple or len(state) != 5 or state[3] not in (False, True, 0, 1):
             raise DataError("expected a state that NumPy stores for an array")
         self.fill(state[4], state[2], state[1], "F" if state[3] else "C")
@@ -137,21 +137,21 @@ class Array:
 
     @property
     def final_shape(self) -> tuple[int, ...]:
-        """The shape after the axes are permuted."""
+        """Return the shape after the axes are permuted."""
         return tuple(self.shape[axis] for axis in self.axes) if self.axes else self.shape
 
     def load(self, handle: int) -> np.ndarray:
-        """The array, read from an open file where its bytes are there.
+        """Return the array; its bytes are read from an open file if they are still in it.
 
         Raises:
-            DataError: it holds more or fewer elements than its shape says, or its values cannot be read.
+            DataError: it has more or fewer elements than its shape, or its values cannot be read.
         """
         if self.dtype is None or not self.dtype.code:
             raise DataError("expected an array of numbers or text, found another type")
         count = math.prod(self.shape)
         if isinstance(self.data, list):
             values = np.empty(len(self.data), object)
-            for place, value in enumerate(self.data):  # one by one: NumPy would look into what it is given whole
+            for place, value in enumerate(self.data):  # one by one: NumPy would inspect a whole list of objects
                 values[place] = value
         else:
             raw = self.data.read(handle) if isinstance(self.data, Span) else self.data
@@ -170,7 +170,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A name that the pickle mentions; `constructors.ADMITTED` holds all that may occur."""
+    """A name in the pickle; `constructors.ADMITTED` holds all that may occur."""
 
     module: str
     name: str
@@ -178,7 +178,7 @@ class Global:
 
 @dataclass(slots=True)
 class Made:
-    """A pandas or pyarrow object: what made it, from which arguments, with which state."""
+    """A pandas or pyarrow object: its constructor, arguments and state."""
 
     kind: str
     args: tuple[Any, ...]

@@ -1,17 +1,17 @@
-"""Where planets come from. Every source yields the same thing, so nothing downstream knows which it is.
+"""Data sources. Every source yields planets in the same form, so that downstream code does not depend on it.
 
 A source is described by one text, the value of `--data`:
 
     DATA                                      a folder of shards and a manifest
-    simulated:planets=400,spots=4,photons=2,seed=0     planets made on the spot, in memory
-    simulator:rows=20000,seed=0               other simulated planets in each epoch, without end
+    simulated:planets=400,spots=4,photons=2,seed=0     planets simulated on opening, in memory
+    simulator:rows=20000,seed=0               newly simulated planets in each epoch, without end
     bigquery://PROJECT/DATASET[?layout=classic&...]    tables in BigQuery (`data.bigquery.address`)
 
     gs://BUCKET/FOLDER                        such a folder in a bucket
     noisy_train                               challenge text files, with their targets in params_train beside them
     my_data.py:survey[:ARGUMENT]              a function of the user's file, or of a plug-in, survey[:ARGUMENT]
 
-`open_source` opens it for the wavelengths that are wanted.
+`open_source` opens a source for the requested wavelengths.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ __all__ = ["ENDLESS", "SIMULATED", "Source", "open_source"]
 
 
 def open_source(description: str, wavelengths: Sequence[int]) -> Source:
-    """The source that `--data` describes.
+    """Open the source that `--data` describes.
 
     Args:
         description: a folder of shards or of text files, `simulated[:name=value,...]`, `simulator[:...]` or `bigquery://PROJECT/DATASET[?name=value&...]`.
-        wavelengths: those that will be read; a source need not hold any others.
+        wavelengths: wavelengths that will be read; a source need not hold any others.
 
     Raises:
-        UsageError: a description that cannot be read.
-        DataError: a folder or tables without a sound manifest.
-        ArielError: a database that does not answer, or not to this user.
+        UsageError: an invalid description.
+        DataError: a folder or tables without a valid manifest.
+        ArielError: a database that does not respond, or refuses access.
     """
     if user_code.reference(description) is not None:
         return _outside(description)

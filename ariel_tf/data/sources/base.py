@@ -1,4 +1,4 @@
-"""The protocol of a source of planets; nothing downstream knows which source it reads."""
+"""The protocol of a source of planets; downstream code does not depend on which source it reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -22,12 +22,12 @@ class Source(Protocol):
     """A data set of planets, each in one of the folds.
 
     Attributes:
-        description: one line for people; the value of `--data` where there is one.
+        description: one line for people; the value of `--data` if there is one.
         fingerprint: changes when any value, key or fold changes.
         labelled: whether radii are known.
-        folds: planet number to fold.
-        endless: whether the training folds hold other planets in each epoch.
-        failure: the error that stopped the reading of records, where the source knows it; None before.
+        folds: fold by planet number.
+        endless: whether the training folds contain other planets in each epoch.
+        failure: the error that stopped the reading of records, if known; None before.
     """
 
     description: str
@@ -40,11 +40,11 @@ class Source(Protocol):
     def folds(self) -> Mapping[int, int]: ...
 
     def observations(self, folds: Sequence[int]) -> int:
-        """Number of observations in these folds."""
+        """Return the number of observations in these folds."""
         ...
 
     def keys(self, folds: Sequence[int]) -> np.ndarray:
-        """Every observation in these folds, ascending: (planet, spot, photon), int32 [n, 3].
+        """Return the key of every observation in these folds, ascending: (planet, spot, photon), int32 [n, 3].
 
         Raises:
             DataError: a record is damaged.
@@ -52,23 +52,24 @@ class Source(Protocol):
         ...
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
-        """Statistics over these folds: "flux" [55, 300], "white" [300], "star" [6], "radius" and "depth" [55]."""
+        """Return statistics over these folds: "flux" [55, 300], "white" [300], "star" [6], "radius", "depth" [55]."""
         ...
 
     def records(self, selection: Selection, order: "tf.Tensor | None" = None) -> "tf.data.Dataset":
-        """Planets of the selected folds, each once, as `records.parse` gives them.
+        """Return planets of the selected folds, each once, in the form of `records.parse`.
 
         Args:
-            selection: its folds, inputs and white light decide what is read; other fields concern rows, not records.
-            order: None for ascending shards; an int32 tensor [2] seeds a shuffled order.
+            selection: its folds, inputs and white light determine what is read; other fields affect rows, not records.
+            order: None for ascending shards; an int32 tensor [2] as the seed of a shuffled order.
         """
         ...
 
     def mapped(self, selection: Selection) -> "MappedRows | None":
-        """The observations of the selected folds in files that are mapped into memory; None where there are none.
+        """Return the observations of the selected folds in files mapped into memory; None if there are none.
 
         Args:
-            selection: its folds and signature decide what is read; other fields concern rows that combine these.
+            selection: its folds and signature determine what is read; other fields affect rows that combine
+                observations.
 
         Raises:
             DataError: the files are damaged.
@@ -76,27 +77,26 @@ class Source(Protocol):
         ...
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Whole planets of these folds in NumPy, one in memory at a time, with the orbit where it is known.
+        """Yield whole planets of these folds in NumPy, one in memory at a time, with the orbit if known.
 
-        `integrity.read_planets` reads them with the checks that `dataset.load` makes.
+        `integrity.read_planets` reads them with the checks of `dataset.load`.
         """
         ...
 
     def planet(self, number: int) -> Planet | None:
-        """One whole planet, as `planets` yields it; None where it is absent, against what `folds` says.
+        """Return one whole planet in the form of `planets`; None if it is missing although `folds` lists it.
 
         `integrity.read_planet` reads it with checks.
         """
         ...
 
     def subset(self, folds: Sequence[int], planets: int, signature: Signature) -> "Source":
-        """The source with fewer planets in these folds; itself where no planet is left out.
+        """Return the source with fewer planets in these folds; the same source if none is left out.
 
         Args:
-            folds: of the training.
-            planets: how many of their planets are kept, 0 for all; those of a smaller number are among those of a
-                larger one.
-            signature: light curves whose statistics will be asked for.
+            folds: folds of the training.
+            planets: number of their planets to keep, 0 for all; a smaller selection is part of a larger one.
+            signature: light curves whose statistics will be requested.
 
         Raises:
             UsageError: more planets than there are.
@@ -104,12 +104,12 @@ class Source(Protocol):
         ...
 
     def shard(self, folds: Sequence[int], index: int, count: int) -> "Source | None":
-        """The index-th of `count` parts of these folds, of about equal size; None where it cannot be divided.
+        """Return the index-th of `count` parts of these folds, of about equal size; None if they cannot be divided.
 
         A part is the same in every epoch, and every planet is in one part.
         """
         ...
 
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        """What in these folds, or in all, is not as it was written; called after a record could not be read."""
+        """Return what in these folds, or in all, differs from what was written; called when a record cannot be read."""
         ...

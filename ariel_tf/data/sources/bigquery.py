@@ -1,10 +1,10 @@
-"""Planets from BigQuery: the same rows, folds, statistics and fingerprint as the shards that were uploaded.
+"""Planets from BigQuery: the same rows, folds, statistics and fingerprint as the uploaded shards.
 
-    parts     as the shards were: planets of one fold; so a shuffled epoch has the order that it has from shards
+    parts     like the shards: planets of one fold, so that a shuffled epoch has the same order as from shards
     chunks    of a part's planets, or of several small parts: one read session each, small in memory
-    planets   assembled from rows in any order, checked, and serialised as the records of a shard
+    planets   assembled from rows in any order, checked, and serialised like the records of a shard
 
-Every chunk has a session of its own, so none is ever old enough to expire, however long a training takes.
+Every chunk has its own session, so that no session expires, however long a training takes.
 """
 
 import itertools
@@ -32,7 +32,7 @@ from ariel_tf.planet import Planet
 
 
 class Part(Protocol):
-    """Planets of one fold that are read together, as a shard of the data set that was uploaded."""
+    """Planets of one fold that are read together, like a shard of the uploaded data set."""
 
     @property
     def name(self) -> str: ...
@@ -45,7 +45,7 @@ class Part(Protocol):
 
 
 class Layout(Tables, Protocol):
-    """Tables of a data set: what they hold, and how planets are read from them."""
+    """Tables of a data set: their content, and how planets are read from them."""
 
     parts: Sequence[Any]
     labelled: bool
@@ -60,15 +60,15 @@ class BigQuerySource(SourceBase):
     """A data set in BigQuery.
 
     Args:
-        address: where, and how to read it.
-        wavelengths: those that will be read.
+        address: address of the data set, and how to read it.
+        wavelengths: wavelengths that will be read.
 
     Attributes:
-        failure: what stopped the reading, if anything did.
+        failure: the error that stopped the reading, if any.
 
     Raises:
         ArielError: no network, credentials or permission.
-        DataError: what is there is no data set.
+        DataError: there is no data set at the address.
     """
 
     def __init__(self, address: Address, wavelengths: Sequence[int]):
@@ -92,7 +92,7 @@ class BigQuerySource(SourceBase):
 
     @property
     def uploaded(self) -> UploadedTables:
-        """Its tables, with their manifest; TypeError where it was not uploaded by us."""
+        """Return its tables with their manifest; raise TypeError if it was not uploaded by this package."""
         if not isinstance(self._layout, UploadedTables):
             raise TypeError(f"{self.description} has no manifest")
         return self._layout
@@ -107,7 +107,7 @@ class BigQuerySource(SourceBase):
         return self._layout.statistics(folds)
 
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        """What is wrong with snapshots; whatever is wrong in BigQuery stops the reading, and `failure` then tells."""
+        """Return the faults of snapshots; faults in BigQuery stop the reading and are then in `failure`."""
         parts = self._layout.parts if folds is None else self._parts(folds)
         return [
             fault
@@ -117,7 +117,7 @@ class BigQuerySource(SourceBase):
         ]
 
     def snapshot(self, wavelengths: Sequence[int], white: bool) -> Snapshot | None:
-        """Where records of these wavelengths are kept; None without a cache."""
+        """Return the snapshot of these wavelengths; None without a cache."""
         if not self.address.cache:
             return None
         key = (tuple(wavelengths), white)
@@ -134,15 +134,15 @@ class BigQuerySource(SourceBase):
     def _serialized(
         self, folds: Sequence[int], wavelengths: Sequence[int], white: bool, order: tf.Tensor | None
     ) -> tf.data.Dataset:
-        """Records of these wavelengths, each planet once: string []."""
+        """Return records of these wavelengths, each planet once: string []."""
         parts = self._parts(folds)
         planets = sum(len(part.planets) for part in parts)
-        # The first one's rows tell which observations there are, if no light curve is wanted.
+        # The first wavelength's rows show which observations exist, if no light curve is requested.
         reading = _Reading(self, parts, sorted(set(wavelengths)) or [0], white)
         spec = tf.TensorSpec([], tf.string)
 
         def part(index: tf.Tensor) -> tf.data.Dataset:
-            # Looked for anew each epoch: what was read in the one before is in the snapshot now.
+            # Checked in each epoch, since the previous one may have completed the snapshot.
             files = tf.numpy_function(reading.files, [index], tf.string)
             read = tf.data.Dataset.from_generator(reading.part, output_signature=spec, args=(index, tf.size(files)))
             return tf.data.TFRecordDataset(tf.reshape(files, [-1])).concatenate(read)
@@ -159,12 +159,12 @@ class BigQuerySource(SourceBase):
         return serialized.apply(tf.data.experimental.assert_cardinality(planets))
 
     def scanned(self, table: str, columns: Sequence[str], restriction: str) -> int:
-        """Bytes that reading this part of a table would scan; nothing is read."""
+        """Return the bytes that reading this part of a table would scan; nothing is read."""
         session = ArrowReader(self.connection, self.address.streams).session(table, columns, restriction)
         return int(session.estimated_total_bytes_scanned)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """As `Source.planets`; from the snapshot where there is a cache."""
+        """Like `Source.planets`; from the snapshot if there is a cache."""
         if self.address.cache:
             whole = self._serialized(folds, range(N_WAVELENGTHS), white=True, order=None)
             yield from map(records.decode, whole.as_numpy_iterator())
@@ -172,16 +172,16 @@ class BigQuerySource(SourceBase):
             yield from self.planets_of(self._parts(folds), range(N_WAVELENGTHS), white=True)
 
     def planet(self, number: int) -> Planet | None:
-        """As `Source.planet`; reads the part that holds it."""
+        """Like `Source.planet`; reads the part that contains it."""
         parts = [part for part in self._parts((self.folds[number],)) if number in part.planets]
         found = self.planets_of(parts, range(N_WAVELENGTHS), white=True)
         return next((planet for planet in found if planet.number == number), None)
 
     def planets_of(self, parts: Sequence[Part], wavelengths: Sequence[int], white: bool) -> Iterator[Planet]:
-        """Planets of some parts, in their order; the next chunk is read while this one is used.
+        """Yield planets of some parts, in their order; the next chunk is read while this one is used.
 
         Raises:
-            DataError: a part has not the rows that it must have.
+            DataError: a part does not have the expected rows.
         """
         each = {planet: part.rows / len(part.planets) for part in parts for planet in part.planets}
         total = sum(part.rows for part in parts)
@@ -206,16 +206,16 @@ class _Reading:
         self._snapshot = source.snapshot(wavelengths, white)
 
     def files(self, index: int) -> np.ndarray:
-        """The file that holds a part already, bytes [1], or [0] if none does."""
+        """Return the file that already contains a part, bytes [1], or [0] if there is none."""
         path = self._snapshot.path(self._parts[index].name) if self._snapshot else None
         return np.array([os.fsencode(path)] if path and path.is_file() else [], object)
 
     def in_order(self) -> Iterator[bytes]:
-        """Every part's planets, part by part; small parts that lie together are read in one session."""
+        """Yield every part's planets, part by part; adjacent small parts are read in one session."""
         yield from self._telling(record for group in self._groups() for record in self._serialized(group))
 
     def part(self, index: Any, files: Any) -> Iterator[bytes]:
-        """One part's planets, and from then on a file of the snapshot; none where it is one of these files already."""
+        """Yield one part's planets and then store them in the snapshot; yields none if they are already stored."""
         if files:
             return
         part = self._parts[int(index)]
@@ -223,7 +223,7 @@ class _Reading:
         yield from self._telling(self._snapshot.write(part.name, serialized) if self._snapshot else serialized)
 
     def _groups(self) -> Iterator[list[Part]]:
-        """Consecutive parts that are together no more than a chunk."""
+        """Return consecutive parts that together do not exceed a chunk."""
         group: list[Part] = []
         for part in self._parts:
             rows = sum(other.rows for other in [*group, part])
@@ -239,7 +239,7 @@ class _Reading:
             yield records.encode_part(planet, self._wavelengths, self._white)
 
     def _telling(self, serialized: Iterator[bytes]) -> Iterator[bytes]:
-        """Remember what failed: TensorFlow passes on no more than its text."""
+        """Remember the error, since TensorFlow passes on only its text."""
         try:
             yield from serialized
         except (ArielError, OSError) as error:
@@ -248,7 +248,7 @@ class _Reading:
 
 
 def open_layout(connection: Connection, wavelengths: Sequence[int]) -> Layout:
-    """The tables at an address, as their layout says."""
+    """Return the tables at an address, according to their layout."""
     reader: Reader
     if connection.address.reader == "tfio":
         from ariel_tf.data.bigquery.tfio_reader import NativeReader

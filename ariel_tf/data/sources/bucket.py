@@ -1,7 +1,7 @@
 """Planets from shards in a bucket, `gs://BUCKET/FOLDER`, or on any other of TensorFlow's file systems.
 
-The folder is one that `pipelines.convert` or `pipelines.simulate` made, copied there as it is. TensorFlow reads the
-shards itself; signing in is Google's affair (`gcloud auth application-default login`, or a service account).
+The folder was made by `pipelines.convert` or `pipelines.simulate` and copied unchanged. TensorFlow reads the shards
+itself; Google's tools handle the login (`gcloud auth application-default login`, or a service account).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CHUNK_BYTES = 8 << 20
 
 
 class _Url(PurePosixPath):
-    """A path that keeps the two slashes of gs:// when it is shown."""
+    """A path that keeps the two slashes of gs:// when it is printed."""
 
     def __str__(self) -> str:
         return re.sub(r"^([a-z][a-z0-9]*):/+", r"\1://", super().__str__())
@@ -31,11 +31,11 @@ class BucketSource(TFRecordSource):
     """A converted or simulated data set in a bucket.
 
     Args:
-        url: of the folder, like gs://bucket/data.
+        url: URL of the folder, like gs://bucket/data.
 
     Raises:
-        DataError: no manifest there, a damaged one, or a shard that is absent or of another size.
-        ArielError: a bucket that does not answer, or not to this user.
+        DataError: no manifest, a damaged one, or a shard that is missing or has another size.
+        ArielError: a bucket that does not respond, or refuses access.
     """
 
     def __init__(self, url: str):
@@ -57,7 +57,7 @@ class BucketSource(TFRecordSource):
 
     @property
     def _arrays(self) -> None:
-        """Files of a bucket cannot be mapped."""
+        """Return None: files in a bucket cannot be mapped."""
         return None
 
     def _size(self, shard: Shard) -> int | None:

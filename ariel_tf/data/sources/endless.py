@@ -1,12 +1,12 @@
-"""Planets without end: each epoch of a training draws its own from the simulator, beside the training.
+"""An endless source: each epoch of a training draws new planets from the simulator while the training runs.
 
     simulator:rows=20000,seed=1
-        training folds 0-7    `rows` rows an epoch, drawn anew: planets, each `draws` times as the mean of a pool of
+        training folds 0-7    `rows` newly drawn rows per epoch: planets, each `draws` times as the mean of a pool of
                               its observations
         folds 8 and 9         `planets` fixed planets with spots x photons observations each, of another seed
 
-Row r of epoch e is a function of seed, e and r, so that a resumed training sees what an unbroken one saw. Blocks of
-rows are made ahead by threads; NumPy lets them run beside each other and beside TensorFlow.
+Row r of epoch e depends only on seed, e and r, so that a resumed training reads the same rows as an uninterrupted one.
+Threads prepare blocks of rows ahead; NumPy lets them run in parallel with each other and with TensorFlow.
 """
 
 import dataclasses
@@ -35,9 +35,9 @@ from ariel_tf.planet import Planet, band_scatter, white_light
 
 BLOCK_ROWS = 256
 STREAMED = tuple(range(8))  # folds; 8 and 9 hold the fixed planets
-SAMPLE = 2048  # rows of which the statistics of the training folds are known
+SAMPLE = 2048  # rows from which the statistics of the training folds are computed
 _HELD_OUT = 1 << 40  # added to the seed of the fixed planets
-_AHEAD = 2  # blocks made ahead by each thread
+_AHEAD = 2  # blocks that each thread prepares ahead
 # Lowest and highest values of the settings.
 BOUNDS = {
     "rows": (10, 1_000_000), "seed": (0, 2**40 - 1), "draws": (1, 64), "pool": (0, LARGEST_POOL),
@@ -47,14 +47,14 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class EndlessRecipe:
-    """What is drawn.
+    """Settings of the source.
 
     Attributes:
-        rows: of an epoch.
-        seed: of all of it.
-        draws: rows that are the same planet with other noise: simulating a planet costs ten times its noise.
-        pool: observations that a row is the mean of; 0 for 1 to 100 at random, a fifth of the rows being one.
-        planets: fixed ones, half to choose the best epoch and half for the test.
+        rows: rows per epoch.
+        seed: seed of everything that is drawn.
+        draws: rows with the same planet and different noise: simulating a planet costs ten times as much as its noise.
+        pool: number of observations averaged in a row; 0 for 1 to 100 at random, where a fifth of the rows have one.
+        planets: number of fixed planets, half to select the best epoch and half for the test.
         spots, photons: instances of each fixed planet.
     """
 
@@ -68,7 +68,7 @@ class EndlessRecipe:
 
     @classmethod
     def parse(cls, description: str) -> Self:
-        """From `simulator` or `simulator:rows=20000,seed=1`."""
+        """Parse `simulator` or `simulator:rows=20000,seed=1`."""
         values: dict[str, int] = {}
         for setting, name, value in numbers_of(description):
             low, high = BOUNDS.get(name, (1, 0))
@@ -86,9 +86,9 @@ class EndlessSource(SourceBase):
     """A source whose training folds are drawn anew in each epoch.
 
     Args:
-        recipe: what is drawn.
-        wavelengths: to read.
-        quiet: no progress bar, wherever stderr goes.
+        recipe: settings of the source.
+        wavelengths: wavelengths to read.
+        quiet: whether to suppress the progress bar.
     """
 
     labelled = True
@@ -119,7 +119,7 @@ class EndlessSource(SourceBase):
         return len(self._streamed(folds)) + self._held.observations(_held_folds(folds))
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
-        """As `Source.statistics`; of the training folds over a sample of their rows."""
+        """Like `Source.statistics`; those of the training folds come from a sample of their rows."""
         streamed = [fold for fold in folds if fold in STREAMED]
         if streamed and len(streamed) < len(folds):
             raise UsageError(
@@ -163,7 +163,7 @@ class EndlessSource(SourceBase):
         return blocks.unbatch()
 
     def _blocks(self, epoch: int, numbers: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """Records of an epoch's rows of these numbers, a block at a time, in order."""
+        """Return records of these rows of an epoch, a block at a time, in order."""
         blocks = np.unique((numbers - 1) // self._rows)
         threads = max(1, resources.available_cpus())
         with ThreadPoolExecutor(threads, thread_name_prefix="simulator") as pool:
@@ -176,7 +176,7 @@ class EndlessSource(SourceBase):
                 yield {name: values[chosen] for name, values in made.items()}
 
     def _block(self, epoch: int, block: int) -> dict[str, np.ndarray]:
-        """A block's rows as records, one below the other."""
+        """Return a block's rows as stacked records."""
         made = self._stream.drawn(self._index(epoch, block), self._recipe.draws)
         flux = np.ascontiguousarray(made.flux.transpose(2, 0, 1))
         scatter = band_scatter(flux)
@@ -195,7 +195,7 @@ class EndlessSource(SourceBase):
         return epoch * -(-self._recipe.rows // self._rows) + block
 
     def _first(self, numbers: np.ndarray) -> Iterator[Planet]:
-        """The first epoch's planets of these numbers."""
+        """Return the planets of these numbers in the first epoch."""
         wanted = set(numbers.tolist())
         for block in np.unique((numbers - 1) // self._rows).tolist():
             made = self._stream.drawn(self._index(0, block), self._recipe.draws)
@@ -208,7 +208,7 @@ class EndlessSource(SourceBase):
         return numbers[np.isin(numbers % len(STREAMED), [fold for fold in folds if fold in STREAMED])] + 1
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Planets of the first epoch, and the fixed ones, simulated once more."""
+        """Yield planets of the first epoch, and the fixed ones, simulated again."""
         if len(streamed := self._streamed(folds)):
             yield from self._first(streamed)
         for planet in self._held.planets(_held_folds(folds)):
@@ -222,7 +222,7 @@ def _planet(number: int, made: Block, row: int) -> Planet:
 
 
 def _held_fold(fold: int) -> int:
-    """Of the ten folds of the fixed planets, one half is fold 8 and the other is fold 9."""
+    """Return the folds of the fixed planets: one half of the ten folds becomes fold 8, the other fold 9."""
     return 8 + fold % 2
 
 

@@ -1,4 +1,4 @@
-"""Planets that a function outside this package makes: of a Python file of the user's, or of a plug-in.
+"""Planets from a function outside this package: in a user's Python file, or in a plug-in.
 
     def survey(argument):                       # my_data.py
         yield Planet.from_observations(number, instances, star, flux, orbit, radii)
@@ -29,11 +29,11 @@ class PlanetsSource(SourceBase):
     """Planets in memory, in ascending order of their numbers.
 
     Args:
-        description: what `--data` says.
+        description: value of `--data`.
         planets: all labelled, or none.
 
     Raises:
-        DataError: no planet, a number twice, values out of their bounds, or radii of some planets only.
+        DataError: no planet, a repeated number, values out of their bounds, or radii of only some planets.
     """
 
     def __init__(self, description: str, planets: Sequence[Planet]):
@@ -55,7 +55,7 @@ class PlanetsSource(SourceBase):
     def _faults(self) -> list[str]:
         numbers = [planet.number for planet in self._planets]
         faults = [fault for planet in self._planets for fault in planet_faults(planet)]
-        faults += [f"planet {number:04d} comes twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
+        faults += [f"planet {number:04d} occurs twice" for number in sorted(set(numbers)) if numbers.count(number) > 1]
         if len({planet.labelled for planet in self._planets}) > 1:
             without = [f"{planet.number:04d}" for planet in self._planets if not planet.labelled]
             faults.append(f"radii are known of some planets, and not of {', '.join(without[:5])}")
@@ -89,11 +89,11 @@ class PlanetsSource(SourceBase):
 
 
 def outside_source(description: str) -> PlanetsSource | None:
-    """The source of a file or a plug-in that a description names; None for any other description.
+    """Return the source of a file or a plug-in that a description names; None for any other description.
 
     Raises:
-        UsageError: a file that the user did not name, no such function, or something else than planets.
-        DataError: planets that are not sound.
+        UsageError: a file that the user did not name, no such function, or a result that is not planets.
+        DataError: invalid planets.
     """
     function: Callable[[str], Any]
     if (own := user_code.reference(description)) is not None:

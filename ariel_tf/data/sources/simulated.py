@@ -1,4 +1,4 @@
-"""Planets from the simulator, made on the spot and kept in memory: no data set needed."""
+"""Planets from the simulator, simulated on opening and held in memory: no data set needed."""
 
 import hashlib
 import json
@@ -24,27 +24,27 @@ from ariel_tf.physics import simulator
 from ariel_tf.planet import Planet
 
 PARALLEL = 4
-# What may be taken of the free memory: training needs some, too.
+# Share of the free memory that may be used: training needs memory too.
 SHARE = 0.7
-# Upper bounds: a description may come from somebody else's file. A million planets have their folds within seconds.
+# Upper bounds, since a description may come from an untrusted file. Folds of a million planets take seconds.
 MOST = {"planets": 1_000_000, "spots": 1000, "photons": 1000, "seed": 2**63 - 1}
 
 
 def numbers_of(description: str) -> Iterator[tuple[str, str, int | None]]:
-    """Settings of a description like `simulated:planets=40,seed=7`: each whole, its name, its number if it is one."""
+    """Return settings of a description like `simulated:planets=40,seed=7`: each whole, its name, its value."""
     for setting in filter(None, description.partition(":")[2].split(",")):
         name, _, text = setting.partition("=")
         yield setting, name, int(text) if re.fullmatch("[0-9]{1,19}", text) else None
 
 
 def described(kind: str, numbers: Mapping[str, int]) -> str:
-    """The description that `numbers_of` reads."""
+    """Return the description that `numbers_of` reads."""
     return f"{kind}:" + ",".join(f"{name}={value}" for name, value in numbers.items())
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How many planets, spot and photon-noise instances of each, and the seed of all of it."""
+    """Numbers of planets, spot instances and photon-noise instances, and the seed."""
 
     planets: int = 1000
     spots: int = 4
@@ -53,7 +53,7 @@ class Recipe:
 
     @classmethod
     def parse(cls, description: str) -> Self:
-        """From `simulated` or `simulated:planets=40,spots=2,photons=2,seed=7`."""
+        """Parse `simulated` or `simulated:planets=40,spots=2,photons=2,seed=7`."""
         values: dict[str, int] = {}
         for setting, name, value in numbers_of(description):
             if name not in cls.__dataclass_fields__ or value is None or value < (0 if name == "seed" else 1):
@@ -71,12 +71,12 @@ class Recipe:
 
 
 class SimulatedSource(SourceBase):
-    """Planets simulated when the source is opened; only the wavelengths asked for stay in memory.
+    """Planets simulated when the source is opened; only the requested wavelengths stay in memory.
 
     Args:
-        recipe: how many of what.
-        wavelengths: those that will be read.
-        quiet: no progress bar, wherever stderr goes.
+        recipe: numbers of planets and instances.
+        wavelengths: wavelengths that will be read.
+        quiet: whether to suppress the progress bar.
     """
 
     labelled = True
@@ -147,7 +147,7 @@ class SimulatedSource(SourceBase):
         return tf.data.Dataset.from_tensor_slices(chosen).map(planet, PARALLEL)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """Each planet of these folds, simulated once more: only the wavelengths asked for are in memory."""
+        """Yield each planet of these folds, simulated again: only the requested wavelengths are in memory."""
         recipe = self._recipe
         for number, fold in self.folds.items():
             if fold in folds:

@@ -1,7 +1,7 @@
-"""What all sources share, and a source without some training planets (`--planets N`), for learning curves.
+"""Methods that most sources share, and a source with fewer training planets (`--planets N`), for learning curves.
 
-The other folds stay whole, so scores by different N compare. How many observations the planets have, and their mean
-and spread, no manifest says: one pass over the training folds finds out, when it is first asked for.
+The other folds stay complete, so that scores by different N can be compared. The number of observations of the planets,
+and their mean and spread, are not in the manifest: one pass over the training folds computes them on first use.
 """
 
 import functools
@@ -22,7 +22,7 @@ from ariel_tf.planet import Planet
 
 
 class SourceBase(Source):
-    """Defaults of the methods that most sources share."""
+    """Default implementations of methods that most sources share."""
 
     failure: Exception | None = None
     endless = False
@@ -39,7 +39,7 @@ class SourceBase(Source):
         return keys[np.lexsort(keys.T[::-1])]
 
     def planet(self, number: int) -> Planet | None:
-        """As `Source.planet`; reads the planets of its fold, up to it."""
+        """Like `Source.planet`; reads the planets of its fold, up to it."""
         return next((planet for planet in self.planets((self.folds[number],)) if planet.number == number), None)
 
     def subset(self, folds: Sequence[int], planets: int, signature: Signature) -> Source:
@@ -67,10 +67,10 @@ class SubsetSource(SourceBase):
     """A source without some of its planets.
 
     Args:
-        source: open.
-        folds: of the training, from which planets are left out.
+        source: open source.
+        folds: folds of the training, from which planets are left out.
         dropped: planets that are left out.
-        signature: light curves whose statistics are known of those folds.
+        signature: light curves whose statistics are available for those folds.
     """
 
     def __init__(self, source: Source, folds: Sequence[int], dropped: frozenset[int], signature: Signature):
@@ -93,7 +93,7 @@ class SubsetSource(SourceBase):
 
     @functools.cached_property
     def _counted(self) -> tuple[Sums, dict[int, int]]:
-        """Sums over the planets of each training fold, and their numbers of observations."""
+        """Return sums over the planets of each training fold, and their numbers of observations."""
         sums, rows = Sums(), dict.fromkeys(self._training.folds, 0)
         white_light = self._training.signature.white_light
         try:
@@ -116,10 +116,10 @@ class SubsetSource(SourceBase):
         return (sum(self._counted[1][fold] for fold in cut) if cut else 0) + self._source.observations(whole)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
-        """As `Source.statistics`; NaN at wavelengths that the signature does not read.
+        """Like `Source.statistics`; NaN at wavelengths that the signature does not read.
 
         Raises:
-            ValueError: some of these folds are training folds, and some are others.
+            ValueError: some of these folds are training folds and others are not.
         """
         training = self._training.folds
         inside = set(folds) & set(training)
@@ -141,7 +141,7 @@ class SubsetSource(SourceBase):
         return self._source.faults(folds)
 
     def records(self, selection: Selection, order: tf.Tensor | None = None) -> tf.data.Dataset:
-        """As `Source.records`; the source reads all planets, and those that are dropped go no further."""
+        """Like `Source.records`; the source reads all planets, and dropped ones are filtered out."""
         planets = self._source.records(selection, order)
         there = {planet for planet, fold in self._source.folds.items() if fold in selection.folds}
         if not there - self.folds.keys():
@@ -150,7 +150,7 @@ class SubsetSource(SourceBase):
         return planets.filter(lambda planet: tf.reduce_all(planet["planet"] != dropped))
 
     def mapped(self, selection: Selection) -> MappedRows | None:
-        """As `Source.mapped`, without the rows of planets that are dropped."""
+        """Like `Source.mapped`, without the rows of dropped planets."""
         rows = self._source.mapped(selection)
         return None if rows is None else rows.only(self.folds)
 

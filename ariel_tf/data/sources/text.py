@@ -1,8 +1,7 @@
-"""Planets straight from challenge text files: nothing is converted first, few are in memory at a time.
+"""Planets directly from challenge text files: nothing is converted first, and few planets are in memory at a time.
 
-Text is read anew whenever planets are asked for, some 500 files a second and core. A training whose rows fit into
-memory reads them once; for others, and for many trainings, `pipelines.convert` makes shards of the same planets and
-folds.
+Text is parsed on every read, about 500 files per second and core. A training whose rows fit into memory reads them
+once; for larger ones, and for many trainings, `pipelines.convert` makes shards of the same planets and folds.
 """
 
 import hashlib
@@ -26,20 +25,20 @@ from ariel_tf.data.text.discovery import PlanetFiles, find_files, group
 from ariel_tf.data.text.planet import read_planet
 from ariel_tf.planet import Planet
 
-# Planets read at the same time, each of up to 7 MB; parsing leaves Python's lock for most of its time.
+# Planets read in parallel, each of up to 7 MB; parsing releases Python's lock for most of its time.
 PARALLEL = 4
 
 
 class TextSource(SourceBase):
-    """Challenge text files AAAA_BB_CC.txt in a folder and the folders within it.
+    """Challenge text files AAAA_BB_CC.txt in a folder and its subfolders.
 
     Args:
-        folder: of light curves, `noisy_train` or `noisy_test`.
-        params: of the targets, `params_train`; without it radii are unknown.
+        folder: folder of light curves, `noisy_train` or `noisy_test`.
+        params: folder of the targets, `params_train`; without it radii are unknown.
 
     Raises:
         UsageError: no such folder.
-        DataError: no light curves, files of another name, or the same observation twice.
+        DataError: no light curves, files of another name, or a repeated observation.
     """
 
     def __init__(self, folder: Path | str, params: Path | str | None = None):
@@ -69,12 +68,12 @@ class TextSource(SourceBase):
         return sum(len(task.light_curves) for task in self._tasks if self.folds[task.number] in folds)
 
     def keys(self, folds: Sequence[int]) -> np.ndarray:
-        """As `Source.keys`, from the names of the files."""
+        """Like `Source.keys`, from the names of the files."""
         keys = [key for task in self._tasks if self.folds[task.number] in folds for key in task.light_curves]
         return np.array(sorted(keys), np.int32).reshape(-1, 3)
 
     def statistics(self, folds: Sequence[int]) -> Mapping[str, Statistics]:
-        """As `Source.statistics`; reads the planets of those folds that were not read before."""
+        """Like `Source.statistics`; reads the planets of those folds that were not read before."""
         for _ in self.planets([fold for fold in folds if fold not in self._sums]):
             pass
         sums = Sums()
@@ -83,7 +82,7 @@ class TextSource(SourceBase):
         return sums.choose(folds)
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
-        """As `Source.planets`, in ascending order."""
+        """Like `Source.planets`, in ascending order."""
         tasks = [task for task in self._tasks if self.folds[task.number] in folds]
         sums: dict[int, Sums] = {fold: Sums() for fold in folds if fold not in self._sums}
         for planet in self._read(tasks):
@@ -91,14 +90,14 @@ class TextSource(SourceBase):
             if fold in sums:
                 sums[fold].add(planet, fold)
             yield planet
-        self._sums |= sums  # of whole folds, in ascending order of planets, so that the last digits are always the same
+        self._sums |= sums  # of whole folds, in ascending order of planets, so that rounding is always the same
 
     def planet(self, number: int) -> Planet | None:
-        """As `Source.planet`; reads its files."""
+        """Like `Source.planet`; reads its files."""
         return next(self._read([task for task in self._tasks if task.number == number]), None)
 
     def _read(self, tasks: Sequence[PlanetFiles]) -> Iterator[Planet]:
-        """The planets in this order; a few are read ahead."""
+        """Yield the planets in this order; a few are read ahead."""
         with ThreadPoolExecutor(min(PARALLEL, os.cpu_count() or 1)) as pool:
             ahead: deque[Any] = deque()
             try:

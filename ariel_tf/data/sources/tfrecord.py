@@ -1,4 +1,4 @@
-"""Planets from a folder of TFRecord shards and their manifest, and from the arrays beside them where there are some."""
+"""Planets from a folder of TFRecord shards and their manifest, and from the arrays beside them if there are any."""
 
 import copy
 import dataclasses
@@ -21,7 +21,7 @@ from ariel_tf.data.statistics import Statistics
 from ariel_tf.planet import Planet
 
 SHARDS_AT_ONCE = 4
-# Planets parsed at once: left to tf.data they grow with the cores, at up to 7 MB each.
+# Planets parsed in parallel: tf.data's own choice grows with the cores, at up to 7 MB each.
 PARALLEL = 4
 
 
@@ -29,10 +29,10 @@ class TFRecordSource(SourceBase):
     """A converted or simulated data set on disk.
 
     Args:
-        folder: holds `manifest.json` and the shards it names.
+        folder: contains `manifest.json` and the shards it names.
 
     Raises:
-        DataError: no manifest, a damaged one, or a shard that is absent or of another size.
+        DataError: no manifest, a damaged one, or a shard that is missing or has another size.
     """
 
     def __init__(self, folder: Path):
@@ -53,14 +53,14 @@ class TFRecordSource(SourceBase):
         return self._folds
 
     def _fault(self, shard: Shard) -> str | None:
-        """Size only: the checksums of everything are `pipelines.check`'s work."""
+        """Return the fault of a shard by its size only; `pipelines.check` compares all checksums."""
         path, size = self.folder / shard.name, self._size(shard)
         if size is None:
             return f"{path}: expected a shard of {shard.bytes} bytes, found no file"
         return None if size == shard.bytes else f"{path}: expected {shard.bytes} bytes, found {size}"
 
     def _size(self, shard: Shard) -> int | None:
-        """Bytes of a shard's file, None where there is none."""
+        """Return the bytes of a shard's file, None if it does not exist."""
         path = self.folder / shard.name
         return path.stat().st_size if path.is_file() else None
 
@@ -77,7 +77,7 @@ class TFRecordSource(SourceBase):
         return self.manifest.sums.choose(folds)
 
     def faults(self, folds: Sequence[int] | None = None) -> list[str]:
-        """Shards that are not, byte for byte, what the manifest says; reads them all."""
+        """Return shards that differ from the manifest; reads all of them."""
         shards = self.manifest.shards if folds is None else self._shards(folds)
         found = [
             self._fault(shard) or f"{self.folder / shard.name}: its bytes are not those that were written"

@@ -1,4 +1,4 @@
-"""Which challenge text files lie where, by key and planet; only names and times are read."""
+"""Find challenge text files by key and planet; only names and times are read."""
 
 import gzip
 import os
@@ -15,14 +15,14 @@ from ariel_tf.core.errors import DataError
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a file can't be used."""
+    """Why a file cannot be used."""
 
     file: str
     fault: str
 
     @classmethod
     def of(cls, path: str, error: DataError | OSError) -> Self:
-        """From what reading the file raised."""
+        """Return a fault from the exception of reading the file."""
         if isinstance(error, OSError):
             return cls(path, f"cannot be read: {error.strerror or error}")
         return cls(path, str(error).removeprefix(f"{path}: "))
@@ -31,19 +31,19 @@ class Fault:
         return f"{self.file}: {self.fault}"
 
     def entry(self) -> dict[str, str]:
-        """As the manifest keeps it."""
+        """Return the fault as stored in the manifest."""
         return {"file": self.file, "fault": self.fault}
 
 
 @dataclass
 class FoundFiles:
-    """Files of one folder by key, with what tells a changed file from an unchanged one, and the misfits."""
+    """Files of one folder by key, with data to detect changed files, and the faults."""
 
     paths: dict[Key, str] = field(default_factory=dict)
     stamps: dict[Key, tuple[int, int]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     sums: dict[str, set[str]] = field(default_factory=dict)  # of a path, where its folder has a file of sums
-    changed: int = 0  # when the last of them was written, moved or given other rights: nanoseconds since 1970
+    changed: int = 0  # time of the last write, move or change of permissions: nanoseconds since 1970
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,16 @@ class PlanetFiles:
     sums: dict[str, set[str]] = field(default_factory=dict)
 
 
-# What macOS, Windows and editors leave behind, besides hidden files.
+# Files that macOS, Windows and editors leave behind, besides hidden files.
 _LEFTOVERS = ("__macosx", "thumbs.db", "desktop.ini")
 
 
 def find_files(folder: Path) -> FoundFiles:
-    """Every AAAA_BB_CC.txt or .txt.gz in a folder and the folders within it, links followed.
+    """Find every AAAA_BB_CC.txt or .txt.gz in a folder and its subfolders, following links.
 
-    Hidden files and what macOS, Windows and editors leave behind are passed over.
+    Hidden files and files that macOS, Windows and editors leave behind are skipped.
 
-    A file of another name is a fault, and so is what cannot be read, or a key that lies there twice: neither of the
-    two is taken.
+    A file with another name or that cannot be read is a fault; so is a key that occurs twice, and neither file is used.
     """
     found = FoundFiles()
     twice: set[Key] = set()
@@ -91,7 +90,7 @@ def find_files(folder: Path) -> FoundFiles:
     above, name = os.path.split(os.path.abspath(folder))
     _add_sums(found, str(folder), os.path.join(above, FOLDER_SUMS), f"{name}/")
     found.faults += [
-        Fault(path, f"is in {FOLDER_SUMS}, but not there; restore it, or remove its line")
+        Fault(path, f"is in {FOLDER_SUMS}, but does not exist; restore it, or remove its line")
         for path in sorted(found.sums)
         if not os.path.lexists(path)
     ]
@@ -102,13 +101,13 @@ def find_files(folder: Path) -> FoundFiles:
 
 
 def _add_sums(found: FoundFiles, folder: str, path: str, prefix: str) -> None:
-    """Add the sums of a folder's light curves or params files, where a file of sums is there.
+    """Add the checksums of a folder's light curves or params files, if it has a checksum file.
 
     Args:
-        found: gets sums and faults.
-        folder: of the light curves or params files.
-        path: of the file of sums, in that folder or the one above.
-        prefix: of names in it that are of this folder.
+        found: receives sums and faults.
+        folder: folder of the light curves or params files.
+        path: checksum file, in that folder or the one above.
+        prefix: prefix of names in it that belong to this folder.
     """
     if not os.path.lexists(path):
         return
@@ -123,7 +122,7 @@ def _add_sums(found: FoundFiles, folder: str, path: str, prefix: str) -> None:
 
 
 def files_in(folder: Path) -> Iterator[os.DirEntry]:
-    """Every file in a folder and the folders within it, but for leftovers and sums; passes over what it cannot read."""
+    """Yield every file in a folder and its subfolders, except leftovers and checksums; skips what it cannot read."""
     return (entry for entry in _files(str(folder), set(), []) if entry.name != FOLDER_SUMS)
 
 
@@ -134,7 +133,7 @@ def _key_of(entry: os.DirEntry) -> Key:
 
 
 def _refuse_two_kinds(folder: Path, path: str, other: str) -> None:
-    """Refuse a folder above light curves and params files, which have the same names.
+    """Refuse a folder above both light curves and params files, which have the same names.
 
     Raises:
         DataError: one of the two files is of each kind.
@@ -156,7 +155,7 @@ def _first_bytes(path: str) -> bytes:
 
 
 def _files(folder: str, seen: set[tuple[int, int]], faults: list[Fault]) -> Iterator[os.DirEntry]:
-    """All that is no folder. Each folder is entered once, so links that lead back end."""
+    """Yield all entries that are not folders. Each folder is entered once, so cyclic links end."""
     try:
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
@@ -179,12 +178,12 @@ def _files(folder: str, seen: set[tuple[int, int]], faults: list[Fault]) -> Iter
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself; what is wrong with it is said where it is read
+    except OSError:  # a link to itself; the fault is reported where the file is read
         return False
 
 
 def group(light_curves: FoundFiles, params: FoundFiles | None) -> tuple[list[PlanetFiles], list[Fault]]:
-    """One task a planet, ascending, and faults of planets without any params file."""
+    """Return one task per planet, ascending, and faults of planets without any params file."""
     curves: dict[int, dict[Key, str]] = {}
     for key, path in light_curves.paths.items():
         curves.setdefault(key.planet, {})[key] = path

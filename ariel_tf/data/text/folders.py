@@ -1,4 +1,4 @@
-"""Whether a folder holds challenge text files, and where its light curves and targets are; no TensorFlow."""
+"""Detect folders of challenge text files, and find their light curves and targets; no TensorFlow."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,8 @@ class TextFolders(NamedTuple):
 
     Attributes:
         light_curves: files with stellar parameters and flux.
-        params: files of the targets; None where there are none.
-        named: whether the user named a folder above both, and not the light curves alone.
+        params: files of the targets; None if there are none.
+        named: whether the user named a folder above both, rather than the light curves alone.
     """
 
     light_curves: Path
@@ -26,13 +26,13 @@ class TextFolders(NamedTuple):
 
 
 def text_folders(folder: Path) -> TextFolders | None:
-    """The text files that a folder given as data holds; None for a data set of shards, and for any other folder.
+    """Return the text files in a folder given as data; None for a data set of shards, and for any other folder.
 
     Targets are in `params_train`: beside the light curves if their folder is called `noisy_train`, or in the same
-    folder above both.
+    parent folder.
 
     Raises:
-        UsageError: the folder holds light curves for training and for a test.
+        UsageError: the folder contains light curves for training and for a test.
     """
     if not folder.is_dir() or (folder / MANIFEST_NAME).is_file():
         return None
@@ -51,7 +51,7 @@ def text_folders(folder: Path) -> TextFolders | None:
 
 
 def _holds_text(folder: Path) -> bool:
-    """Whether any file in a folder, or in a folder within it, is called AAAA_BB_CC.txt."""
+    """Whether any file in a folder or its subfolders is called AAAA_BB_CC.txt."""
     for entry in files_in(folder):
         try:
             parse_name(entry.name.removesuffix(".gz"))

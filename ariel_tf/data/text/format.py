@@ -1,17 +1,17 @@
-r"""One challenge text file to arrays and back, strict and fast; NumPy and PyArrow only.
+r"""Read and write one challenge text file, strictly and fast; NumPy and PyArrow only.
 
     # star_temp: 4997.0             # sma: 15368159642.0
     ... six stellar headers         # incl: 88.44296979
     55 rows x 300 columns of flux   one row of 55 relative radii
 
-Columns are separated by tabs, lines end in CRLF or LF, the last one too: a file that was cut anywhere
-is noticed. Headers are checked by name. Every fault is one `DataError` that names file, row and column.
-A byte-order mark, tabs at the end of a row and blank lines at the end of the file are ignored, and a
-file whose name ends in .gz is decompressed.
+Columns are separated by tabs, and lines end in CRLF or LF, including the last one, so that a file truncated anywhere is
+detected. Headers are checked by name. Every fault is one `DataError` that names file, row and column. A byte-order
+mark, tabs at the end of a row and blank lines at the end of the file are ignored, and a file whose name ends in .gz is
+decompressed.
 
-Fast, because the separators alone (found by NumPy in one pass) prove the layout and bound the numbers,
-which PyArrow then parses in one call: about eight times `np.loadtxt`. Only a file that fails this is
-read slowly, by the same rules, to name the fault.
+It is fast because the separators alone (found by NumPy in one pass) prove the layout and delimit the numbers, which
+PyArrow then parses in one call: about eight times as fast as `np.loadtxt`. Only a file that fails this is read slowly,
+by the same rules, to name the fault.
 """
 
 import gzip
@@ -32,7 +32,7 @@ from ariel_tf.challenge import FLUX_BOUNDS, N_STEPS, N_WAVELENGTHS, ORBIT_PARAME
 from ariel_tf.core.checksum_files import FOLDER_SUMS
 from ariel_tf.core.errors import DataError
 
-# Real files hold 311 kB at most; a file far beyond that is something else, and is not read into memory.
+# Real files have 311 kB at most; a much larger file is something else, and is not read into memory.
 MAX_BYTES = 16 * 2**20
 
 _NUMBER = rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -47,7 +47,7 @@ _TAB, _LINE_END, _RETURN = b"\t\n\r"
 _MARK = b"\xef\xbb\xbf"
 _TRAILING = re.compile(rb"[ \t]*\t(?=\r?\n)")
 _BLANK_END = re.compile(rb"\n(?:[ \t]*\r?\n)+\Z")
-# What other programs write, and what the fault adds to say so.
+# Formats of other programs, and the hint that the fault adds.
 _HINTS = (
     (re.compile(rb"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*"), "a decimal comma; write decimal points"),
     (re.compile(rb"\s*[+-]?(?:\d+\.?\d*|\.\d+)[dD][+-]?\d+\s*"), "an exponent of Fortran; write e, as in 1.5e-3"),
@@ -55,7 +55,7 @@ _HINTS = (
 
 
 class _Layout(NamedTuple):
-    """What a kind of file must hold."""
+    """Expected content of a kind of file."""
 
     what: str
     headers: Sequence[Parameter]
@@ -71,30 +71,30 @@ _PARAMS = _Layout("relative radius", ORBIT_PARAMETERS, 1, N_WAVELENGTHS, "(0, 1]
 
 
 def read_light_curve(path: Path | str, sums: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """A file of `noisy_train` or `noisy_test`.
+    """Read a file of `noisy_train` or `noisy_test`.
 
     Args:
-        path: of the file.
-        sums: hexadecimal SHA-256 that it may have; any where there are none.
+        path: path of the file.
+        sums: allowed hexadecimal SHA-256 values; empty for any.
 
     Returns:
         star float64 [6] (`challenge.STAR_PARAMETERS`), flux float64 [55, 300] relative to the quiet star.
 
     Raises:
-        DataError: the file does not hold exactly that, finite and within the challenge's bounds, or has another sum.
+        DataError: the file has other content, values that are not finite or out of bounds, or another checksum.
         OSError: it can't be read.
     """
     return _read(path, _LIGHT_CURVE, sums)
 
 
 def read_params(path: Path | str, sums: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """A file of `params_train`; the arguments are those of `read_light_curve`.
+    """Read a file of `params_train`; the arguments are those of `read_light_curve`.
 
     Returns:
         orbit float64 [2] (`challenge.ORBIT_PARAMETERS`), radii float64 [55], Rp/Rs in (0, 1].
 
     Raises:
-        DataError, OSError: as `read_light_curve`.
+        DataError, OSError: as for `read_light_curve`.
     """
     orbit, radii = _read(path, _PARAMS, sums)
     return orbit, radii[0]
@@ -146,7 +146,7 @@ def _refuse_binary(data: bytes) -> None:
 
 
 def _headers(data: bytes, layout: _Layout) -> tuple[np.ndarray, bytes]:
-    """The header values, float64, and what follows them."""
+    """Return the header values, float64, and the rest of the file."""
     lines = data.split(b"\n", len(layout.headers))
     body = lines[-1] if len(lines) > len(layout.headers) else b""
     values = []
@@ -168,14 +168,14 @@ def _headers(data: bytes, layout: _Layout) -> tuple[np.ndarray, bytes]:
 
 
 def _fast_values(body: bytes, layout: _Layout) -> np.ndarray | None:
-    """The numbers, float64 [rows, columns], or None where anything is wrong or unusual."""
+    """Return the numbers, float64 [rows, columns], or None if anything is wrong or unusual."""
     characters = np.frombuffer(body, np.uint8)
     ends = np.flatnonzero((characters == _TAB) | (characters == _LINE_END)).astype(np.int32)
     expected = np.full((layout.rows, layout.columns), _TAB, np.uint8)
     expected[:, -1] = _LINE_END
     if not np.array_equal(characters[ends], expected.ravel()) or ends[-1] != len(body) - 1:
         return None
-    # Numbers and separators by turns, as strings over the same bytes; then the numbers alone.
+    # Numbers and separators alternately, as strings over the same bytes; then the numbers alone.
     offsets = np.zeros(2 * len(ends) + 1, np.int32)
     offsets[1::2] = ends - ((characters[ends] == _LINE_END) & (characters[ends - 1] == _RETURN))
     offsets[2::2] = ends + 1
@@ -185,7 +185,7 @@ def _fast_values(body: bytes, layout: _Layout) -> np.ndarray | None:
     except pa.ArrowInvalid:
         return None
     values = numbers.to_numpy().reshape(layout.rows, layout.columns)
-    # NaN and infinity fail this as well.
+    # NaN and infinity fail this test as well.
     return values if ((values > layout.low) & _below(values, layout)).all() else None
 
 
@@ -194,7 +194,7 @@ def _below(values: Any, layout: _Layout) -> Any:
 
 
 def _slow_values(body: bytes, layout: _Layout) -> np.ndarray:
-    """The same numbers, one by one, where the fast way gave up: raises the first fault found."""
+    """Return the same numbers, parsed one by one, if the fast way failed; raises the first fault found."""
     rows = body.split(b"\n")
     complete = rows.pop() == b""
     widths = {row.count(b"\t") + 1 for row in rows}
@@ -226,12 +226,12 @@ def _slow_values(body: bytes, layout: _Layout) -> np.ndarray:
 
 
 def _hint(cell: bytes) -> str:
-    """The reason why something is no number, where it is known."""
+    """Return the reason why a cell is not a number, if known."""
     return next((f" ({hint})" for form, hint in _HINTS if form.fullmatch(cell)), "")
 
 
 def _separator(line: bytes) -> str:
-    """The separator of a row that is not made with tabs, where it is known."""
+    """Return the separator of a row that has no tabs, if known."""
     for mark, name in ((b";", "semicolons"), (b",", "commas"), (b" ", "spaces")):
         if b"\t" not in line and line.count(mark) > 1:
             return f" (columns are separated by {name}, expected tabs)"
@@ -239,7 +239,7 @@ def _separator(line: bytes) -> str:
 
 
 def _shown(line: bytes) -> str:
-    """The start of a line, safe to print."""
+    """Return the start of a line, safe to print."""
     text = line.split(b"\n", 1)[0].rstrip(b"\r").decode("ascii", "backslashreplace")
     return repr(text if len(text) <= 40 else text[:40] + "...") if text else "nothing"
 
@@ -248,7 +248,7 @@ def write_light_curve(path: Path | str, star: np.ndarray, flux: np.ndarray, newl
     """Write a file as in `noisy_train`: every float64 with the digits that restore it exactly.
 
     Args:
-        path: appears when the file is complete, not before.
+        path: final path; the file exists only when it is complete.
         star: float [6], `challenge.STAR_PARAMETERS`.
         flux: float [55, 300].
         newline: CRLF as in the challenge, or LF.
@@ -280,13 +280,13 @@ def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.nd
     try:
         with open(temporary, "wb") as file:
             file.write(content)
-            # Else a power cut could leave the name and no bytes. 2.5 ms beside 2 ms for the rest; the folder needs
-            # no flush, since a name that was lost is only written again.
+            # Otherwise a power cut could leave the name without the bytes. 2.5 ms in addition to 2 ms for the rest;
+            # the folder is not flushed, since a lost name is written again.
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = str(path)  # a write that found the disk full does not name its file
+        error.filename = str(path)  # the error of a full disk does not name its file
         raise
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -294,10 +294,10 @@ def _write(path: Path | str, layout: _Layout, headers: np.ndarray, values: np.nd
 
 
 def _rows(values: np.ndarray) -> list[str]:
-    """Tab-separated lines of float64 values, each as Python's repr writes it."""
+    """Return tab-separated lines of float64 values, each formatted like Python's repr."""
     flat = values.ravel()
     strings = pc.cast(pa.array(flat), pa.string())
-    # PyArrow's shortest digits are repr's, only laid out otherwise where repr adds ".0" or an exponent.
+    # PyArrow's shortest digits are those of repr, formatted differently only where repr adds ".0" or an exponent.
     size = np.abs(flat)
     unlike = (size < 1e-4) | (size >= 1e10) | (flat == np.rint(flat)) | ~np.isfinite(flat)
     if unlike.any():

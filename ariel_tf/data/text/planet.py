@@ -1,4 +1,4 @@
-"""One planet's text files to its record; no TensorFlow, so that worker processes start fast."""
+"""Convert one planet's text files to its record; no TensorFlow, so that worker processes start fast."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TARGET_NAMES += [f"the relative radius at wavelength {wavelength}" for wavelengt
 
 @dataclass
 class PlanetRead:
-    """What came of it: no planet where nothing could be used, and what is wrong with which file."""
+    """The result: no planet if nothing could be used, and the faults of the files."""
 
     number: int
     files: int
@@ -29,13 +29,13 @@ class PlanetRead:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the files of a planet's targets say.
+    """Values in the files of a planet's targets.
 
     Attributes:
-        orbit: float64 [2], `challenge.ORBIT_PARAMETERS`; None where unknown.
-        radii: float64 [55]; None where unknown.
-        faults: of the files.
-        usable: False where they contradict each other, or all of them are bad.
+        orbit: float64 [2], `challenge.ORBIT_PARAMETERS`; None if unknown.
+        radii: float64 [55]; None if unknown.
+        faults: faults of the files.
+        usable: False if they contradict each other, or all of them are bad.
     """
 
     orbit: np.ndarray | None
@@ -48,8 +48,8 @@ def read_planet(files: PlanetFiles, skip_bad: bool) -> PlanetRead:
     """Read all files of one planet; a pure function, run in worker processes.
 
     Args:
-        files: of the planet.
-        skip_bad: whether to make the planet from its good files when there are bad ones.
+        files: files of the planet.
+        skip_bad: whether to use the planet's good files if some are bad.
     """
     observations = (
         (key, path, partial(read_light_curve, path, files.sums.get(path, ())))
@@ -66,15 +66,15 @@ def gather(
     targets: Targets,
     skip_bad: bool,
 ) -> PlanetRead:
-    """Make a planet from its observations.
+    """Create a planet from its observations.
 
     Args:
-        number: of the planet.
-        count: of its observations.
-        observations: each one's key, the place that faults name, and a function that returns star [6] and flux
-            [55, 300] or raises DataError or OSError.
-        targets: of the planet.
-        skip_bad: whether to make the planet from its good observations when there are bad ones.
+        number: number of the planet.
+        count: number of its observations.
+        observations: for each one its key, the name for faults, and a function that returns star [6] and flux [55, 300]
+            or raises DataError or OSError.
+        targets: targets of the planet.
+        skip_bad: whether to use the planet's good observations if some are bad.
     """
     faults: list[Fault] = []
     flux = np.empty((N_WAVELENGTHS, count, N_STEPS), np.float32)
@@ -96,7 +96,7 @@ def gather(
         good.append(key)
     faults += targets.faults
     planet = None
-    # Where two files contradict each other nobody knows which is right, so the whole planet goes.
+    # If two files contradict each other it is unknown which is right, so the whole planet is left out.
     if star is not None and not conflict and targets.usable and (skip_bad or not faults):
         instances = np.array([key[1:] for key in good], np.int32)
         planet = Planet.from_observations(number, instances, star, flux[:, : len(good)], targets.orbit, targets.radii)
@@ -104,7 +104,7 @@ def gather(
 
 
 def _read_targets(paths: list[str] | None, sums: Mapping[str, set[str]]) -> Targets:
-    """The targets on which all good files agree; unknown where there are no files."""
+    """Return the targets on which all good files agree; unknown if there are no files."""
     faults: list[Fault] = []
     orbit = radii = None
     conflict = False
@@ -124,6 +124,6 @@ def _read_targets(paths: list[str] | None, sums: Mapping[str, set[str]]) -> Targ
 
 
 def difference(names: Sequence[str], values: np.ndarray, others: np.ndarray, other_path: str) -> str:
-    """What two files of one planet contradict each other in, in words; the first of these."""
+    """Describe the first contradiction between two files of one planet."""
     at = int(np.flatnonzero(values != others)[0])
     return f"{names[at]} is {values[at]}, but {others[at]} in {other_path}, a file of the same planet"
