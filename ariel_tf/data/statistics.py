@@ -1,4 +1,4 @@
-"""Sums over observations and planets by fold, from which any folds' statistics follow exactly, without a pass."""
+"""Sums over observations and planets by fold, which give the exact statistics of any folds without a pass."""
 
 import io
 import math
@@ -17,7 +17,7 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.planet import Planet
 
-# What is summed, by fold: over observations (flux, white) or over planets (the others).
+# Quantities that are summed by fold: over observations (flux, white) or over planets (the others).
 QUANTITIES: dict[str, tuple[int, ...]] = {
     "flux": (N_WAVELENGTHS, N_STEPS),
     "white": (N_STEPS,),
@@ -26,13 +26,13 @@ QUANTITIES: dict[str, tuple[int, ...]] = {
     "depth": (N_WAVELENGTHS,),
 }
 PARTS = ("sum", "squares", "min", "max")
-# Bytes of all sums are 6 MB at most, of their file's list of members 20 kB.
+# All sums together have 6 MB at most, the list of members of their file 20 kB.
 LARGEST, LARGEST_DIRECTORY = 16 << 20, 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Of one quantity over the chosen folds: float64 arrays of its shape, NaN when `count` is 0."""
+    """Statistics of one quantity over some folds: float64 arrays of its shape, NaN if `count` is 0."""
 
     count: int
     mean: np.ndarray
@@ -41,14 +41,14 @@ class Statistics:
     max: np.ndarray
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """The same function of each array: a choice of rows, another layout."""
+        """Apply a function to each array, such as a choice of rows or another layout."""
         arrays = (function(part) for part in (self.mean, self.std, self.min, self.max))
         return type(self)(self.count, *arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums from which `Statistics` follow: float64 arrays of the quantity's shape."""
+    """Sums that give `Statistics`: float64 arrays of the quantity's shape."""
 
     count: int
     sum: np.ndarray
@@ -58,7 +58,7 @@ class Moments:
 
     @classmethod
     def of(cls, values: np.ndarray, axis: int = 0) -> Self:
-        """Of float values, summed over one axis in float64."""
+        """Return the sums of float values over one axis, in float64."""
         values = np.asarray(values, np.float64)
         count = values.shape[axis]
         return cls(count, values.sum(axis), np.square(values).sum(axis), values.min(axis), values.max(axis))
@@ -69,7 +69,7 @@ class Moments:
 
     def statistics(self) -> Statistics:
         mean = self.sum / self.count
-        # Rounding can leave a constant's variance a hair below zero.
+        # Rounding can make a constant's variance slightly negative.
         variance = np.maximum(self.squares / self.count - mean**2, 0)
         return Statistics(self.count, mean, np.sqrt(variance), self.min, self.max)
 
@@ -77,8 +77,8 @@ class Moments:
 class Sums:
     """Moments of each quantity in each fold, built planet by planet.
 
-    Floating-point addition depends on its order, so a data set's sums are built shard by shard: each
-    shard's own sums in the order of its planets, then merged in the order of the shards.
+    Floating-point addition depends on its order, so a data set's sums are built shard by shard: each shard's own sums
+    in the order of its planets, then merged in the order of the shards.
     """
 
     def __init__(self) -> None:
@@ -93,23 +93,23 @@ class Sums:
             self.add_moments(fold, "depth", Moments.of(planet.radii[None] ** 2))
 
     def merge(self, other: Self) -> None:
-        """Add another part's sums to these."""
+        """Add the sums of another part to these."""
         for (fold, quantity), moments in other.moments.items():
             self.add_moments(fold, quantity, moments)
 
     def add_moments(self, fold: int, quantity: str, moments: Moments) -> None:
-        """Add some observations' or planets' moments of one quantity."""
+        """Add the moments of one quantity of some observations or planets."""
         before = self.moments.get((fold, quantity))
         self.moments[fold, quantity] = moments if before is None else before.merged(moments)
 
     def choose(self, folds: Iterable[int]) -> dict[str, Statistics]:
-        """Statistics over the planets and observations of these folds.
+        """Return statistics over the planets and observations of these folds.
 
         Returns:
-            {"flux": [55, 300], "white": [300], "star": [6], "radius": [55], "depth": [55]}; count 0 and
-            NaN where nothing was summed (no planet in these folds; radii of a test set).
+            {"flux": [55, 300], "white": [300], "star": [6], "radius": [55], "depth": [55]}; count 0 and NaN if nothing
+            was summed (no planet in these folds; radii of a test set).
         """
-        folds = sorted(set(folds))  # so that the order of asking can't change the last digit
+        folds = sorted(set(folds))  # so that rounding does not depend on the order of the request
         chosen = {}
         for quantity, shape in QUANTITIES.items():
             parts = [self.moments[fold, quantity] for fold in folds if (fold, quantity) in self.moments]
@@ -121,7 +121,7 @@ class Sums:
         return chosen
 
     def equals(self, other: Self, tolerance: float = 1e-9) -> bool:
-        """Whether both hold the same sums, up to rounding."""
+        """Whether both contain the same sums, up to rounding."""
         return self.moments.keys() == other.moments.keys() and all(
             self.moments[key].count == other.moments[key].count
             and np.allclose(getattr(self.moments[key], part), getattr(other.moments[key], part), tolerance, tolerance)
@@ -130,7 +130,7 @@ class Sums:
         )
 
     def to_bytes(self) -> bytes:
-        """An npz file; the same sums give the same bytes (NumPy dates its members 1980)."""
+        """Return an npz file; equal sums give equal bytes (NumPy dates its members 1980)."""
         arrays = {
             f"{fold}.{quantity}.{name}": np.asarray(value)
             for (fold, quantity), moments in sorted(self.moments.items())
@@ -142,12 +142,12 @@ class Sums:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Back from a file of `to_bytes`; raises as `from_bytes`, also where the file is larger than any of ours."""
+        """Read a file of `to_bytes`; raises like `from_bytes`, also if the file is larger than any valid one."""
         return cls.from_bytes(read_bounded(path, LARGEST), str(path))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Self:
-        """Back from `to_bytes`; DataError naming `name` where the bytes are anything else."""
+        """Read the result of `to_bytes`; raise DataError with `name` if the bytes are anything else."""
         try:
             require_archive(io.BytesIO(data), name, LARGEST_DIRECTORY)
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
@@ -175,7 +175,7 @@ def _refuse_sizes(archive: zipfile.ZipFile, name: str) -> None:
 
     Raises:
         DataError: names the file.
-        ValueError: an array is not of the size that its file has.
+        ValueError: the size of an array differs from that of its file.
     """
     members = archive.infolist()
     stored = sum(member.compress_size for member in members)

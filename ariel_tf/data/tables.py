@@ -8,7 +8,7 @@ from ariel_tf.core.errors import DataError
 
 
 def reorder(values: np.ndarray, order: np.ndarray) -> None:
-    """`values[:] = values[order]`, row by row along the cycles of the permutation: no second copy is held."""
+    """Set `values[:] = values[order]`, row by row along the cycles of the permutation, without a second copy."""
     order = order.copy()
     for start in np.flatnonzero(order != np.arange(len(order))):
         if order[start] == start:  # moved with an earlier cycle
@@ -22,7 +22,7 @@ def reorder(values: np.ndarray, order: np.ndarray) -> None:
 
 
 def drawn(table: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """A bootstrap sample of the planets (Efron 1979): as many, drawn with replacement, each with all its rows."""
+    """Draw a bootstrap sample of the planets (Efron 1979): as many, with replacement, each with all its rows."""
     planets = table["key"][:, 0]
     _, starts, counts = np.unique(planets, return_index=True, return_counts=True)
     chosen = np.sort(np.random.default_rng(seed).integers(len(starts), size=len(starts)))
@@ -31,13 +31,13 @@ def drawn(table: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
 
 
 def grouped(table: dict[str, np.ndarray], unit: str) -> dict[str, np.ndarray]:
-    """Observations in key order to rows of a planet, or of one of its spot instances.
+    """Group observations in key order to rows of a planet, or of one of its spot instances.
 
-    A row's key is (planet, 0, 0) or (planet, spot, 0), its flux [instances, 300, channels] in key order, its
+    A row's key is (planet, 0, 0) or (planet, spot, 0), its flux [instances, 300, channels] in key order, and its
     scatter the mean over them.
 
     Raises:
-        DataError: groups of different size; names the planets that differ from the most common size.
+        DataError: groups of different sizes; names the planets that differ from the most common size.
     """
     depth = {"planet": 1, "spot": 2}[unit]
     groups, first, counts = np.unique(table["key"][:, :depth], axis=0, return_index=True, return_counts=True)

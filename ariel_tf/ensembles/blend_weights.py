@@ -1,4 +1,4 @@
-"""How much each member of an ensemble counts: equal, by its validation score, or by non-negative least squares."""
+"""Weights of the members of an ensemble: equal, by validation score, or by non-negative least squares."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,12 +8,12 @@ from scipy.optimize import nnls
 
 from ariel_tf.challenge import signed_depth_error
 
-# Score points that make a member count e times as much, in `softmax`: about what seeds of one model differ by.
+# Score points that increase a member's weight by a factor e, in `softmax`: about the spread between seeds of a model.
 TEMPERATURE = 50.0
 
 
 def softmax(scores: Sequence[float], temperature: float = TEMPERATURE) -> np.ndarray:
-    """Weights exp(score / temperature), float64 [members], summing to 1.
+    """Return the weights exp(score / temperature), float64 [members], normalised to sum 1.
 
     >>> softmax([9800.0, 9800.0 + 50 * np.log(3)]).round(6).tolist()
     [0.25, 0.75]
@@ -22,7 +22,7 @@ def softmax(scores: Sequence[float], temperature: float = TEMPERATURE) -> np.nda
 
 
 def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Non-negative weights of the least squared error in transit depth, scaled to sum 1 (Lawson & Hanson 1974).
+    """Return non-negative weights of the least squared error in transit depth, scaled to sum 1 (Lawson & Hanson 1974).
 
     The error of a weighted mean in depth is 2 y |sum_m w_m yhat_m - y|, as in the score.
 
@@ -31,7 +31,7 @@ def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         predicted: float [members, rows, wavelengths].
 
     Returns:
-        float64 [members]; equal where no member helps at all.
+        float64 [members]; equal if no member reduces the error.
 
     >>> true = np.array([[0.1], [0.2], [0.15]])
     >>> least_squares(true, np.stack([true * 1.1, true * 0.9, true * 2])).round(6).tolist()
@@ -40,8 +40,8 @@ def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     true = np.asarray(true, np.float64)
     members = len(predicted)
     errors = signed_depth_error(true, np.asarray(predicted, np.float64)).reshape(members, -1)
-    # Where the weights sum to 1 the mean's error is sum_m w_m error_m. The last row asks for that sum; however much
-    # it counts, the solution only scales: with w = t v, sum v = 1, each t is best for the v of the least |errors v|.
+    # If the weights sum to 1 the mean's error is sum_m w_m error_m. The last row imposes that sum; whatever its
+    # weight, the solution only scales: with w = t v, sum v = 1, each t is best for the v of the least |errors v|.
     scale = max(float(np.sqrt(np.square(errors).sum() / members)), 1e-12)
     weights, _ = nnls(np.vstack([errors.T, np.full(members, scale)]), np.append(np.zeros(errors.shape[1]), scale))
     total = weights.sum()
@@ -51,12 +51,12 @@ def least_squares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def by_wavelength(
     targets: Sequence[int], members: Sequence[Sequence[int]], weigh: Callable[[list[int], list[int]], np.ndarray]
 ) -> np.ndarray:
-    """Each member's weight at each wavelength; those that do not predict a wavelength weigh nothing there.
+    """Return each member's weight at each wavelength; 0 for members that do not predict a wavelength.
 
     Args:
         targets: wavelengths of the ensemble.
-        members: the wavelengths of each member.
-        weigh: from members and the wavelengths that exactly these predict to weights [members] that sum to 1.
+        members: wavelengths of each member.
+        weigh: function from members and the wavelengths that exactly these predict to weights [members] that sum to 1.
 
     Returns:
         float64 [members, targets].

@@ -1,7 +1,8 @@
 """Gradient-boosted trees for one wavelength, by XGBoost; needs the extra `trees`.
 
-The target is the transit depth in units of its spread over the training rows. Regularisation is in those units too, so
-its ranges mean the same at every wavelength: on raw depths of about .005, a penalty of 1 would forbid any split.
+The target is the transit depth in units of its standard deviation over the training rows. Regularisation uses these
+units too, so its ranges have the same meaning at every wavelength: on raw depths of about .005, a penalty of 1 would
+prevent any split.
 """
 
 import json
@@ -18,7 +19,7 @@ PATIENCE = 50
 
 
 def xgboost() -> Any:
-    """The library, or a sentence that says how to get it."""
+    """Return the library, or raise an error that says how to install it."""
     try:
         import xgboost as library
     except ImportError as error:
@@ -27,7 +28,7 @@ def xgboost() -> Any:
 
 
 def settings(hp: Any) -> dict[str, Any]:
-    """XGBoost's parameters from a model's settings or from a search.
+    """Return XGBoost's parameters from a model's settings or from a search.
 
     Args:
         hp: `config.hyperparameters.Settings`, or keras-tuner's `HyperParameters`.
@@ -48,25 +49,25 @@ def settings(hp: Any) -> dict[str, Any]:
 
 
 def rounds(hp: Any) -> int:
-    """Trees at most; the validation planets choose how many."""
+    """Return the maximum number of trees; the validation planets select how many are used."""
     return hp.Int("rounds", 10, 3000, sampling="log", default=600)
 
 
 def fit(
     hp: Any, train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], seed: int = 0
 ) -> tuple[Any, float, float]:
-    """Boost until the validation score no longer rises.
+    """Boost until the validation score stops improving.
 
     Args:
-        hp: as of `settings`, with `rounds` beside them.
+        hp: as for `settings`, with `rounds` in addition.
         train, validation: features float32 [rows, f] and radii [rows], Rp/Rs.
         seed: random seed for the rows and columns that each tree is trained on.
 
     Returns:
-        XGBoost's booster of the best rounds, scale and offset: depth = scale * booster's prediction + offset.
+        XGBoost's booster with the best number of rounds, scale and offset: depth = scale * prediction + offset.
     """
     library = xgboost()
-    # One thread: those of a forest this small wait for each other, 4 to 30 times as long; forests go side by side.
+    # One thread: in a forest this small, threads wait for each other, 4 to 30 times as long; forests run in parallel.
     fixed = {
         "tree_method": "hist",
         "base_score": 0.0,
@@ -81,7 +82,7 @@ def fit(
     held = library.DMatrix(validation[0], validation[1])
 
     def loss(predicted, matrix):
-        """The loss of the score, in ppm."""
+        """Return the loss of the score, in ppm."""
         radius = matrix.get_label()
         return "ppm", float(PPM * np.mean(depth_error(radius, radii(predicted, scale, offset))))
 
@@ -93,24 +94,24 @@ def fit(
 
 
 def unit(radii: np.ndarray) -> tuple[float, float]:
-    """Scale and offset of the target: the spread and the mean of the depths of radii [rows]."""
+    """Return scale and offset of the target: standard deviation and mean of the depths of radii [rows]."""
     depth = np.square(np.asarray(radii, np.float64))
     return float(depth.std()) or 1.0, float(depth.mean())
 
 
 def radii(answers: np.ndarray, scale: float, offset: float) -> np.ndarray:
-    """A booster's predictions as relative radii."""
+    """Return a booster's predictions as relative radii."""
     return np.sqrt(np.maximum(scale * np.asarray(answers, np.float64) + offset, 0.0))
 
 
 def trees_of(booster: Any) -> list[Tree]:
-    """The decision trees in a booster."""
+    """Return the decision trees in a booster."""
     model = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
     return [_tree(one) for one in model["trees"]]
 
 
 def _tree(one: dict[str, Any]) -> Tree:
-    """XGBoost stores a leaf's value where other nodes have their threshold; -1 means no child."""
+    """Convert XGBoost's arrays: it stores a leaf's value in place of the threshold; -1 means no child."""
     left, right = (np.array(one[name], int) for name in ("left_children", "right_children"))
     condition = np.array(one["split_conditions"], np.float32)
     leaf, itself = left < 0, np.arange(len(left))

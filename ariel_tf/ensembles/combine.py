@@ -1,4 +1,4 @@
-"""Average, weigh or take the median of trained models, and score the result."""
+"""Average, weight or take the median of trained models, and score the result."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from ariel_tf.runs.folder import RunFolder
 
 
 def combine_runs(options: Any, command: str) -> None:
-    """Average, weigh or take the median of runs.
+    """Average, weight or take the median of runs.
 
     Raises:
-        UsageError: runs that do not go together.
-        DataError: their data are not what they were trained on.
+        UsageError: runs that cannot be combined.
+        DataError: their data differ from those they were trained on.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 
@@ -49,7 +49,7 @@ def combine_runs(options: Any, command: str) -> None:
 
 
 def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The configuration of an ensemble of `Predictor` runs."""
+    """Return the configuration of an ensemble of `Predictor` runs."""
     from ariel_tf.models.composite import union_of
 
     signature = union_of([one.member for one in each])
@@ -58,20 +58,20 @@ def describe(how: dict[str, Any], each: Sequence[Any], folds: Sequence[Sequence[
 
 
 def finish(run: RunFolder, each: Sequence[Any], command: str, data: str | None = None) -> None:
-    """Combine the members, score the result once on the test folds, and commit the run.
+    """Combine the members, score the result once on the test folds, and complete the run.
 
     Args:
-        run: of the ensemble.
+        run: run folder of the ensemble.
         each: the members, `Predictor`.
-        command: what the user repeats.
-        data: where the members' data are now; None for where they were trained.
+        command: command that the user repeats.
+        data: current location of the members' data; None for where they were trained.
     """
     from ariel_tf.models.composite import averaged, median
 
     how = run.configuration["ensemble"]
     members = [one.member for one in each]
     source = open_data(run, each[0], data)
-    # Where members chose their epoch by different folds, each is judged by its own: together, out of fold.
+    # If members selected their epoch by different folds, each is scored on its own: together, out of fold.
     common = run.configuration["validation_folds"]
     validation = [collect(one, source, common or one.folds.validation) for one in each]
     weights = None
@@ -98,7 +98,7 @@ def _score(predictions: Any) -> float | None:
 
 
 def _weights(how: dict[str, Any], run: RunFolder, each: Sequence[Any], validation: Sequence[Any]) -> np.ndarray:
-    """Weights [members, wavelengths], from the validation planets where they are asked for."""
+    """Return weights [members, wavelengths], from the validation planets if requested."""
     from ariel_tf.challenge import score
     from ariel_tf.ensembles import blend_weights
 

@@ -1,7 +1,7 @@
-"""The members of an ensemble that are trained for it, each in a run folder of its own.
+"""Members of an ensemble that are trained for it, each in its own run folder.
 
 OUT/members/k0.json     the configuration of a member, as `train --config` reads it
-OUT/members/k0/         its run folder; a finished one is left as it is
+OUT/members/k0/         its run folder; a finished one is not changed
 """
 
 import dataclasses
@@ -28,9 +28,9 @@ class Members:
     """Models to train for an ensemble.
 
     Attributes:
-        config: resolved, its data named; each member's but for what its changes say.
+        config: resolved, with named data; shared by all members except for their changes.
         options: devices, stack and jobs of each member's training.
-        command: the command of the ensemble, which a user repeats to resume.
+        command: command of the ensemble, which a user repeats to resume.
     """
 
     config: TrainConfig
@@ -39,22 +39,22 @@ class Members:
 
     @property
     def known_folds(self) -> tuple[int, ...]:
-        """The folds that are not held out as the test."""
+        """Return the folds that are not test folds."""
         return tuple(fold for fold in range(N_FOLDS) if fold not in self.config.test_folds)
 
     def train(self, folder: Path, changes: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         """Train every member that is not finished, and load all of them.
 
         Args:
-            folder: of the members.
-            changes: name of a member's folder to the values of its configuration that differ, as in config.json.
+            folder: folder of the members.
+            changes: by name of a member's folder, the values of its configuration that differ, as in config.json.
 
         Returns:
             A predictor for each member, in the order of `changes`.
 
         Raises:
             Stopped: a signal was received; the members keep their whole epochs.
-            ArielError: whatever the user can mend, in one sentence.
+            ArielError: an error that the user can mend, in one sentence.
         """
         from ariel_tf.runs.predictor import Predictor, refuse_other_data
 
@@ -95,7 +95,7 @@ class Members:
             ) from stop
 
     def _flags(self) -> Sequence[str]:
-        """How a member's training runs, as options of `train`."""
+        """Return options of `train` for a member's training."""
         usual = RunOptions()
         values = {name: getattr(self.options, name) for name in ("stack", "devices", "jobs")}
         given = {name: value for name, value in values.items() if value != getattr(usual, name)}
@@ -103,7 +103,7 @@ class Members:
 
 
 def parts(folds: Sequence[int], count: int) -> list[list[int]]:
-    """Folds in `count` parts whose sizes differ by one at most.
+    """Divide folds into `count` parts whose sizes differ by at most one.
 
     >>> parts(range(8), 3)
     [[0, 3, 6], [1, 4, 7], [2, 5]]

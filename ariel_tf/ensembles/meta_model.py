@@ -1,8 +1,8 @@
-"""The model on top of a stack of models: from the radii that the base models predict to better ones.
+"""The meta-model of a stack: from the radii that the base models predict to better ones.
 
     radii of base models [batch, members, wavelengths] --> ridge on depths, or dense --> radii [batch, wavelengths]
 
-Both are made of Keras's own layers and become part of the one saved model.
+Both consist of Keras's own layers and become part of the one saved model.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from keras import ops
 
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 
-# Below any planet that is seen: the square root stays finite where a sum of depths is not positive.
+# Below any observable planet: the square root stays finite if a sum of depths is not positive.
 SMALLEST_DEPTH = 1e-10
-# How often the ridge is reweighted towards the least absolute error, which the score counts: beside plain least squares
-# that was worth 16 to 19 points on 400 simulated planets.
+# Number of reweightings of the ridge towards the least absolute error, as in the score: compared with plain least
+# squares they gained 16 to 19 points on 400 simulated planets.
 ROUNDS = 5
 # Hidden layers of the dense meta-model that the challenge's first authors described.
 UNITS = (256, 1024, 1024, 256)
 
 
 def ridge_features(radii: np.ndarray) -> np.ndarray:
-    """Inputs of a ridge at each wavelength: every member's depth there, and its mean over wavelengths.
+    """Return the inputs of a ridge at each wavelength: every member's depth there, and its mean over wavelengths.
 
     Args:
         radii: float [rows, members, wavelengths].
@@ -40,7 +40,7 @@ def ridge_features(radii: np.ndarray) -> np.ndarray:
 
 
 def ridge(coefficients: np.ndarray, intercepts: np.ndarray, members: int) -> keras.Model:
-    """A fitted ridge on `ridge_features` as a model.
+    """Return a fitted ridge on `ridge_features` as a model.
 
     Args:
         coefficients: float [wavelengths, members or 2 members].
@@ -58,16 +58,16 @@ def ridge(coefficients: np.ndarray, intercepts: np.ndarray, members: int) -> ker
 
 
 def _weighed(depth: Any, weights: np.ndarray) -> Any:
-    """Sum over members of [batch, members, wavelengths] times [members, wavelengths], in full float32."""
+    """Return the sum over members of [batch, members, wavelengths] times [members, wavelengths], in full float32."""
     return ops.sum(depth * ops.convert_to_tensor(weights.astype(np.float32)), axis=1)
 
 
 def dense(statistics: Mapping[str, Any], members: int, star: bool, flux: bool) -> keras.Model:
-    """A dense network on the base models' radii; it starts as their mean, to which it learns a correction.
+    """Return a dense network on the base models' radii; it starts as their mean and learns a correction.
 
     Args:
         statistics: `Statistics` of the training rows: "level_0" [members, wavelengths], "radius" [wavelengths], and
-            "star" [6] and "flux" [300, channels] where they are seen.
+            "star" [6] and "flux" [300, channels] if they are inputs.
         members: number of base models.
         star: whether it reads the stellar parameters.
         flux: whether it also reads the light curves.
@@ -100,10 +100,10 @@ def fit_dense(
 
     Args:
         train, validation: inputs by name, and radii [rows, wavelengths].
-        epochs: at most.
-        scale: the spread of depths over the training rows.
+        epochs: maximum number of epochs.
+        scale: standard deviation of depths over the training rows.
     """
-    # Another model of the same layers is compiled: `model` becomes part of one that loads where our loss is unknown.
+    # A second model of the same layers is compiled: `model` becomes part of one that loads without our loss.
     trained = keras.Model(model.input, model.output)
     trained.compile(keras.optimizers.Adam(3e-4), RadiusLoss("ariel", "radius", scale), metrics=[ArielScore()])
     best = keras.callbacks.EarlyStopping("val_score", mode="max", patience=10, restore_best_weights=True)

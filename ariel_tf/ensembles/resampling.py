@@ -12,16 +12,16 @@ from ariel_tf.runs.folder import RunFolder
 
 
 def train_kfold(members: Members, splits: int, run: Path, overwrite: bool = False) -> None:
-    """Train a member for each part of the folds that are no test, with that part as its validation; average them.
+    """Train a member for each part of the folds that are not test folds, validated on that part; average them.
 
     Args:
-        members: the configuration and how it is trained.
+        members: configuration and options of the members.
         splits: number of parts.
         run: run folder of the ensemble.
-        overwrite: move an earlier run in it aside.
+        overwrite: whether to move an earlier run there aside.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     known = members.known_folds
     check_count("--splits", splits, len(known))
@@ -31,16 +31,16 @@ def train_kfold(members: Members, splits: int, run: Path, overwrite: bool = Fals
 
 
 def train_bagging(members: Members, count: int, run: Path, overwrite: bool = False) -> None:
-    """Train members on planets drawn with replacement, each by a seed of its own; average them (Breiman 1996).
+    """Train members on planets drawn with replacement, each with its own seed; average them (Breiman 1996).
 
     Args:
-        members: the configuration and how it is trained.
+        members: configuration and options of the members.
         count: number of members.
         run: run folder of the ensemble.
-        overwrite: move an earlier run in it aside.
+        overwrite: whether to move an earlier run there aside.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     check_count("--members", count, 1000)
     config = members.config

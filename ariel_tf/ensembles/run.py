@@ -1,6 +1,6 @@
-"""An ensemble's run folder: its configuration, its members' predictions, its model with scores, and what is said of it.
+"""An ensemble's run folder: configuration, members' predictions, model with scores, and model card.
 
-Whatever combines trained models, from averages to boosted trees, leaves its run through `save`.
+All combinations of trained models, from averages to boosted trees, write their run through `save`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ariel_tf.runs import model_card
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
 
-# Values of a member in `scores.json`, and the heads of their columns in the table of members.
+# Values of a member in `scores.json`, and the column titles in the table of members.
 MEMBER_COLUMNS = {
     "weight": "       weight",
     "validation": "   validation (planet medians)",
@@ -31,14 +31,14 @@ MEMBER_COLUMNS = {
 def configuration_of(
     how: dict[str, Any], names: str, signature: Signature, data: str, folds: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
-    """What `config.json` of an ensemble holds.
+    """Return the content of an ensemble's `config.json`.
 
     Args:
         how: the ensemble's own options.
-        names: of the members' models.
-        signature: what it reads and predicts.
-        data: what `--data` says.
-        folds: trained on, chosen by, never seen.
+        names: names of the members' models.
+        signature: what the ensemble reads and predicts.
+        data: value of `--data`.
+        folds: folds for training, selection and test.
     """
     return {
         "model": f"{how['how']} of {names}",
@@ -52,12 +52,12 @@ def configuration_of(
 
 
 def configuration_for(members: Members, how: dict[str, Any], validation: Sequence[int]) -> dict[str, Any]:
-    """The content of config.json of an ensemble whose members are yet to be trained.
+    """Return the content of config.json of an ensemble whose members are still to be trained.
 
     Args:
-        members: to train.
+        members: members to train.
         how: the ensemble's own options.
-        validation: folds that no member is trained on and that choose nothing but its best epoch.
+        validation: folds on which no member is trained and that select only its best epoch.
     """
     config = members.config
     train_folds = [fold for fold in members.known_folds if fold not in validation]
@@ -66,12 +66,12 @@ def configuration_for(members: Members, how: dict[str, Any], validation: Sequenc
 
 
 def open_data(run: RunFolder, member: Any, data: str | None = None):
-    """The data that the members were trained on, open for all that the ensemble reads.
+    """Return the data on which the members were trained, open for everything that the ensemble reads.
 
     Args:
-        run: of the ensemble.
+        run: run folder of the ensemble.
         member: a `Predictor`, whose fingerprint the data must have.
-        data: where they are now, as the user says; None for where the members were trained.
+        data: their current location, as given by the user; None for where the members were trained.
     """
     from ariel_tf.data.sources import open_source
 
@@ -82,24 +82,24 @@ def open_data(run: RunFolder, member: Any, data: str | None = None):
 
 
 def together(parts: Sequence[Any]) -> Any:
-    """Predictions of different planets as one."""
+    """Join predictions of different planets."""
     names = ("keys", "true", "predicted", "weights")
     return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)).in_order()
 
 
 def collect(trained: Any, source: Any, folds: Sequence[int]):
-    """A member's predictions in ascending order of their keys; None where there are no folds to predict."""
+    """Return a member's predictions in ascending order of their keys; None if there are no folds to predict."""
     return trained.predictions(source, folds).in_order() if folds else None
 
 
 def save(
     run: RunFolder, model: Any, source: Any, table: list[dict[str, Any]], command: str, out_of_fold: Any = None
 ) -> None:
-    """Write the ensemble's model, its scores on the test folds and its description, and commit the run as finished.
+    """Write the ensemble's model, its scores on the test folds and its model card, and mark the run as finished.
 
     Args:
-        table: a row a member: its name, and scores or weight.
-        out_of_fold: predictions that stand for the validation where the ensemble has no such folds of its own.
+        table: one row per member: its name, and scores or weight.
+        out_of_fold: predictions used for validation if the ensemble has no validation folds.
     """
     import tensorflow as tf
 
@@ -140,7 +140,7 @@ def save(
 
 
 def report(run: RunFolder) -> None:
-    """What the command says at the end."""
+    """Print the final report."""
     scores = read_scores(run.path)
     print("\n".join(member_lines(scores["members"])))
     print(f"score on {scores['test_planets']} test planets (10,000 is perfect):")
@@ -149,7 +149,7 @@ def report(run: RunFolder) -> None:
 
 
 def member_lines(members: Sequence[dict[str, Any]]) -> list[str]:
-    """A table of the members: each one's weight, and scores of the median over a planet's observations."""
+    """Return a table of the members: each one's weight, and scores of the median over a planet's observations."""
     names = [name for name in MEMBER_COLUMNS if any(row.get(name) is not None for row in members)]
     lines = [f"{'member':40s}" + "".join(MEMBER_COLUMNS[name] for name in names)]
     for row in members:
@@ -174,8 +174,8 @@ def ensemble_card(
         configuration: content of `config.json`.
         scores: content of `scores.json`.
         facts: of the data, as in `meta.json`.
-        command: that makes the ensemble again.
-        pictures: file name of each picture by its caption.
+        command: command that trains the ensemble again.
+        pictures: file name of each plot by its caption.
     """
     return model_card.page(
         configuration["model"],

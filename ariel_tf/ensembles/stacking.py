@@ -2,9 +2,9 @@
 
     training folds  0 1 | 2 3 | 4 5 | 6 7                       --splits 4
     members/l0-k0   is trained without 0 1 and predicts them     and so on: every training planet is predicted by
-    members/l0-k1   is trained without 2 3 and predicts them     a model that has never seen it
+    members/l0-k1   is trained without 2 3 and predicts them     a model that was not trained on it
 
-The meta-model is fitted to these out-of-fold predictions; the validation folds choose its penalty or epoch, and the
+The meta-model is fitted to these out-of-fold predictions; the validation folds select its penalty or epoch, and the
 test folds score the result once. In the saved model a base model is the mean of its splits.
 
 The base models are one model for each block of time steps (six blocks of 50 by default), or models with the
@@ -44,11 +44,11 @@ def train_stacking(options: Any, members: Members) -> None:
     """Train the base models and the meta-model, and score the result.
 
     Args:
-        options: of the command, `ensemble.Stacking`.
-        members: configuration of the base models; with `--base-models` it gives their data, wavelengths and folds only.
+        options: options of the command, `ensemble.Stacking`.
+        members: configuration of the base models; with `--base-models` it gives only their data, wavelengths and folds.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     config = members.config
     check_count("--splits", options.splits, len(config.train_folds))
@@ -77,7 +77,7 @@ def train_stacking(options: Any, members: Members) -> None:
 
 
 def meta_model_options(options: Any) -> dict[str, Any]:
-    """The options of the meta-model, checked."""
+    """Return the options of the meta-model, checked."""
     epochs = options.level_1_epochs
     if options.level_1 == "ridge":
         if epochs is not None:
@@ -89,7 +89,7 @@ def meta_model_options(options: Any) -> dict[str, Any]:
 
 
 def blocks(count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
-    """Base models: one for each block of time steps."""
+    """Return base models: one for each block of time steps."""
     count = BLOCKS if count is None else count
     if not 1 <= count <= N_STEPS:
         raise UsageError(f"--blocks: expected 1 to {N_STEPS}. Received: {count}")
@@ -99,7 +99,7 @@ def blocks(count: int | None) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dict[str, Any]]]:
-    """Base models with the configurations of runs, on the data and the folds of this ensemble."""
+    """Return base models with the configurations of runs, on the data and the folds of this ensemble."""
     base_models, ours = [], members.config.as_json()
     for path in runs:
         configuration_file(path)
@@ -114,7 +114,7 @@ def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dic
 
 
 def refuse_training_options(options: argparse.Namespace) -> None:
-    """Refuse what would say how members are trained, beside runs that say it."""
+    """Refuse training options for members whose configurations come from runs."""
     flags = {name: flag_name(name, flag) for name, flag in TrainConfig.flags().items()}
     last = {"settings": flags.pop("settings"), "config": "--config", "blocks": "--blocks"}
     given = [flag for name, flag in (flags | last).items() if getattr(options, name, None) is not None]
@@ -126,7 +126,7 @@ def refuse_training_options(options: argparse.Namespace) -> None:
 
 
 def members_of(stack: Path, how: dict[str, Any]) -> Path:
-    """The folder of another stack's members, if its base models are those that `how` asks for."""
+    """Return the folder of another stack's members, if its base models are the requested ones."""
     file = stack / "config.json"
     there = read_configuration(stack).get("ensemble", {}) if file.is_file() else {}
     if there.get("how") != "stacking" or not is_finished(stack):
@@ -140,7 +140,7 @@ def members_of(stack: Path, how: dict[str, Any]) -> Path:
 
 
 def configuration_file(path: Path) -> Path:
-    """The `config.json` of a run that may be a base model."""
+    """Return the path of the `config.json` of a run that may be a base model."""
     file = path / "config.json"
     if not file.is_file():
         raise UsageError(f"--base-models {path}: expected a run folder.")
@@ -150,7 +150,7 @@ def configuration_file(path: Path) -> Path:
 
 
 def reads_of(base_models: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The keys of `config.json` that say what models of several configurations read together."""
+    """Return the keys of `config.json` that describe what models of several configurations read together."""
     signatures, names = [], []
     for values in base_models:
         config = TrainConfig.from_json(values)
@@ -160,13 +160,13 @@ def reads_of(base_models: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Stacking:
-    """Base models that are trained, and the meta-model on top of them.
+    """Trained base models, and the meta-model on top of them.
 
     Args:
-        run: of the ensemble.
+        run: run folder of the ensemble.
         each: `Predictor` members, all splits of the first, then of the second ...
-        names: of the base models, for people.
-        folds: those that each split's members were trained without.
+        names: names of the base models, for people.
+        folds: folds that each split's members were trained without.
         seed: random seed of a dense meta-model.
     """
 
@@ -178,7 +178,9 @@ class Stacking:
         for index, one in enumerate(each):
             part = folds[index % len(folds)]
             if seen := set(part) & {*one.folds.train, *one.folds.validation}:
-                raise UsageError(f"{one.path}: was trained on folds {sorted(seen)}, which it should predict unseen.")
+                raise UsageError(
+                    f"{one.path}: was trained on folds {sorted(seen)}, which it should predict out of fold."
+                )
 
     def finish(self, command: str) -> None:
         """Fit the meta-model, compose all models and save the result."""
@@ -192,7 +194,7 @@ class Stacking:
         save(self.run, self.composed(model), self.source, table, command)
 
     def out_of_fold(self) -> list[Any]:
-        """Each base model's predictions of all training planets, none by a split that was trained on the planet."""
+        """Return each base model's predictions of all training planets, none by a split trained on the planet."""
         splits = len(self.folds)
         return [
             together([collect(self.each[first + k], self.source, self.folds[k]) for k in range(splits)])
@@ -200,7 +202,7 @@ class Stacking:
         ]
 
     def of_validation(self) -> list[Any]:
-        """Each base model's predictions of the validation planets, the mean over its splits."""
+        """Return each base model's predictions of the validation planets, the mean over its splits."""
         splits, folds = len(self.folds), self.run.configuration["validation_folds"]
         means = []
         for first in range(0, len(self.each), splits):
@@ -209,7 +211,7 @@ class Stacking:
         return means
 
     def fit_ridge(self, train: Sequence[Any]) -> Any:
-        """A ridge of least absolute error in depth; cross-validation of the out-of-fold rows chooses its penalty."""
+        """Fit a ridge of least absolute depth error; cross-validation on the out-of-fold rows selects its penalty."""
         from ariel_tf.ensembles import meta_model
         from ariel_tf.physics.regression import Ridge
 
@@ -218,7 +220,7 @@ class Stacking:
         return meta_model.ridge(*fitted.affine(), members=len(train))
 
     def fit_dense(self, train: Sequence[Any], validation: Sequence[Any], sees_flux: bool) -> Any:
-        """A dense network on the base models' radii, the star and, if asked for, the light curves."""
+        """Fit a dense network on the base models' radii, the star and, if requested, the light curves."""
         import keras
 
         from ariel_tf.data.statistics import Moments
@@ -240,7 +242,7 @@ class Stacking:
         return model
 
     def _beside(self, folds: Sequence[int], star: bool, flux: bool) -> dict[str, np.ndarray]:
-        """The star and the light curves of these folds, in key order."""
+        """Return the star and the light curves of these folds, in key order."""
         from ariel_tf.data import dataset
 
         if not (star or flux):
@@ -252,7 +254,7 @@ class Stacking:
         return {name: table[name].numpy() for name, wanted in (("star", star), ("flux", flux)) if wanted}
 
     def composed(self, meta_model: Any) -> Any:
-        """Base models and meta-model as one model of raw light curves."""
+        """Return base models and meta-model as one model of raw light curves."""
         from keras import layers, ops
 
         from ariel_tf.models.composite import compose

@@ -2,4 +2,4 @@
 
 from ariel_tf.core.tf_startup import import_keras
 
-import_keras()  # before any model file imports it, so that the user's keras.json changes no model
+import_keras()  # before any model file imports it, so that the user's keras.json does not change models

@@ -1,12 +1,12 @@
-"""From a configuration to a model: inputs, transforms, the registered function, head, loss, metric.
+"""Build a model from a configuration: inputs, transforms, the registered function, head, loss, metric.
 
     raw flux [batch, 300, channels] --steps--> --transform--> \\
                                                                function(hp, inputs) --> head --> radius
     raw star [batch, 6] ----------select, standardise-------> /
 
-Two models share these layers. `training` is compiled; its output is what the loss is about (with head
-"depth" the transit depth). `inference` answers radii from raw input and is what gets saved; it is made
-of Keras's own layers and operations alone, so `keras.models.load_model` needs none of our code.
+Two models share these layers. `training` is compiled; its output is the quantity in the loss (with head "depth" the
+transit depth). `inference` returns radii from raw input and is saved; it consists of Keras's own layers and operations,
+so `keras.models.load_model` needs none of our code.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,14 +28,14 @@ from ariel_tf.models.yeo_johnson import Power
 
 
 class Inputs(NamedTuple):
-    """What a model function sees.
+    """Inputs of a model function.
 
     Attributes:
         flux: [batch, steps, channels].
         star: [batch, k] or None.
-        raw_star: [batch, 6] as recorded, or None where `star` is not all of it.
-        targets: how many radii to answer.
-        raw: whether the flux is as it was recorded.
+        raw_star: [batch, 6] as recorded, or None unless `star` contains all six parameters.
+        targets: number of radii to predict.
+        raw: whether the flux is untransformed.
         weights: path of a file of pretrained weights, or None.
     """
 
@@ -48,19 +48,19 @@ class Inputs(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """What a model function returns that answers by itself, without our head: depths [batch, targets], positive."""
+    """Result of a model function that predicts without our head: depths [batch, targets], positive."""
 
     depth: Any
 
 
 class Pretrained(NamedTuple):
-    """What a model function returns whose backbone is frozen at first.
+    """Result of a model function whose backbone is frozen at first.
 
     Attributes:
         features: [batch, f].
         backbone: the layers with pretrained weights.
-        frozen_epochs: before they are trained too.
-        fine_rate: of the learning rate, from then on.
+        frozen_epochs: number of epochs before the backbone is trained too.
+        fine_rate: factor of the learning rate from then on.
     """
 
     features: Any
@@ -71,7 +71,7 @@ class Pretrained(NamedTuple):
 
 @dataclass(frozen=True)
 class Built:
-    """A model to train, the same layers as the model to save, and the settings that it came from, with their ranges."""
+    """A model to train, a model to save that shares its layers, and the settings with their ranges."""
 
     training: keras.Model
     inference: keras.Model
@@ -84,12 +84,12 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
     """Build and compile the model that a configuration describes.
 
     Args:
-        config: resolved.
+        config: resolved configuration.
         statistics: `Statistics` over the training folds: "flux" in the layout of a row, [300, channels] or
             [instances, 300, channels], after `config.ramp` and `config.function`; "star" [6]; "radius" and
             "depth" [targets]; with the Yeo-Johnson transform "power", a `yeo_johnson.Power` in the layout of flux.
-        steps: of the whole training, for learning-rate schedules.
-        hp: what answers the model's questions; None for the configuration's settings.
+        steps: steps of the whole training, for learning-rate schedules.
+        hp: object that returns the model's settings; None for those of the configuration.
 
     Raises:
         UsageError: an unknown setting, or a value out of its range.
@@ -113,7 +113,7 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
         def compile(rate=1.0):
             training.compile(
                 optimizer=_optimizer(hp, config.optimizer, steps, rate),
-                # One scale for all targets: the score counts a ppm alike at every wavelength.
+                # One scale for all targets: the score weighs a ppm equally at every wavelength.
                 loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
                 metrics=[ArielScore(config.head)],
                 jit_compile=config.jit == "yes",
@@ -131,15 +131,15 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
 
 
 def copy_of(model: keras.Model) -> keras.Model:
-    """A model of its own with the same layers and new weights, in the same order."""
+    """Return a copy of a model with the same layers and new weights, in the same order."""
     return type(model).from_config(model.get_config())
 
 
 def build_dry(config: TrainConfig, hp: Settings | None = None) -> Built:
-    """Build with made-up statistics, for the mistakes in `--set` that can be told before any data are there.
+    """Build with placeholder statistics, to find mistakes in `--set` before any data are read.
 
     Raises:
-        UsageError: as of `build`.
+        UsageError: as for `build`.
     """
     signature = config.signature
     several = () if signature.row == "observation" else (1,)
@@ -151,7 +151,7 @@ def build_dry(config: TrainConfig, hp: Settings | None = None) -> Built:
 
 
 class _Placeholder(NamedTuple):
-    """Placeholder statistics, in the form that `build` takes."""
+    """Return placeholder statistics in the form that `build` takes."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -164,7 +164,7 @@ class _Placeholder(NamedTuple):
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Layers made in this block compute in this precision."""
+    """Use this precision for layers created in this block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -174,14 +174,14 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimizer:
-    """An optimiser by Keras's name with its settings; `plateau` is left to a callback of the trainer.
+    """Return an optimiser by its Keras name, with its settings; `plateau` is left to a callback of the trainer.
 
     `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
     1/1000 of it along half a cosine (after Smith & Topin 2017, arXiv:1708.07120).
 
     Args:
-        steps: of the whole training.
-        fraction: of the learning rate.
+        steps: steps of the whole training.
+        fraction: factor of the learning rate.
     """
     learning_rate = fraction * hp.Float("learning_rate", 1e-6, 1.0, sampling="log", default=1e-3)
     schedule = hp.Choice("schedule", ["constant", "cosine", "plateau"], default="constant")
@@ -194,7 +194,7 @@ def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimi
             learning_rate / 25, max(1, steps - warmup), alpha=1e-3, warmup_target=learning_rate, warmup_steps=warmup
         )
     config: dict[str, Any] = {"learning_rate": rate, "global_clipnorm": clip_norm or None}
-    if weight_decay or name == "adamw":  # AdamW takes 0, but not its absence
+    if weight_decay or name == "adamw":  # AdamW accepts 0, but requires the argument
         config["weight_decay"] = weight_decay
     return keras.optimizers.get({"class_name": name, "config": config})
 
@@ -216,23 +216,23 @@ def _seen(raw: Mapping, config: TrainConfig, statistics: Mapping) -> Inputs:
 
 
 def _or_one(spread: np.ndarray) -> np.ndarray:
-    """A spread to divide by: 1 where all training planets agree."""
+    """Return a standard deviation to divide by: 1 if all training planets are equal."""
     return np.where(spread > 0, spread, 1.0)
 
 
 def _answer(hp, features, head: str, statistics: Mapping):
-    """Training output [batch, targets]: a radius or a depth, by `head`."""
+    """Convert radii to the training output [batch, targets]: a radius or a depth, by `head`."""
     if isinstance(features, Depth):
         return features.depth if head == "depth" else keras.ops.sqrt(features.depth)
     return _head(hp, features, statistics[head])
 
 
 def _head(hp, features, spread):
-    """Features [batch, f] -> output [batch, targets], float32 whatever the policy.
+    """Return the output [batch, targets] from features [batch, f], float32 whatever the policy.
 
-    Linear by default, in units of the training planets' spread about their mean, so that the first
-    weights already answer plausible radii. `head_activation=sigmoid` is the squid's historical head: it
-    answers in (0, 1) directly.
+    Linear by default, in units of the training planets' standard deviation about their mean, so that the initial
+    weights already predict plausible radii. `head_activation=sigmoid` is the squid's historical head, which predicts
+    in (0, 1).
 
     Args:
         spread: `Statistics` of the head's quantity at the targets.

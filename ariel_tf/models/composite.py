@@ -26,27 +26,27 @@ class Member(NamedTuple):
 
 
 def union_of(members: Sequence[Member]) -> Signature:
-    """The signature of a composition of these; raises as `selection.union`."""
+    """Return the signature of a composition of these models; raises like `selection.union`."""
     return union([member.signature for member in members], [member.name for member in members])
 
 
 def compose(
     members: Sequence[Member], join: Callable[..., Any], name: str, signature: Signature | None = None
 ) -> keras.Model:
-    """One model of several.
+    """Return one model of several.
 
     Args:
-        members: their names need not differ.
-        join: the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the output
-            [batch, targets].
-        name: of the new model.
-        signature: of the new model; by default the union of the members' signatures.
+        members: models; their names need not differ.
+        join: function from the members' radii, a symbolic [batch, targets] each, and the raw inputs by name, to the
+            output [batch, targets].
+        name: name of the new model.
+        signature: signature of the new model; by default the union of the members' signatures.
     """
     signature = signature or union_of(members)
     rows = {tuple(_input(member.model, "flux").shape[1:-1]) for member in members}
     if len(rows) > 1:
         sizes = " and ".join("x".join(map(str, shape)) for shape in sorted(rows))
-        raise UsageError(f"these models take rows of different sizes, {sizes}: they do not go together.")
+        raise UsageError(f"these models take rows of different sizes, {sizes}: they cannot be combined.")
     raw: dict[str, Any] = {"flux": keras.Input((*rows.pop(), len(signature.channels)), name="flux")}
     if any("star" in names_of(member.model) for member in members):
         raw["star"] = keras.Input((len(STAR_NAMES),), name="star")
@@ -55,7 +55,7 @@ def compose(
 
 
 def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signature):
-    """A member's radii from the composite model's inputs."""
+    """Return a member's radii from the composite model's inputs."""
     columns = [signature.channels.index(channel) for channel in member.signature.channels]
     flux = raw["flux"]
     if columns != list(range(len(signature.channels))):
@@ -63,13 +63,13 @@ def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signatur
     inputs = {"flux": flux}
     if "star" in names_of(member.model):
         inputs["star"] = raw["star"]
-    # The same layers under a name of its own: two members may be the same model trained twice.
+    # The same layers under another name, since two members may be the same model trained twice.
     renamed = keras.Model(member.model.input, member.model.output, name=f"member_{index:02d}")
     return renamed(inputs)
 
 
 def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
-    """A model that predicts the wavelengths of all of them, ascending; each wavelength has one member.
+    """Return a model that predicts the wavelengths of all of them, ascending; each wavelength has one member.
 
     Raises:
         UsageError: two members predict the same wavelength.
@@ -95,7 +95,7 @@ def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
 
 
 def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Model, Signature]:
-    """The weighted mean of models, wavelength by wavelength.
+    """Return the weighted mean of models, wavelength by wavelength.
 
     Args:
         weights: float [members, targets of the union], 0 where a member does not predict a wavelength.
@@ -115,7 +115,7 @@ def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Mode
 
 
 def median(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
-    """The median of models, wavelength by wavelength.
+    """Return the median of models, wavelength by wavelength.
 
     Raises:
         UsageError: they predict different wavelengths.
@@ -140,7 +140,7 @@ def refuse_other_targets(members: Sequence[Member]) -> None:
 
 
 def names_of(model: Any) -> list[str]:
-    """The names of a model's inputs."""
+    """Return the names of a model's inputs."""
     return [tensor.name.split(":")[0] for tensor in model.inputs]
 
 
@@ -149,7 +149,7 @@ def _input(model: Any, name: str) -> Any:
 
 
 def row_shape(model: Any) -> tuple[int, ...]:
-    """Axes of a row of flux before its channels: (300,), or (instances, 300)."""
+    """Return the axes of a row of flux before its channels: (300,), or (instances, 300)."""
     shape = tuple(_input(model, "flux").shape[1:-1])
     assert shape[-1] == N_STEPS
     return shape

@@ -11,9 +11,9 @@ from ariel_tf.models.dense import with_star
 def cnn(hp, inputs: Inputs):
     """Conv1D 1024-256 over windows of --set kernel=5 (or 1) steps, then a dense head.
 
-    The windows do not overlap, so kernel 5 sees the 300 steps reshaped to 60 x 5. With kernel 1, `stride`
-    1 looks at every single step. `convolution=separable` (Chollet 2017, arXiv:1610.02357) first weighs each light
-    curve's window by itself, `multiplier` times, and then mixes: few weights where 55 curves are seen.
+    The windows do not overlap, so kernel 5 reads the 300 steps reshaped to 60 x 5. With kernel 1, `stride` 1 reads
+    every step. `convolution=separable` (Chollet 2017, arXiv:1610.02357) first weighs each light curve's window by
+    itself, `multiplier` times, and then mixes: few weights for 55 curves.
     """
     separable = hp.Choice("convolution", ["plain", "separable"], default="plain") == "separable"
     multiplier = hp.Int("multiplier", 1, 8, default=4) if separable else 0
@@ -38,7 +38,7 @@ def cnn(hp, inputs: Inputs):
 def dilated(hp, inputs: Inputs):
     """Six blocks of dilated Conv1D, PReLU, batch normalisation and pooling; a stellar branch joins before the head.
 
-    Source: the shape of the 2021 challenge's best system (DeepBlueAI): filters 64-64-128-128-256-256, dense
+    Source: the architecture of the 2021 challenge's best system (DeepBlueAI): filters 64-64-128-128-256-256, dense
     2000-500, stellar 64-16.
     """
     width = hp.Float("width", 0.1, 2.0, sampling="log", default=1.0)

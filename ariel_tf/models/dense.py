@@ -1,4 +1,4 @@
-"""Dense networks: light curves flattened, stellar parameters beside them."""
+"""Dense networks: light curves flattened, concatenated with stellar parameters."""
 
 import keras
 
@@ -14,19 +14,19 @@ def flattened(inputs: Inputs):
 
 
 def with_star(features, inputs: Inputs):
-    """Features [batch, f] and the stellar parameters, if any, side by side."""
+    """Concatenate features [batch, f] and the stellar parameters, if any."""
     if inputs.star is None:
         return features
     return keras.layers.Concatenate(name="with_star")([features, inputs.star])
 
 
 def activation_of(hp, default: str) -> str:
-    """The setting `activation`, of all dense layers but the head."""
+    """Return the setting `activation`, used by all dense layers except the head."""
     return hp.Choice("activation", list(ACTIVATIONS), default=default)
 
 
 def dense_stack(hp, x, sizes: dict[str, int]):
-    """Dense layers, each of a size that is a setting, with one dropout setting after each of them."""
+    """Apply dense layers, each with a setting for its size, followed by dropout with a common rate."""
     activation = activation_of(hp, "relu")
     dropout = hp.Float("dropout", 0.0, 0.9, default=0.0)
     for name, default in sizes.items():

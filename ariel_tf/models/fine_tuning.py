@@ -8,13 +8,13 @@ import keras
 
 @dataclass
 class FineTuning:
-    """A backbone that is frozen for some epochs, then trained too.
+    """A backbone that is frozen for some epochs and trained afterwards.
 
     Attributes:
-        epoch: how many epochs are frozen.
-        fine_rate: of the learning rate, from then on.
-        backbone: frozen now, unless `unfrozen`.
-        compile: with a fraction of the learning rate, and an optimiser that starts from nothing.
+        epoch: number of frozen epochs.
+        fine_rate: factor of the learning rate from then on.
+        backbone: frozen layers, until `unfrozen`.
+        compile: function that compiles with a fraction of the learning rate and a new optimiser.
     """
 
     epoch: int
@@ -24,13 +24,13 @@ class FineTuning:
     unfrozen: bool = False
 
     def set(self, unfrozen: bool) -> None:
-        """Unfreeze or freeze it; nothing happens if it already is."""
+        """Unfreeze or freeze the backbone; does nothing if it is already in that state."""
         if unfrozen == self.unfrozen:
             return
         self.unfrozen = unfrozen
         self.backbone.trainable = unfrozen
         if unfrozen:
             for layer in self.backbone.layers:
-                # Layers that are not trained keep their statistics too, which small batches of ours would ruin.
+                # Layers that are not trained keep their statistics too, which our small batches would spoil.
                 layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
         self.compile(self.fine_rate if unfrozen else 1.0)

@@ -1,4 +1,4 @@
-"""Light curves as a picture, seen by a network that was made for photographs."""
+"""Light curves as an image, for networks designed for photographs."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Inputs, Pretrained
 from ariel_tf.models.dense import with_star
 
-# Of keras.applications, those without layers of their own that rescale photographs.
+# Networks of keras.applications without layers of their own that rescale photographs.
 BACKBONES: dict[str, dict] = {
     "MobileNet": {"alpha": 0.25},
     "MobileNetV3Small": {"include_preprocessing": False},
@@ -32,14 +32,14 @@ def picture(flux, size: int):
 
 
 def read_weights(backbone: keras.Model, name: str, path: str) -> None:
-    """Give a backbone its weights from a file; a file that fits in part only is refused too.
+    """Load a backbone's weights from a file; a file that fits only in part is refused.
 
     Raises:
-        DataError: it is not what `save_weights` writes of this backbone.
+        DataError: not a file of `save_weights` for this backbone.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns of layers that it finds no weights for
+            warnings.simplefilter("error")  # Keras only warns about layers without weights in the file
             backbone.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).splitlines()[0]

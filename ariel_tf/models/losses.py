@@ -1,4 +1,4 @@
-"""The challenge's score as a Keras metric that is exact, and the losses; `keras.ops` only.
+"""The challenge's score as an exact Keras metric, and the losses; `keras.ops` only.
 
 Targets are always relative radii. What a model's training output means depends on its head:
 
@@ -13,13 +13,13 @@ from keras import ops
 
 from ariel_tf.challenge import PERFECT_SCORE, PPM, depth_error
 
-# Below this depth (a planet of .001 stellar radii) the square root goes on as its tangent, so that the
-# gradient of a loss on radii stays finite at depth 0 and still points upwards below it.
+# Below this depth (a planet of .001 stellar radii) the square root continues as its tangent, so that the gradient of a
+# loss on radii stays finite at depth 0 and positive below it.
 SMALLEST_DEPTH = 1e-6
 
 
 def radius_of(output, head: str):
-    """Predicted radius from a training output, differentiable everywhere."""
+    """Return the predicted radius from a training output, differentiable everywhere."""
     if head == "radius":
         return output
     root = ops.sqrt(ops.maximum(output, SMALLEST_DEPTH))
@@ -28,12 +28,12 @@ def radius_of(output, head: str):
 
 
 def predicted_radius(output, head: str):
-    """Predicted radius as a saved model returns it: sqrt(max(depth, 0)) for head "depth"."""
+    """Return the predicted radius as a saved model does: sqrt(max(depth, 0)) for head "depth"."""
     return output if head == "radius" else ops.sqrt(ops.relu(output))
 
 
 def _widest_float() -> str:
-    """float64, except on JAX, which has only float32 unless it is configured otherwise."""
+    """Return float64, except on JAX, which by default has only float32."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
@@ -45,14 +45,14 @@ class ArielScore(keras.metrics.Metric):
 
         10^4 - 10^6 * sum_ij( w_ij * 2 * y_ij * |yhat_ij - y_ij| ) / sum_ij( w_ij )
 
-    Range (-inf, 10000]; higher is better. It holds the two sums, never an average of batch scores: the
-    result does not depend on batch size, a partial last batch or the number of replicas. Sums are
-    float64 (float32 on JAX).
+    Range (-inf, 10000]; higher is better. The metric keeps the two sums rather than an average of batch scores, so the
+    result does not depend on batch size, a partial last batch or the number of replicas. Sums are float64 (float32 on
+    JAX).
 
     Args:
-        head: "radius" (default) or "depth": what the model's output is.
+        head: "radius" (default) or "depth": the quantity of the model's output.
         name: defaults to "score".
-        dtype: of the sums.
+        dtype: dtype of the sums.
 
     Example, worked by hand: y = .1, .2 and yhat = .1, .21 give
     10^4 - 10^6 * (2 * .1 * 0 + 2 * .2 * .01) / 2 = 8000; weighted 3 : 1 it is
@@ -78,7 +78,7 @@ class ArielScore(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch: radii [batch, wavelengths], outputs of that shape, weights broadcastable to it."""
         true = ops.cast(y_true, self.dtype)
-        # Widen before any arithmetic: float32 radii are then subtracted without rounding.
+        # Cast before any arithmetic: float32 radii are then subtracted without rounding.
         predicted = predicted_radius(ops.cast(y_pred, self.dtype), self.head)
         error = depth_error(true, predicted)
         weight = ops.ones_like(error)
@@ -101,7 +101,7 @@ MEANS = {"mse": "mean squared", "mae": "mean absolute", "huber": "mean Huber"}
 
 
 def describe_loss(kind: str, head: str) -> str:
-    """The quantity and the unit of `loss` and `val_loss`; the arguments are those of `RadiusLoss`.
+    """Describe the quantity and the unit of `loss` and `val_loss`; the arguments are those of `RadiusLoss`.
 
     >>> describe_loss("mse", "radius")
     'mean squared error of the radius Rp/Rs, in units of its variance over the training planets'
@@ -115,10 +115,10 @@ def describe_loss(kind: str, head: str) -> str:
 
 @keras.saving.register_keras_serializable(package="ariel_tf")
 class RadiusLoss(keras.losses.Loss):
-    """Errors of the head's quantity in units of its spread over the training planets.
+    """Errors of the head's quantity in units of its standard deviation over the training planets.
 
-    Dimensionless, so a loss near 1 is what a constant reaches whatever the head, and neither gradients
-    nor an optimiser's epsilon depend on depths being of the order of .005.
+    Dimensionless, so a constant prediction has a loss near 1 whatever the head, and neither gradients nor an
+    optimiser's epsilon depend on depths being of the order of .005.
 
     | kind | radius head | depth head |
     |---|---|---|

@@ -1,4 +1,4 @@
-"""What model functions outside this package may return and hold, so that a run of theirs can be trained and loaded."""
+"""Requirements on model functions outside this package, so that their runs can be trained and loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,15 @@ from ariel_tf.core.errors import UsageError
 
 
 def refuse_features(features: Any, name: str, others: tuple[type, ...]) -> None:
-    """Refuse what a function returned, unless the head can stand on it.
+    """Refuse a function's result if the head cannot use it.
 
     Args:
-        features: that it returned.
-        name: of the model.
-        others: what may be returned in place of features.
+        features: result of the function.
+        name: name of the model.
+        others: types accepted in place of features.
 
     Raises:
-        UsageError: it is no tensor [batch, number].
+        UsageError: not a tensor [batch, number].
     """
     if isinstance(features, others):
         return
@@ -34,8 +34,8 @@ def refuse_layers(model: keras.Model, name: str) -> None:
     """Refuse layers with which the run's folder could not be loaded again.
 
     Args:
-        model: built.
-        name: of the model, as `--model` takes it.
+        model: built model.
+        name: value of `--model`.
 
     Raises:
         UsageError: a Lambda layer, or a class of the user's that is not registered.

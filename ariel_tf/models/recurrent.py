@@ -1,6 +1,6 @@
-"""Recurrent networks along time. Bidirectional ones hand on their last states, not their last step.
+"""Recurrent networks along time. Bidirectional ones return the last state of each direction, not the last step.
 
-The last step of a bidirectional layer's output holds a backward state that has seen one step only.
+The last step of a bidirectional layer's output contains a backward state that has read only one step.
 """
 
 import keras
@@ -13,7 +13,7 @@ CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
 def cell_of(hp) -> type[keras.layers.Layer]:
-    """The recurrent layer that the setting `cell` names (GRU: Cho et al. 2014, arXiv:1406.1078)."""
+    """Return the recurrent layer that the setting `cell` names (GRU: Cho et al. 2014, arXiv:1406.1078)."""
     return CELLS[hp.Choice("cell", list(CELLS), default="lstm")]
 
 

@@ -14,7 +14,7 @@ SMALLEST_STD = 1e-6
 
 
 def moments(x):
-    """Mean, standard deviation, skewness and kurtosis along time: [batch, steps, c] -> 4 x [batch, 1, c]."""
+    """Return mean, standard deviation, skewness and kurtosis along time: [batch, steps, c] -> 4 x [batch, 1, c]."""
     mean = ops.mean(x, axis=1, keepdims=True)
     centred = x - mean
     std = ops.sqrt(ops.mean(ops.square(centred), axis=1, keepdims=True)) + SMALLEST_STD
@@ -29,7 +29,7 @@ def moments(x):
 def segments(hp, inputs: Inputs):
     """Each series standardised on its own, moments kept; means of 20 segments; dense over each, then over all.
 
-    Source: the shape of a 2019 challenge system (score 9795 then).
+    Source: the architecture of a 2019 challenge system (score 9795 then).
     """
     n = hp.Int("segments", 2, 60, default=20)
     x = inputs.flux
@@ -38,7 +38,7 @@ def segments(hp, inputs: Inputs):
         raise UsageError(f"--set segments: expected no more segments than time steps, {steps}. Received: {n}")
     mean, std, skew, kurtosis = moments(x)
     z = (x - mean) / std
-    # Segment s averages the steps s * steps / n ... : whole steps, sizes that differ by one at most.
+    # Segment s averages the steps s * steps / n ... : whole steps, with sizes that differ by at most one.
     edges = [round(index * steps / n) for index in range(n + 1)]
     parts = [ops.mean(z[:, first:last], axis=1, keepdims=True) for first, last in pairwise(edges)]
     means = ops.concatenate(parts, axis=1)  # [batch, n, channels]
@@ -46,7 +46,7 @@ def segments(hp, inputs: Inputs):
     each = keras.layers.Dense(units, activation="relu", name="each_segment")(means)
     kept = ops.concatenate([mean, ops.log(std), skew, ops.log(kurtosis + SMALLEST_STD)], axis=1)
     features = [keras.layers.Flatten(name="segments")(each), keras.layers.Flatten(name="moments")(kept)]
-    if channels == 1:  # one series: its segment means themselves are few enough to be seen whole
+    if channels == 1:  # one series: its few segment means are used directly
         features.append(keras.layers.Flatten(name="means")(means * std))
     y = with_star(keras.layers.Concatenate(name="together")(features), inputs)
     for name, default in (("first", 512), ("second", 256)):

@@ -1,8 +1,8 @@
-"""What a model does to raw light curves first: layers of the model itself, saved with it.
+"""Transforms of raw light curves: layers of the model itself, saved with it.
 
-Their constants come from the training folds only: through the manifest's sums, or, where those can't tell
-(`--ramp`, `--function`, Yeo-Johnson), from one pass over the training rows. Every transform is made
-of Keras's own layers, so a saved model needs none of our code.
+Their constants come from the training folds only: from the manifest's sums or, where those are not sufficient
+(`--ramp`, `--function`, Yeo-Johnson), from one pass over the training rows. Every transform consists of Keras's own
+layers, so a saved model needs none of our code.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from ariel_tf.physics.detector import RAMP
 
 # The organisers' baseline: (x - 1) / 0.04.
 BASELINE_SCALE = 0.04
-# By this step the ramp of the real train set's mean light curve is over.
+# The step by which the ramp of the real training set's mean light curve is over.
 RAMP_STEPS = 28
-# A flux so low is no flux: where a logarithm or a root would make too much of it.
+# Floor of the flux, for which a logarithm or a root would become too large.
 SMALLEST_FLUX = 0.01
-# Far tails that past participants cut: few stars are there, and they would dominate a standardised input.
+# Tails that past participants clipped: they contain few stars, which would dominate a standardised input.
 STAR_CLIPS = {
     "star_rad": (0.0, 1.8),
     "star_mass": (0.0, 1.5),
@@ -36,11 +36,11 @@ GRAVITIES = (3.5, 4.0, 4.5, 5.0)
 
 
 def shape_flux(x, steps: Sequence[int], ramp: str = "keep", function: str = "none"):
-    """What comes before scaling: the ramp set to 1 or divided out, then a function of each flux.
+    """Apply the steps before scaling: the ramp set to 1 or divided out, then a function of each flux.
 
     Args:
         x: float32 [..., steps, channels].
-        steps: which of the 300 these are.
+        steps: indices of these steps among the 300.
         ramp: keep, one or divide.
         function: none or a key of `FUNCTIONS`.
 
@@ -78,28 +78,28 @@ def transform_flux(x, name: str, statistics, power: Power | None = None):
 
 
 def _offset_and_scale(name: str, statistics) -> tuple[np.ndarray, np.ndarray]:
-    """What `affine` takes, in the layout of a row."""
+    """Return the arguments of `affine`, in the layout of a row."""
     offset, scale = TRANSFORMS["standardize" if name == "yeo-johnson" else name](statistics)
     shape = statistics.mean.shape
     return np.broadcast_to(offset, shape), np.broadcast_to(scale, shape)
 
 
 def invert_flux(y, config: TrainConfig, statistics, power: Power | None = None):
-    """Light curves as they were recorded, from the inputs of a model of this configuration.
+    """Return light curves as they were recorded, from the inputs of a model of this configuration.
 
     Args:
-        y: float [batch, steps, channels], as of `transform_flux` after `shape_flux`.
-        config: resolved.
-        statistics, power: of the chosen steps, those that it was transformed with.
+        y: float [batch, steps, channels], result of `transform_flux` after `shape_flux`.
+        config: resolved configuration.
+        statistics, power: of the chosen steps, as used for the transform.
 
     Returns:
-        float of the shape of `y`. A flux that a floor of `FUNCTIONS` had cut comes back as the floor.
+        float of the shape of `y`. A flux that a floor of `FUNCTIONS` had clipped is returned as the floor.
 
     Raises:
-        UsageError: the ramp was set to 1, and is lost.
+        UsageError: the ramp was set to 1, which cannot be undone.
     """
     if config.ramp == "one":
-        raise UsageError("--ramp one: has no inverse, what stood there is lost; --ramp divide has one.")
+        raise UsageError("--ramp one: has no inverse, the ramp is lost; --ramp divide has one.")
     if config.transform == "yeo-johnson":
         assert power is not None
         y = yeo_johnson.invert(
@@ -116,16 +116,16 @@ def invert_flux(y, config: TrainConfig, statistics, power: Power | None = None):
 
 
 def _or_one(scale: np.ndarray) -> np.ndarray:
-    """A scale to divide by: 1 where a column never varies."""
+    """Return a scale to divide by: 1 if a column never varies."""
     return np.where(scale > 0, scale, 1.0)
 
 
 def transform_star(star, config: TrainConfig, statistics):
-    """Stellar parameters as inputs of a model.
+    """Return stellar parameters as inputs of a model.
 
     Args:
         star: symbolic float32 [batch, 6], raw.
-        config: names them (`--star`), and says whether far tails are clipped and how surface gravity enters.
+        config: names them (`--star`), and determines whether tails are clipped and how surface gravity is encoded.
         statistics: `Statistics` [6] over the training planets.
 
     Returns:
@@ -149,9 +149,9 @@ def transform_star(star, config: TrainConfig, statistics):
 
 
 def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):
-    """(x - offset) / scale by column; a column that never varies becomes 0, not infinite.
+    """Return (x - offset) / scale by column; a column that never varies becomes 0, not infinite.
 
-    Always float32: in half precision a depth of .001 would drown in the rounding of fluxes near 1.
+    Always float32: in half precision a depth of .001 would be lost in the rounding of fluxes near 1.
     """
     scale = _or_one(scale)
     axes = tuple(range(1, len(x.shape)))

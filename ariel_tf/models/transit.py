@@ -1,19 +1,19 @@
-"""A network with a model of transits in front: inputs free of scale, aware of noise; a correction as output.
+"""A network with a model of transits as its first part: scale-free, noise-aware inputs; a correction as output.
 
-Of each light curve it takes what a physicist would:
+From each light curve it computes what a physicist would:
 
     flux / ramp -> dip -> 27 bins folded about mid-transit        half the noise, the same shape
     rough depth of the white light curve, kept above its noise     the scale of everything
     white light along the planet's path / rough depth              radius and impact parameter (`transit_chord.py`)
-    each band's own depth, matched to the white curve, / rough depth, and how noisy that ratio is
-    the scatter of each curve / rough depth                        how far to trust it
+    each band's own depth, matched to the white curve, / rough depth, and the noise of that ratio
+    the scatter of each curve / rough depth                        its reliability
 
-Without all six stellar parameters the path is unknown, and the bins of white light take its place.
+Without all six stellar parameters the path is unknown, and the bins of white light are used instead.
 
-A dense network turns these into log(depth / rough depth), so one network serves depths from 50 ppm to 5 %. The
-radius that the path tells, and each band's own measured ratio, join its answer through gates that open with their
-certainty: an atmosphere larger than any of the training's planets is measured, not guessed.
-White light is the last channel (--channels own+white), or made of all 55 channels (joint).
+A dense network predicts log(depth / rough depth) from these, so one network serves depths from 50 ppm to 5 %. The
+radius from the path, and each band's own measured ratio, are added through gates that open with their certainty, so
+that an atmosphere larger than any in the training set is measured rather than extrapolated.
+White light is the last channel (--channels own+white), or computed from all 55 channels (joint).
 """
 
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ from ariel_tf.planet import (
 SMALLEST_NOISE = 1e-6
 # How much a band's depth is expected to differ from white light's, relative to it, before it is measured.
 EXPECTED_SPREAD = 0.1
-# How much the rough depth is expected to differ from radius^2, relative to it, before the shape is looked at.
+# How much the rough depth is expected to differ from radius^2, relative to it, before the shape is used.
 EXPECTED_SHIFT = 0.3
 SMALLEST_RATIO = 0.02
 TYPICAL_LOG_STEPS = 1.5
@@ -58,7 +58,7 @@ def dips(flux):
 
 
 def noise_free(noise, dip):
-    """Channels with implausibly little noise beside the others: dead, saturated, filled in or smoothed.
+    """Return channels with implausibly little noise compared with others: dead, saturated, filled in or smoothed.
 
     Args:
         noise: [batch, c, 1], of neighbouring steps.
@@ -76,17 +76,17 @@ def noise_free(noise, dip):
 
 
 def white_of(curves, weight):
-    """The weighted mean over channels of [batch, c, n] with weights [batch, c, 1]: [batch, 1, n]."""
+    """Return the weighted mean over channels of [batch, c, n] with weights [batch, c, 1]: [batch, 1, n]."""
     return ops.sum(weight * curves, axis=1, keepdims=True) / ops.sum(weight, axis=1, keepdims=True)
 
 
 def bin_noise() -> np.ndarray:
-    """Noise of each folded bin in units of a step's: 1 / sqrt(steps in it), float32 [27]."""
+    """Return the noise of each folded bin in units of a step's: 1 / sqrt(steps in it), float32 [27]."""
     return np.sqrt(np.square(fold_matrix()).sum(axis=0)).astype(np.float32)
 
 
 class Curves(NamedTuple):
-    """Light curves as the network measures them.
+    """Light curves in the form that the network uses.
 
     Attributes:
         bins, noise: folded bins [batch, c, 27] and step noise [batch, c, 1] of the channels.
@@ -102,7 +102,7 @@ class Curves(NamedTuple):
 
 
 def measured_curves(flux) -> Curves:
-    """Raw flux [batch, 300, c] as curves; white light is the second of two channels, or the mean of all."""
+    """Return raw flux [batch, 300, c] as curves; white light is the second of two channels, or the mean of all."""
     dip, bins, noise = dips(flux)
     if flux.shape[2] == 2:  # own and white
         white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
@@ -111,24 +111,24 @@ def measured_curves(flux) -> Curves:
     weight = ops.where(dead, 0.0, 1 / ops.square(noise))
     white, white_dip = white_of(bins, weight), white_of(dip, weight)
     white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
-    # A dead channel is seen as the white curve, with the noise of a usual channel.
+    # A dead channel is replaced by the white curve, with the noise of a typical channel.
     bins, noise = ops.where(dead, white, bins), ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
     return Curves(bins, noise, white, white_noise, white_dip)
 
 
 def rough_depth(white, noise):
-    """Depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
+    """Return the depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
     depth = ops.mean(white[:, :, :CENTRAL_BINS], axis=2, keepdims=True)
     own = noise * float(bin_noise()[:CENTRAL_BINS].mean() / np.sqrt(CENTRAL_BINS))
     return (depth + ops.sqrt(ops.square(depth) + 4 * ops.square(own))) / 2, own
 
 
 def matched_ratio(bins, noise, white, depth):
-    """Each channel's depth relative to white light's, matched to the white curve's shape, and its noise.
+    """Return each channel's depth relative to white light's, matched to the white curve's shape, and its noise.
 
     Weighted least squares of the channel's bins on the white bins: [batch, c, 1] each.
     """
-    weight = ops.convert_to_tensor(1 / np.square(bin_noise()))  # to the right of each product: JAX insists
+    weight = ops.convert_to_tensor(1 / np.square(bin_noise()))  # on the right of each product, as JAX requires
     template = white / depth
     power = ops.sum(ops.square(template) * weight, axis=2, keepdims=True) + 1.0
     ratio = ops.sum(template * bins * weight, axis=2, keepdims=True) / power / depth
@@ -151,11 +151,11 @@ def transit(hp, inputs: Inputs):
     bins, noise, white, white_noise, white_dip = measured_curves(inputs.flux)
     depth, depth_noise = rough_depth(white, white_noise)
     ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
-    trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % counts half
+    trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % has half the weight
     features = [
         ops.log(depth)[:, :, 0] / 2 + 3,
         ops.log(depth_noise / depth)[:, :, 0] / 2,
-        ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # a huge atmosphere's ratio can be 5 and more
+        ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # the ratio of a huge atmosphere can exceed 5
         ops.log(ratio_noise)[:, :, 0] / 2,
     ]
     path = None
@@ -183,11 +183,11 @@ def transit(hp, inputs: Inputs):
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
     correction = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="head")(x)
     if path is not None:
-        # What the shape says of the radius, as far as it can be trusted; a step's gate like the next one's.
+        # The radius from the shape, weighted by its certainty; neighbouring steps have similar gates.
         trusted = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="trust_path")(x)
         correction += ops.sigmoid(trusted - 2 * ops.log(path.log_spread / EXPECTED_SHIFT)) * path.log_ratio
     if bins.shape[1] == inputs.targets:
-        # What is measured at the wavelength itself, as far as it can be trusted.
+        # The measurement at the wavelength itself, weighted by its certainty.
         trusted = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="trust")(x)
         gate = ops.sigmoid(trusted - 2 * ops.log(ratio_noise[:, :, 0] / EXPECTED_SPREAD))
         correction += gate * ops.log(ops.clip(ratio, SMALLEST_RATIO, 1 / SMALLEST_RATIO))[:, :, 0]

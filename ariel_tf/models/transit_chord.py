@@ -1,14 +1,15 @@
-"""What white light says of a planet's path, with time measured in stellar radii; `keras.ops` only.
+"""A planet's path from white light, with time measured in stellar radii; `keras.ops` only.
 
 A star's radius and mass and the orbit's period give the planet's speed (Kepler's third law), so a light curve can be
-read as a function of x, how far the planet is from mid-transit in stellar radii. There the dip depends on two numbers
-alone, radius and impact parameter, whatever the orbit:
+expressed as a function of x, the planet's distance from mid-transit in stellar radii. The dip then depends only on two
+numbers, radius and impact parameter, whatever the orbit:
 
     white dip [batch, 300] ── mean of the steps near each x ──▶ [batch, 26]
-        ── compared with the dips of 30 radii x 32 impact parameters ──▶ how likely each is
+        ── compared with the dips of 30 radii x 32 impact parameters ──▶ likelihood of each
         ── mean and spread over all ──▶ ln(radius^2 / rough depth), impact parameter
 
-A grazing planet hides only the star's limb: its dip is shallow for its radius, which no depth tells. Its shape does.
+A grazing planet covers only the star's limb: its dip is shallow for its radius. The depth does not show this, the shape
+does.
 """
 
 import functools
@@ -24,10 +25,10 @@ SPACING = 0.06  # of places x, stellar radii: what a fast planet crosses in a st
 N_PLACES = 26
 RADII = np.geomspace(0.012, 0.5, 30)
 IMPACTS = np.r_[np.linspace(0, 0.7, 11), np.linspace(0.74, 1.14, 21)]
-WHITE_BANDS = slice(1, 9)  # those of least noise: white light is mostly theirs
-TEMPERATURE = 5000.0  # K; the limb darkening of a typical star serves all
+WHITE_BANDS = slice(1, 9)  # bands of least noise, which dominate white light
+TEMPERATURE = 5000.0  # K; the limb darkening of a typical star is used for all
 MODEL_ERROR = 0.01  # of a template, relative to the dip: spots, another limb darkening, the grid
-SCALE_SPREAD = 0.05  # by how much a template may be scaled: what lies between two radii of the grid
+SCALE_SPREAD = 0.05  # relative scale of a template: covers radii between two grid points
 SMALLEST_SCALE = 1e-3
 WIDEST_LOG_SPREAD = 2.0
 SUN_AXIS = 4.2083  # of a one-day orbit about the Sun, solar radii
@@ -36,7 +37,7 @@ AWAY = np.abs(np.arange(N_STEPS) - MID_TRANSIT_STEP).astype(np.float32)  # minut
 
 
 class Path(NamedTuple):
-    """What is known of a planet's way across its star: expected values and standard deviations, [batch, 1] each.
+    """Estimates of a planet's path across its star: expected values and standard deviations, [batch, 1] each.
 
     Attributes:
         log_ratio, log_spread: of ln(radius^2 / rough depth).
@@ -50,7 +51,7 @@ class Path(NamedTuple):
 
 
 def orbit_of(star):
-    """Axis in stellar radii and period in days, [batch, 1] each, from raw stellar parameters [batch, 6].
+    """Return axis in stellar radii and period in days, [batch, 1] each, from raw stellar parameters [batch, 6].
 
     Kepler's third law in solar units: (a / R) = 4.2083 (M P^2)^(1/3) / R with P in days.
     """
@@ -60,15 +61,15 @@ def orbit_of(star):
 
 
 def along_the_path(dip, axis, period):
-    """A dip read as a function of x.
+    """Return a dip as a function of x.
 
     Args:
         dip: [batch, 300], ramp divided out.
-        axis, period: as of `orbit_of`.
+        axis, period: results of `orbit_of`.
 
     Returns:
-        the dip at x = 0, .06, .12 ... [batch, 26], each the mean of the steps near it, the nearer the heavier; and
-        how many steps lie between two places, [batch, 1].
+        the dip at x = 0, .06, .12 ... [batch, 26], each the weighted mean of the steps near it; and the number of steps
+        between two places, [batch, 1].
     """
     a_minute = 2 * np.pi / planets.MINUTES_PER_DAY / period  # radians of the orbit
     x = axis * ops.sin(ops.minimum(a_minute * ops.convert_to_tensor(AWAY[None]), np.pi / 2))
@@ -79,9 +80,9 @@ def along_the_path(dip, axis, period):
     return ops.matmul(near, dip[:, :, None])[:, :, 0], SPACING / speed
 
 
-@functools.cache  # seconds of computation, which every build of a model would repeat
+@functools.cache  # takes seconds, which every build of a model would repeat
 def templates() -> np.ndarray:
-    """Dips of each radius and impact parameter at the places x, over radius^2: float32 [960, 26], read-only."""
+    """Return dips of each radius and impact parameter at the places x, over radius^2: float32 [960, 26], read-only."""
     fine = np.linspace(0, SPACING * N_PLACES, 12 * N_PLACES + 1)
     u1, u2 = (np.array([values[WHITE_BANDS].mean()]) for values in stars.limb_darkening(TEMPERATURE))
     dips = [
@@ -97,14 +98,14 @@ def templates() -> np.ndarray:
 
 
 def path_of(along, steps, noise, depth) -> Path:
-    """Which radii and impact parameters agree with a dip along its path.
+    """Return the posterior of radius and impact parameter given a dip along its path.
 
-    Of the dip, in units of the rough depth, each template explains what it can with a scale s = radius^2 / depth that
-    is free about its own radius' (a Gaussian prior). Its likelihood is integrated over s, as linear least squares
-    allow, and every template counts as much as it is likely.
+    Each template is fitted to the dip, in units of the rough depth, with a scale s = radius^2 / depth that has a
+    Gaussian prior about the template's own radius. The likelihood is integrated over s analytically (linear least
+    squares), and each template is weighted by its likelihood.
 
     Args:
-        along, steps: as of `along_the_path`.
+        along, steps: results of `along_the_path`.
         noise: [batch, 1], of one step.
         depth: [batch, 1], rough depth.
     """
@@ -115,7 +116,7 @@ def path_of(along, steps, noise, depth) -> Path:
     match = ops.matmul(seen, ops.convert_to_tensor(shapes.T))
     own = ops.divide(ops.convert_to_tensor(np.repeat(RADII**2, len(IMPACTS)).astype(np.float32)[None]), depth)
     width = ops.square(SCALE_SPREAD * own)
-    certainty = ops.divide(power, variance) + 1 / width  # JAX's own operators refuse Keras's symbols
+    certainty = ops.divide(power, variance) + 1 / width  # JAX's operators do not accept Keras's symbols
     scale = (match / variance + own / width) / certainty
     misfit = (ops.square(scale) * power - 2 * scale * match) / variance + ops.square(scale - own) / width
     weight = ops.softmax(-misfit / 2 - ops.log(certainty * width) / 2, axis=1)
@@ -126,7 +127,7 @@ def path_of(along, steps, noise, depth) -> Path:
 
 
 def _moments(weight, values, variances):
-    """Mean and standard deviation of a mixture whose parts have these weights, means and variances."""
+    """Return mean and standard deviation of a mixture with these weights, means and variances."""
     mean = ops.sum(weight * values, axis=1, keepdims=True)
     variance = ops.sum(weight * (ops.square(ops.subtract(values, mean)) + variances), axis=1, keepdims=True)
     return mean, ops.sqrt(variance + 1e-6)

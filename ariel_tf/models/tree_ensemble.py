@@ -1,8 +1,8 @@
-"""Boosted decision trees as Keras operations, and what they see: a forest saves, loads and exports like other models.
+"""Boosted decision trees as Keras operations, and their features: a forest saves, loads and exports like other models.
 
     raw flux [batch, 300, channels] --ramp divided out, folded, averaged in 27 bins--> bins, noise \\
     raw star [batch, 6] -------------------------------------------------------------------------> features [batch, f]
-    features --every tree walked down to its leaf--> leaves [batch, wavelengths, trees] --sum--> depth --> radius
+    features --every tree traversed to its leaf--> leaves [batch, wavelengths, trees] --sum--> depth --> radius
 
 `keras.ops` only; the trees themselves come from `ariel_tf.ensembles.boosted_trees`.
 """
@@ -17,13 +17,13 @@ from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.models.transit import dips
 from ariel_tf.physics.references import N_BINS
 
-# Below any planet that is seen: the square root stays finite where the leaves sum to no positive depth.
+# Below any observable planet: the square root stays finite if the leaves do not sum to a positive depth.
 SMALLEST_DEPTH = 1e-10
 PER_CURVE = N_BINS + 1  # the bins, and the noise of one step
 
 
 class Tree(NamedTuple):
-    """A decision tree: at node i go left where feature < threshold, else right; a leaf leads to itself.
+    """A decision tree: at node i go left if feature < threshold, else right; a leaf points to itself.
 
     Attributes:
         feature, left, right: int [nodes].
@@ -38,7 +38,7 @@ class Tree(NamedTuple):
 
 
 def feature_model(channels: int, star: bool) -> keras.Model:
-    """From raw light curves to the features of trees: float32 [batch, channels * 28 (+ 6)], channel by channel."""
+    """Return the model from raw light curves to features of trees: float32 [batch, channels * 28 (+ 6)], by channel."""
     raw = {"flux": keras.Input((N_STEPS, channels), name="flux")}
     _, bins, noise = dips(raw["flux"])
     flat = ops.reshape(ops.concatenate([bins, noise], axis=2), (-1, channels * PER_CURVE))
@@ -49,7 +49,7 @@ def feature_model(channels: int, star: bool) -> keras.Model:
 
 
 def columns_of(index: int, targets: int, white: bool, star: bool) -> list[int]:
-    """Features that the trees of the index-th of `targets` wavelengths read: its own, white light's and the star's."""
+    """Return the features that trees of the index-th of `targets` wavelengths read: its own, white light, star."""
     columns = list(range(index * PER_CURVE, (index + 1) * PER_CURVE))
     channels = targets + white
     if white:
@@ -62,12 +62,12 @@ def columns_of(index: int, targets: int, white: bool, star: bool) -> list[int]:
 def forest_model(
     trees: list[list[Tree]], features: keras.Model, columns: list[list[int]], scale: np.ndarray, offset: np.ndarray
 ) -> keras.Model:
-    """Raw light curves to radii.
+    """Return the model from raw light curves to radii.
 
     Args:
-        trees: of each wavelength.
-        features: of `feature_model`.
-        columns: which features those of a wavelength see; a tree's feature numbers count within them.
+        trees: trees of each wavelength.
+        features: result of `feature_model`.
+        columns: features that the trees of a wavelength read; a tree's feature numbers index them.
         scale, offset: float [wavelengths]; depth = scale * sum of leaves + offset.
     """
     table, roots, depth = _table(trees, columns)
@@ -85,9 +85,9 @@ def forest_model(
 
 
 def _table(trees: list[list[Tree]], columns: list[list[int]]) -> tuple[np.ndarray, np.ndarray, int]:
-    """All nodes of all trees one below another: float32 [nodes, 5], roots int [wavelengths, trees], and the depth.
+    """Return all nodes of all trees concatenated: float32 [nodes, 5], roots int [wavelengths, trees], and the depth.
 
-    Wavelengths with fewer trees get trees of one leaf of value 0. Numbers of nodes stay below 2^24, so float32 holds
+    Wavelengths with fewer trees get trees of one leaf of value 0. Node numbers stay below 2^24, so float32 represents
     them exactly.
     """
     most = max(len(its) for its in trees)
@@ -106,7 +106,7 @@ def _table(trees: list[list[Tree]], columns: list[list[int]]) -> tuple[np.ndarra
 
 
 def depth_of(tree: Tree) -> int:
-    """Steps from the root to the farthest leaf."""
+    """Return the number of steps from the root to the farthest leaf."""
     level, nodes = 0, np.zeros(1, int)
     while True:
         inner = nodes[tree.left[nodes] != nodes]

@@ -1,10 +1,10 @@
-"""The Yeo-Johnson power transform: fitted in NumPy, applied as layers that a saved model holds.
+"""The Yeo-Johnson power transform: fitted in NumPy, applied by layers of a saved model.
 
     z >= 0   ((z + 1)^p - 1) / p                    log(z + 1) for p = 0
     z < 0    -((1 - z)^(2 - p) - 1) / (2 - p)       -log(1 - z) for p = 2
 
-It makes skewed columns near normal and has an inverse. The columns here are standardised light curves, so that
-exponents mean the same at every step. Source: Yeo & Johnson 2000, Biometrika 87, 954.
+It makes skewed columns nearly normal and has an inverse. The columns here are standardised light curves, so that
+exponents have the same meaning at every step. Source: Yeo & Johnson 2000, Biometrika 87, 954.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ import keras
 import numpy as np
 from keras import ops
 
-# Outside of these an exponent tells of a few outliers, not of a column's shape.
+# An exponent outside this range reflects a few outliers rather than a column's shape.
 LOWEST, HIGHEST = -4.0, 6.0
 PRECISION = 1e-3
-# 1 / p stays finite; the transform differs from its limit by less than float32 can tell.
+# 1 / p stays finite; the transform differs from its limit by less than the precision of float32.
 SMALLEST_EXPONENT = 1e-4
 
 
 class Power(NamedTuple):
-    """What a fitted transform consists of, in the layout of a row.
+    """A fitted transform, in the layout of a row.
 
     Attributes:
         exponent: float64, p of each column.
@@ -38,7 +38,7 @@ class Power(NamedTuple):
 
 
 def fit(z: np.ndarray) -> Power:
-    """The exponents of greatest likelihood.
+    """Return the maximum-likelihood exponents.
 
     Args:
         z: float [rows, ...], standardised columns.
@@ -59,7 +59,7 @@ def fit(z: np.ndarray) -> Power:
 
 
 def _transformed(log: np.ndarray, negative: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Of log(1 + |z|) and sign: float32 of their shape."""
+    """Return log(1 + |z|) and sign of values: float32 of their shape."""
     own = np.where(negative, 2 - exponent, exponent).astype(np.float32)
     own = _kept_off_zero(own)
     y = np.expm1(own * log) / own
@@ -71,7 +71,7 @@ def _kept_off_zero(exponent: np.ndarray) -> np.ndarray:
 
 
 def highest(function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where functions of one peak each are highest, all at once, by golden sections; within `PRECISION`."""
+    """Return the maxima of unimodal functions, all at once, by golden-section search; within `PRECISION`."""
     ratio = (np.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = function(left), function(right)
@@ -87,7 +87,7 @@ def highest(function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high:
 
 
 def apply(z, exponent: np.ndarray):
-    """Symbolic float32 [batch, ...] -> the same shape; exponents in the layout of a row, held by plain layers."""
+    """Apply the transform: symbolic float32 [batch, ...] -> the same shape; exponents are stored in plain layers."""
     positive, negative = (_kept_off_zero(values) for values in (exponent, 2 - exponent))
     above = _branch(ops.log1p(ops.relu(z)), positive, "above")
     below = _branch(ops.log1p(ops.relu(-z)), negative, "below")
@@ -101,9 +101,9 @@ def _branch(log, exponent: np.ndarray, name: str):
 
 
 def invert(y, exponent: np.ndarray):
-    """Back from `apply`: float [batch, ...] -> the same shape."""
+    """Invert `apply`: float [batch, ...] -> the same shape."""
     positive, negative = (ops.cast(_kept_off_zero(values), y.dtype) for values in (exponent, 2 - exponent))
-    smallest = 1e-30  # beyond what the transform can answer
+    smallest = 1e-30  # beyond the range of the transform
     above = ops.expm1(ops.log(ops.maximum(1 + positive * y, smallest)) / positive)
     below = ops.expm1(ops.log(ops.maximum(1 - negative * y, smallest)) / negative)
     return ops.where(y >= 0, above, -below)

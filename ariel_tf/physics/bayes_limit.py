@@ -1,14 +1,15 @@
-"""The error that is left when the orbit, limb darkening and spots are as unknown as to whoever predicts. NumPy only.
+"""Lower bound on the error of an estimate that does not know the orbit, limb darkening and spots. NumPy only.
 
-Cramer and Rao's bound with priors (van Trees 1968): of the parameters
+The Cramer-Rao bound with priors (van Trees 1968). With the parameters
 
     x_w = ln(radius) in 55 bands     Gaussian prior: what spectra look like
     b                                impact parameter, prior as wide as the star
     d                                relative change of the linear limb darkening, of the stars' spread
-    f                                share of the star that spots cover, of the stars' spread
+    f                                share of the star covered by spots, of the stars' spread
 
-the covariance is at least (J' N^-1 J + priors^-1)^-1, J being the derivatives of all light curves and N their noise. It
-is linearised about the truth: a grazing planet's posterior is no Gaussian, and a good prior can do a little better.
+the covariance is at least (J' N^-1 J + priors^-1)^-1, where J holds the derivatives of all light curves and N their
+noise. It is linearised about the truth: the posterior of a grazing planet is not Gaussian, and an estimate with a good
+prior can be slightly better.
 """
 
 import functools
@@ -27,12 +28,12 @@ _DRAWS = 20_000
 
 
 def standard_errors(planet: Planet, precision: np.ndarray, priors: Priors = Priors()) -> np.ndarray:  # noqa: B008
-    """Standard errors of the depth radius^2 from each observation, and from all of them together: float64 [n + 1, 55].
+    """Return standard errors of the depth radius^2 from each observation, and from all together: float64 [n + 1, 55].
 
     Args:
-        planet: with its orbit and radii.
-        precision: of the prior over ln(radius), [55, 55].
-        priors: of limb darkening and spots.
+        planet: planet with orbit and radii.
+        precision: inverse covariance of the prior over ln(radius), [55, 55].
+        priors: priors of limb darkening and spots.
 
     Raises:
         DataError: its orbit is unknown.
@@ -46,7 +47,7 @@ def standard_errors(planet: Planet, precision: np.ndarray, priors: Priors = Prio
 
 
 def _errors(products: np.ndarray, precision: np.ndarray, known: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Of one observation: products [55, 4, 4] over its noise."""
+    """Return the products [55, 4, 4] of one observation, divided by its noise."""
     bands = len(radii)
     information = np.zeros((bands + len(known),) * 2)
     information[:bands, :bands] = precision + np.diag(products[:, 0, 0])
@@ -57,7 +58,7 @@ def _errors(products: np.ndarray, precision: np.ndarray, known: np.ndarray, radi
 
 
 def _slopes(planet: Planet) -> np.ndarray:
-    """Derivatives of each band's dip by ln(radius), impact, limb darkening and spots: float64 [55, 4, 300]."""
+    """Return derivatives of each band's dip by ln(radius), impact, limb darkening and spots: float64 [55, 4, 300]."""
     path, temperature = path_of(planet), float(planet.star[0])
     u1, u2 = limb_darkening(temperature)
 
@@ -69,13 +70,13 @@ def _slopes(planet: Planet) -> np.ndarray:
 
     names = ("log_radius", "impact", "darkening")
     numeric = [(dip(**{name: by}) - dip(**{name: -by})) / (2 * by) for name, by in zip(names, STEPS, strict=True)]
-    # Spots beside the path make the star fainter, and so the transit deeper.
+    # Spots outside the path make the star fainter, and therefore the transit deeper.
     contrast = spots.contrast_of(temperature, spots.coolness(temperature) * np.mean(spots.PENUMBRA))
     return np.stack([*numeric, dip() * contrast[:, None]], axis=1)
 
 
 @functools.cache
 def _spot_spread(priors: Priors) -> float:
-    """Standard deviation of the stars' share of spots."""
+    """Return the standard deviation over stars of the share covered by spots."""
     rng = np.random.default_rng(0)
     return float(np.std([spots.star_fill(rng, 5000.0, priors) for _ in range(_DRAWS)]))

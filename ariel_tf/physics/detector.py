@@ -9,9 +9,9 @@ _steps = np.arange(N_STEPS)
 # The ramp, float64 [300]: the same in all bands and files. Fitted to the real train set's mean light curve.
 RAMP = 1 - 0.41059 * np.exp(-_steps / 2.53099) - 0.08549 * np.exp(-_steps / 0.28187)
 
-# White noise of one step in ppm for a star of K = 10 mag and 5000 K: fitted to six real files of different stars (to
-# 7 % a band), then moved as little as would make the simulated population's pooled scatter the real train set's.
-# Photon noise, which goes as flux^-1/2 ...
+# White noise of one step in ppm for a star of K = 10 mag and 5000 K: fitted to six real files of different stars (to 7
+# % per band), then changed as little as possible to give the simulated population the pooled scatter of the real
+# training set. Photon noise, proportional to flux^-1/2 ...
 PHOTON_PPM = np.array(
     [
         869, 689, 611, 894, 904, 891, 812, 856, 1211, 2588, 2566, 2232, 2247, 2599,
@@ -21,7 +21,7 @@ PHOTON_PPM = np.array(
     ],
     dtype=np.float64,
 )  # fmt: skip
-# ... and what faint stars add (dark current, read-out), which goes as flux^-1.
+# ... and additional noise of faint stars (dark current, read-out), proportional to flux^-1.
 FAINT_PPM = np.array(
     [
         279, 136, 51, 176, 101, 75, 150, 155, 220, 611, 704, 619, 612, 473,
@@ -37,7 +37,7 @@ _REFERENCE_K_MAGNITUDE = 10.0
 
 
 def relative_brightness(temperature: np.ndarray | float, k_magnitude: np.ndarray | float) -> np.ndarray:
-    """Photons in each band relative to a star of K = 10 mag and 5000 K; black bodies. float64 [..., 55]."""
+    """Return photons in each band relative to a star of K = 10 mag and 5000 K, for black bodies: float64 [..., 55]."""
     temperature = np.asarray(temperature, np.float64)[..., None]
     colour = black_body_photons(WAVELENGTHS_UM, temperature) / black_body_photons(_K_BAND_UM, temperature)
     reference = black_body_photons(WAVELENGTHS_UM, _REFERENCE_TEMPERATURE) / black_body_photons(
@@ -49,7 +49,7 @@ def relative_brightness(temperature: np.ndarray | float, k_magnitude: np.ndarray
 def noise_sigma(
     temperature: np.ndarray | float, k_magnitude: np.ndarray | float, photon_scale: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """Standard deviation of one step's white noise, float64 [..., 55], relative to the quiet star.
+    """Return the standard deviation of one step's white noise, float64 [..., 55], relative to the quiet star.
 
     sigma^2 = g^2 A^2 / F + C^2 / F^2 with A = `PHOTON_PPM`, C = `FAINT_PPM`, F = `relative_brightness`.
 
@@ -64,5 +64,5 @@ def noise_sigma(
 
 
 def white_noise(rng: np.random.Generator) -> np.ndarray:
-    """Unit Gaussian noise, float32 [55, 300]."""
+    """Return unit Gaussian noise, float32 [55, 300]."""
     return rng.standard_normal((N_WAVELENGTHS, N_STEPS), dtype=np.float32)

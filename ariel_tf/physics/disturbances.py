@@ -1,12 +1,13 @@
-"""Disturbances of a planet's light curves, found and taken out before anything is measured. NumPy only.
+"""Detect and correct disturbances of a planet's light curves before anything is measured. NumPy only.
 
-    cosmic rays    single values of one band far from their neighbours: replaced by these
-    ramp           of another size than the detector's usual one, in any band: rescaled
-    mid-transit    at another step: all curves are moved there
-    lost bands     without any noise, or with far more than their star gives: the nearest living band takes their place
-    red noise      slower than from step to step: how much larger it makes the error of a depth is told
+    cosmic rays    single values of one band far from their neighbours: replaced by the neighbours
+    ramp           size different from the detector's usual one, in any band: rescaled
+    mid-transit    at another step: all curves are shifted to the usual one
+    lost bands     no noise, or far more than the star explains: replaced by the nearest usable band
+    red noise      correlated over many steps: the factor by which it increases the error of a depth is returned
 
-Each is acted upon only where it is beyond doubt, so that light curves without any stay as they are, bit for bit.
+Each correction is made only if the disturbance is certain; undisturbed light curves are returned unchanged, bit for
+bit.
 """
 
 from typing import NamedTuple
@@ -22,15 +23,15 @@ RAMP_STEPS = 28  # the ramp is over by then
 UNLIKELY = 8.0
 _MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 COMMON = 3.0  # times the other bands' deviation at the same step: a contact of the transit, not a cosmic ray
-MOST_HIT = 0.05  # of a light curve's values; with more it is not cosmic rays
+MOST_HIT = 0.05  # share of a light curve's values; more than this is not caused by cosmic rays
 # The ramp's size, relative to the usual one.
-RAMP_CERTAIN, RAMP_SMALLEST, RAMP_LARGEST = 6.0, 0.02, 1.5  # difference; -1 is a ramp that was taken out already
+RAMP_CERTAIN, RAMP_SMALLEST, RAMP_LARGEST = 6.0, 0.02, 1.5  # difference; -1 is a ramp that was already removed
 # Mid-transit: steps, and how much more likely than the usual step (twice ln likelihood).
 MOST_MOVED, LEAST_MOVED = 30, 2
 MOVED_CERTAIN = 25.0
 SMOOTHED = 9  # steps
 SYMMETRIC = 0.5  # of the asymmetry about the usual step must be explained
-# A band with so many times the noise that the detector model expects, beside the other bands, holds no light.
+# A band with this many times the noise that the detector model expects, compared with other bands, has no light.
 LOST = 10.0
 # Red noise: means of two blocks outside all but the longest transits, compared with what white noise would give; near
 # each other, and as far apart as can be.
@@ -42,14 +43,14 @@ _MAGNITUDE = STAR_NAMES.index("star_k_mag")
 
 
 class Disturbances(NamedTuple):
-    """What was found in a planet's light curves.
+    """Disturbances found in a planet's light curves.
 
     Attributes:
-        outliers: values that were replaced.
-        lost: bands that have the light curves of another one, bool [55].
-        ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 where nothing was done.
-        moved: steps by which mid-transit is late; 0 where nothing was done.
-        redness: how many times larger the noise of a depth is than white noise of the same scatter would make it, >= 1.
+        outliers: number of values that were replaced.
+        lost: bands replaced by the light curves of another one, bool [55].
+        ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 if unchanged.
+        moved: steps by which mid-transit is late; 0 if unchanged.
+        redness: ratio of the noise of a depth to that of white noise with the same scatter, >= 1.
     """
 
     outliers: int
@@ -60,10 +61,10 @@ class Disturbances(NamedTuple):
 
 
 def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
-    """A planet whose light curves are without what disturbs them.
+    """Return a planet with its disturbances removed.
 
     Returns:
-        the same, or another one where something was taken out, and what it was.
+        the same planet, or a corrected copy, and the disturbances.
     """
     flux, outliers = without_outliers(planet.flux)
     scatter = band_scatter(flux) if outliers else planet.scatter
@@ -79,7 +80,7 @@ def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
         scatter = band_scatter(flux)
     lost = lost_bands(scatter, planet.star)
     if lost.any():
-        # Networks have hardly seen absent bands, and a band differs little from its neighbour.
+        # Few training rows of the network have missing bands, and a band differs little from its neighbour.
         flux = flux[nearest_living(lost)]
     if flux is not planet.flux:
         planet = Planet.from_observations(
@@ -89,7 +90,7 @@ def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
 
 
 def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
-    """Light curves [55, n, 300] with cosmic rays replaced by the middle of their four neighbours; how many."""
+    """Return light curves [55, n, 300] with cosmic rays replaced by the median of four neighbours, and their number."""
     ramp = RAMP.astype(np.float32)
     curves = flux / ramp
     near = np.stack([curves[..., shift : N_STEPS - 4 + shift] for shift in (0, 1, 3, 4)])
@@ -110,7 +111,7 @@ def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def lost_bands(scatter: np.ndarray, star: np.ndarray) -> np.ndarray:
-    """Bands without noise, or whose noise is far above what a star like this gives, beside the others: bool [55].
+    """Return bands without noise, or with far more than a star like this gives, compared with others: bool [55].
 
     Args:
         scatter: of neighbouring steps, [n, 55].
@@ -123,13 +124,13 @@ def lost_bands(scatter: np.ndarray, star: np.ndarray) -> np.ndarray:
 
 
 def nearest_living(lost: np.ndarray) -> np.ndarray:
-    """For each band the nearest one that is not lost, itself if it is not: int [55]."""
+    """Return for each band the nearest band that is not lost, or itself: int [55]."""
     bands, living = np.arange(len(lost)), np.flatnonzero(~lost)
     return living[np.abs(bands[:, None] - living).argmin(axis=1)]
 
 
 def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Size of each band's ramp relative to the usual one, 1 where it may be the usual one: float64 [55].
+    """Return the size of each band's ramp relative to the usual one, 1 unless it certainly differs: float64 [55].
 
     Args:
         mean: of all observations, [55, 300].
@@ -143,10 +144,10 @@ def ramp_size(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def mid_transit(white: np.ndarray, noise: float) -> int:
-    """Steps by which mid-transit is late, 0 unless that is beyond doubt.
+    """Return the steps by which mid-transit is late, 0 unless that is certain.
 
     A transit is symmetric. With d the dip and S(s) = sum_t d(c + s + t) d(c + s - t), the squared differences of steps
-    that mirror each other about c + s sum to sum d^2 - S(s): the likeliest s has the largest S.
+    that mirror each other about c + s sum to sum d^2 - S(s): the most likely s has the largest S.
 
     Args:
         white: white light without the ramp, [300].
@@ -154,7 +155,7 @@ def mid_transit(white: np.ndarray, noise: float) -> int:
     """
     dip = 1 - white
     dip[: RAMP_STEPS // 2] = 0
-    dip = np.convolve(dip, np.full(SMOOTHED, 1 / SMOOTHED), mode="same")  # or else noise beats with itself
+    dip = np.convolve(dip, np.full(SMOOTHED, 1 / SMOOTHED), mode="same")  # otherwise noise correlates with itself
     mirrored = np.convolve(dip, dip)  # of index 2 c: between two of them
     doubled = int(2 * MID_TRANSIT_STEP) + 2 * np.arange(-MOST_MOVED, MOST_MOVED + 1)
     products = (mirrored[doubled] + mirrored[doubled + 1]) / 2
@@ -168,7 +169,7 @@ def mid_transit(white: np.ndarray, noise: float) -> int:
 
 
 def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
-    """How many times larger noise is over 20 steps than white noise of the same scatter would be; 1 if that may be.
+    """Return the ratio of the noise over 20 steps to that of white noise with the same scatter; 1 if they agree.
 
     Args:
         flux: [55, n, 300].
@@ -188,13 +189,13 @@ def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
 
 
 def _white(curves: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, float]:
-    """Inverse-variance mean over bands [300], and its noise."""
+    """Return the inverse-variance mean over bands [300], and its noise."""
     weight = inverse_variance(noise[None])[0]
     return weight @ curves / weight.sum(), float(1 / np.sqrt(weight.sum()))
 
 
 def _moved_back(flux: np.ndarray, late: int) -> np.ndarray:
-    """Light curves with mid-transit at the usual step; what was not observed is mirrored from what was, at the ends."""
+    """Return light curves with mid-transit at the usual step; steps not observed at the ends are mirrored."""
     first, last = RAMP_STEPS // 2, N_STEPS - 1
     steps = np.arange(N_STEPS) + late
     steps = np.where(steps < first, 2 * first - steps, np.where(steps > last, 2 * last - steps, steps))

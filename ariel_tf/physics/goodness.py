@@ -1,7 +1,8 @@
-"""How well a transit fits a planet's light curves, and whether another speed of the planet fits better. NumPy only.
+"""How well a transit fits a planet's light curves, and whether another orbital speed fits better. NumPy only.
 
-A star's mass and radius and the period tell how fast the planet of a circular orbit crosses its star. On an eccentric
-orbit it is faster or slower, by (1 + e sin w) / sqrt(1 - e^2); Winn (2010), "Transits and Occultations", eq. 16.
+A star's mass and radius and the period determine the speed at which a planet on a circular orbit crosses the star. On
+an eccentric orbit the speed differs by the factor (1 + e sin w) / sqrt(1 - e^2); Winn (2010), "Transits and
+Occultations", eq. 16.
 """
 
 from collections.abc import Callable
@@ -50,7 +51,7 @@ class Fit(NamedTuple):
 
     @property
     def excess(self) -> float:
-        """By how many standard deviations chi^2 is above its expectation."""
+        """Return by how many standard deviations chi^2 exceeds its expectation."""
         return (self.chi_squared - self.values) / np.sqrt(2 * self.values)
 
 
@@ -63,7 +64,7 @@ class Curves(NamedTuple):
 
 
 def curves_of(planet: Planet) -> Curves:
-    """Mean light curves of groups of bands, over all observations of a planet."""
+    """Return mean light curves of groups of bands, over all observations of a planet."""
     mean = planet.flux.mean(axis=1, dtype=np.float64)
     noise = np.sqrt(np.mean(np.square(planet.scatter, dtype=np.float64), axis=0) / len(planet.scatter))
     weight = inverse_variance(noise[None])[0]
@@ -78,7 +79,7 @@ def fit(curves: Curves, star: np.ndarray, radii: np.ndarray, impact: float) -> F
     """Compare a transit with the light curves; the depth of each group is free.
 
     Args:
-        curves: of `curves_of`.
+        curves: result of `curves_of`.
         star: [6].
         radii: Rp/Rs, [55].
         impact: impact parameter, stellar radii.
@@ -96,7 +97,7 @@ def fit(curves: Curves, star: np.ndarray, radii: np.ndarray, impact: float) -> F
 
 
 def star_of_speed(star: np.ndarray, speed: float) -> np.ndarray:
-    """A star with the period at which a planet on a circular orbit is so many times faster: as period^-1/3."""
+    """Return the star with the period that gives a planet on a circular orbit this relative speed: as period^-1/3."""
     changed = np.array(star, np.float64)
     changed[_PERIOD] /= speed**3
     return changed
@@ -105,13 +106,13 @@ def star_of_speed(star: np.ndarray, speed: float) -> np.ndarray:
 def likelier_speed(
     curves: Curves, star: np.ndarray, first: Found, answer: Callable[[np.ndarray], list[Found]]
 ) -> tuple[float, Fit]:
-    """The planet's speed relative to a circular orbit's, 1 unless another one is beyond doubt, and how well it fits.
+    """Return the planet's speed relative to a circular orbit, 1 unless another is certain, and how well it fits.
 
     Args:
-        curves: of `curves_of`.
+        curves: result of `curves_of`.
         star: [6].
         first: radii [55] and impact parameter at the usual speed.
-        answer: the same for each of some stars [n, 6].
+        answer: function that returns the same for each of some stars [n, 6].
     """
 
     def tried(speeds: list[float]) -> list[Fit]:
@@ -121,7 +122,7 @@ def likelier_speed(
     usual = fit(curves, star, *first)
     if usual.excess < SUSPICIOUS:
         return 1.0, usual
-    # What a slightly different impact parameter explains is no sign of another speed.
+    # A misfit that a slightly different impact parameter explains is not evidence of another speed.
     radii, impact = first
     tuned = min((fit(curves, star, radii, abs(impact + away)) for away in NEARBY), key=lambda one: one.chi_squared)
     if tuned.excess < (SUSPICIOUS_GRAZING if impact > GRAZING else SUSPICIOUS):

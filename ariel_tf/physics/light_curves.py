@@ -1,11 +1,11 @@
 """Light curves of many planets at once, each the mean of a pool of observations. NumPy only.
 
     star, orbit ──▶ distance of the planet from the star's centre [n, 300] ──▶ starlight behind it [n, 55, 300]
-    spots near the path ──▶ light that they lack behind it [n, 55, 300]
+    spots near the path ──▶ light that the spots lack behind it [n, 55, 300]
                                                    ──▶ clean curves x ramp + noise ──▶ flux [n, 300, 55]
 
-What `simulator.simulate_planet` does for one planet, to within 1e-3 of its depth. The mean over a pool's spot instances
-is exact: with D_i the missing flux of instance i and O_i the light that its spots lack behind the planet,
+The same as `simulator.simulate_planet` for one planet, to within 1e-3 of its depth. The mean over a pool's spot
+instances is exact: with D_i the missing flux of instance i and O_i the light that its spots lack behind the planet,
 
     flux = 1 - sum_i w_i (B - O_i) / (F - D_i)
 """
@@ -22,7 +22,7 @@ from ariel_tf.physics.population import Population, SpotMaps
 from ariel_tf.physics.spots import overlap_area
 from ariel_tf.physics.transit import stellar_flux
 
-_BEHIND = 1e3  # stellar radii: where a planet is put that is behind its star
+_BEHIND = 1e3  # stellar radii: distance assigned to a planet behind its star
 _MINUTES = (np.arange(N_STEPS) - MID_TRANSIT_STEP) * MINUTES_PER_STEP
 _ROWS_AT_ONCE = 32
 
@@ -30,7 +30,7 @@ Rows = dict[str, np.ndarray]
 
 
 def rows_of(population: Population, maps: SpotMaps, weights: np.ndarray, noise: np.ndarray) -> Rows:
-    """What `flux_of` takes: float32 arrays by name.
+    """Return the arguments of `flux_of`: float32 arrays by name.
 
     Args:
         population: n planets.
@@ -58,10 +58,10 @@ def rows_of(population: Population, maps: SpotMaps, weights: np.ndarray, noise: 
 
 
 def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator, scales: np.ndarray | None = None) -> np.ndarray:
-    """Flux with ramp and white noise, float32 [n, 300, 55].
+    """Return flux with ramp and white noise, float32 [n, 300, 55].
 
     Args:
-        rows: as of `rows_of`.
+        rows: result of `rows_of`.
         rng: source of the noise.
         scales: float [n, d], to observe each row d times with noise of its own, so many times its sigma: the result is
             then [n, d, 300, 55].
@@ -74,7 +74,7 @@ def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator, scales: np
     spots = (rows["spots"][:, :, 2] > 0).sum(axis=1)
     for alike in (True, False):
         chosen = np.flatnonzero(close == alike)
-        chosen = chosen[np.argsort(spots[chosen], kind="stable")]  # those of few spots together: they cost less
+        chosen = chosen[np.argsort(spots[chosen], kind="stable")]  # rows of few spots together: they cost less
         for start in range(0, len(chosen), _ROWS_AT_ONCE):
             index = chosen[start : start + _ROWS_AT_ONCE]
             curves = clean_curves({name: values[index] for name, values in rows.items()}) * ramp
@@ -86,10 +86,10 @@ def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator, scales: np
 
 
 def clean_curves(rows: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Noise-free flux without the ramp, float32 [n, 55, 300].
+    """Return noise-free flux without the ramp, float32 [n, 55, 300].
 
     Args:
-        rows: as of `rows_of`.
+        rows: result of `rows_of`.
     """
     x, y = _sky_positions(rows["star"][:, 5], rows["scaled_axis"], rows["impact"])
     distance = np.hypot(x, y)
@@ -106,14 +106,14 @@ def clean_curves(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     apart = np.hypot(x[:, None] - spots[:, :, 0, None], y[:, None] - spots[:, :, 1, None])
     planet = rows["radii"].mean(axis=1)[:, None, None]
     covered = overlap_area(apart, planet, np.maximum(spots[:, :, 2, None], 1e-6))
-    # A spot's disc may reach beyond the limb, where there is no light to hide.
+    # A spot's disc may extend beyond the limb, where there is no light to block.
     covered *= (distance < 1 + rows["radii"].max(axis=1)[:, None])[:, None] & (spots[:, :, 2, None] > 0)
     occulted = np.matmul(lacking.transpose(0, 2, 1), covered)
     return 1 - share.sum(axis=1)[:, :, None] * hidden + occulted
 
 
 def _those_there(rows: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Spots [n, k, 4] and their instances [n, k], with no more columns than the row of most spots needs."""
+    """Return spots [n, k, 4] and their instances [n, k], with no more columns than the row with most spots needs."""
     there = rows["spots"][:, :, 2] > 0
     order = np.argsort(~there, axis=1, kind="stable")[:, : max(1, int(there.sum(axis=1).max()))]
     return (
@@ -123,7 +123,7 @@ def _those_there(rows: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
 
 
 def _sky_positions(period: np.ndarray, scaled_axis: np.ndarray, impact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where planets stand before their stars at each step, [n, 300] each, as `planets.sky_position`."""
+    """Return the position of planets in front of their stars at each step, [n, 300] each, as `planets.sky_position`."""
     phase = _MINUTES * (2 * np.pi / MINUTES_PER_DAY) / np.asarray(period, np.float64)[:, None]
     before = np.cos(phase)
     x = np.where(before > 0, scaled_axis[:, None] * np.sin(phase), _BEHIND)

@@ -1,4 +1,4 @@
-"""Planets and their orbits: radius, period, impact parameter, duration, and which of them can be observed."""
+"""Planets and their orbits: radius, period, impact parameter, duration, and the selection of observable ones."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Planets(NamedTuple):
     duration: np.ndarray  # minutes from first to last contact; 0 where there is no transit
 
     def accepted(self, priors: Priors) -> np.ndarray:
-        """bool [n]: which planets the challenge's selection would keep."""
+        """Return which planets the challenge's selection keeps: bool [n]."""
         return (
             (self.scaled_axis > 2.0)
             & (self.period > priors.period_low)
@@ -37,7 +37,7 @@ class Planets(NamedTuple):
 
 
 def draw_planets(rng: np.random.Generator, stars: Stars, priors: Priors, n: int) -> Planets:
-    """n planets before selection (see `Planets.accepted`), one for each of n stars or all around one star."""
+    """Draw n planets before selection (see `Planets.accepted`), one for each of n stars or all around one star."""
     share = np.where(stars.temperature > priors.giant_host, priors.giant_share, priors.giant_share_cool)
     giant = rng.random(n) < share
     spread = np.where(giant, priors.giant_spread, priors.small_spread)
@@ -53,7 +53,7 @@ def draw_planets(rng: np.random.Generator, stars: Stars, priors: Priors, n: int)
 
 
 def semi_major_axis(period: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Kepler's third law: a^3 = G M P^2 / (4 pi^2), in metres, from days and solar masses."""
+    """Return metres from days and solar masses by Kepler's third law: a^3 = G M P^2 / (4 pi^2)."""
     seconds = period * SECONDS_PER_DAY
     return np.cbrt(GRAVITATION * mass * SOLAR_MASS_KG * seconds**2 / (4 * np.pi**2))
 
@@ -61,7 +61,7 @@ def semi_major_axis(period: np.ndarray, mass: np.ndarray) -> np.ndarray:
 def transit_duration(
     period: np.ndarray, scaled_axis: np.ndarray, impact: np.ndarray, relative_radius: np.ndarray
 ) -> np.ndarray:
-    """Minutes from first to last contact on a circular orbit; 0 where the planet misses the star.
+    """Return minutes from first to last contact on a circular orbit; 0 if the planet misses the star.
 
     T14 = P / pi asin( sqrt((1 + k)^2 - b^2) / (a/R sin i) ), Winn (2010), "Transits and Occultations", eq. 14.
     """
@@ -71,7 +71,7 @@ def transit_duration(
 
 
 def sky_position(period: float, scaled_axis: float, impact: float) -> tuple[np.ndarray, np.ndarray]:
-    """Position of the planet in front of the star at each step.
+    """Return the position of the planet in front of the star at each step.
 
     Returns:
         x along and y across its path, float64 [300] each, in stellar radii from the star's centre; both are

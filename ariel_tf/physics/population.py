@@ -1,8 +1,8 @@
-"""Many planets at once: stars, orbits, spectra and spots of the priors as arrays, for training without end.
+"""Many planets at once: stars, orbits, spectra and spots drawn from the priors as arrays, for endless training data.
 
-The simulator (`simulator.py`) makes one planet's observations, each from random numbers of its own. Here n planets are
-drawn from one generator, with the same formulas and distributions, and each is observed once: as the mean of any number
-of photon-noise instances of one or several spot instances. `light_curves.py` turns these arrays into light curves.
+The simulator (`simulator.py`) makes one planet's observations, each from its own random numbers. Here n planets are
+drawn from one generator, with the same formulas and distributions, and each is observed once: as the mean of any
+number of photon-noise instances of one or several spot instances. `light_curves.py` computes their light curves.
 """
 
 from typing import NamedTuple
@@ -47,8 +47,8 @@ class SpotMaps(NamedTuple):
     Attributes:
         contrast: float64 [n, s, 55], share of a spot's light that is missing.
         area: float64 [n, s, 3], sums over all spots of area x (1 - mu)^0, 1, 2; squared stellar radii.
-        x, y, radius, mu: float64 [n, k], of the spots near the planet's path, of all instances; a radius of 0 fills up.
-        instance: int [n, k], of each of them.
+        x, y, radius, mu: float64 [n, k], spots near the planet's path, of all instances; padded with radius 0.
+        instance: int [n, k], instance of each of these spots.
     """
 
     contrast: np.ndarray
@@ -61,15 +61,15 @@ class SpotMaps(NamedTuple):
 
 
 def draw_population(rng: np.random.Generator, n: int, priors: Priors) -> Population:
-    """n stars with a planet each that can be observed in every band.
+    """Draw n stars, each with a planet that can be observed in every band.
 
     Args:
         rng: source of all random numbers.
-        n: how many.
-        priors: the population.
+        n: number of stars.
+        priors: priors of the population.
 
     Raises:
-        UsageError: these priors hold no observable planet.
+        UsageError: these priors allow no observable planet.
     """
     hosts, companions, radii = _draw_observable(rng, n, priors)
     star = header_stars(hosts, companions.period)
@@ -94,7 +94,7 @@ def draw_population(rng: np.random.Generator, n: int, priors: Priors) -> Populat
 def _draw_observable(
     rng: np.random.Generator, n: int, priors: Priors
 ) -> tuple[stars.Stars, planets.Planets, np.ndarray]:
-    """n stars, a planet around each that can be observed in every band, and their radii [n, 55]."""
+    """Draw n stars, a planet around each that can be observed in every band, and their radii [n, 55]."""
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     missing = n
     for _ in range(_ROUNDS):
@@ -122,13 +122,13 @@ def _draw_observable(
         raise UsageError("these priors hold no observable planet: widen the bounds on duration, period or radius")
     hosts_found = np.concatenate([one for one, _, _ in found], axis=1)
     planets_found = np.concatenate([one for _, one, _ in found], axis=1)
-    order = rng.permutation(hosts_found.shape[1])[:n]  # those that took several proposals stand last
+    order = rng.permutation(hosts_found.shape[1])[:n]  # stars that took several proposals are last
     radii = np.concatenate([one for _, _, one in found])[order]
     return stars.Stars(*hosts_found[:, order]), planets.Planets(*planets_found[:, order]), radii
 
 
 def header_stars(hosts: stars.Stars, period: np.ndarray) -> np.ndarray:
-    """Six parameters of n stars, rounded as in the challenge's headers: gravity in steps of .5 dex. float64 [n, 6]."""
+    """Return the parameters of n stars, rounded as in the challenge's headers: gravity to .5 dex. float64 [n, 6]."""
     gravity = np.round(2 * stars.log_surface_gravity(hosts.mass, hosts.radius)) / 2
     columns = (
         np.round(hosts.temperature, 2),
@@ -142,7 +142,7 @@ def header_stars(hosts: stars.Stars, period: np.ndarray) -> np.ndarray:
 
 
 def draw_spot_maps(rng: np.random.Generator, population: Population, instances: int, priors: Priors) -> SpotMaps:
-    """Spot instances of every star; `spots.draw_spots` for many stars at once."""
+    """Draw spot instances of every star; `spots.draw_spots` for many stars at once."""
     n = len(population.impact)
     mean = np.repeat(population.spot_fill, instances)
     fill = np.minimum(mean * np.exp(priors.spot_fill_instance * rng.standard_normal(len(mean))), spots.MOST_FILL)

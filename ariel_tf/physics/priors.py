@@ -1,4 +1,4 @@
-"""What the simulator believes about stars, planets, spots and noise: every tunable number, its unit, its source."""
+"""Prior distributions of the simulator for stars, planets, spots and noise: every parameter, its unit, its source."""
 
 import math
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from ariel_tf.core.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class Priors:
-    """Numbers that shape a simulated population; `docs/simulator.md` compares it with the real train set.
+    """Parameters of a simulated population; `docs/simulator.md` compares it with the real training set.
 
-    "Tuned" below means: chosen so that the population agrees with the real train set's statistics
-    (`python -m benchmarks.simulator_against_real`). All values are plain floats, so that
-    `dataclasses.asdict` of them can stand in a data set's fingerprint.
+    "Tuned" below means: chosen so that the population agrees with the real training set's statistics
+    (`python -m benchmarks.simulator_against_real`). All values are plain floats, so that `dataclasses.asdict` of them
+    can be part of a data set's fingerprint.
     """
 
     # --- stars -------------------------------------------------------------------------------------------
@@ -81,10 +81,10 @@ class Priors:
 
     @classmethod
     def parse(cls, settings: Iterable[str]) -> Self:
-        """From texts like `impact_high=0.9`; what they do not name is as by default.
+        """Parse texts like `impact_high=0.9`; other parameters have their defaults.
 
         Raises:
-            UsageError: no such number, or a value that is none.
+            UsageError: an unknown parameter, or a value that is not a number.
 
         >>> Priors.parse(["impact_high=0.9"]) == Priors(impact_high=0.9)
         True
@@ -104,5 +104,5 @@ class Priors:
         return cls(**values)
 
     def changes(self) -> dict[str, float]:
-        """The numbers that are not as by default."""
+        """Return the parameters that differ from their defaults."""
         return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}

@@ -1,6 +1,6 @@
-"""Estimators to compare a model with: the best constant, the root of the median depth; features for `regression`.
+"""Reference estimators: the best constant and the root of the median depth; features for `regression`.
 
-Arguments and results are relative radii; inside, they work on depth = radius^2, which is linear in flux. NumPy only.
+Arguments and results are relative radii; the computation uses depth = radius^2, which is linear in flux. NumPy only.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ from ariel_tf.challenge import MID_TRANSIT_STEP, N_STEPS
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.planet import OUT_OF_TRANSIT
 
-# Within 12 steps of mid-transit: the shortest common transits are still in full there.
+# Within 12 steps of mid-transit: the shortest common transits are at full depth there.
 IN_TRANSIT = np.arange(round(MID_TRANSIT_STEP - 12), round(MID_TRANSIT_STEP + 12) + 1)
 N_BINS = 27
 STEPS_PER_BIN = 5  # 27 bins of 5 steps on each side of mid-transit reach steps 13 to 282
 
 
 def constant(radii_train: np.ndarray) -> np.ndarray:
-    """The constant prediction with the best unweighted score on the training radii.
+    """Return the constant prediction with the best unweighted score on the training radii.
 
     The loss sum_i y_i |c - y_i| is least at the y-weighted median: the first sorted y at which half of the
     sum of all y is reached.
@@ -39,7 +39,7 @@ def constant(radii_train: np.ndarray) -> np.ndarray:
 
 
 def relative_dip(flux: np.ndarray) -> np.ndarray:
-    """1 - flux with the ramp divided out and the level outside transit set to 1, float64 [..., 300].
+    """Return 1 - flux with the ramp divided out and the level outside transit set to 1, float64 [..., 300].
 
     Args:
         flux: float [..., 300].
@@ -50,9 +50,9 @@ def relative_dip(flux: np.ndarray) -> np.ndarray:
 
 
 def median_depth(flux: np.ndarray) -> np.ndarray:
-    """Rp/Rs as the square root of the median dip over the steps `IN_TRANSIT`; 0 where noise lifts it above 1.
+    """Return Rp/Rs as the square root of the median dip over the steps `IN_TRANSIT`; 0 if noise raises it above 1.
 
-    Too large by limb darkening (a few percent), too small for grazing transits; no fit to anything.
+    Too large because of limb darkening (a few percent), too small for grazing transits; nothing is fitted.
 
     Args:
         flux: float [..., 300].
@@ -65,10 +65,10 @@ def median_depth(flux: np.ndarray) -> np.ndarray:
 
 
 def folded_bins(flux: np.ndarray) -> np.ndarray:
-    """Features of a light curve: its dip folded about mid-transit, averaged in bins of five steps.
+    """Return features of a light curve: its dip folded about mid-transit, averaged in bins of five steps.
 
-    Folding halves the noise's variance and loses nothing: a transit is symmetrical about mid-transit. Bin 0
-    holds the steps within 5 of mid-transit on both sides, bin 26 those 130 to 135 away.
+    Folding halves the noise's variance without loss: a transit is symmetrical about mid-transit. Bin 0 contains the
+    steps within 5 of mid-transit on both sides, bin 26 those at 130 to 135.
 
     Args:
         flux: float [..., 300].
@@ -81,7 +81,7 @@ def folded_bins(flux: np.ndarray) -> np.ndarray:
 
 
 def fold_matrix() -> np.ndarray:
-    """Averages steps into folded bins, float64 [300, 27]."""
+    """Return the matrix that averages steps into folded bins, float64 [300, 27]."""
     bins = (np.abs(np.arange(N_STEPS) - MID_TRANSIT_STEP) / STEPS_PER_BIN).astype(int)
     member = bins[:, None] == np.arange(N_BINS)
     return member / member.sum(axis=0)

@@ -22,11 +22,11 @@ class Ridge:
         GCV(p) = |y - yhat(p)|^2 / (n - trace H(p))^2
 
     The weight of a row is 1 / (depth + 4 median depth), so that a few huge planets do not dominate the fit. The fit is
-    then repeated `rounds` times with the weights 1 / |last error|, bounded for the smallest errors: this leads to the
-    least absolute error, which the score counts (iteratively reweighted least squares, Holland & Welsch 1977).
+    then repeated `rounds` times with the weights 1 / |last error|, bounded for the smallest errors, which converges to
+    the least absolute error, as in the score (iteratively reweighted least squares, Holland & Welsch 1977).
 
-    `features` is float [n, p] with radii [n], or wavelength-major [w, n, p] with radii [n, w]: one fit a
-    wavelength, each with its own penalty.
+    `features` is float [n, p] with radii [n], or wavelength-major [w, n, p] with radii [n, w]: one fit per wavelength,
+    each with its own penalty.
 
     >>> bins = np.linspace(0, 1, 20)[:, None] * np.ones(27)
     >>> radii = np.sqrt(0.01 * bins[:, 0])
@@ -43,7 +43,7 @@ class Ridge:
 
     @property
     def penalties(self) -> np.ndarray:
-        """The chosen penalty of each fit, float64 [w]."""
+        """Return the chosen penalty of each fit, float64 [w]."""
         return np.array([fit.penalty for fit in self._fits])
 
     def fit(self, features: np.ndarray, radii: np.ndarray) -> "Ridge":
@@ -62,7 +62,7 @@ class Ridge:
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Radii = sqrt(max(depth, 0)): float64 [n] or [n, w], as `fit` received."""
+        """Return radii = sqrt(max(depth, 0)): float64 [n] or [n, w], as `fit` received."""
         if not self._fits:
             raise ValueError("fit the ridge before it predicts")
         features = np.asarray(features)
@@ -72,7 +72,7 @@ class Ridge:
         return radii[:, 0] if self._one else radii
 
     def affine(self) -> tuple[np.ndarray, np.ndarray]:
-        """Depth = features @ coefficients + intercept: float64 [w, p] and [w]."""
+        """Return coefficients and intercepts of depth = features @ coefficients + intercept: float64 [w, p] and [w]."""
         parts = [fit.affine() for fit in self._fits]
         return np.stack([coefficients for coefficients, _ in parts]), np.array([level for _, level in parts])
 
@@ -117,7 +117,7 @@ class _DepthFit:
 
 
 def _row_weights(depth: np.ndarray) -> np.ndarray:
-    """1 / (depth + 4 median depth), summing to 1, float64 [n].
+    """Return 1 / (depth + 4 median depth), normalised to sum 1, float64 [n].
 
     The score is linear in the error, the fit quadratic: unweighted, a few huge or grazing planets dominate it.
     On simulated planets these weights lower the typical planet's loss by a fifth to a third, the mean's little.

@@ -1,11 +1,11 @@
-"""The starlight behind a planet's disc from a table: `transit.shadow_moments` for millions of light curves.
+"""The starlight blocked by a planet's disc from a table: `transit.shadow_moments` for millions of light curves.
 
 The three moments depend on two numbers, radius k and distance d. Over k^2 they are smooth functions of ln k and of
 
     phi,    d = (1 - k) sin(phi)                        0 to pi/2, the disc inside the star's
     theta,  d = 1 - k + k (1 - cos(theta))              0 to pi,   the disc across the star's edge
 
-in which their square-root behaviour at the contacts is gone, so that linear interpolation is within 4e-5 of the
+in which their square-root behaviour at the contacts vanishes, so that linear interpolation is within 4e-5 of the
 planet's depth.
 """
 
@@ -26,7 +26,7 @@ _WIDEST = 1.4  # largest over smallest radius of a planet, up to which `_NODES` 
 
 @functools.cache
 def table() -> np.ndarray:
-    """Moments over k^2, float32 [radii x (inside + across), 3]; made once a process, in about two seconds."""
+    """Return moments over k^2, float32 [radii x (inside + across), 3]; computed once per process, in two seconds."""
     radii = np.exp(_LOG_LOW + _LOG_STEP * np.arange(_N_RADII))
     inside = np.sin(np.linspace(0, np.pi / 2, _N_INSIDE))
     across = 1 - np.cos(np.linspace(0, np.pi, _N_ACROSS))
@@ -38,12 +38,12 @@ def table() -> np.ndarray:
 
 
 def moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, in each band.
+    """Return integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, in each band.
 
     Args:
         distance: float [n, t], in stellar radii.
-        radii: float [n, w], Rp/Rs in `SMALLEST_RADIUS` to `LARGEST_RADIUS`; of all planets alike or unlike, see
-            `lie_close`.
+        radii: float [n, w], Rp/Rs in `SMALLEST_RADIUS` to `LARGEST_RADIUS`; either all planets satisfy `lie_close` or
+            none does.
 
     Returns:
         float32 [n, w, t, 3].
@@ -66,12 +66,12 @@ def moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
 
 
 def lie_close(radii: np.ndarray) -> np.ndarray:
-    """Whether the radii of a planet [n, w] are so alike that `moments` may interpolate between a few: bool [n]."""
+    """Whether the radii of a planet [n, w] are similar enough for `moments` to interpolate between a few: bool [n]."""
     return radii.max(axis=1) < _WIDEST * radii.min(axis=1)
 
 
 def _looked_up(distance: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """The table's moments: distance [n, 1, t], radius [n, w, 1] to float32 [n, w, t, 3]."""
+    """Look up the table's moments: distance [n, 1, t], radius [n, w, 1] to float32 [n, w, t, 3]."""
     values, inner = table(), 1 - radius
     phi = np.arcsin(np.clip(distance / inner, 0.0, 1.0)) * ((_N_INSIDE - 1) / (np.pi / 2))
     theta = np.arccos(np.clip(1 - (distance - inner) / radius, -1.0, 1.0)) * ((_N_ACROSS - 1) / np.pi)

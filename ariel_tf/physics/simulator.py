@@ -5,8 +5,8 @@
                                                                                  ▼
                                                             challenge.Planet: flux [55, n, 300]
 
-Every random draw comes from a generator seeded with (seed, number, what, ...), so an observation depends on
-nothing else: not on the process, the order, or how many observations are made beside it.
+Every random draw comes from a generator seeded with (seed, number, what, ...), so an observation does not depend on the
+process, the order, or the number of observations simulated beside it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from ariel_tf.planet import Planet
 
 __all__ = ["VERSION", "Priors", "System", "clean_curves", "draw_system", "simulate_planet"]
 
-# Part of a data set's fingerprint: raised whenever the same arguments give other bytes.
+# Part of a data set's fingerprint: increased whenever the same arguments give other bytes.
 VERSION = 4
 
 _TRIES = 1000
@@ -31,7 +31,7 @@ _SYSTEM, _SPOTS, _NOISE = 0, 1, 2  # streams of random numbers
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A star and its planet: all that the observations of a planet share."""
+    """A star and its planet: everything that the observations of a planet have in common."""
 
     star: np.ndarray  # float64 [6], `challenge.STAR_PARAMETERS`
     orbit: np.ndarray  # float64 [2], `challenge.ORBIT_PARAMETERS`
@@ -45,13 +45,13 @@ class System:
 
 
 def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Priors = Priors()) -> Planet:  # noqa: B008
-    """All observations of one planet: `spots` spot instances x `photons` noise instances.
+    """Simulate all observations of one planet: `spots` spot instances x `photons` noise instances.
 
     Args:
-        seed: >= 0, of the whole population.
-        number: of the planet, 0 to 2^31 - 1; the text format holds 9999 at most.
-        spots, photons: how many instances of each, 1 to 99. More instances leave the first ones as they are.
-        priors: the population.
+        seed: >= 0, seed of the whole population.
+        number: number of the planet, 0 to 2^31 - 1; the text format allows 9999 at most.
+        spots, photons: number of instances of each, 1 to 99. More instances do not change the first ones.
+        priors: priors of the population.
 
     Returns:
         a `planet.Planet`, labelled, instances (1, 1) to (spots, photons) ascending.
@@ -74,7 +74,7 @@ def simulate_planet(seed: int, number: int, spots: int, photons: int, priors: Pr
 
 
 def draw_system(seed: int, number: int, priors: Priors) -> System:
-    """A star and a planet of the priors. Star and orbit are rounded as in the challenge's headers."""
+    """Draw a star and a planet from the priors. Star and orbit are rounded as in the challenge's headers."""
     rng = _generator(seed, number, _SYSTEM)
     hosts, companions, first, radii = _draw_observable(rng, priors)
     star = header_stars(hosts, companions.period[first : first + 1])[0]
@@ -97,7 +97,7 @@ def draw_system(seed: int, number: int, priors: Priors) -> System:
 
 
 def _draw_observable(rng: np.random.Generator, priors: Priors) -> tuple[stars.Stars, planets.Planets, int, np.ndarray]:
-    """A star, planets around it, the index of the first that can be observed in every band, and its radii [55]."""
+    """Return a star, its planets, the index of the first that can be observed in every band, and its radii [55]."""
     for _ in range(_TRIES):
         hosts = stars.draw_stars(rng, priors, 1)
         companions = planets.draw_planets(rng, hosts, priors, PROPOSALS)
@@ -110,10 +110,10 @@ def _draw_observable(rng: np.random.Generator, priors: Priors) -> tuple[stars.St
 
 
 def clean_curves(system: System, seed: int, number: int, n_spots: int, priors: Priors) -> np.ndarray:
-    """Noise-free light curves without the ramp, float64 [n_spots, 55, 300], 1 outside the transit.
+    """Return noise-free light curves without the ramp, float64 [n_spots, 55, 300], 1 outside the transit.
 
-    With spots that lack the flux S in all, of which the planet covers O, a planet that hides B of a star's
-    flux F leaves 1 - (B - O) / (F - S): spots beside its path make the transit deeper, spots under it shallower.
+    If all spots together lack the flux S, of which the planet covers O, a planet that blocks B of a star's flux F
+    leaves 1 - (B - O) / (F - S): spots outside its path make the transit deeper, spots under it shallower.
     """
     period = float(system.star[5])
     x, y = planets.sky_position(period, system.scaled_axis, system.impact)

@@ -1,4 +1,4 @@
-"""Transmission spectra: how much wider a planet looks where its atmosphere absorbs."""
+"""Transmission spectra: the apparent radius of a planet where its atmosphere absorbs."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from ariel_tf.challenge import WAVELENGTHS_UM
 from ariel_tf.physics.priors import Priors
 
 # log10 of each absorber's optical depth by wavelength, above that of the clearest band. Schematic: the bands are the
-# molecules' known ones; the heights were read off the two labelled real spectra, whose differences show methane.
+# known ones of the molecules; the heights were estimated from the two labelled real spectra, whose differences show
+# methane.
 _WATER = np.array(
     [
         0.0, 0.0, 0.8, 1.8, 0.9, 3.3, 1.4, 1.1, 3.0, 2.8, 2.5, 1.8, 1.2, 0.9, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 2.9, 3.7,
@@ -37,13 +38,13 @@ _ABUNDANCE_SPREAD = np.array([0.3, 0.5, 0.4, 0.4, 0.4])
 
 
 def draw_spectral_shape(rng: np.random.Generator, priors: Priors) -> np.ndarray:
-    """A spectrum's shape: 0 in the clearest band, 1 in the most opaque one, float64 [55]."""
+    """Draw a spectrum's shape: 0 in the clearest band, 1 in the most opaque one, float64 [55]."""
     abundance = _ABUNDANCE_MEAN + _ABUNDANCE_SPREAD * rng.standard_normal(len(OPACITIES))
     return spectral_shape(abundance, rng.uniform(priors.cloud_low, priors.cloud_high))
 
 
 def spectral_shape(abundance: np.ndarray, cloud: np.ndarray | float) -> np.ndarray:
-    """Shapes of spectra: 0 in the clearest band, 1 in the most opaque one.
+    """Return shapes of spectra: 0 in the clearest band, 1 in the most opaque one.
 
     The apparent height of an atmosphere is the scale height times ln of the optical depth (Lecavelier des
     Etangs et al. 2008), so the shape is the log of a sum of absorbers.
@@ -62,7 +63,7 @@ def spectral_shape(abundance: np.ndarray, cloud: np.ndarray | float) -> np.ndarr
 
 
 def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors) -> np.ndarray:
-    """Rp/Rs by wavelength, float64 [55], in (0, 1): the clearest band's radius and the atmosphere's height above it."""
+    """Draw Rp/Rs by wavelength, float64 [55], in (0, 1): the clearest band's radius and the atmosphere above it."""
     shape = draw_spectral_shape(rng, priors)
     if relative_radius < priors.extended_below and rng.random() < priors.extended_share:
         x: np.ndarray | float = rng.uniform(priors.extended_low, priors.extended_high)
@@ -72,7 +73,7 @@ def draw_radii(rng: np.random.Generator, relative_radius: float, priors: Priors)
 
 
 def draw_spectra(rng: np.random.Generator, relative_radius: np.ndarray, priors: Priors) -> np.ndarray:
-    """Radii of n planets at once: the distribution of `draw_radii`, from other random numbers.
+    """Draw radii of n planets at once: the distribution of `draw_radii`, from other random numbers.
 
     Args:
         relative_radius: float [n], in the clearest band.
@@ -90,7 +91,7 @@ def draw_spectra(rng: np.random.Generator, relative_radius: np.ndarray, priors: 
 
 
 def atmosphere(relative_radius: np.ndarray | float, draw: np.ndarray | float, priors: Priors) -> np.ndarray:
-    """The most opaque band's height above the clearest one, x of `radii_of`, from a standard normal draw."""
+    """Return the most opaque band's height above the clearest one, x of `radii_of`, from a standard normal draw."""
     median = priors.atmosphere_median * (relative_radius / 0.05) ** priors.atmosphere_slope
     return np.minimum(median * np.exp(priors.atmosphere_spread * draw), 0.9)
 
@@ -99,15 +100,15 @@ def radii_of(
     relative_radius: np.ndarray | float, shape: np.ndarray, x: np.ndarray | float, draw: np.ndarray | float,
     priors: Priors,
 ) -> np.ndarray:  # fmt: skip
-    """Rp/Rs by wavelength of planets with these atmospheres.
+    """Return Rp/Rs by wavelength of planets with these atmospheres.
 
-    In an isothermal atmosphere ln of the density falls as 1/r does, so that the level of n scale heights lies at
+    In an isothermal atmosphere ln of the density falls as 1/r, so that the level of n scale heights is at
 
         r = r0 / (1 - n H / r0) = r0 / (1 - x shape),      x = the most opaque band's n H / r0.
 
-    For most planets x is about .1 and r nearly linear in the shape. As x nears 1 the atmosphere hardly ends: the few
-    huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um). Such an atmosphere ends at an edge
-    of its own, joined smoothly by a sum of fourth powers of 1/r.
+    For most planets x is about .1 and r nearly linear in the shape. As x approaches 1 the atmosphere becomes very
+    extended: the few huge targets of the 2019 edition (Rp/Rs .0137 at .55 um, .668 at 7.8 um). Such an atmosphere ends
+    at an edge, joined smoothly by a sum of fourth powers of 1/r.
 
     Args:
         relative_radius: r0, [...].

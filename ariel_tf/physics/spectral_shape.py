@@ -1,11 +1,11 @@
-"""What spectra look like: a Gaussian over ln(radius) in the 55 bands, learnt from planets of known radii.
+"""Prior of spectra: a Gaussian over ln(radius) in the 55 bands, fitted to planets of known radii.
 
-A band's depth alone is known to its noise; beside its neighbours' it is known far better, since a spectrum has a few
-ways to vary and not 55. With x = ln(radius), its prior N(mean, covariance), and depths d +- e that a fit measured,
+The depth of a single band is uncertain by its noise; together with its neighbours it is known much better, since
+spectra vary in a few ways rather than 55. With x = ln(radius), prior N(mean, covariance) and measured depths d +- e,
 
     posterior(x) ~ exp( - sum_w (d_w - exp(2 x_w))^2 / (2 e_w^2)  -  (x - mean)' covariance^-1 (x - mean) / 2 )
 
-Depth is linear in flux and so has Gaussian errors; its logarithm is what spectra share a shape in. NumPy only.
+Depth is linear in flux and so has Gaussian errors; spectra share a shape in its logarithm. NumPy only.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-# Standard deviation of ln(radius) in a band that the others can't foresee: keeps the covariance of few planets sound.
+# Standard deviation of ln(radius) in a band that the others do not predict; regularises the covariance of few planets.
 UNFORESEEN = 0.003
 LARGEST_STEP = 0.7  # in ln(radius), of an iteration
 ITERATIONS = 60
@@ -34,7 +34,7 @@ class SpectralShape:
 
     @classmethod
     def learnt(cls, radii: np.ndarray) -> Self:
-        """From radii float [planets, w], Rp/Rs.
+        """Fit the prior to radii float [planets, w], Rp/Rs.
 
         Raises:
             ValueError: fewer than two planets.
@@ -46,7 +46,7 @@ class SpectralShape:
         return cls(x.mean(axis=0), np.linalg.inv(covariance))
 
     def most_probable(self, depth: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """The radii where the posterior is highest, float64 [n, w].
+        """Return the radii of the highest posterior density, float64 [n, w].
 
         Newton's method in the Gauss approximation, damped where a step would not lower the cost (Marquardt 1963).
 
@@ -74,7 +74,7 @@ class SpectralShape:
         return np.exp(x)
 
     def _start(self, depth: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """The mean spectrum, as large as all bands together say."""
+        """Return the mean spectrum, scaled to the size that all bands together give."""
         relative = np.exp(2 * (self.mean - self.mean.mean()))
         weight = relative / error**2
         level = (weight * depth).sum(axis=1) / (weight * relative).sum(axis=1)
@@ -89,7 +89,7 @@ class SpectralShape:
         return self.precision + np.square(slope)[:, :, None] * np.eye(len(self.mean))
 
     def standard_errors(self, radii: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Standard errors of the depth radius^2 that are left, float64 [n, w], if the prior is the truth.
+        """Return the remaining standard errors of the depth radius^2, float64 [n, w], if the prior is true.
 
         Args:
             radii: float [w], true Rp/Rs.

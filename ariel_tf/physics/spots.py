@@ -1,4 +1,4 @@
-"""Star spots: dark discs that make the visible transit deeper, and bumps where the planet crosses one."""
+"""Star spots: dark discs that make the visible transit deeper, and bumps where the planet crosses a spot."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ from ariel_tf.physics.stars import black_body_photons
 
 MOST_SPOTS = 400
 NEAREST_LIMB = 0.05  # mu of the outermost spots
-MOST_FILL = 0.2  # share of the face that spots cover at most
+MOST_FILL = 0.2  # largest share of the face covered by spots
 COOL_STAR = 4000.0  # K; cooler stars have more spots
 RADII = (0.01, 0.13)  # stellar radii, of the smallest and the largest spot
-PENUMBRA = (0.6, 1.0)  # how much cooler a whole spot is, relative to its umbra
+PENUMBRA = (0.6, 1.0)  # temperature difference of a whole spot, relative to its umbra
 
 
 class Spots(NamedTuple):
@@ -27,28 +27,28 @@ class Spots(NamedTuple):
 
     @property
     def missing(self) -> np.ndarray:
-        """Flux that all spots together take from the star, float64 [55]."""
+        """Return the flux that all spots together take from the star, float64 [55]."""
         return self.loss @ self.area
 
 
 def star_fill(rng: np.random.Generator, temperature: float, priors: Priors) -> float:
-    """A star's mean share of spotted face."""
+    """Draw a star's mean share of spotted face."""
     cool = priors.spot_fill_cool if temperature < COOL_STAR else 1.0
     fill = priors.spot_fill_median * cool * np.exp(priors.spot_fill_spread * rng.standard_normal())
     return float(min(fill, priors.spot_fill_high))
 
 
 def coolness(temperature: np.ndarray | float) -> np.ndarray:
-    """By how many kelvin an umbra is cooler than its star: Berdyugina (2005), as fitted by Maehara et al. (2017)."""
+    """Return how much cooler an umbra is than its star, K: Berdyugina (2005), fitted by Maehara et al. (2017)."""
     return np.clip(3.58e-5 * temperature**2 + 0.249 * temperature - 808, 200, 2200)
 
 
 def contrast_of(temperature: np.ndarray | float, cooler: np.ndarray | float) -> np.ndarray:
-    """The share of a spot's light that is missing, by wavelength; black bodies. float64 [..., 55].
+    """Return the share of a spot's light that is missing, by wavelength, for black bodies: float64 [..., 55].
 
     Args:
-        temperature: of the star, K, [..., 1] or a number.
-        cooler: of the spot, K, [..., 1] or a number.
+        temperature: temperature of the star, K, [..., 1] or a number.
+        cooler: temperature difference of the spot, K, [..., 1] or a number.
     """
     star = black_body_photons(WAVELENGTHS_UM, temperature)
     return 1 - black_body_photons(WAVELENGTHS_UM, temperature - cooler) / star
@@ -57,7 +57,7 @@ def contrast_of(temperature: np.ndarray | float, cooler: np.ndarray | float) -> 
 def draw_spots(
     rng: np.random.Generator, fill: float, temperature: float, u1: np.ndarray, u2: np.ndarray, priors: Priors
 ) -> Spots:
-    """One spot instance: discs all over the star's face until they cover this instance's fill.
+    """Draw one spot instance: discs anywhere on the star's face until they cover this instance's fill.
 
     Spots are black bodies cooler than the star by `coolness`, times .6 to 1 for the lighter penumbra, and
     limb-darkened like the star.
@@ -79,10 +79,10 @@ def draw_spots(
 
 
 def occulted_loss(spots: Spots, x: np.ndarray, y: np.ndarray, planet_radius: float) -> np.ndarray:
-    """Flux that spots lack behind the planet: light that it cannot hide, float64 [55, t].
+    """Return the flux that spots lack behind the planet, which it cannot block: float64 [55, t].
 
     Args:
-        spots: of the star.
+        spots: spots of the star.
         x, y: float [t], the planet's centre, in stellar radii.
         planet_radius: Rp/Rs, one for all wavelengths (the bumps are small).
     """
@@ -94,7 +94,7 @@ def occulted_loss(spots: Spots, x: np.ndarray, y: np.ndarray, planet_radius: flo
 
 
 def overlap_area(distance: np.ndarray, radius_1: np.ndarray | float, radius_2: np.ndarray | float) -> np.ndarray:
-    """Area that two discs share, by the law of cosines; broadcasts."""
+    """Return the area common to two discs, by the law of cosines; broadcasts."""
     d = np.maximum(distance, 1e-9)
     angle_1 = np.arccos(np.clip((d * d + radius_1**2 - radius_2**2) / (2 * d * radius_1), -1, 1))
     angle_2 = np.arccos(np.clip((d * d + radius_2**2 - radius_1**2) / (2 * d * radius_2), -1, 1))

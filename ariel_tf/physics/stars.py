@@ -1,4 +1,4 @@
-"""Host stars: temperature, mass, radius, K magnitude, and how bright they are in each band."""
+"""Host stars: temperature, mass, radius, K magnitude, and brightness in each band."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ SOLAR_MASS_KG = 1.98847e30
 GRAVITATION = 6.67408e-11  # m^3 kg^-1 s^-2, CODATA 2014
 HC_OVER_K_UM = 14387.77  # second radiation constant, micrometres x kelvin
 
-# Groups of bands whose limb darkening is alike: from, to.
+# Groups of bands with similar limb darkening: from, to.
 ALIKE = ((0, 2), (2, 9), (9, 44), (44, N_WAVELENGTHS))
 
 # Main sequence: effective temperature (K), mass and radius (solar). After Pecaut & Mamajek (2013), rounded.
@@ -32,7 +32,7 @@ class Stars(NamedTuple):
 
 
 def draw_stars(rng: np.random.Generator, priors: Priors, n: int) -> Stars:
-    """n stars of the priors: main sequence in mass and radius, some of the hotter ones evolved."""
+    """Draw n stars from the priors: main sequence in mass and radius, some of the hotter ones evolved."""
     span = priors.temperature_high - priors.temperature_low
     temperature = priors.temperature_low + span * rng.beta(priors.temperature_alpha, priors.temperature_beta, n)
     mass = np.interp(temperature, _TEMPERATURE, _MASS) * np.exp(priors.mass_spread * rng.standard_normal(n))
@@ -45,19 +45,19 @@ def draw_stars(rng: np.random.Generator, priors: Priors, n: int) -> Stars:
 
 
 def log_surface_gravity(mass: np.ndarray | float, radius: np.ndarray | float) -> np.ndarray:
-    """log10 of g = G M / R^2 in cgs (dex), from solar masses and solar radii."""
+    """Return log10 of g = G M / R^2 in cgs (dex), from solar masses and solar radii."""
     metres_per_s2 = GRAVITATION * np.asarray(mass) * SOLAR_MASS_KG / (np.asarray(radius) * SOLAR_RADIUS_M) ** 2
     return np.log10(100 * metres_per_s2)
 
 
 def black_body_photons(wavelength_um: ArrayLike, temperature: ArrayLike) -> np.ndarray:
-    """Planck's law in photons per unit wavelength, up to a constant factor; broadcasts."""
+    """Return Planck's law in photons per unit wavelength, up to a constant factor; broadcasts."""
     wavelength_um = np.asarray(wavelength_um)
     return 1 / (wavelength_um**4 * np.expm1(HC_OVER_K_UM / (wavelength_um * np.asarray(temperature))))
 
 
 def limb_darkening(temperature: np.ndarray | float, scale: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Quadratic limb-darkening coefficients u1, u2, float64 [55] each, or [n, 55] and [55].
+    """Return quadratic limb-darkening coefficients u1, u2, float64 [55] each, or [n, 55] and [55].
 
     I(mu) = 1 - u1 (1 - mu) - u2 (1 - mu)^2. Our smooth fit to the trend of tabulated coefficients: u1 falls
     from .6 in the visible to .1 in the infrared and is largest for stars near 5000 K. Beyond 1 um the real

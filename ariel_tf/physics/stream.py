@@ -1,9 +1,9 @@
-"""Endless rows for training: block i of a stream is a function of its seed and i alone, made in any process.
+"""Endless rows for training: block i of a stream depends only on its seed and i, and can be made in any process.
 
-A row is one planet, seen as the mean of a pool of its observations:
+A row is one planet, as the mean of a pool of its observations:
 
     most rows    1 to 100 photon-noise instances of one spot instance
-    the others   1 to 100 observations, dealt at random among ten spot instances
+    the others   1 to 100 observations, distributed at random over ten spot instances
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from ariel_tf.physics.priors import Priors
 
 INSTANCES = 10  # spot instances of a planet of the challenge
 LARGEST_POOL = 100  # its observations
-# Of these rows, so many bands have so many times their noise: as good as dead, which real data have too.
+# In some rows this many bands have this many times their noise: practically dead, as in real data.
 NOISY_ROWS, NOISY_BANDS, NOISY = 0.03, 0.06, 30.0
 _MOST_SPOTS = 128  # near the path, of all instances of a pool
-_BLOCK, _NOISE = 7, 9  # keep the random numbers apart from the simulator's, and the noise from the rest
+_BLOCK, _NOISE = 7, 9  # separate the random numbers from the simulator's, and the noise from the rest
 
 
 class Block(NamedTuple):
@@ -35,15 +35,15 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Stream:
-    """What rows are drawn from.
+    """Settings of a stream.
 
     Attributes:
-        seed: of all of it.
-        rows: of a block.
+        seed: seed of the whole stream.
+        rows: rows of a block.
         mixed: share of rows whose pool holds several spot instances.
         single: share of rows that are one observation.
-        pool: observations of every row's pool, dealt evenly among `instances`; None for random pools.
-        instances: with `pool`.
+        pool: observations of every row's pool, divided evenly among `instances`; None for random pools.
+        instances: spot instances, with `pool`.
         priors: shares of the rows, and their priors.
     """
 
@@ -56,14 +56,14 @@ class Stream:
     priors: tuple[tuple[float, Priors], ...] = ((1.0, Priors()),)
 
     def block(self, index: int) -> Block:
-        """The rows of a block, in random order."""
+        """Return the rows of a block, in random order."""
         rows = self.planets(index)
         return Block(flux_of(rows, self._noise(index)), rows["star"], rows["radii"], rows["impact"])
 
     def drawn(self, index: int, draws: int) -> Block:
-        """The rows of a block, each `draws` times one below the other: other noise, and another size of the pool.
+        """Return the rows of a block, each `draws` times in sequence with other noise and another size of the pool.
 
-        The noise costs a tenth of the light curve that it is added to.
+        The noise costs a tenth of the light curve to which it is added.
         """
         rows, noise = self.planets(index), self._noise(index)
         size = np.full((self.rows, draws), self.pool or 0)
@@ -79,7 +79,7 @@ class Stream:
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence((self.seed, index, _NOISE))))
 
     def planets(self, index: int) -> Rows:
-        """What the light curves of a block are made of, as `light_curves.rows_of` returns it."""
+        """Return the arrays from which the light curves of a block are computed, as from `light_curves.rows_of`."""
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence((self.seed, _BLOCK, index))))
         parts = []
         edges = np.round(np.cumsum([0.0, *(share for share, _ in self.priors)]) * self.rows).astype(int)
@@ -106,7 +106,7 @@ class Stream:
 
 
 def _most_important(maps: SpotMaps, weights: np.ndarray) -> SpotMaps:
-    """At most `_MOST_SPOTS` spots near the path: those of the largest area, weighted by their instance's share."""
+    """Keep at most `_MOST_SPOTS` spots near the path: those of the largest area, weighted by their instance's share."""
     importance = np.square(maps.radius) * np.take_along_axis(weights, maps.instance, axis=1)
     order = np.argsort(-importance, axis=1, kind="stable")[:, :_MOST_SPOTS]
     names = ("x", "y", "radius", "mu", "instance")
@@ -114,7 +114,7 @@ def _most_important(maps: SpotMaps, weights: np.ndarray) -> SpotMaps:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Parts one below the other, filled up with zeros to the widest."""
+    """Concatenate parts along rows, padded with zeros to the widest."""
     if parts[0].ndim == 1:
         return np.concatenate(parts)
     width = max(part.shape[1] for part in parts)

@@ -1,29 +1,29 @@
-"""Transit light curves: the starlight that a planet's disc hides, with quadratic limb darkening.
+"""Transit light curves: the starlight that a planet's disc blocks, with quadratic limb darkening.
 
-The planet's shadow is cut into arcs of circles about the star's centre, on which the star's brightness is
-constant; summing over the arcs' radius is a one-dimensional integral, smooth after the substitution
-r = middle - half width x cos(theta), so that a midpoint rule in theta converges fast.
+The planet's shadow is cut into arcs of circles about the star's centre, on which the star's brightness is constant; the
+sum over the arcs' radius is a one-dimensional integral, smooth after the substitution r = middle - half width x
+cos(theta), so that a midpoint rule in theta converges quickly.
 
-The 55 radii of a planet lie close together. Blocked flux over radius^2 is smooth in the radius, so it is
-computed at a few Chebyshev nodes and interpolated; where the radii spread too widely it is computed for each.
+The 55 radii of a planet are similar. Blocked flux over radius^2 is smooth in the radius, so it is computed at a few
+Chebyshev nodes and interpolated; if the radii differ too much, it is computed for each.
 """
 
 import numpy as np
 
 _ARCS = 32
-_LARGE_RADIUS = 0.15  # from here on the error of a few ppm with 32 arcs grows with the blocked flux: take more
+_LARGE_RADIUS = 0.15  # above it the error of a few ppm with 32 arcs grows with the blocked flux: use more arcs
 _ARCS_LARGE = 96
 _N_NODES = 6
 _WIDEST_INTERPOLATION = 0.02  # spread of radii, in stellar radii, up to which interpolation is within 20 ppm
 
 
 def stellar_flux(u1: np.ndarray, u2: np.ndarray) -> np.ndarray:
-    """The whole disc's flux, in units of its central intensity times squared stellar radius."""
+    """Return the flux of the whole disc, in units of its central intensity times squared stellar radius."""
     return np.pi * (1 - u1 / 3 - u2 / 6)
 
 
 def blocked_flux(distance: np.ndarray, radii: np.ndarray, u1: np.ndarray, u2: np.ndarray) -> np.ndarray:
-    """The starlight that the planet hides, in the units of `stellar_flux`.
+    """Return the starlight that the planet blocks, in the units of `stellar_flux`.
 
     Args:
         distance: float [t], between the centres of planet and star, in stellar radii; may be infinite.
@@ -47,7 +47,7 @@ def blocked_flux(distance: np.ndarray, radii: np.ndarray, u1: np.ndarray, u2: np
 
 
 def _interpolated_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """`shadow_moments` by Lagrange interpolation in the radius, float64 [3, w, t]."""
+    """Return `shadow_moments` by Lagrange interpolation in the radius, float64 [3, w, t]."""
     middle, half = (radii.max() + radii.min()) / 2, max((radii.max() - radii.min()) / 2, 1e-4 * radii.mean())
     nodes = np.cos((np.arange(_N_NODES) + 0.5) * np.pi / _N_NODES)
     node_radii = middle + half * nodes
@@ -64,12 +64,12 @@ def _interpolated_moments(distance: np.ndarray, radii: np.ndarray) -> np.ndarray
 
 
 def shadow_moments(distance: np.ndarray, radii: np.ndarray, arcs: int | None = None) -> np.ndarray:
-    """Integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, float64 [3, w, t].
+    """Return integrals of 1, (1 - mu), (1 - mu)^2 over the part of the star that the planet covers, float64 [3, w, t].
 
     Args:
         distance: float [t], in stellar radii.
         radii: float [w], Rp/Rs.
-        arcs: of the integral; None for as many as the radii need.
+        arcs: number of arcs; None for the number that the radii need.
     """
     d = np.maximum(distance, 1e-9)[None, :, None]
     k = radii[:, None, None]
@@ -90,7 +90,7 @@ def shadow_moments(distance: np.ndarray, radii: np.ndarray, arcs: int | None = N
 
 
 def _central_disc(radius: np.ndarray) -> np.ndarray:
-    """The three moments of a disc about the star's centre that the planet covers whole, [3, ...]."""
+    """Return the three moments of a disc about the star's centre that the planet covers completely, [3, ...]."""
     mu = np.sqrt(1 - radius * radius)
     one = np.pi * radius**2
     of_mu = 2 * np.pi / 3 * (1 - mu**3)

@@ -1,16 +1,16 @@
-"""The classical way: a transit of known orbit and limb darkening, fitted to each band's light curve.
+"""The classical method: a transit of known orbit and limb darkening, fitted to each band's light curve.
 
     flux / ramp ─▶ dip [n, 55, t]          templates: the dips that planets of given radii would make
                       └───────── least squares ─────────┘
                                     ▼
                      depth of each band and its standard error
 
-Orbit and star come from the record's header, limb darkening from the same table as the simulator's (without the
-star's own deviation from it, which no header tells). Templates are batman's where it is installed
-(`pip install 'ariel_tf[physics]'`; Kreidberg 2015, PASP 127, 1161), else our own, within 5 ppm of it.
+Orbit and star come from the record's header, limb darkening from the same table as the simulator's (without the star's
+deviation from it, which no header contains). Templates come from batman if it is installed
+(`pip install 'ariel_tf[physics]'`; Kreidberg 2015, PASP 127, 1161), else from our model, which agrees within 5 ppm.
 
-Depth here is radius^2, in which a dip is so nearly linear that one step of Gauss and Newton from the best node ends at
-the minimum. No TensorFlow.
+Depth here is radius^2, in which a dip is so nearly linear that one Gauss-Newton step from the best node reaches the
+minimum. No TensorFlow.
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ SMALLEST_SCATTER = 1e-7
 
 
 class Path(NamedTuple):
-    """A planet's way across its star, from the header: days, stellar radii, stellar radii."""
+    """A planet's path across its star, from the header: days, stellar radii, stellar radii."""
 
     period: float
     scaled_axis: float
@@ -39,19 +39,19 @@ class Path(NamedTuple):
 
 
 class Depths(NamedTuple):
-    """What light curves say of the depth radius^2: float64 [n, 55] each; depth may be negative."""
+    """Estimates of the depth radius^2 from light curves: float64 [n, 55] each; depth may be negative."""
 
     depth: np.ndarray
-    error: np.ndarray  # standard error; infinite where there is no transit, or a band without noise
+    error: np.ndarray  # standard error; infinite without a transit, or for a band without noise
 
     @property
     def radii(self) -> np.ndarray:
-        """Rp/Rs: the square root, 0 where noise made a dip a bump."""
+        """Return Rp/Rs: the square root, 0 where noise made the depth negative."""
         return np.sqrt(np.maximum(self.depth, 0.0))
 
 
 def path_of(planet: Planet) -> Path:
-    """The path that a planet's header describes.
+    """Return the path that a planet's header describes.
 
     Raises:
         DataError: its orbit is unknown, as in test sets.
@@ -64,12 +64,12 @@ def path_of(planet: Planet) -> Path:
 
 
 class Templates(NamedTuple):
-    """The dips of planets of the radii `NODES`, kept as what they are made of.
+    """The dips of planets of the radii `NODES`, stored as their components.
 
     Attributes:
-        moments: float64 [3, nodes, t], flux hidden of stars of the brightness 1, 1 - mu and (1 - mu)^2.
-        shares: float64 [55, 3], of these stars in each band's, divided by its whole flux.
-        during: int [t], steps at which any of these planets hides anything.
+        moments: float64 [3, nodes, t], flux blocked of stars of the brightness 1, 1 - mu and (1 - mu)^2.
+        shares: float64 [55, 3], share of these stars in each band's star, divided by its total flux.
+        during: int [t], steps at which any of these planets blocks light.
     """
 
     moments: np.ndarray
@@ -77,16 +77,16 @@ class Templates(NamedTuple):
     during: np.ndarray
 
     def at(self, node: np.ndarray) -> np.ndarray:
-        """Dips at a node of each band, int [..., 55]: float64 [..., 55, t]."""
+        """Return dips at a node of each band, int [..., 55]: float64 [..., 55, t]."""
         return np.einsum("wm,...wmt->...wt", self.shares, self.moments.swapaxes(0, 1)[node])
 
     def slopes(self, node: np.ndarray) -> np.ndarray:
-        """d dip / d depth there, from the nodes beside it."""
+        """Return d dip / d depth there, from the neighbouring nodes."""
         below, above = np.maximum(node - 1, 0), np.minimum(node + 1, len(NODES) - 1)
         return (self.at(above) - self.at(below)) / (NODES[above] ** 2 - NODES[below] ** 2)[..., None]
 
     def nearest(self, dip: np.ndarray) -> np.ndarray:
-        """The node of least squares for dips [n, 55, t]: int [n, 55]."""
+        """Return the node of least squares for dips [n, 55, t]: int [n, 55]."""
         gram = np.einsum("mgt,kgt->gmk", self.moments, self.moments)
         power = np.einsum("wm,gmk,wk->wg", self.shares, gram, self.shares, optimize=True)
         match = (dip @ self.moments.reshape(-1, dip.shape[-1]).T).reshape(*dip.shape[:2], *self.moments.shape[:2])
@@ -94,7 +94,7 @@ class Templates(NamedTuple):
 
 
 def templates(planet: Planet) -> Templates:
-    """Templates of a planet's orbit and star."""
+    """Return templates for a planet's orbit and star."""
     path = path_of(planet)
     u1, u2 = limb_darkening(float(planet.star[0]))
     distance = np.hypot(*planets.sky_position(*path))
@@ -106,36 +106,36 @@ def templates(planet: Planet) -> Templates:
 
 
 def fit(planet: Planet) -> tuple[Depths, Depths]:
-    """Depths [n, 55] of each observation alone, and [1, 55] of all of them together.
+    """Return depths [n, 55] of each observation alone, and [1, 55] of all of them together.
 
-    Fitting all together is fitting their inverse-variance mean.
+    Fitting all together is equivalent to fitting their inverse-variance mean.
     """
     shapes = templates(planet)
     dip = 1 - planet.flux[:, :, shapes.during].transpose(1, 0, 2) / RAMP[shapes.during]
     weight = inverse_variance(planet.scatter, SMALLEST_SCATTER)
     total = weight.sum(axis=0, keepdims=True)
-    # A band without noise in every observation: their plain mean, of no weight.
+    # For a band without noise in every observation: their plain mean, with weight zero.
     share = np.where(total > 0, weight / np.where(total > 0, total, 1.0), 1 / len(weight))
     together = np.einsum("nw,nwt->wt", share.astype(dip.dtype), dip)[None]
     return _least_squares(dip, weight, shapes), _least_squares(together, total, shapes)
 
 
 def _least_squares(dip: np.ndarray, weight: np.ndarray, shapes: Templates) -> Depths:
-    """Dips [n, 55, t] of weights [n, 55]: the nearest template, and one step of Gauss and Newton from there.
+    """Fit dips [n, 55, t] with weights [n, 55]: the nearest template, and one Gauss-Newton step from there.
 
-    One weight for all steps of a curve: the ramp, which swells the noise where it is divided out, ends before
-    step 28, and no transit begins before step 35.
+    One weight for all steps of a curve: the ramp, whose division increases the noise, ends before step 28, and no
+    transit begins before step 35.
     """
     nearest = shapes.nearest(dip)
     slope = shapes.slopes(nearest)
     power = np.square(slope).sum(axis=-1)
     step = (slope * (dip - shapes.at(nearest))).sum(axis=-1) / np.where(power > 0, power, 1.0)
-    with np.errstate(divide="ignore"):  # a planet too small to touch its star's limb says nothing
+    with np.errstate(divide="ignore"):  # a planet too small to touch its star's limb gives no information
         return Depths(NODES[nearest] ** 2 + step, 1 / np.sqrt(weight * power))
 
 
 def standard_errors(planet: Planet) -> np.ndarray:
-    """The least standard error of the depth radius^2 that an unbiased estimate can have, float64 [n, 55].
+    """Return the least standard error of the depth radius^2 of any unbiased estimate, float64 [n, 55].
 
     Cramer and Rao: 1 / sqrt(sum over steps of (d flux / d depth)^2 / noise^2) at the true radii, with everything
     else known: orbit, limb darkening, spots, the level outside transit.
@@ -149,7 +149,7 @@ def standard_errors(planet: Planet) -> np.ndarray:
 
 @cache
 def _batman() -> Any:
-    """The package batman, or None where it is not installed."""
+    """Return the package batman, or None if it is not installed."""
     try:
         import batman
     except ImportError:
@@ -158,17 +158,17 @@ def _batman() -> Any:
 
 
 def engine_name() -> str:
-    """Whose transit model the templates are."""
+    """Return whose transit model the templates use."""
     return "our own" if _batman() is None else "batman"
 
 
 def _own_moments(distance: np.ndarray) -> np.ndarray:
-    """Hidden flux with the brightness 1, 1 - mu and (1 - mu)^2: float64 [3, nodes, t]."""
+    """Return blocked flux with the brightness 1, 1 - mu and (1 - mu)^2: float64 [3, nodes, t]."""
     return np.concatenate([np.zeros((3, 1, len(distance))), transit.shadow_moments(distance, NODES[1:])], axis=1)
 
 
 def _batman_moments(batman: Any, path: Path, during: np.ndarray) -> np.ndarray:
-    """The same from batman: a star's quadratic darkening is linear in its two coefficients, so three stars do for all.
+    """Return the same from batman: quadratic darkening is linear in its two coefficients, so three stars suffice.
 
     With (u1, u2) = (0, 0), (1, 0) and (0, 1) the hidden flux is m0, m0 - m1 and m0 - m2 in the terms of `_own_moments`.
     """
@@ -189,10 +189,10 @@ def _batman_moments(batman: Any, path: Path, during: np.ndarray) -> np.ndarray:
 
 
 def reconstructed(planet: Planet, radii: np.ndarray) -> np.ndarray:
-    """The light curves of a spotless transit of these radii, without noise, float64 [55, 300].
+    """Return light curves of a transit of these radii without spots and noise, float64 [55, 300].
 
     Args:
-        planet: whose orbit and star; `path_of` refuses it if they are unknown.
+        planet: planet with orbit and star; `path_of` refuses it if they are unknown.
         radii: float [55], Rp/Rs.
     """
     distance = np.hypot(*planets.sky_position(*path_of(planet)))

@@ -94,11 +94,11 @@ class TFRecordSource(SourceBase):
             serialized = tf.data.TFRecordDataset(files)
         else:
             shuffled = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, seed=order))
-            # Planets of several shards alternate; finer shuffling is the windows' work.
+            # Planets of several shards alternate; the windows shuffle further.
             serialized = shuffled.interleave(
                 tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=2, deterministic=True
             )
-        # A shard cut between two records reads as a success with fewer planets; this makes it an error.
+        # A shard truncated between two records reads without an error, with fewer planets; this raises one.
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         signature = selection.signature
         inputs, white = signature.inputs, signature.white_light
@@ -109,7 +109,7 @@ class TFRecordSource(SourceBase):
         return open_arrays(self.folder, self.fingerprint)
 
     def mapped(self, selection: Selection) -> MappedRows | None:
-        """As `Source.mapped`, from the folder that `pipelines.arrays` makes."""
+        """Like `Source.mapped`, from the folder that `pipelines.arrays` makes."""
         if self._arrays is None:
             return None
         planets = [planet for planet, fold in self._folds.items() if fold in selection.folds]
@@ -119,12 +119,12 @@ class TFRecordSource(SourceBase):
         return self._decoded(self._shards(folds))
 
     def planet(self, number: int) -> Planet | None:
-        """As `Source.planet`; reads its shard."""
+        """Like `Source.planet`; reads its shard."""
         shards = [shard for shard in self.manifest.shards if number in shard.planets]
         return next((planet for planet in self._decoded(shards) if planet.number == number), None)
 
     def _decoded(self, shards: Sequence[Shard]) -> Iterator[Planet]:
-        """All planets of these shards."""
+        """Yield all planets of these shards."""
         files = tf.constant([str(self.folder / shard.name) for shard in shards], tf.string)
         expected = sum(len(shard.planets) for shard in shards)
         serialized = tf.data.TFRecordDataset(files).apply(tf.data.experimental.assert_cardinality(expected))
@@ -132,7 +132,7 @@ class TFRecordSource(SourceBase):
             yield records.decode(record)
 
     def shard(self, folds: Sequence[int], index: int, count: int) -> Self | None:
-        """As `Source.shard`, by whole shards; None where there are fewer than `count`."""
+        """Like `Source.shard`, by whole shards; None if there are fewer than `count`."""
         shards = self._shards(folds)
         if len(shards) < count:
             return None
