@@ -1,1 +1,1 @@
-"""From predictions to what a user believes: losses, intervals, comparisons with references, tables, pictures."""
+"""Evaluation of predictions: losses, intervals, comparisons with references, tables, figures."""

@@ -1,12 +1,12 @@
-"""Which part of the light curves a prediction comes from: occlusion, a band group and a block of minutes at a time.
+"""Which part of the light curves a prediction depends on: occlusion of one band group and block of minutes at a time.
 
     flux [55, 300] ── the dip of one part is filled ──▶ model ──▶ change of the predicted depth, ppm
                       each part in turn, 12 minutes x a few bands of one instrument
 
-The noise of a part stays: only its mean level is raised to that of the quiet star (Zeiler & Fergus 2014,
+The noise of a part is kept: only its mean level is raised to that of the quiet star (Zeiler & Fergus 2014,
 arXiv:1311.2901, cover parts of an image; a part without noise would be unlike any light curve). A model that measures
-the depth in a part predicts less without it. Changes are not additive, and a model may use the level outside the
-transit, too: what lowers the quiet level also lowers the depth.
+the depth in a part predicts less without it. Changes are not additive, and a model may also use the level outside the
+transit: anything that lowers the quiet level also lowers the depth.
 """
 
 from collections.abc import Sequence
@@ -44,15 +44,15 @@ THIRDS = (0, 96, 204, N_STEPS)
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each part of a planet's light curves contributes to its predicted depths.
+    """The contribution of each part of a planet's light curves to its predicted depths.
 
     Attributes:
-        name: of what was read, such as an observation.
-        groups: wavelengths, those of a part.
-        targets: wavelengths that are predicted.
-        depth: predicted, ppm, float64 [targets].
-        change: of the predicted depths without the dip of a part, ppm, float64 [groups, blocks, targets].
-        flux: float [55, 300], that was read; the mean where a row of the model is several observations.
+        name: name of the input, such as an observation.
+        groups: wavelengths of each part.
+        targets: predicted wavelengths.
+        depth: predicted depths, ppm, float64 [targets].
+        change: change of the predicted depths without the dip of a part, ppm, float64 [groups, blocks, targets].
+        flux: float [55, 300], the input; its mean if a row of the model is several observations.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Attribution:
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean change over the predicted wavelengths, ppm, float64 [groups, blocks]."""
+        """Return the mean change over the predicted wavelengths, ppm, float64 [groups, blocks]."""
         return self.change.mean(axis=-1)
 
 
 def groups_of(bands: Sequence[int]) -> list[list[int]]:
-    """Neighbouring bands of one instrument in groups of about one size.
+    """Divide bands into groups of neighbours of one instrument, of about equal size.
 
     >>> [len(group) for group in groups_of(range(55))]
     [1, 1, 1, 6, 7, 7, 7, 7, 7, 6, 5]
@@ -83,12 +83,12 @@ def groups_of(bands: Sequence[int]) -> list[list[int]]:
 
 
 def without_dip(flux: np.ndarray, bands: Sequence[int], steps: slice) -> np.ndarray:
-    """Light curves whose mean level in some bands and steps is that of the quiet star.
+    """Return light curves whose mean level in some bands and steps is that of the quiet star.
 
     Args:
         flux: float [..., 55, 300].
-        bands: of the part.
-        steps: of the part.
+        bands: bands of the part.
+        steps: steps of the part.
     """
     filled = flux.copy()
     part = filled[..., list(bands), steps]
@@ -102,9 +102,9 @@ def attribution(trained: Predictor, planet: Planet, spot: int = 1, photon: int =
 
     Args:
         trained: any model.
-        planet: to predict.
-        spot, photon: the observation, of a model that predicts observations one by one; others read all observations
-            of the planet, or of the spot.
+        planet: planet to predict.
+        spot, photon: the observation, for a model that predicts single observations; others read all observations of
+            the planet, or of the spot.
 
     Raises:
         UsageError: no such observation.
@@ -128,7 +128,7 @@ def attribution(trained: Predictor, planet: Planet, spot: int = 1, photon: int =
 
 
 def _row(trained: Predictor, planet: Planet, spot: int, photon: int) -> tuple[str, np.ndarray]:
-    """What the model reads of a planet: its name, and float32 [55, 300] or [observations, 55, 300]."""
+    """Return the model's input for a planet: its name, and float32 [55, 300] or [observations, 55, 300]."""
     count = len(planet.instances)
     if trained.uncertain is not None:
         return f"planet {planet.number:04d}, mean of {count} observations", pools_of(planet).flux[0]
@@ -148,7 +148,7 @@ def _row(trained: Predictor, planet: Planet, spot: int, photon: int) -> tuple[st
 
 
 def lines(found: Attribution, strongest: int = 5) -> list[str]:
-    """The attribution in words: by instrument and time, and the strongest parts."""
+    """Describe the attribution: by instrument and time, and the strongest parts."""
     wavelengths = f"mean of {len(found.targets)} wavelengths" if len(found.targets) > 1 else "one wavelength"
     times = [f"min {first}-{last - 1}" for first, last in pairwise(THIRDS)]
     table = [
@@ -174,7 +174,7 @@ def lines(found: Attribution, strongest: int = 5) -> list[str]:
 
 
 def as_dictionary(found: Attribution) -> dict[str, Any]:
-    """What `explain --json` prints."""
+    """Return the content of `explain --json`."""
     return {
         "what": found.name,
         "wavelengths": found.targets,
@@ -186,11 +186,11 @@ def as_dictionary(found: Attribution) -> dict[str, Any]:
 
 
 def draw(found: Attribution, title: str, path: Path) -> None:
-    """The mean light curve above the change that each part makes, wavelength by time.
+    """Draw the mean light curve above the change caused by each part, wavelength by time.
 
     Args:
-        found: to draw.
-        title: above the picture.
+        found: attribution to draw.
+        title: title above the figure.
         path: PNG, SVG or PDF file to write.
     """
     edges = band_edges()

@@ -1,20 +1,20 @@
-"""Reference estimators, from naive to the physical limit, on the planets that a model is scored on.
+"""Reference estimators, from naive to the physical limit, for the planets on which a model is scored.
 
-| name | what it is | what it learns from the training planets |
+| name | description | learned from the training planets |
 |---|---|---|
 | constant | the constant with the best score | that constant |
 | median-depth | square root of the median dip about mid-transit | nothing |
 | ridge, ridge+white | ridge regression of depth on the folded light curve, own, or own and white | its coefficients |
 | ridge-501 | ridge regression of the radii on 501 features of a spot instance (`ridge_501`) | its coefficients |
-| transit-fit | least squares of a transit with known orbit, a band at a time | nothing |
+| transit-fit | least squares of a transit with known orbit, band by band | nothing |
 | transit-fit+shape | the same with a Gaussian prior over spectra | the prior |
-| photon-limit | the loss that photon noise leaves to an unbiased fit | nothing |
+| photon-limit | the expected loss of an unbiased fit, due to photon noise | nothing |
 | photon-limit+shape | the same with that prior | the prior |
-| bayes-limit | the same where impact parameter, limb darkening and spots are unknown, too (`bayes_limit`) | the prior |
+| bayes-limit | the same with unknown impact parameter, limb darkening and spots (`bayes_limit`) | the prior |
 
-Fits and limits use the orbit (sma and incl, which the challenge gives for training planets only); models do not.
-Fits combine a planet's observations by fitting all at once, ridge-501 by the mean over its spot instances, the others
-by the median.
+Fits and limits use the orbit (sma and incl, which the challenge gives for training planets only); models do not. Fits
+combine a planet's observations by fitting all at once, ridge-501 by the mean over its spot instances, the others by the
+median.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,34 +55,35 @@ DESCRIPTIONS = {
     "ridge-501": "the hackathons' ridge regression on 501 features",
     "transit-fit": "transit with known orbit, fitted band by band",
     "transit-fit+shape": "transit fit with a prior over spectra",
-    "photon-limit": "what photon noise leaves, band by band",
-    "photon-limit+shape": "what photon noise leaves beside a prior over spectra",
+    "photon-limit": "limit of photon noise, band by band",
+    "photon-limit+shape": "limit of photon noise with a prior over spectra",
     "bayes-limit": "the same, with orbit, limb darkening and spots unknown",
 }
-# Order of importance, for tables that have no room for all.
+# Order of importance, for tables without space for all.
 MOST_INFORMATIVE = (
     "bayes-limit", "photon-limit+shape", "transit-fit+shape", "constant", "ridge-501", "ridge+white", "transit-fit",
     "photon-limit", "ridge", "median-depth",
 )  # fmt: skip
 EXPECTED_ERROR = np.sqrt(2 / np.pi)  # mean |x| of a Gaussian of standard deviation 1
-# Training rows of a ridge, at most: its 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750 MB.
+# Maximum number of training rows of a ridge: 54 coefficients need no more, and 125,600 rows of 55 wavelengths are 750
+# MB.
 RIDGE_ROWS = 20000
 
 
 class Radii(NamedTuple):
-    """An estimate of one planet: float64 [n, w] of each observation, [w] of all together."""
+    """An estimate of one planet: float64 [n, w] from each observation, [w] from all together."""
 
     single: np.ndarray
     together: np.ndarray
 
 
 class BaselineTrainer:
-    """Fits what the baselines need from the training planets, each when it is first used.
+    """Fits what the baselines need from the training planets, each on first use.
 
     Args:
-        names: of the baselines.
+        names: names of the baselines.
         planets: labelled planets; iterated once.
-        wavelengths: indices of the wavelengths that are scored.
+        wavelengths: indices of the scored wavelengths.
         rows: number of observations of all `planets` together.
     """
 
@@ -119,7 +120,7 @@ class BaselineTrainer:
         return SpectralShape.learnt(self._radii)
 
     def ridge_features(self, own: np.ndarray, white: np.ndarray, with_white: bool) -> np.ndarray:
-        """Features [w, n, features] from the bands' bins [w, n, bins] and, if asked for, white light's [n, bins]."""
+        """Return features [w, n, features] from the bands' bins [w, n, bins] and optionally white light's [n, bins]."""
         return np.concatenate([own, np.broadcast_to(white, own.shape)], axis=-1) if with_white else own
 
     @cached_property
@@ -146,7 +147,7 @@ class PlanetBaselines:
         self.planet, self.trainer = planet, trainer
 
     def losses(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Depth errors in ppm: float64 [w], the mean over single observations, and of the combined observations."""
+        """Return depth errors in ppm: float64 [w], the mean over single observations, and of all combined."""
         if name in LIMITS:
             single, together = self._limit(name)
             return PPM * EXPECTED_ERROR * single.mean(axis=0), PPM * EXPECTED_ERROR * together
@@ -155,7 +156,7 @@ class PlanetBaselines:
         return depth_error(true, radii.single, PPM).mean(axis=0), depth_error(true, radii.together, PPM)
 
     def radii(self, name: str) -> Radii:
-        """Predicted radii of a baseline; limits have none."""
+        """Return predicted radii of a baseline; limits have none."""
         planet, trainer = self.planet, self.trainer
         if name == "constant":
             single = np.broadcast_to(trainer.constant, (len(planet.instances), len(trainer.wavelengths)))
@@ -184,7 +185,7 @@ class PlanetBaselines:
         return transit_fit.standard_errors(self.planet)
 
     def _limit(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Standard errors of the depth: float64 [n, w] of each observation, and [w] of all together.
+        """Return standard errors of the depth: float64 [n, w] from each observation, and [w] from all together.
 
         They are bounded by the loss of the prediction 0, so a band without information costs no more than that.
         """
@@ -204,7 +205,7 @@ class PlanetBaselines:
 
 
 def measure(names: Sequence[str], trainer: BaselineTrainer, planets: Iterable[Planet]) -> list[Losses]:
-    """Losses of each baseline on these planets."""
+    """Return losses of each baseline on these planets."""
     each: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     numbers, rows, scatter = [], [], []
     for planet in planets:
@@ -230,7 +231,7 @@ def measure(names: Sequence[str], trainer: BaselineTrainer, planets: Iterable[Pl
 
 
 def _mean_scatter(scatter: np.ndarray) -> np.ndarray:
-    """A planet's mean over its observations, float64 [w], without noise-free bands."""
+    """Return a planet's mean scatter over its observations, float64 [w], without noise-free bands."""
     if noise_free_bands(scatter).any():
         return noisy_mean(scatter, np.zeros(len(scatter), int), 1)[0]
-    return scatter.mean(axis=0)  # other last digits than a sum of rows
+    return scatter.mean(axis=0)  # rounds differently from a sum of rows

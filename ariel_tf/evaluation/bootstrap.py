@@ -1,8 +1,8 @@
-"""How far a score can be trusted: intervals over planets, and paired differences; NumPy only.
+"""Uncertainty of a score: intervals over planets, and paired differences; NumPy only.
 
-Planets are drawn with replacement (Efron & Tibshirani 1993, "An Introduction to the Bootstrap"): a few huge or
-grazing planets carry much of the loss, so a score of forty planets is far less certain than its digits suggest.
-Two estimators on the same planets share that luck; their difference is known much better than either score.
+Planets are drawn with replacement (Efron & Tibshirani 1993, "An Introduction to the Bootstrap"): a few huge or grazing
+planets cause much of the loss, so a score of forty planets is far less certain than its digits suggest. Two estimators
+on the same planets share that variation; their difference is known much better than either score.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from ariel_tf.evaluation.losses import Losses
 DRAWS = 2000
 LEVEL = 0.95
 SEED = 0
-CHUNK = 200  # draws at once: their counts stay small beside the data
+CHUNK = 200  # draws at once: their counts stay small compared with the data
 
 
 class Interval(NamedTuple):
-    """A value and the bounds that hold it in 95 % of resampled sets of planets."""
+    """A value and the bounds that contain it in 95 % of resampled sets of planets."""
 
     value: float
     low: float
@@ -34,19 +34,19 @@ class Difference(NamedTuple):
     """One estimator's score minus another's on the same planets."""
 
     difference: Interval
-    better: float  # share of planets on which the first one loses less; ties count half
+    better: float  # share of planets on which the first one has the smaller loss; ties count half
 
 
 def score_interval(losses: Losses, kind: str, weighted: bool = False) -> Interval:
-    """A score with its interval."""
+    """Return a score with its interval."""
     return _interval(losses.score(kind, weighted), _scores(losses, kind, weighted))
 
 
 def difference(one: Losses, other: Losses, kind: str, weighted: bool = False) -> Difference:
-    """Paired: both on the same planets of each draw.
+    """Return the paired difference: both on the same planets in each draw.
 
     Raises:
-        ValueError: they are not of the same planets and wavelengths.
+        ValueError: the planets or wavelengths differ.
     """
     if not np.array_equal(one.planets, other.planets) or one.wavelengths != other.wavelengths:
         raise ValueError(f"{one.name} and {other.name} are not of the same planets and wavelengths")
@@ -62,7 +62,7 @@ def _interval(value: float, drawn: np.ndarray) -> Interval:
 
 
 def _scores(losses: Losses, kind: str, weighted: bool) -> np.ndarray:
-    """The score of each draw, float64 [draws]; the draws depend on the number of planets alone.
+    """Return the score of each draw, float64 [draws]; the draws depend only on the number of planets.
 
     It is NaN for a draw of planets that all have weight 0.
     """
@@ -72,7 +72,7 @@ def _scores(losses: Losses, kind: str, weighted: bool) -> np.ndarray:
 
 
 def _counts(planets: int) -> Iterator[np.ndarray]:
-    """How often each planet is drawn: int [chunk, planets] at a time."""
+    """Yield how often each planet is drawn: int [chunk, planets] at a time."""
     rng = np.random.default_rng(SEED)
     for start in range(0, DRAWS, CHUNK):
         yield rng.multinomial(planets, np.full(planets, 1 / planets), size=min(CHUNK, DRAWS - start))

@@ -1,4 +1,4 @@
-"""Where an estimator loses: by K magnitude of the star and by depth of the transit; NumPy only."""
+"""Scores by K magnitude of the star and by depth of the transit; NumPy only."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ DEPTHS = (500.0, 1000.0, 2000.0, 5000.0, 20000.0)  # ppm
 
 
 class Group(NamedTuple):
-    """Planets between two bounds: which rows of the losses, and their bounds in words."""
+    """Planets between two bounds: the rows of their losses, and a description of the bounds."""
 
     label: str
     rows: np.ndarray
 
 
 def groups(values: np.ndarray, bounds: Sequence[float]) -> list[Group]:
-    """The groups that hold any planet, ascending.
+    """Return the groups that contain any planet, ascending.
 
     >>> [group.label for group in groups(np.array([7.0, 9.5, 13.0]), MAGNITUDES)]
     ['below 8', '9 to 10', '12 and more']
@@ -42,6 +42,6 @@ def by_depth(population: Population) -> list[Group]:
 
 
 def score_of(losses: Losses, group: Group, kind: str) -> float:
-    """The unweighted score of a group's planets alone."""
+    """Return the unweighted score of a group's planets."""
     loss, weight = losses.sums(kind)
     return float(PERFECT_SCORE - loss[group.rows].sum() / weight[group.rows].sum())

@@ -1,6 +1,6 @@
-"""Predictor runs and baselines on the same planets: what `evaluate` prints and `report` draws.
+"""Runs and baselines on the same planets: the numbers that `evaluate` prints and `report` draws.
 
-runs ─▶ planets that all of them held out ─▶ predictions ─▶ losses ─┐
+runs ─▶ planets that all of them hold out ─▶ predictions ─▶ losses ─┐
 data ─▶ training planets ─▶ references ───────────────────▶ losses ─┴─▶ Comparison: scores, intervals, differences
 """
 
@@ -24,7 +24,7 @@ from ariel_tf.runs.pooling import estimates
 from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.predictor import Predictor
 
-# Folds that baselines learn from and are scored on where no run defines them.
+# Folds on which baselines are trained and scored if no run defines them.
 TRAIN_FOLDS, TEST_FOLDS = tuple(range(8)), (9,)
 
 
@@ -41,12 +41,12 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class RunEntry(Entry):
-    """A run.
+    """A run with its predictions.
 
     Attributes:
         trained: the loaded model.
         predictions: rows of the comparison's planets, columns of its wavelengths.
-        measured: its planets with uncertainties; None of a model without.
+        measured: its planets with uncertainties; None for a model without.
     """
 
     trained: Predictor
@@ -60,11 +60,11 @@ class Comparison:
 
     Attributes:
         entries: runs in the order given, then baselines.
-        source: the data set of the planets.
+        source: data set of the planets.
         folds: the folds that contain them.
         population: the planets.
-        roles: by the name of a run, what the planets were to its training, in words.
-        learnt_from: folds and data that the baselines learned from, in words; empty without baselines.
+        roles: by the name of a run, the role of the planets in its training.
+        learnt_from: folds and data from which the baselines learned; empty without baselines.
     """
 
     entries: Sequence[Entry]
@@ -80,7 +80,7 @@ class Comparison:
 
     @property
     def uncertain(self) -> dict[str, Measured]:
-        """Of each run with uncertainty, what it measured."""
+        """Return the measured planets of each run with uncertainty."""
         return {entry.name: entry.measured for entry in self.runs if entry.measured is not None}
 
     @property
@@ -88,7 +88,7 @@ class Comparison:
         return [entry for entry in self.entries if not isinstance(entry, RunEntry)]
 
     def for_table(self, most: int = 6) -> list[Entry]:
-        """The `most` entries for a table: runs first, then the most informative baselines."""
+        """Return the `most` entries for a table: runs first, then the most informative baselines."""
         order = [name for name in baselines.MOST_INFORMATIVE if name in {entry.name for entry in self.references}]
         by_name = {entry.name: entry for entry in self.references}
         return [*self.runs, *(by_name[name] for name in order)][:most]
@@ -99,7 +99,7 @@ class Comparison:
 
     @property
     def ladder(self) -> list[Entry]:
-        """From the worst to the best score of planets."""
+        """Return the entries from the worst to the best score of planets."""
         return sorted(self.entries, key=lambda entry: entry.losses.score("planet"))
 
 
@@ -123,7 +123,7 @@ def compare(
             a run, those of `data`.
 
     Raises:
-        ArielError: anything that the user can correct, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     each = [Predictor.load(path) for path in paths]
     description = data if data is not None else held_out.same_data(each)
@@ -167,7 +167,7 @@ def _refuse(source: Source, each: Sequence[Predictor], data: str | None) -> None
 
 
 def _common_wavelengths(each: Sequence[Predictor], asked: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The requested wavelengths, all of which every run must predict; by default those that every run predicts."""
+    """Return the requested wavelengths, which every run must predict; by default all that every run predicts."""
     wanted = set(range(N_WAVELENGTHS) if asked is None else asked)
     for trained in each:
         if asked is not None and (absent := wanted - set(trained.targets)):
@@ -191,7 +191,7 @@ def _entry(name: str, trained: Predictor, predictions: Predictions, columns: lis
 
 
 def _pooled(entry: RunEntry, source: Source, folds: Sequence[int], columns: list[int]) -> RunEntry:
-    """The same entry with planets answered from all of their observations together, as `predict` does."""
+    """Return the same entry with each planet predicted from all of its observations together, as `predict` does."""
     losses = entry.losses
     place = {int(number): row for row, number in enumerate(losses.planets)}
     errors = losses.planet.copy()
@@ -204,7 +204,7 @@ def _pooled(entry: RunEntry, source: Source, folds: Sequence[int], columns: list
 
 
 def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None):
-    """The source and the folds that train the baselines, without folds that contain a scored planet."""
+    """Return the source and the folds that train the baselines, without folds that contain a scored planet."""
     if learn_from is not None:
         taught, folds = open_source(learn_from, ()), TRAIN_FOLDS
         if not taught.labelled:
@@ -237,7 +237,7 @@ def _train_baselines(teacher, against, wavelengths) -> tuple[baselines.BaselineT
 
 
 def _planets_with_progress(source: Source, folds: Sequence[int]) -> Iterator[Planet]:
-    """Whole planets, with a progress bar."""
+    """Yield whole planets, with a progress bar."""
     with Progress(sum(fold in folds for fold in source.folds.values()), "planet") as progress:
         for planet in read_planets(source, folds):
             yield planet
@@ -245,14 +245,14 @@ def _planets_with_progress(source: Source, folds: Sequence[int]) -> Iterator[Pla
 
 
 def _listed(folds: Sequence[int]) -> str:
-    """Folds in words: 0-7, or 0, 2, 5."""
+    """Format folds: 0-7, or 0, 2, 5."""
     if len(folds) > 2 and list(folds) == list(range(folds[0], folds[-1] + 1)):
         return f"{folds[0]}-{folds[-1]}"
     return ", ".join(map(str, folds)) or "none"
 
 
 class _PopulationRecorder:
-    """Records stars and radii of the planets that pass through on their way to a model or a baseline."""
+    """Records stars and radii of the planets that are passed on to a model or a baseline."""
 
     def __init__(self) -> None:
         self._planets: dict[int, tuple[np.ndarray, dict[int, float]]] = {}

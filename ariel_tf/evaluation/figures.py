@@ -47,11 +47,11 @@ LIMIT = "photon-limit"
 
 
 def draw_all(comparison: "Comparison", folder: Path, kind: str = "png") -> list[Path]:
-    """Draw every figure that a comparison allows; one that fails is left out with a warning.
+    """Draw every figure that a comparison allows; a figure that fails is left out with a warning.
 
     Args:
-        comparison: of one entry or more.
-        folder: that takes the files.
+        comparison: comparison of one entry or more.
+        folder: folder of the files.
         kind: one of `core.figures.FORMATS`.
 
     Returns:
@@ -80,7 +80,7 @@ def draw_all(comparison: "Comparison", folder: Path, kind: str = "png") -> list[
 
 
 def _spectra(comparison: "Comparison", entry: "RunEntry") -> tuple[Callable[..., None], tuple[Any, ...]]:
-    """How the spectra of a run are drawn: with bands of its uncertainty, or with the range of its observations."""
+    """Return how to draw spectra of a run: with bands of its uncertainty, or with the range of its observations."""
     if entry.measured is None:
         data = comparison.source.description
         return draw_spectra, (entry.predictions, comparison.wavelengths, entry.name, data)
@@ -88,19 +88,19 @@ def _spectra(comparison: "Comparison", entry: "RunEntry") -> tuple[Callable[...,
 
 
 def colours_of(comparison: "Comparison") -> dict[str, str]:
-    """A colour for each entry."""
+    """Return a colour for each entry."""
     return BASELINE_COLOURS | {entry.name: COLOURS[index % len(COLOURS)] for index, entry in enumerate(comparison.runs)}
 
 
 def title_of(comparison: "Comparison", title: str) -> str:
-    """A title with the wavelengths, and a second line with planets, observations and data."""
+    """Return a title with the wavelengths, and a second line with planets, observations and data."""
     rows = int(comparison.entries[0].losses.rows.sum())
     known = describe_data(len(comparison.population.planets), rows, comparison.source.description)
     return f"{title}, {describe_wavelengths(comparison.wavelengths)}\n{known}"
 
 
 def draw_ladder(comparison: "Comparison", path: Path) -> None:
-    """Scores of planets from the worst to the best, on a scale of the loss."""
+    """Draw scores of planets from the worst to the best, on a scale of the loss."""
     entries = comparison.ladder
     with saved_figure(path, 7.2, 2.3 + 0.36 * len(entries)) as figure:
         axes = figure.subplots()
@@ -132,7 +132,7 @@ def draw_ladder(comparison: "Comparison", path: Path) -> None:
 
 
 def draw_by_wavelength(comparison: "Comparison", path: Path) -> None:
-    """Loss at each wavelength, of combined predictions, and its ratio to that of the photon limit."""
+    """Draw the loss at each wavelength, of combined predictions, and its ratio to the photon limit."""
     colours = colours_of(comparison)
     losses = {}
     for entry in comparison.entries:
@@ -156,7 +156,7 @@ def draw_by_wavelength(comparison: "Comparison", path: Path) -> None:
 
 
 def draw_by_magnitude(comparison: "Comparison", path: Path) -> None:
-    """Each planet's loss against its star's K magnitude, and the median and middle 68 % in steps of magnitude."""
+    """Draw each planet's loss against its star's K magnitude, and the median and middle 68 % in steps of magnitude."""
     colours = colours_of(comparison)
     limits = [entry for entry in comparison.references if entry.name in LIMITS]
     shown = [*comparison.runs, *limits] if comparison.runs else comparison.references
@@ -174,7 +174,7 @@ def draw_by_magnitude(comparison: "Comparison", path: Path) -> None:
 
 
 def _magnitudes(axes: Any, comparison: "Comparison", entry: "Entry", colour: str, aside: float) -> None:
-    """One entry's planets as dots, and medians with bars, a little aside of those of the other entries."""
+    """Draw one entry's planets as dots, and medians with bars, slightly offset from those of other entries."""
     magnitude = comparison.population.k_magnitude
     loss = np.maximum(entry.losses.planet.mean(axis=1), 0.1)
     is_limit = entry.name in LIMITS
@@ -189,13 +189,13 @@ def _magnitudes(axes: Any, comparison: "Comparison", entry: "Entry", colour: str
 
 
 def median_planet(comparison: "Comparison", entry: "RunEntry") -> int:
-    """The number of the planet of median loss."""
+    """Return the number of the planet of median loss."""
     losses = entry.losses.planet.mean(axis=1)
     return int(entry.losses.planets[np.argsort(losses)[len(losses) // 2]])
 
 
 def draw_median_planet(comparison: "Comparison", entry: "RunEntry", path: Path) -> None:
-    """The first observation of the planet of median loss, with the transits; nothing if its orbit is unknown."""
+    """Draw the first observation of the planet of median loss, with the transits; nothing if its orbit is unknown."""
     number = median_planet(comparison, entry)
     planet = next(planet for planet in comparison.source.planets(comparison.folds) if planet.number == number)
     if not np.isfinite(planet.orbit).all():
@@ -210,7 +210,7 @@ def draw_median_planet(comparison: "Comparison", entry: "RunEntry", path: Path) 
 
 
 def draw_learning_curves(comparison: "Comparison", path: Path) -> None:
-    """Loss = 10,000 - score by epoch, validation solid and training dashed; nothing if no run has a history."""
+    """Draw loss = 10,000 - score by epoch, validation solid and training dashed; nothing if no run has a history."""
     curves = [(entry.name, learning_curve(entry.trained.path)) for entry in comparison.runs]
     histories = {name: history for name, history in curves if history}
     if not histories:
@@ -224,7 +224,7 @@ def draw_learning_curves(comparison: "Comparison", path: Path) -> None:
 
 
 def learning_curve(run: Path) -> dict[str, np.ndarray]:
-    """Score and validation score by epoch: a run's own, or the means over a list's wavelengths; empty if there is none.
+    """Return score and validation score by epoch: a run's own, or the means over a list's wavelengths; may be empty.
 
     A wavelength that stopped early keeps the score of its best epoch.
     """

@@ -1,4 +1,4 @@
-"""Which planets of a data set were held out of the training of a run."""
+"""Planets of a data set that were held out of the training of a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ def is_own(trained: Predictor, source: Source) -> bool:
 
 
 def held_out(trained: Predictor, source: Source) -> set[int]:
-    """Planets of the source that neither trained the model nor chose its best epoch.
+    """Return planets of the source that neither trained the model nor selected its best epoch.
 
-    Of the run's own data these are its test folds. Other data are taken to hold other planets, unless both come from
-    the simulator with the same seed: planet 7 is then the same planet in both, however many there are.
+    In the run's own data these are its test folds. Other data are assumed to contain other planets, unless both come
+    from the simulator with the same seed: planet 7 is then the same planet in both, whatever their numbers of planets.
     """
     if is_own(trained, source):
         return {planet for planet, fold in source.folds.items() if fold in trained.folds.test}
@@ -34,14 +34,14 @@ def held_out(trained: Predictor, source: Source) -> set[int]:
 
 
 class Simulation(NamedTuple):
-    """Which simulated planets a data set holds: its seed, and the fold of each planet."""
+    """The simulated planets in a data set: the seed, and the fold of each planet."""
 
     seed: int
     folds: Mapping[int, int]
 
 
 def simulation(description: str) -> Simulation | None:
-    """Of planets made on the spot, or written by `pipelines.simulate`; None for other data."""
+    """Return the simulated planets of a source or of `pipelines.simulate`; None for other data."""
     if description.split(":")[0] == SIMULATED:
         recipe = Recipe.parse(description)
         return Simulation(recipe.seed, assign_folds(range(1, recipe.planets + 1), recipe.seed))
@@ -54,7 +54,7 @@ def simulation(description: str) -> Simulation | None:
 
 
 def same_planets(one: Source, other: Source) -> set[int]:
-    """Numbers of planets that are the same planet in both: of the same data, or simulated with the same seed."""
+    """Return numbers of planets that are identical in both: of the same data, or simulated with the same seed."""
     a, b = simulation(one.description), simulation(other.description)
     if one.fingerprint == other.fingerprint or (a is not None and b is not None and a.seed == b.seed):
         return set(one.folds) & set(other.folds)
@@ -62,13 +62,13 @@ def same_planets(one: Source, other: Source) -> set[int]:
 
 
 def common(each: Sequence[Predictor], source: Source, folds: tuple[int, ...] | None) -> set[int]:
-    """Planets to score several runs on: those that all of them hold out, of these folds.
+    """Return planets to score several runs on: those that all of them hold out, in these folds.
 
     Args:
-        folds: of the source; None for all.
+        folds: folds of the source; None for all.
 
     Raises:
-        UsageError: the folds hold planets that a run saw, or no planet is left.
+        UsageError: the folds contain planets used in a run's training, or no planet is left.
     """
     wanted = {planet for planet, fold in source.folds.items() if folds is None or fold in folds}
     held = {str(trained.path): held_out(trained, source) for trained in each}
@@ -79,7 +79,7 @@ def common(each: Sequence[Predictor], source: Source, folds: tuple[int, ...] | N
                     f"--folds: {len(seen)} of these {len(wanted)} planets were seen by {path} in training "
                     f"({_named(seen)}); runs are compared on planets that all of them hold out. Leave --folds out."
                 )
-    only_shown = folds is not None and len(each) == 1 and is_own(each[0], source)  # a training score, and called one
+    only_shown = folds is not None and len(each) == 1 and is_own(each[0], source)  # a training score, labelled as one
     chosen = wanted if only_shown else wanted.intersection(*held.values())
     if not chosen:
         shares = ", ".join(f"{path} {len(its & wanted)}" for path, its in held.items())
@@ -93,7 +93,7 @@ def _named(planets: Iterable[int]) -> str:
 
 
 def evaluation_role(trained: Predictor, source: Source, folds: Sequence[int]) -> str:
-    """What these folds were to a run's training, in words: test folds, or folds that it used."""
+    """Describe the role of these folds in a run's training: test folds, or folds that it used."""
     if not is_own(trained, source):
         unseen = len(held_out(trained, source))
         left = len(source.folds) - unseen
@@ -105,7 +105,7 @@ def evaluation_role(trained: Predictor, source: Source, folds: Sequence[int]) ->
 
 
 def display_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that are all different.
+    """Return the shortest ends of paths that are all different.
 
     >>> display_names([Path("runs/a/w12"), Path("runs/b/w12")])
     ['a/w12', 'b/w12']
@@ -118,7 +118,7 @@ def display_names(paths: Sequence[Path]) -> list[str]:
 
 
 def same_data(each: Sequence[Predictor]) -> str:
-    """The description of the data set that all runs were trained on.
+    """Return the description of the data set on which all runs were trained.
 
     Raises:
         UsageError: they were trained on different data, or on data on another machine.
@@ -133,11 +133,11 @@ def same_data(each: Sequence[Predictor]) -> str:
 
 
 def own_data(trained: Predictor, flag: str = "--data") -> str:
-    """The description of the data that a run was trained on, to be opened as its folder says.
+    """Return the description of the data on which a run was trained, to open it as its folder records.
 
     Args:
         trained: the run.
-        flag: by which the user can name data.
+        flag: flag by which the user can name data.
 
     Raises:
         UsageError: the data are on another machine.

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page, `report.html` filled in: no script, and no asset outside the file."""
+"""A comparison as one HTML page, from the template `report.html`: no scripts, and no assets outside the file."""
 
 import base64
 import html
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def page(comparison: "Comparison", pictures: Iterable[Path], command: str, date: str) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
-        comparison: of one run or more.
+        comparison: comparison of one run or more.
         pictures: SVG files, as `figures.draw_all` returns them.
-        command: the command that makes this page again.
-        date: today's date, in words.
+        command: command that makes this page again.
+        date: today's date as text.
     """
     drawn = {path.stem: path for path in pictures}
     several = len(comparison.entries) > 1
@@ -65,7 +65,7 @@ def _heading(name: str) -> str:
 
 
 def _resource(name: str) -> str:
-    """A text file of this package."""
+    """Return a text file of this package."""
     return importlib.resources.files("ariel_tf.evaluation").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -82,7 +82,7 @@ def _bounds(interval: Interval, sign: str = "") -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], words: Sequence[int] = ()) -> str:
-    """Rows are (whether of a run, cells); cells are HTML. `words` are the columns of running text."""
+    """Return a table; rows are (whether of a run, cells), cells are HTML. `words` are the columns of running text."""
 
     def cell(kind: str, index: int, content: str) -> str:
         return f"<{kind}{' class=words' if index in words else ''}>{content}</{kind}>"
@@ -96,7 +96,7 @@ def _table(header: Sequence[str], rows: Iterable[tuple[bool, Sequence[str]]], wo
 
 
 def _lead(comparison: "Comparison") -> str:
-    """The result in a sentence or two."""
+    """Return the result in a sentence or two."""
     best = max(comparison.runs, key=lambda entry: entry.losses.score("planet"))
     interval = score_interval(best.losses, "planet")
     planets = len(comparison.population.planets)
@@ -146,7 +146,7 @@ def _ladder_table(comparison: "Comparison") -> str:
 
 
 def _coverage_table(comparison: "Comparison") -> str:
-    """Coverage and log-likelihood score of each run with uncertainty."""
+    """Return coverage and log-likelihood score of each run with uncertainty."""
     rows = []
     for name, measured in comparison.uncertain.items():
         shares = [f"{share.value:.1%} &plusmn; {share.error:.1%}" for share in calibration.coverage(measured).values()]
@@ -182,7 +182,7 @@ def _groups(comparison: "Comparison", title: str) -> str:
 def _figure(name: str, path: Path, heading: bool = True) -> str:
     title, caption = PICTURES[name]
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    # On a phone the ladder shrinks, so that its better end is seen; the others scroll and stay legible.
+    # On a narrow screen the ladder shrinks, so that its better end is visible; the others scroll and stay legible.
     size = {"ladder": "", "spectra": " wide", "light_curves": " wide"}.get(name, " legible")
     above = _heading(name) if heading else ""
     image = f'<img alt="{_text(title)}" src="data:image/svg+xml;base64,{data}">'
@@ -190,7 +190,7 @@ def _figure(name: str, path: Path, heading: bool = True) -> str:
 
 
 def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
-    """One run: model, data, folds, best epoch, machine, command, all options."""
+    """Return one run: model, data, folds, best epoch, machine, command, all options."""
     trained, path = entry.trained, entry.trained.path
     configuration = trained.configuration
     meta, scores = read_meta(path), read_scores(path) if has_scores(path) else {}
@@ -228,7 +228,7 @@ def _part(part: dict[str, Any]) -> str:
 
 
 def _session(meta: dict[str, Any]) -> dict[str, Any]:
-    """Machine and versions of the last start."""
+    """Return machine and versions of the last start."""
     if not meta.get("sessions"):
         return {}
     last = meta["sessions"][-1]

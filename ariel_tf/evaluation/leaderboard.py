@@ -1,7 +1,7 @@
 """The finished runs below a folder, ranked by their recorded test scores; reads JSON only, no TensorFlow.
 
 Scores of different planets or wavelengths are not comparable, so runs are grouped by data, test folds and wavelengths.
-A run whose files differ from those that it saved is named, and left out.
+A run whose files differ from those that it saved is named and left out.
 """
 
 import math
@@ -38,7 +38,7 @@ class ScoredRun:
 
     @property
     def group(self) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-        """Scores of runs with the same data, folds and wavelengths are comparable, by one model or one each."""
+        """Scores of runs with equal keys (data, folds and wavelengths) are comparable, by one model or one each."""
         return self.fingerprint, self.folds, tuple(sorted(Targets.of_run(self.wavelength).every))
 
 
@@ -47,9 +47,9 @@ class Leaderboard:
     """The runs below a folder.
 
     Attributes:
-        runs: finished, with test scores.
+        runs: finished runs with test scores.
         unfinished: paths of the others.
-        damaged: a sentence for each run whose files are not those that it saved.
+        damaged: a sentence for each run whose files differ from those that it saved.
     """
 
     runs: list[ScoredRun]
@@ -58,12 +58,12 @@ class Leaderboard:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is a run folder, or the name of a model that comes with the package."""
+    """Whether a path is a run folder, or the name of a model included in the package."""
     return (path / "config.json").is_file() or is_shipped(path)
 
 
 def runs_below(folder: Path, levels: int = MOST_LEVELS) -> Iterator[Path]:
-    """Run folders, ascending; a run's own inside (a list's wavelengths, its stack) is part of it."""
+    """Yield run folders, ascending; runs inside a run (a list's wavelengths, its stack) are part of it."""
     if is_run(folder):
         yield folder
     elif levels:
@@ -87,7 +87,7 @@ def read(folder: Path) -> Leaderboard:
 
 
 def _add(board: Leaderboard, path: Path) -> None:
-    """Add a run, or the scored models of a search, to the list where it belongs."""
+    """Add a run, or the scored models of a search, to the appropriate list."""
     try:
         if is_search_folder(path):
             if not is_finished(path):
@@ -103,7 +103,7 @@ def _add(board: Leaderboard, path: Path) -> None:
 
 
 def scored_run(path: Path) -> ScoredRun:
-    """A finished run and its scores.
+    """Return a finished run and its scores.
 
     Raises:
         DataError: the run is unfinished, or a file differs from the one that was saved.
@@ -136,7 +136,7 @@ def _score(value: Any) -> float:
 
 
 def lines(board: Leaderboard) -> list[str]:
-    """The leaderboard as text: the largest groups first, in each of them the best score of planets first."""
+    """Return the leaderboard as text: largest groups first, and in each the best score of planets first."""
     groups: dict[Any, list[ScoredRun]] = {}
     for run in board.runs:
         groups.setdefault(run.group, []).append(run)

@@ -14,16 +14,16 @@ from ariel_tf.physics import transit_fit
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.planet import Planet
 
-SETTLED = 20  # steps, after which the ramp no longer sets the scale of an axis
+SETTLED = 20  # steps, after which the ramp no longer determines the scale of an axis
 
 
 def draw_light_curves(flux: np.ndarray, wavelengths: Sequence[int], title: str, path: Path) -> None:
-    """Light curves of one observation.
+    """Draw light curves of one observation.
 
     Args:
         flux: float [55, 300], relative to the quiet star.
         wavelengths: indices of the bands to draw.
-        title: above the curves.
+        title: title above the curves.
         path: file to write.
     """
     import matplotlib
@@ -42,11 +42,11 @@ def draw_light_curves(flux: np.ndarray, wavelengths: Sequence[int], title: str, 
 
 
 def draw_image(flux: np.ndarray, title: str, path: Path) -> None:
-    """All light curves of one observation as an image, wavelength by time.
+    """Draw all light curves of one observation as an image, wavelength by time.
 
     Args:
         flux: float [55, 300], relative to the quiet star.
-        title: above the image.
+        title: title above the image.
         path: file to write.
     """
     low, high = np.quantile(flux[:, SETTLED:], [0.01, 0.99])
@@ -66,15 +66,15 @@ def draw_image(flux: np.ndarray, title: str, path: Path) -> None:
 def draw_transits(
     planet: Planet, row: int, radii: np.ndarray, wavelengths: Sequence[int], title: str, path: Path
 ) -> None:
-    """Light curves of one observation without the ramp, with the spotless transits of true and of predicted radii.
+    """Draw light curves of one observation without the ramp, with spotless transits of true and of predicted radii.
 
-    Below each, the residual of the observation to the predicted transit.
+    Below each, the residual of the observation from the predicted transit.
 
     Args:
         planet: a planet whose orbit is known.
         row: index of the observation.
         radii: predicted Rp/Rs, float [55]; NaN where unknown.
-        wavelengths: indices of the bands, a panel each.
+        wavelengths: indices of the bands, one panel each.
         title: name of the run, above all panels.
         path: file to write.
     """
@@ -92,12 +92,12 @@ def draw_transits(
 
 
 def name_of(planet: Planet, row: int) -> str:
-    """The name of an observation's file."""
+    """Return the name of an observation's file."""
     return Key(planet.number, *map(int, planet.instances[row])).name
 
 
 def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
-    """One light curve with the transits of true and predicted radius; the arguments are those of `draw_transits`."""
+    """Draw one light curve with the transits of true and predicted radius; arguments as for `draw_transits`."""
     panels.binned_light_curve(axes, planet.flux[wavelength, row] / RAMP, float(planet.scatter[row, wavelength]))
     if planet.labelled:
         axes.plot(MINUTES, _transit(planet, planet.radii, wavelength), color=TRUTH, lw=1.3, label="true radius")
@@ -107,17 +107,17 @@ def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength:
 
 
 def residual_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
-    """Observation minus the transit of the predicted radius, in ppm; the arguments are those of `draw_transits`."""
+    """Draw the observation minus the transit of the predicted radius, in ppm; arguments as for `draw_transits`."""
     residual = planet.flux[wavelength, row] / RAMP - _transit(planet, radii, wavelength)
     panels.binned_light_curve(axes, PPM * residual, PPM * float(planet.scatter[row, wavelength]))
     axes.axhline(0, color=MANY, lw=1, ls="--")
-    settled = PPM * residual[6:].reshape(-1, STEPS_PER_POINT).mean(axis=1)  # the first point is the ramp's noise
+    settled = PPM * residual[6:].reshape(-1, STEPS_PER_POINT).mean(axis=1)  # the first point contains the ramp's noise
     reach = 1.3 * np.abs(settled).max()
     axes.set(ylabel="Residual (ppm)", ylim=(-reach, reach))
 
 
 def _transit(planet: Planet, radii: np.ndarray, wavelength: int) -> np.ndarray:
-    """The spotless transit of one band, float [300]."""
+    """Return the spotless transit of one band, float [300]."""
     everywhere = np.full(N_WAVELENGTHS, 0.05)
     everywhere[wavelength] = radii[wavelength]
     return transit_fit.reconstructed(planet, everywhere)[wavelength] / RAMP

@@ -1,7 +1,7 @@
-"""Losses of an estimator by planet and wavelength, from which every score follows; NumPy only.
+"""Losses of an estimator by planet and wavelength, from which every score is computed; NumPy only.
 
-The challenge's score is 10^4 - a weighted mean of depth errors 2 y |yhat - y| in parts per million. All observations
-of a planet share its radii, so planets are what is independent, what is resampled, and what estimators share.
+The challenge's score is 10^4 - a weighted mean of depth errors 2 y |yhat - y| in parts per million. All observations of
+a planet share its radii, so planets are the independent units, which are resampled and common to all estimators.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,12 @@ class Losses:
     """Depth errors of one estimator in ppm, by planet and wavelength.
 
     Attributes:
-        name: of the estimator.
+        name: name of the estimator.
         planets: int [p], ascending.
-        wavelengths: of the columns.
-        rows: int [p], how many rows each planet has.
+        wavelengths: wavelengths of the columns.
+        rows: int [p], number of rows of each planet.
         observation: float64 [p, w], mean over a planet's rows.
-        planet: float64 [p, w], of the planet's rows combined.
+        planet: float64 [p, w], loss of the planet's rows combined.
         weights: float64 [p, w], 1 / (noise outside transit)^2, as the organisers weighted; 0 for a band without
             noise.
     """
@@ -40,7 +40,7 @@ class Losses:
 
     @classmethod
     def of(cls, name: str, predictions, wavelengths: Sequence[int]) -> Self:
-        """From `runs.predictions.Predictions` whose columns are these wavelengths; the combination is the median."""
+        """Return losses of `runs.predictions.Predictions` with these wavelengths; the combination is the median."""
         combined = predictions.by_planet()
         planets, inverse, rows = np.unique(predictions.keys[:, 0], return_inverse=True, return_counts=True)
         total = np.zeros(combined.true.shape)
@@ -49,7 +49,7 @@ class Losses:
         return cls(name, planets, tuple(wavelengths), rows, total / rows[:, None], each, combined.weights)
 
     def at(self, planets: Iterable[int], wavelengths: Sequence[int]) -> Self:
-        """Only these planets, which it must have, in ascending order, and these of its wavelengths."""
+        """Return only these planets, which must be present, in ascending order, and these of its wavelengths."""
         wanted = np.array(sorted(planets), self.planets.dtype)
         chosen = np.searchsorted(self.planets, wanted)
         if (chosen >= len(self.planets)).any() or (self.planets[chosen] != wanted).any():
@@ -67,31 +67,31 @@ class Losses:
         )
 
     def sums(self, kind: str, weighted: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Each planet's part of the numerator and of the denominator of the mean loss, float64 [p, w] each."""
-        # Weights are all 0 where none of these planets has noise in these bands: then all count the same.
+        """Return each planet's part of the numerator and the denominator of the mean loss, float64 [p, w] each."""
+        # Weights are all 0 if none of these planets has noise in these bands: then all have the same weight.
         weight = self.weights if weighted and self.weights.any() else np.ones_like(self.weights)
         if kind == "observation":
             weight = weight * self.rows[:, None]
         return weight * getattr(self, kind), weight
 
     def score(self, kind: str, weighted: bool = False) -> float:
-        """The challenge's score, of single observations or of planets."""
+        """Return the challenge's score, of single observations or of planets."""
         loss, weight = self.sums(kind, weighted)
         return float(PERFECT_SCORE - loss.sum() / weight.sum())
 
     def by_wavelength(self, kind: str) -> np.ndarray:
-        """The unweighted score at each wavelength alone, float64 [w]."""
+        """Return the unweighted score at each wavelength, float64 [w]."""
         loss, weight = self.sums(kind)
         return PERFECT_SCORE - loss.sum(axis=0) / weight.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """What is known of the planets that are scored.
+    """Properties of the scored planets.
 
     Attributes:
         planets: int [p], ascending.
-        wavelengths: of the columns.
+        wavelengths: wavelengths of the columns.
         star: float64 [p, 6], `challenge.STAR_PARAMETERS`.
         radii: float64 [p, w], true Rp/Rs.
     """
@@ -103,12 +103,12 @@ class Population:
 
     @classmethod
     def of(cls, planets: np.ndarray, wavelengths: Sequence[int], star: np.ndarray, radii: np.ndarray) -> Self:
-        """From rows in any order, of which a planet may have several; radii are those of the wavelengths."""
+        """Return a population from rows in any order, several of which may belong to one planet."""
         numbers, first = np.unique(planets, return_index=True)
         return cls(numbers, tuple(wavelengths), np.asarray(star)[first], np.asarray(radii)[first])
 
     def at(self, planets: Iterable[int], wavelengths: Sequence[int]) -> Self:
-        """Only these planets and wavelengths."""
+        """Return only these planets and wavelengths."""
         chosen = np.isin(self.planets, list(planets))
         columns = [self.wavelengths.index(wavelength) for wavelength in wavelengths]
         return type(self)(self.planets[chosen], tuple(wavelengths), self.star[chosen], self.radii[chosen][:, columns])
@@ -119,5 +119,5 @@ class Population:
 
     @property
     def depth(self) -> np.ndarray:
-        """Mean transit depth (Rp/Rs)^2 over the wavelengths, in ppm: float64 [p]."""
+        """Return the mean transit depth (Rp/Rs)^2 over the wavelengths, in ppm: float64 [p]."""
         return PPM * np.square(self.radii).mean(axis=1)

@@ -1,7 +1,7 @@
-"""Panels: what a figure of ours draws on one pair of axes, ours or the user's.
+"""Panels: the content of a figure on one pair of axes, ours or the user's.
 
-Each function takes matplotlib axes, draws on them and labels them; none makes a figure, saves a file or changes a
-setting. `figures`, `prediction_figures` and `light_curve_figures` put panels together in files, `plots` in notebooks.
+Each function takes matplotlib axes, draws on them and labels them; none creates a figure, saves a file or changes a
+setting. `figures`, `prediction_figures` and `light_curve_figures` combine panels in files, `plots` in notebooks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,17 +32,17 @@ LINEAR_BELOW = 100.0  # ppm, where a symmetric logarithmic axis is linear
 MIDDLE = (0.16, 0.84)  # 68 %
 STEPS_PER_POINT = 6  # a point of a binned light curve is the mean of this many time steps
 MINUTES = np.arange(N_STEPS) * MINUTES_PER_STEP
-MANY_POINTS = 3000  # of more than these a vector graphic holds a picture
+MANY_POINTS = 3000  # above this number a vector graphic contains the points as an image
 
 
 def by_instrument(axes: "Axes", wavelengths: Sequence[int], values: np.ndarray, **style: Any) -> None:
-    """A line over wavelengths that is not drawn across the gaps between instruments; one band alone is a dot.
+    """Draw a line over wavelengths, interrupted at the gaps between instruments; a single band is a dot.
 
     Args:
-        axes: to draw on.
+        axes: axes to draw on.
         wavelengths: indices, ascending.
         values: float [w].
-        style: of `Axes.plot`; `label` names the whole line.
+        style: style for `Axes.plot`; `label` names the whole line.
     """
     um, instruments = np.array(WAVELENGTHS_UM)[list(wavelengths)], np.array([instrument_of(w) for w in wavelengths])
     cut = np.flatnonzero(instruments[1:] != instruments[:-1]) + 1
@@ -52,13 +52,13 @@ def by_instrument(axes: "Axes", wavelengths: Sequence[int], values: np.ndarray, 
 
 
 def wavelength_axis(axes: "Axes", ticks: tuple[float, ...] = (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 6, 8)) -> None:
-    """Micrometres on a logarithmic horizontal axis."""
+    """Label the horizontal axis in micrometres on a logarithmic scale."""
     axes.set(xlabel=WAVELENGTH, xscale="log")
     micrometres(axes, ticks)
 
 
 def predicted_radii(axes: "Axes", predictions: Predictions) -> None:
-    """Predicted against true radii: dots are observations, rings planets."""
+    """Draw predicted against true radii: dots are observations, rings planets."""
     planets = predictions.by_planet()
     low, high = planets.true.min(), planets.true.max()
     axes.plot([low, high], [low, high], color=TRUTH, linewidth=1, label="perfect", zorder=3)
@@ -69,7 +69,7 @@ def predicted_radii(axes: "Axes", predictions: Predictions) -> None:
 
 
 def depth_errors(axes: "Axes", predictions: Predictions) -> None:
-    """Errors in depth against true radii, on an axis that is linear near 0 and logarithmic beyond."""
+    """Draw errors in depth against true radii, on an axis that is linear near 0 and logarithmic beyond."""
     axes.axhline(0, color=TRUTH, linewidth=1, zorder=3)
     for rows, style in _both(predictions, predictions.by_planet()):
         error = signed_depth_error(rows.true, rows.predicted, PPM)
@@ -79,7 +79,7 @@ def depth_errors(axes: "Axes", predictions: Predictions) -> None:
 
 
 def _both(predictions: Predictions, planets: Predictions) -> list[tuple[Predictions, dict[str, Any]]]:
-    """Rows of observations and of planets, and how they are drawn."""
+    """Return rows of observations and of planets, and their styles."""
     one = {"marker": ".", "color": ONE, "markersize": 4, "label": f"one observation (N = {len(predictions.keys):,})"}
     many = {"marker": "o", "color": MANY, "markersize": 4, "fillstyle": "none", "markeredgewidth": 0.7}
     many["label"] = f"median of a planet's (N = {len(planets.keys):,})"
@@ -90,14 +90,14 @@ def _both(predictions: Predictions, planets: Predictions) -> list[tuple[Predicti
 def spectrum(
     axes: "Axes", predictions: Predictions, wavelengths: Sequence[int], planet: int, colours: tuple[str, str] = ("", "")
 ) -> None:
-    """The true and the predicted spectrum of one planet.
+    """Draw the true and the predicted spectrum of one planet.
 
     Args:
-        axes: to draw on.
-        predictions: rows with a column for each of the wavelengths.
+        axes: axes to draw on.
+        predictions: rows with one column per wavelength.
         wavelengths: indices of the columns.
         planet: number of the planet.
-        colours: of truth and prediction; by default ours.
+        colours: colours of true and predicted values; by default ours.
     """
     um, edges = np.array(WAVELENGTHS_UM)[list(wavelengths)], band_edges()[list(wavelengths)]
     true, median, low, high = _of_planet(predictions, planet)
@@ -114,7 +114,7 @@ def spectrum(
 
 
 def spectrum_error(axes: "Axes", predictions: Predictions, wavelengths: Sequence[int], planet: int) -> None:
-    """The residual of a spectrum, as an error in depth; the arguments are those of `spectrum`."""
+    """Draw the residual of a spectrum, as an error in depth; arguments as for `spectrum`."""
     um = np.array(WAVELENGTHS_UM)[list(wavelengths)]
     true, *predicted = _of_planet(predictions, planet)
     median, low, high = (signed_depth_error(true, values, PPM) for values in predicted)
@@ -126,12 +126,12 @@ def spectrum_error(axes: "Axes", predictions: Predictions, wavelengths: Sequence
 
 
 def bars(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Lengths of error bars below and above, which rounding must not make negative: float64 [2, n]."""
+    """Return lengths of error bars below and above, which rounding must not make negative: float64 [2, n]."""
     return np.maximum([middle - low, high - middle], 0)
 
 
 def _of_planet(predictions: Predictions, planet: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """True radii, the median of the predictions and the bounds of their middle 68 %: float64 [w] each."""
+    """Return true radii, the median of the predictions and the bounds of their middle 68 %: float64 [w] each."""
     its = predictions.keys[:, 0] == planet
     low, high = np.quantile(predictions.predicted[its], MIDDLE, axis=0)
     return predictions.true[its][0], np.median(predictions.predicted[its], axis=0), low, high
@@ -140,10 +140,10 @@ def _of_planet(predictions: Predictions, planet: int) -> tuple[np.ndarray, np.nd
 def learning_curves(
     axes: "Axes", histories: Mapping[str, Mapping[str, np.ndarray]], colours: Mapping[str, str]
 ) -> None:
-    """Loss by epoch, counted from 1: validation solid, training dashed, a star at the best epoch.
+    """Draw the loss by epoch, counted from 1: validation solid, training dashed, a star at the best epoch.
 
     Args:
-        axes: to draw on.
+        axes: axes to draw on.
         histories: "score" and "val_score", float [epochs], by name of the run.
         colours: by name of the run.
     """
@@ -166,12 +166,12 @@ def learning_curves(
 
 
 def loss_by_wavelength(axes: "Axes", wavelengths: Sequence[int], losses: Mapping[str, tuple[np.ndarray, dict]]) -> None:
-    """Loss at each wavelength, a line for each name.
+    """Draw the loss at each wavelength, one line per name.
 
     Args:
-        axes: to draw on.
+        axes: axes to draw on.
         wavelengths: indices.
-        losses: float [w] and a style of `Axes.plot`, by name.
+        losses: float [w] and a style for `Axes.plot`, by name.
     """
     for name, (loss, style) in losses.items():
         by_instrument(axes, wavelengths, np.maximum(loss, 0.1), label=name, **style)
@@ -182,13 +182,13 @@ def loss_by_wavelength(axes: "Axes", wavelengths: Sequence[int], losses: Mapping
 
 
 def binned_light_curve(axes: "Axes", flux: np.ndarray, scatter: float, colour: str = ONE) -> None:
-    """A light curve in means of a few time steps, with the error of a mean.
+    """Draw a light curve in means of a few time steps, with the error of a mean.
 
     Args:
-        axes: to draw on.
+        axes: axes to draw on.
         flux: float [300].
         scatter: noise of one time step.
-        colour: of the points.
+        colour: colour of the points.
     """
     times, means = (part.reshape(-1, STEPS_PER_POINT).mean(axis=1) for part in (MINUTES, flux))
     axes.errorbar(times, means, scatter / np.sqrt(STEPS_PER_POINT), fmt=".", color=colour, markersize=4,
@@ -198,10 +198,10 @@ def binned_light_curve(axes: "Axes", flux: np.ndarray, scatter: float, colour: s
 
 
 def band_name(wavelength: int) -> str:
-    """A band in words."""
+    """Describe a band."""
     return f"{WAVELENGTHS_UM[wavelength]:.3g} µm (index {wavelength})"
 
 
 def planet_colours(count: int) -> list[str]:
-    """A colour for each of several planets on one pair of axes."""
+    """Return a colour for each of several planets on one pair of axes."""
     return [MANY] if count == 1 else [COLOURS[index % len(COLOURS)] for index in range(count)]

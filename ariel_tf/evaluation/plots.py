@@ -4,7 +4,7 @@
     run.plot.spectra(ax=left)
     run.plot.learning_curve(ax=right)
 
-Colours of truth and prediction are ours; everything else follows the user's rcParams, which stay as they are.
+The colours of true and predicted values are ours; everything else follows the user's rcParams, which are not changed.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class FinishedRun(Protocol):
-    """What the figures read of a run, as `evaluation.run.Run` has it."""
+    """The attributes of a run that figures read, as in `evaluation.run.Run`."""
 
     @property
     def path(self) -> Path: ...
@@ -43,19 +43,19 @@ class FinishedRun(Protocol):
 
 
 class RunPlots:
-    """What `Run.plot` returns; each method draws on `ax`, or on a new figure of pyplot, and returns the axes.
+    """The value of `Run.plot`; each method draws on `ax`, or on a new figure of pyplot, and returns the axes.
 
     Predictions are those of the test folds, which are read and predicted when a method first needs them.
 
     Args:
-        run: finished.
+        run: finished run.
     """
 
     def __init__(self, run: FinishedRun):
         self._run = run
 
     def learning_curve(self, ax: "Axes | None" = None) -> "Axes":
-        """Loss by epoch of validation and training, with the best epoch."""
+        """Draw the loss by epoch of validation and training, with the best epoch."""
         from ariel_tf.evaluation.figures import learning_curve
 
         history = learning_curve(self._run.path)
@@ -68,25 +68,25 @@ class RunPlots:
         return ax
 
     def predictions(self, ax: "Axes | None" = None) -> "Axes":
-        """Predicted against true radii of the test planets."""
+        """Draw predicted against true radii of the test planets."""
         ax = _axes(ax)
         panels.predicted_radii(ax, self._run.predictions)
         ax.set_title(self._title("test planets"))
         return ax
 
     def errors(self, ax: "Axes | None" = None) -> "Axes":
-        """Errors in depth against true radii of the test planets."""
+        """Draw errors in depth against true radii of the test planets."""
         ax = _axes(ax)
         panels.depth_errors(ax, self._run.predictions)
         ax.set_title(self._title("test planets"))
         return ax
 
     def spectra(self, planets: int | Sequence[int] | None = None, ax: "Axes | None" = None) -> "Axes":
-        """True and predicted spectra of test planets.
+        """Draw true and predicted spectra of test planets.
 
         Args:
-            planets: a number or several; by default the planet of median loss.
-            ax: axes.
+            planets: one number or several; by default the planet of median loss.
+            ax: axes to draw on.
         """
         numbers = self._planets(planets)
         ax = _axes(ax)
@@ -100,7 +100,7 @@ class RunPlots:
         return ax
 
     def by_wavelength(self, ax: "Axes | None" = None) -> "Axes":
-        """Loss of combined predictions at each wavelength."""
+        """Draw the loss of combined predictions at each wavelength."""
         targets = self._run.predictor.targets
         loss = PERFECT_SCORE - Losses.of(self._name, self._run.predictions, targets).by_wavelength("planet")
         ax = _axes(ax)
@@ -109,12 +109,12 @@ class RunPlots:
         return ax
 
     def transit(self, planet: int | None = None, wavelength: int | None = None, ax: "Axes | None" = None) -> "Axes":
-        """A light curve of a test planet with the transits of its true and its predicted radius.
+        """Draw a light curve of a test planet with the transits of its true and its predicted radius.
 
         Args:
             planet: its number; by default the planet of median loss.
             wavelength: index; by default the middle one of the predicted wavelengths.
-            ax: axes.
+            ax: axes to draw on.
 
         Raises:
             DataError: the planet's orbit is unknown.
@@ -146,7 +146,7 @@ class RunPlots:
         return f"{self._name}: {len(np.unique(self._run.predictions.keys[:, 0]))} {what}"
 
     def _planets(self, given: Any) -> list[int]:
-        """Numbers of test planets; by default the one of median loss."""
+        """Return numbers of test planets; by default the one of median loss."""
         losses = Losses.of(self._name, self._run.predictions, self._run.predictor.targets)
         if given is None:
             return [int(losses.planets[np.argsort(losses.planet.mean(axis=1))[len(losses.planets) // 2]])]
@@ -159,7 +159,7 @@ class RunPlots:
 
 
 def _axes(ax: "Axes | None") -> "Axes":
-    """The user's axes, or those of a new figure."""
+    """Return the user's axes, or those of a new figure."""
     if ax is None:
         from matplotlib import pyplot
 

@@ -15,10 +15,10 @@ SHOWN_PLANETS = 4
 
 
 def title_of(predictions: Predictions, wavelengths: Sequence[int], title: str, data: str) -> str:
-    """Two lines: model and wavelengths; planets, observations, data and scores.
+    """Return two lines: model and wavelengths; planets, observations, data and scores.
 
     Args:
-        predictions: that are drawn.
+        predictions: predictions to draw.
         wavelengths: indices of their columns.
         title: name of the run, and which planets these are.
         data: description of the data set.
@@ -39,10 +39,10 @@ def draw_predictions(
     path: Path,
     dpi: float | None = None,
 ) -> None:
-    """Predicted against true radii, above their depth errors: dots are observations, rings planets.
+    """Draw predicted against true radii, above their depth errors: dots are observations, rings planets.
 
     Args:
-        predictions: rows with a column for each of the wavelengths.
+        predictions: rows with one column per wavelength.
         wavelengths: indices of the columns.
         title: name of the run, and which planets these are.
         data: description of the data set.
@@ -58,7 +58,7 @@ def draw_predictions(
 
 
 def worst_to_best(predictions: Predictions, shown: int = SHOWN_PLANETS) -> list[int]:
-    """Numbers of planets from the worst to the best predicted, evenly chosen."""
+    """Return numbers of planets from the worst to the best predicted, evenly chosen."""
     planets = predictions.by_planet()
     loss = depth_error(planets.true, planets.predicted).mean(axis=1)
     order = np.argsort(loss)[::-1]
@@ -74,7 +74,7 @@ def draw_spectra(
     path: Path,
     dpi: float | None = None,
 ) -> None:
-    """Spectra of four planets from the worst to the best predicted: truth, prediction, residual.
+    """Draw spectra of four planets from the worst to the best predicted: truth, prediction, residual.
 
     The bars contain the middle 68 % of the predictions from a planet's single observations.
 

@@ -1,6 +1,6 @@
 """Headings and captions of the HTML report."""
 
-# Name of a picture's file to its heading and what it shows.
+# Name of a figure's file to its heading and description.
 PICTURES = {
     "ladder": (
         "From naive to the limit",

@@ -2,11 +2,11 @@
 
     flux [55, photon instances of one spot, 300]
       --> generalised mean with exponent -2 over instances, a window of 29 steps and its mirror image, at 9 steps
-      --> sqrt(1 - mean) [9 x 55], which is near Rp/Rs in transit, and the 6 stellar parameters
+      --> sqrt(1 - mean) [9 x 55], approximately Rp/Rs in transit, and the 6 stellar parameters
       --> standardised --> Ridge(alpha=100) --> 55 radii
 
 A row is a spot instance; a planet's prediction is the mean over its rows. Source: the hackathon's notebook of 2025,
-whose cross-validated figures on 1,000 real planets are 9611 +- 156 a row and 9643 +- 158 a planet.
+whose cross-validated scores on 1,000 real planets are 9611 +- 156 a row and 9643 +- 158 a planet.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ N_FEATURES = len(POINTS) * N_WAVELENGTHS + 6
 # Steps of each point's window and of its mirror image: int [points, 2 * WINDOW].
 _STEPS = np.array(POINTS)[:, None] - 1 + np.arange(-(WINDOW // 2), WINDOW // 2 + 1)
 _STEPS = np.concatenate([_STEPS, N_STEPS - 1 - _STEPS], axis=1)
-# Flux below this, dead or negative, would make the mean of its power infinite or count as its opposite.
+# Flux below this, dead or negative, would make the mean of its power infinite or count with the wrong sign.
 _SMALLEST = 1e-6
 
 
 def features(planet: Planet) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of one planet.
+    """Return the rows of one planet.
 
     Args:
-        planet: with all wavelengths.
+        planet: planet with all wavelengths.
 
     Returns:
         float64 [spots, 501], and int [n], the row of each of the planet's observations.
@@ -60,11 +60,11 @@ class Ridge501:
         return self
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Rp/Rs, float64 [rows, 55], of features [rows, 501]."""
+        """Return Rp/Rs, float64 [rows, 55], from features [rows, 501]."""
         return self._pipeline.predict(rows)
 
     def radii(self, planet: Planet, wavelengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rp/Rs of each observation, that of its spot instance, float64 [n, w], and their mean over spots, [w]."""
+        """Return Rp/Rs of each observation's spot instance, float64 [n, w], and their mean over spots, [w]."""
         its, row = features(planet)
         predicted = self.predict(its)[:, list(wavelengths)]
         return predicted[row], predicted.mean(axis=0)

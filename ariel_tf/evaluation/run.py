@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ariel_tf.runs.predictions import Predictions
     from ariel_tf.runs.predictor import Predictor
 
-# Of `scores.json`: its keys, and the names of rows in tables.
+# Keys of `scores.json`, and names of rows in tables.
 KINDS = {
     "observation": "one observation",
     "planet": "median over a planet's observations",
@@ -39,7 +39,7 @@ class Run:
         path: the run folder.
 
     Raises:
-        UsageError: the folder is no run.
+        UsageError: the folder is not a run.
 
     >>> Run("nowhere")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -56,15 +56,15 @@ class Run:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The content of `config.json`."""
+        """Return the content of `config.json`."""
         return read_configuration(self.path)
 
     @property
     def history(self) -> "pd.DataFrame":
-        """`metrics.csv`: a row for each saved epoch, counted from 1, with losses and scores of both sets of folds.
+        """Return `metrics.csv`: one row per saved epoch, counted from 1, with training and validation losses and scores.
 
         Raises:
-            DataError: the file is not the one that the run saved.
+            DataError: the file differs from the one that the run saved.
         """
         import pandas as pd
 
@@ -74,10 +74,10 @@ class Run:
 
     @property
     def scores(self) -> "pd.DataFrame":
-        """Scores on the test folds, 10,000 is perfect: of the model, and of the constant prediction.
+        """Return scores on the test folds, 10,000 is perfect: of the model, and of the constant prediction.
 
         Raises:
-            DataError: the run is not finished, or its file is not the one that it saved.
+            DataError: the run is not finished, or its file differs from the one that it saved.
         """
         import pandas as pd
 
@@ -90,13 +90,13 @@ class Run:
 
     @property
     def leaderboard(self) -> "pd.DataFrame":
-        """The finished runs of the folder that holds this one, ranked by the score of planets, the best first.
+        """Return the finished runs of the parent folder, ranked by the score of planets, the best first.
 
         Only runs of the same data, test folds and wavelengths, whose scores are comparable. A run that cannot be read
         is left out with a warning.
 
         Raises:
-            DataError: this run is not finished, or not the one that was saved.
+            DataError: this run is not finished, or differs from the one that was saved.
         """
         import pandas as pd
 
@@ -112,7 +112,7 @@ class Run:
 
     @cached_property
     def data(self) -> "Data":
-        """The data that the run was trained on, as `ariel_tf.open_data` returns them.
+        """Return the data on which the run was trained, as `ariel_tf.open_data` does.
 
         Raises:
             UsageError: the data are on another machine, or changed.
@@ -127,19 +127,19 @@ class Run:
 
     @cached_property
     def predictions(self) -> "Predictions":
-        """The predictions of the test planets, in memory; read and predicted once."""
+        """Return the predictions for the test planets, in memory; read and predicted once."""
         return self.predictor.predictions(self.data.source, self.predictor.folds.test).in_order()
 
     @property
     def plot(self) -> "RunPlots":
-        """Figures on axes of your own: `run.plot.spectra(ax=ax)`, `predictions`, `errors`, `learning_curve` ..."""
+        """Return figures for your own axes: `run.plot.spectra(ax=ax)`, `predictions`, `errors`, `learning_curve` ..."""
         from ariel_tf.evaluation.plots import RunPlots
 
         return RunPlots(self)
 
     @cached_property
     def predictor(self) -> "Predictor":
-        """The trained model, as `ariel_tf.load` returns it."""
+        """Return the trained model, as `ariel_tf.load` does."""
         from ariel_tf.core.tf_startup import import_tensorflow
 
         import_tensorflow()
@@ -148,12 +148,12 @@ class Run:
         return Predictor.load(self.path)
 
     def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
-        """Radii of light curves or planets; as `Predictor.predict`."""
+        """Predict radii of light curves or planets; like `Predictor.predict`."""
         return self.predictor.predict(flux, star, as_frame)
 
 
 def final_report(path: Path | None, dry_run: bool = False) -> dict[str, Any]:
-    """What `train --json` prints: the run folder, its configuration and its scores, null where it is not finished.
+    """Return the content of `train --json`: run folder, configuration and scores, null if it is not finished.
 
     Args:
         path: the run folder.

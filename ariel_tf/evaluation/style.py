@@ -1,4 +1,4 @@
-"""Colours, axes, titles and legends that the figures share."""
+"""Colours, axes, titles and legends shared by the figures."""
 
 import textwrap
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Distinct for colour-blind readers too (Okabe & Ito 2008).
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7f7f7f", "#f0e442")
-# Muted, so that runs stand out; darker for baselines that use more information, black for the limits.
+# Muted, so that runs are prominent; darker for baselines that use more information, black for the limits.
 BASELINE_COLOURS = {
     "constant": "#b5b5b5",
     "median-depth": "#b39c7d",
@@ -28,19 +28,19 @@ BASELINE_COLOURS = {
     "photon-limit+shape": "#555555",
     "bayes-limit": "#8c2d04",
 }
-ONE, MANY, TRUTH = "#9db8d9", "#16518f", "#c23b22"  # one observation, several combined, the truth
+ONE, MANY, TRUTH = "#9db8d9", "#16518f", "#c23b22"  # one observation, several combined, true values
 REFERENCE = "#8a8f94"
 _LONGEST_NAME = 60
 
 
 def describe_data(planets: int, observations: int, data: str) -> str:
-    """How many planets and observations of which data, for the second line of a title."""
+    """Return the numbers of planets and observations and the data, for the second line of a title."""
     data = data if len(data) <= _LONGEST_NAME else f"...{data[-_LONGEST_NAME:]}"
     return f"N = {format_count(planets, 'planet')}, {format_count(observations, 'observation')} of {data}"
 
 
 def describe_wavelengths(wavelengths: Sequence[int]) -> str:
-    """Wavelengths in words; of one, in micrometres.
+    """Describe wavelengths; a single one in micrometres.
 
     >>> describe_wavelengths([12]), describe_wavelengths(range(55))
     ('2.09 µm (index 12)', 'all wavelengths')
@@ -51,18 +51,18 @@ def describe_wavelengths(wavelengths: Sequence[int]) -> str:
 
 
 def set_title(figure: "Figure", text: str) -> None:
-    """A title above all panels, its lines wrapped to the figure's width."""
+    """Set a title above all panels, its lines wrapped to the figure's width."""
     width = int(11 * figure.get_figwidth())  # letters of `core.figures.STYLE` in an inch
     figure.suptitle("\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in text.split("\n")))
 
 
 def legend_below(figure: "Figure", panel: "Axes") -> None:
-    """One legend for all panels, below them at the left, the part that a phone shows first."""
+    """Add one legend for all panels, below them at the left, the part visible on a narrow screen."""
     figure.legend(*panel.get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower left")
 
 
 def legend_beside(figure: "Figure", panel: "Axes") -> None:
-    """One legend for all panels, at their right, where it covers nothing however many lines there are."""
+    """Add one legend for all panels, at their right, where it covers nothing whatever the number of lines."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside right center", ncols=1 + len(labels) // 24)
 

@@ -21,7 +21,7 @@ GROUPS = {"K magnitude": breakdown.by_magnitude, "depth (ppm)": breakdown.by_dep
 
 
 def score_lines(comparison: "Comparison") -> list[str]:
-    """Each run's four scores, with intervals over planets."""
+    """Return each run's four scores, with intervals over planets."""
     lines = []
     for entry in comparison.runs:
         lines += [entry.name, f"  {comparison.roles[entry.name]}"]
@@ -37,7 +37,7 @@ def score_lines(comparison: "Comparison") -> list[str]:
 
 
 def ladder_lines(comparison: "Comparison") -> list[str]:
-    """All entries from the worst to the best, unweighted."""
+    """Return all entries from the worst to the best, unweighted."""
     width = max(len(entry.name) for entry in comparison.entries) + 2
     lines = [f"{'from naive to the limit':{width}s}  one observation      a planet's   [95 % of resampled planets]"]
     for entry in comparison.ladder:
@@ -51,7 +51,7 @@ def ladder_lines(comparison: "Comparison") -> list[str]:
 
 
 def difference_lines(comparison: "Comparison") -> list[str]:
-    """The first run against every other entry, planet by planet."""
+    """Return the first run compared with every other entry, planet by planet."""
     first, *others = comparison.entries
     width = max(len(entry.name) for entry in others) + 2
     lines = [f"{first.name} against others on the same planets: difference in score, planets on which it is better"]
@@ -64,7 +64,7 @@ def difference_lines(comparison: "Comparison") -> list[str]:
 
 
 def group_lines(comparison: "Comparison") -> list[str]:
-    """Scores of planets by magnitude and by depth, a column an entry."""
+    """Return scores of planets by magnitude and by depth, one column per entry."""
     lines = []
     shown = comparison.for_table()
     for title, grouped in GROUPS.items():
@@ -78,7 +78,7 @@ def group_lines(comparison: "Comparison") -> list[str]:
 def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
     """Write `scores.csv`, `differences.csv`, `by_wavelength.csv`, `by_group.csv` and `planets.csv` to a folder.
 
-    Floats have ten significant digits: enough to compute with, without the noise of the last ones.
+    Floats have ten significant digits: enough for calculations, without rounding noise.
     """
     tables = {
         "scores.csv": _scores(comparison),
@@ -93,7 +93,7 @@ def write_tables(comparison: "Comparison", folder: Path) -> list[Path]:
 
 
 def as_dictionary(comparison: "Comparison") -> dict[str, Any]:
-    """What `evaluate --json` prints: data, every entry's scores with intervals, and paired differences."""
+    """Return the content of `evaluate --json`: data, every entry's scores with intervals, and paired differences."""
     tables = {name: table.to_dict("records") for name, table in
               (("scores", _scores(comparison)), ("differences", _differences(comparison)))}  # fmt: skip
     return {
@@ -167,7 +167,7 @@ def _by_group(comparison: "Comparison") -> "DataFrame":
 
 
 def _planets(comparison: "Comparison") -> "DataFrame":
-    """One row for each planet: its star and depth, and each entry's mean depth error over the wavelengths."""
+    """Return one row per planet: its star and depth, and each entry's mean depth error over the wavelengths."""
     population = comparison.population
     columns = {
         "planet": population.planets,

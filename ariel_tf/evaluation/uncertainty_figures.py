@@ -15,10 +15,10 @@ SHOWN_PLANETS = 4
 
 
 def draw_measured_spectra(measured: Measured, wavelengths: Sequence[int], title: str, path: Path) -> None:
-    """Spectra of four planets from the worst to the best measured: truth, radii, bands of 1 and 1.96 sigma, residuals.
+    """Draw spectra of four planets from the worst to the best measured: truth, radii, 1 and 1.96 sigma, residuals.
 
     Args:
-        measured: a column for each of the wavelengths.
+        measured: measured planets, with one column per wavelength.
         wavelengths: indices of the columns.
         title: two lines above the panels.
         path: file to write.
@@ -52,15 +52,15 @@ def draw_measured_spectra(measured: Measured, wavelengths: Sequence[int], title:
 
 
 def coverage_of(bound: float) -> str:
-    """The share of a Gaussian within a bound, in words."""
+    """Return the share of a Gaussian within a bound, as text."""
     return {1.0: "68 %", 1.96: "95 %"}[bound]
 
 
 def draw_reliability(entries: Mapping[str, tuple[Measured, str]], title: str, path: Path) -> None:
-    """The share of true radii within each central interval, against the share that it should hold.
+    """Draw the share of true radii within each central interval against the expected share.
 
     Args:
-        entries: what was measured and a colour, by name.
+        entries: measured planets and a colour, by name.
         title: two lines above the diagram.
         path: file to write.
     """

@@ -1,4 +1,4 @@
-"""Files of a run folder, read only if they are those that the run committed; no TensorFlow."""
+"""Read files of a run folder only if they are unchanged since the run committed them; no TensorFlow."""
 
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ def is_sound_file(folder: Path, name: str, state: dict[str, Any]) -> bool:
     """Whether a file's bytes are those of the committed file."""
     path = folder / name
     if path.is_file() and path.suffix in (".json", ".csv") and path.stat().st_size > LARGEST_JSON:
-        return False  # nothing that a run writes; reading it to its end could take minutes
+        return False  # not a file that a run writes; reading it to its end could take minutes
     return path.is_file() and sha256(path) == state["files"].get(name)
 
 
 def verified_file(folder: Path, name: str, state: dict[str, Any] | None = None) -> Path:
-    """Return the path of a file of a run folder whose bytes are those that the run committed.
+    """Return the path of a file of a run folder if its bytes are those that the run committed.
 
     Args:
         folder: the run folder.
-        name: the file's, relative to it.
-        state: of the run; read from the folder by default.
+        name: name of the file, relative to the folder.
+        state: state of the run; read from the folder by default.
 
     Raises:
-        DataError: the file, or the state, is gone or changed.
+        DataError: the file, or the state, is missing or changed.
     """
     if not is_sound_file(folder, name, run_state.read_state(folder) if state is None else state):
         raise DataError(
@@ -39,7 +39,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     """Read the `config.json` of a run folder.
 
     Raises:
-        DataError: it is not the file that the run saved.
+        DataError: the file differs from the one that the run saved.
     """
     if run_state.has_state(folder):
         verified_file(folder, "config.json")
@@ -56,13 +56,13 @@ def read_scores(folder: Path) -> dict[str, Any]:
     """Read the `scores.json` of a finished run.
 
     Raises:
-        DataError: it is not the file that the run saved.
+        DataError: the file differs from the one that the run saved.
     """
     return read_json(verified_file(folder, "scores.json"), dict)
 
 
 def recorded_fingerprint(folder: Path) -> str:
-    """The fingerprint of the data that a run was started with; empty where none is recorded.
+    """Return the fingerprint of the data that a run was started with; empty if none is recorded.
 
     Raises:
         DataError: meta.json is damaged, or names other data than state.json.
@@ -78,7 +78,7 @@ def recorded_fingerprint(folder: Path) -> str:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """The content of `meta.json`; empty where there is none."""
+    """Return the content of `meta.json`; empty if it does not exist."""
     path = folder / "meta.json"
     if not path.is_file():
         return {}

@@ -1,7 +1,7 @@
-"""Whether what is predicted is like what a model was trained on, and what was done to it before; said, not guessed.
+"""Compare planets with the training planets of a model, and describe the corrections of their light curves.
 
-Ranges are those of the training's planets, which `meta.json` of a run and the card of a shipped model hold. A value
-within them may still be unusual together with others; a value outside is where no network has learnt anything.
+Ranges are those of the training planets, stored in `meta.json` of a run and in the card of a shipped model. A value
+within them may still be unusual in combination with others; a value outside requires extrapolation by the network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,23 +24,23 @@ Ranges = Mapping[str, Sequence[float]]
 
 
 def star_ranges(low: np.ndarray, high: np.ndarray) -> dict[str, list[float]]:
-    """Ranges of the stellar parameters by name, from the lowest and the highest value of each, [6]."""
+    """Return ranges of the stellar parameters by name, from the lowest and the highest value of each, [6]."""
     return {name: [float(low[place]), float(high[place])] for place, name in enumerate(STAR_NAMES)}
 
 
 def depth_range(radii: np.ndarray) -> dict[str, list[float]]:
-    """The range of nearly all depths, in ppm, from Rp/Rs [n, 55] of many planets."""
+    """Return the range of nearly all depths, in ppm, from Rp/Rs [n, 55] of many planets."""
     depth = PPM * np.square(np.asarray(radii, np.float64)).mean(axis=1)
     return {DEPTH: [float(value) for value in np.percentile(depth, _PERCENTILES)]}
 
 
 def outside(ranges: Ranges, star: np.ndarray, depth: float | None = None) -> list[str]:
-    """What of a planet lies outside the ranges, one text each; empty where nothing does.
+    """Return the values of a planet that are outside the ranges, one text each.
 
     Args:
-        ranges: as of `star_ranges` and `depth_range`; names that are absent are not looked at.
+        ranges: result of `star_ranges` and `depth_range`; missing names are not checked.
         star: [6].
-        depth: mean over wavelengths, in ppm, where it is known.
+        depth: mean over wavelengths, in ppm, if known.
     """
     values = dict(zip(STAR_NAMES, np.asarray(star, np.float64).tolist(), strict=True))
     if depth is not None:
@@ -57,7 +57,7 @@ def outside(ranges: Ranges, star: np.ndarray, depth: float | None = None) -> lis
 
 
 def unusual(ranges: Ranges, star: np.ndarray, found: "Estimate") -> list[str]:
-    """What of a measured planet lies outside the ranges or fits no transit."""
+    """Return the values of a measured planet that are outside the ranges, and whether a transit fits badly."""
     notes = outside(ranges, star, float(PPM * np.mean(np.square(found.radius))))
     if found.fit is not None and found.fit.chi_squared > WORST_FIT * found.fit.values:
         per_value = found.fit.chi_squared / found.fit.values
@@ -66,7 +66,7 @@ def unusual(ranges: Ranges, star: np.ndarray, found: "Estimate") -> list[str]:
 
 
 def corrections(found: "Estimate") -> list[str]:
-    """What was taken out of a measured planet's light curves, or assumed of its orbit, one text each."""
+    """Return the corrections of a measured planet's light curves and orbit, one text each."""
     notes, done = [], found.disturbances
     if done is not None:
         if done.outliers:

@@ -1,6 +1,6 @@
-"""A run folder: which process may write it, what it contains, and how it survives being stopped at any moment.
+"""A run folder: locking, content, and recovery from an interruption at any moment.
 
-    RUN/config.json      the resolved configuration; another one is refused
+    RUN/config.json      the resolved configuration; a run with another one is refused
         state.json       the commit: last saved epoch, best epoch, SHA-256 of each file; written last (`runs.state`)
         meta.json        commit, versions, hardware, data fingerprint, folds
         metrics.csv      one row for each epoch (`runs.history`)
@@ -36,34 +36,33 @@ from ariel_tf.runs.links import refuse_links
 from ariel_tf.runs.lock import Busy, is_locked, take_lock
 from ariel_tf.runs.same_run import refuse_another
 
-# Traces of epochs that were trained: with these and without state.json, a folder was damaged, not new.
+# Traces of trained epochs: with these and without state.json, a folder is damaged, not new.
 TRAINED = ("metrics.csv", "best.keras", "scores.json")
-# Saved checkpoints that an unfinished run keeps besides the best epoch's: if the last is damaged, the run resumes from
-# the one before.
+# Number of checkpoints that an unfinished run keeps besides the best epoch's: if the last is damaged, the run resumes
+# from the one before.
 KEPT_CHECKPOINTS = 2
 CHECKPOINT = re.compile(r"checkpoints/epoch-[0-9]{5,10}\.weights\.h5")
 
 
 class RunFolder:
-    """A run folder that this process holds the lock of.
+    """A run folder whose lock this process holds.
 
     Args:
-        path: the folder; created if absent.
-        configuration: plain JSON values. A run that is already there must have the same, except for the path of the
-            data.
-        fingerprint: of the data; must be equal too.
-        overwrite: move a run that is already there aside.
+        path: the folder; created if necessary.
+        configuration: plain JSON values. An existing run must have the same, except for the path of the data.
+        fingerprint: fingerprint of the data; must be equal too.
+        overwrite: whether to move an existing run aside.
         is_chief: whether this process writes the folder. In a training on several hosts only the chief does; the others
             read what the chief wrote and keep the same state in memory.
         shared: whether several jobs use the folder: the lock is held only while it is opened and in `held` blocks.
 
     Attributes:
         state: the last committed state.
-        rows: one for each epoch; those of epochs that are not saved yet are not in `metrics.csv`.
+        rows: one for each epoch; rows of epochs that are not saved yet are not in `metrics.csv`.
         resumed: whether epochs are already saved.
 
     Raises:
-        UsageError: another configuration, other data, another process at work here, no run folder, or links in it.
+        UsageError: another configuration, other data, another process in this folder, not a run folder, or links in it.
         DataError: files of the run were damaged or removed.
     """
 
@@ -104,7 +103,7 @@ class RunFolder:
         refuse_links(path)
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(path, wait)
-        is_run = is_run or (path / "config.json").is_file()  # which another job may have made meanwhile
+        is_run = is_run or (path / "config.json").is_file()  # another job may have created it meanwhile
         try:
             for folder in (path, path / "checkpoints"):
                 remove_leftovers(folder)
@@ -120,17 +119,17 @@ class RunFolder:
             raise
 
     def _read(self) -> None:
-        """Compare the folder with what this process was asked for, then read its state and history."""
+        """Compare the folder with the requested configuration, then read its state and history."""
         refuse_another(self.path, self.configuration, self.fingerprint)
         self.state = self._read_state()
         if "config.json" in self.state["files"]:
-            self.verified("config.json")  # the data's name is not compared
+            self.verified("config.json")  # the name of the data is not compared
         self.rows: list[dict[str, Any]] = list(history.read_history(self.path, self.state))
         self._check_best()
 
     @contextmanager
     def held(self) -> Iterator[Self]:
-        """Lock a shared folder and read its current state, to commit to it."""
+        """Lock a shared folder and read its current state, before a commit."""
         if self.is_chief:
             self._lock = take_lock(self.path, wait=True)
         try:
@@ -177,7 +176,7 @@ class RunFolder:
             )
 
     def write_meta(self, facts: dict[str, Any], session: dict[str, Any]) -> None:
-        """Write `meta.json`: facts that stay true of the run, and one entry for each time that it was started.
+        """Write `meta.json`: facts that do not change during the run, and one entry for each start.
 
         Args:
             facts: data, folds, command; those of the first start are kept.
@@ -196,11 +195,11 @@ class RunFolder:
 
     @property
     def behind(self) -> bool:
-        """Whether epochs are trained that are not saved yet."""
+        """Whether some trained epochs are not saved yet."""
         return len(self.rows) > self.state["epoch"]
 
     def describe(self) -> str:
-        """How many epochs are saved, as text."""
+        """Return the number of saved epochs as text."""
         epochs = self.state["epoch"]
         return f"{self.path} holds {epochs} whole epoch{'s' * (epochs != 1)}"
 
@@ -209,30 +208,30 @@ class RunFolder:
         return f"checkpoints/epoch-{epoch:05d}.weights.h5"
 
     def verified(self, name: str) -> Path:
-        """Return the path of a committed file whose bytes are those that were committed.
+        """Return the path of a committed file if its bytes are those that were committed.
 
         Raises:
-            DataError: it is gone or changed.
+            DataError: it is missing or changed.
         """
         return verified_file(self.path, name, self.state)
 
     def is_sound(self, name: str) -> bool:
-        """Whether a file is there as it was committed."""
+        """Whether a file exists as it was committed."""
         return is_sound_file(self.path, name, self.state)
 
     def write_rows(self) -> None:
-        """Write `metrics.csv`, the whole file each time: one row for each epoch."""
+        """Write `metrics.csv`, always as a whole: one row for each epoch."""
         if self.is_chief:
             history.write_history(self.path, self.rows)
 
     def commit(self, files: tuple[str, ...] = (), **changes: Any) -> None:
-        """Make what was written count: write `state.json` with new values and the checksums of `files`.
+        """Commit written files: write `state.json` with new values and the checksums of `files`.
 
         Afterwards checkpoints are removed, except those of the last two saves and of the best epoch; a finished run
         keeps the last one and the best.
         """
         state = {**self.state, **changes, "files": dict(self.state["files"])}
-        if self.fingerprint:  # an ensemble's is known once its members are trained
+        if self.fingerprint:  # the fingerprint of an ensemble is known once its members are trained
             state["data_fingerprint"] = self.fingerprint
         if not self.is_chief:
             self.state = state
@@ -251,15 +250,15 @@ class RunFolder:
                 path.unlink()
 
     def _remove_uncommitted(self) -> None:
-        """Remove checkpoints that a process which was killed saved without a commit, or had no time to remove."""
+        """Remove checkpoints that a killed process saved without a commit, or did not have time to remove."""
         for path in (self.path / "checkpoints").glob("epoch-*.weights.h5"):
             if f"checkpoints/{path.name}" not in self.state["files"]:
                 path.unlink()
 
     def fall_back(self) -> int:
-        """Return the epoch to resume from: the last saved one, or the one saved before if its checkpoint is damaged.
+        """Return the epoch to resume from: the last saved one, or the one saved before it if its checkpoint is damaged.
 
-        The epochs in between are then trained again, to the same bits.
+        The epochs in between are then trained again, with identical results.
         """
         last = self.state["epoch"]
         name = self.checkpoint_name(last)
@@ -268,9 +267,9 @@ class RunFolder:
         sound = [saved for saved in _checkpoints(self.state) if _epoch_of(saved) < last and self.is_sound(saved)]
         epoch = _epoch_of(sound[-1]) if sound else 0
         if not epoch:
-            return last  # whose checkpoint is then refused by name
+            return last  # its checkpoint is then refused by name
         if self.is_chief:
-            print(f"{self.path / name} is damaged: going on from epoch {epoch}, which was saved before", flush=True)
+            print(f"{self.path / name} is damaged: resuming from epoch {epoch}, which was saved before", flush=True)
         self.rows = self.rows[:epoch]
         state = {**self.state, "epoch": epoch, "files": {k: v for k, v in self.state["files"].items() if k != name}}
         if state["best_epoch"] > epoch:
@@ -282,7 +281,7 @@ class RunFolder:
 
 
 def _checkpoints(state: dict[str, Any]) -> list[str]:
-    """Names of the committed checkpoints, ascending."""
+    """Return the names of the committed checkpoints, ascending."""
     names = [name for name in state["files"] if CHECKPOINT.fullmatch(name)]
     return sorted(names, key=_epoch_of)
 
@@ -292,16 +291,16 @@ def _epoch_of(checkpoint: str) -> int:
 
 
 def _foreign(path: Path) -> bool:
-    """Whether a folder holds anything that a run interrupted at its very start would not have left."""
+    """Whether a folder contains anything that a run interrupted at its very start would not have left."""
     ours = {".lock", "checkpoints"}
     return any(entry.name not in ours and not entry.name.startswith(".writing-") for entry in path.iterdir())
 
 
 def move_aside(path: Path) -> None:
-    """Rename an earlier run, which no process is training, to a name with the time in it."""
+    """Rename an earlier run, which no process is training, adding the time to its name."""
     real = path.resolve()
     with take_lock(real):
-        for lock in sorted(real.glob("*/.lock")):  # a run of several wavelengths, whose jobs hold their own folders
+        for lock in sorted(real.glob("*/.lock")):  # a run of several wavelengths, whose jobs lock their own folders
             if is_locked(lock.parent):
                 raise Busy(f"--run {path}: another process is training in {lock.parent.name}.")
         name = f"{real.name}.{time.strftime('%Y%m%d-%H%M%S')}"

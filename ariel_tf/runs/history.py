@@ -1,7 +1,7 @@
-"""`metrics.csv`, the history of a run: one row for each epoch. The only reader and the only writer; no TensorFlow.
+"""`metrics.csv`, the history of a run: one row for each epoch. Only this module reads and writes it; no TensorFlow.
 
-Rows are plain dictionaries, not a pandas table: a resumed training continues from them, so every value must survive
-reading and writing to the last bit, and reading them must not cost the import of pandas.
+Rows are plain dictionaries, not a pandas table: a resumed training continues from them, so every value must be restored
+to the last bit, and reading them must not require the import of pandas.
 """
 
 import csv
@@ -15,14 +15,14 @@ from ariel_tf.core.atomic_files import read_bounded, write_text
 from ariel_tf.core.errors import DataError
 
 NAME = "metrics.csv"
-# The column that chooses the best epoch.
+# The column that selects the best epoch.
 VALIDATION_SCORE = "val_score"
-# Bytes of the file, and numbers in it, at most; each takes about 100 bytes in memory.
+# Limits on the bytes of the file and the numbers in it; each number takes about 100 bytes in memory.
 LARGEST, MOST_CELLS = 32 << 20, 1_000_000
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `metrics.csv`, the whole file each time.
+    """Write `metrics.csv`, always as a whole.
 
     Args:
         folder: the run folder.
@@ -36,12 +36,12 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_history(folder: Path, state: Mapping[str, Any] | None = None) -> list[dict[str, float]]:
-    """Read `metrics.csv`: one row for each epoch, empty where there is no such file.
+    """Read `metrics.csv`: one row for each epoch, empty if there is no such file.
 
     Args:
         folder: the run folder.
-        state: of the run. Only the rows of its saved epochs are returned, and they must be those that were saved. A
-            process that was killed while saving may leave rows of later epochs; these are left out.
+        state: state of the run. Only the rows of its saved epochs are returned, and they must be those that were saved.
+            A process that was killed while saving may leave rows of later epochs; these are left out.
 
     Raises:
         DataError: the file is damaged or, with `state`, differs from what was saved.
@@ -53,7 +53,7 @@ def read_history(folder: Path, state: Mapping[str, Any] | None = None) -> list[d
     if not epochs:
         return []
     content = read_bounded(path, LARGEST) if path.is_file() else b""
-    # The file is rewritten whole, but its earlier rows never change: their bytes are those of the committed file.
+    # The file is rewritten as a whole, but earlier rows never change: their bytes are those of the committed file.
     committed = b""
     try:
         committed = b"".join(content.splitlines(keepends=True)[: 1 + epochs])
@@ -87,11 +87,11 @@ def _parse(path: Path, content: bytes) -> list[dict[str, float]]:
 
 
 def require_scores(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Raise a `DataError` for rows without the column that chooses the best epoch.
+    """Raise a `DataError` for rows without the column that selects the best epoch.
 
     Args:
         folder: the run folder, for the message.
-        rows: of the run.
+        rows: rows of the run.
     """
     if any(VALIDATION_SCORE not in row for row in rows):
         raise DataError(
@@ -100,10 +100,10 @@ def require_scores(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def best_row(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The row of the epoch with the highest validation score; the first of several.
+    """Return the row of the epoch with the highest validation score; the first of several.
 
     Raises:
-        DataError: there is no such column.
+        DataError: the column is missing.
     """
     require_scores(Path(), rows)
     return max(rows, key=lambda row: row[VALIDATION_SCORE])

@@ -1,4 +1,4 @@
-"""Links and other odd entries of a run folder, which may be somebody else's; no TensorFlow."""
+"""Symbolic links and special files in a run folder, which may come from an untrusted source; no TensorFlow."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from ariel_tf.core.errors import UsageError
 def refuse_links(folder: Path) -> None:
     """Raise if anything within a run folder is a symbolic link out of it, or neither a file nor a folder.
 
-    Somebody else's run folder could otherwise make this process overwrite or delete files elsewhere. The folder itself
+    An untrusted run folder could otherwise make this process overwrite or delete files elsewhere. The folder itself
     may be a link.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A run of several wavelengths: scores of each, their mean, the model card, what is done so far; no TensorFlow."""
+"""A run of several wavelengths: scores of each, their mean, model card, and progress; no TensorFlow."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from ariel_tf.runs import model_card, work_queue
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.work_queue import folder_of
 
-# Weighted scores have no mean over wavelengths: the weights differ between them.
+# Weighted scores have no mean over wavelengths, since the weights differ between them.
 NAMES = ("observation", "planet")
 
 
@@ -71,14 +71,14 @@ def report_lines(path: Path, scores: Mapping[str, Any]) -> list[str]:
 def progress_card(
     path: Path, groups: Sequence[Sequence[int]], every: Sequence[int], configuration: Mapping[str, Any], command: str
 ) -> str:
-    """Return the README.md of a run of which some wavelengths are not finished yet.
+    """Return the README.md of a run with unfinished wavelengths.
 
     Args:
-        path: of the run.
-        groups: of wavelengths that train together.
-        every: wavelength of the run.
+        path: run folder.
+        groups: wavelengths that train together.
+        every: all wavelengths of the run.
         configuration: content of `config.json`.
-        command: that resumes the run.
+        command: command that resumes the run.
     """
     states = dict(work_queue.states(path, groups, every))
     rows = []
@@ -100,10 +100,10 @@ def list_card(
     """Return the README.md of a finished run of several wavelengths.
 
     Args:
-        scores: as `gather_scores` returns them.
-        facts: of the data, as in `meta.json`.
+        scores: result of `gather_scores`.
+        facts: facts about the data, as in `meta.json`.
         configuration: content of `config.json`.
-        command: that makes the run again.
+        command: command that repeats the run.
     """
     rows = [
         [

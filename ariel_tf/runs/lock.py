@@ -1,7 +1,7 @@
-"""The lock of a run folder: one process writes in it at a time, and a process that dies frees it.
+"""The lock of a run folder: one process writes there at a time; the lock is released when the process ends.
 
-filelock is not used: before version 4 it truncates the lock file and follows symbolic links, and from version 4 on it
-falls back to a plain marker file where `flock` fails, which a killed process leaves behind.
+filelock is not used: before version 4 it truncates the lock file and follows symbolic links, and since version 4 it
+uses a plain marker file where `flock` fails, which a killed process leaves behind.
 """
 
 import errno
@@ -27,7 +27,7 @@ def take_lock(folder: Path, wait: bool = False) -> IO[bytes]:
 
     Args:
         folder: the run folder, which exists.
-        wait: wait until the lock is free instead of raising `Busy`.
+        wait: whether to wait until the lock is free instead of raising `Busy`.
 
     Raises:
         Busy: another process holds it.
@@ -55,7 +55,7 @@ def take_lock(folder: Path, wait: bool = False) -> IO[bytes]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process is at work in a run folder; does not wait."""
+    """Whether a process is working in a run folder; does not wait."""
     if not os.path.lexists(folder / NAME):
         return False
     try:

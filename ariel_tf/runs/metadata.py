@@ -1,6 +1,6 @@
-"""The environment that a run was made in: commit, versions, Keras settings, hardware.
+"""The environment in which a run was made: commit, versions, Keras settings, hardware.
 
-Never a remote URL, which may hold a credential, nor a user's or a host's name.
+Remote URLs, which may contain a credential, and the names of user and host are never recorded.
 """
 
 import os
@@ -37,9 +37,9 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The source's git commit, with + when files differ from it; "unknown" outside a checkout.
+    """Return the source's git commit, with + if files differ from it; "unknown" outside a checkout.
 
-    An installed package may be inside somebody else's repository, whose commit is not its own.
+    An installed package may be inside another repository, whose commit does not describe it.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

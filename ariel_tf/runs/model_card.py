@@ -1,4 +1,4 @@
-"""The README.md of a run folder, its model card: what was trained, on which data, how well, and how to repeat it.
+"""The README.md of a run folder, its model card: model, data, scores, and how to repeat the training.
 
 Every kind of run builds its page from the same parts: `page`, `table`, `score_section`, `data_line`, `code_block`.
 """
@@ -20,7 +20,7 @@ LABELS = {
 
 
 def page(title: str, *parts: str) -> str:
-    """Return a Markdown page: the title, then the parts with an empty line between them; empty parts are left out."""
+    """Return a Markdown page: the title, then the parts separated by empty lines; empty parts are left out."""
     return printable("\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n")
 
 
@@ -39,7 +39,7 @@ def pictures(files: Mapping[str, str]) -> str:
     """Return Markdown images.
 
     Args:
-        files: file name of each picture by its caption.
+        files: file name of each plot by its caption.
     """
     return "\n\n".join(f"![{caption}]({name})" for caption, name in files.items())
 
@@ -47,12 +47,12 @@ def pictures(files: Mapping[str, str]) -> str:
 def score_section(
     folds: Sequence[int], scores: Mapping[str, Any], unseen: str, model: str = "this model", note: str = ""
 ) -> str:
-    """Return the scores on the test folds beside those of a constant prediction.
+    """Return the scores on the test folds together with those of a constant prediction.
 
     Args:
         folds: the test folds.
         scores: content of `scores.json`.
-        unseen: a relative clause that says what was not trained on them.
+        unseen: relative clause that says what was not trained on them.
         model: header of the column of scores.
         note: a sentence about the scores.
     """
@@ -85,12 +85,12 @@ def repeat(command: str) -> str:
 
 
 def values_table(head: str, values: Mapping[str, Any]) -> str:
-    """Return names and values as a table; empty where there are none."""
+    """Return names and values as a table; empty if there are none."""
     return table([head, "value"], ([name, f"`{value}`"] for name, value in values.items())) if values else ""
 
 
 def describe_targets(configuration: Mapping[str, Any]) -> str:
-    """Return what a run predicts: `all wavelengths`, `wavelength 12` or `wavelengths 3,7`."""
+    """Describe what a run predicts: `all wavelengths`, `wavelength 12` or `wavelengths 3,7`."""
     return Targets.of_run(configuration["wavelength"]).describe()
 
 
@@ -105,9 +105,9 @@ def run_card(
 
     Args:
         scores: content of `scores.json`.
-        facts: of the data, as in `meta.json`.
+        facts: facts about the data, as in `meta.json`.
         configuration: content of `config.json`.
-        command: that makes the run again.
+        command: command that repeats the run.
         spectra: whether the folder has a spectra.png.
     """
     images = {"predicted against true radii": "prediction.png"}

@@ -1,11 +1,11 @@
-"""Reading a `.keras` file that may be somebody else's: checked and bounded before Keras parses it.
+"""Read a `.keras` file from an untrusted source: checked and bounded before Keras parses it.
 
     metadata.json       small
-    config.json         layers of Keras and of this package only, none that reads files or runs code of its own
-    model.weights.h5    plain numeric arrays, stored whole in this file
+    config.json         layers of Keras and of this package only, none that reads files or runs its own code
+    model.weights.h5    plain numeric arrays, stored completely in this file
 
-Our models are stored uncompressed, so a member that is much larger than its bytes in the archive, or an array that is
-larger than the file, is none of ours. While Keras builds the model, its weights may not outgrow those that are stored.
+Our models are stored uncompressed, so a member much larger than its bytes in the archive, or an array larger than the
+file, is not ours. While Keras builds the model, its weights may not exceed the stored ones.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ STAR = (None, len(STAR_NAMES))
 METADATA, CONFIG, WEIGHTS = MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 # A list of 55 models of many layers has a configuration of a few MB.
 LARGEST = {METADATA: 1 << 20, CONFIG: LARGEST_JSON}
-# Of an archive's list of members, and of the objects in an HDF5 file.
+# Limits on an archive's list of members and on the objects in an HDF5 file.
 LARGEST_DIRECTORY, MOST_OBJECTS = 1 << 16, 1_000_000
-# Layers that read files, load code or wrap other frameworks; none of our models has them.
+# Layers that read files, load code or wrap other frameworks; our models do not contain them.
 REFUSED_CLASSES = {
     "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup",
     "TextVectorization",
 }  # fmt: skip
-# Parts of Keras that are no parts of models: downloads, files, settings of the process.
+# Parts of Keras that do not belong to models: downloads, files, settings of the process.
 REFUSED_MODULES = {
     "applications", "callbacks", "config", "datasets", "distribution", "export", "legacy", "preprocessing", "saving",
     "utils", "visualization",
@@ -45,11 +45,11 @@ def load_model(path: Path, source: dict[str, Any] | None = None) -> Any:
     """Load a Keras model, uncompiled.
 
     Args:
-        path: of the `.keras` file.
-        source: `model_source` of its run's configuration, whose layers are loaded if the user named their file.
+        path: path of the `.keras` file.
+        source: `model_source` of its run's configuration; its layers are loaded if the user named their file.
 
     Raises:
-        DataError: it is no model of this package, or Keras cannot load it; names the file and what to do.
+        DataError: not a model of this package, or Keras cannot load it; names the file and what to do.
     """
     import keras
 
@@ -66,18 +66,18 @@ def load_model(path: Path, source: dict[str, Any] | None = None) -> Any:
             return keras.models.load_model(path, compile=False, safe_mode=True)
     except ArielError:
         raise
-    except Exception as error:  # noqa: BLE001  (Keras, zipfile and h5py raise whatever a damaged model leads to)
+    except Exception as error:  # noqa: BLE001  (Keras, zipfile and h5py raise various exceptions for a damaged model)
         raise _refusal(path, version, error) from None
 
 
 def check_rows(model: Any, path: Path, channels: int, targets: int) -> None:
-    """Refuse a model of other inputs or outputs than its run's configuration says.
+    """Refuse a model whose inputs or outputs differ from its run's configuration.
 
     Args:
-        model: loaded.
-        path: of its file, for the message.
-        channels: light curves that it reads.
-        targets: wavelengths that it predicts.
+        model: loaded model.
+        path: path of its file, for the message.
+        channels: number of light curves that it reads.
+        targets: number of wavelengths that it predicts.
 
     Raises:
         DataError: names both.
@@ -96,7 +96,7 @@ def check_rows(model: Any, path: Path, channels: int, targets: int) -> None:
 
 
 def _refusal(path: Path, version: str, error: Exception) -> DataError:
-    """The sentence for a model that Keras does not load."""
+    """Return the error for a model that Keras cannot load."""
     import keras
 
     for cause in (error, error.__cause__, error.__context__):
@@ -119,10 +119,10 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path, source: dict[str, Any] | None = None) -> str:
-    """Check names and sizes of an archive's members, and the configuration of the model; `source` as of `load_model`.
+    """Check names and sizes of an archive's members, and the model's configuration; `source` as for `load_model`.
 
     Returns:
-        The version of Keras that saved it; empty where none is said.
+        The version of Keras that saved it; empty if it is not recorded.
     """
     members = archive.infolist()
     if sorted(member.filename for member in members) != sorted(MEMBERS):
@@ -137,7 +137,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path, source: dict[str, Any] 
 
 
 def _refuse_classes(configuration: dict[str, Any], path: Path, source: dict[str, Any] | None) -> None:
-    """Refuse layers and functions that are neither of a Keras model nor registered by this package or the user's."""
+    """Refuse layers and functions that are neither of a Keras model nor registered by this package or the user."""
     waiting: list[Any] = [configuration]
     own: set[str] | None = None
     while waiting:
@@ -167,19 +167,19 @@ def _is_known(value: dict[str, Any], name: str) -> bool:
 
 
 def _check_weights(archive: zipfile.ZipFile, path: Path) -> int:
-    """Check that the weights are plain arrays stored in the file; return their bytes."""
+    """Check that the weights are plain arrays stored in the file; return their size in bytes."""
     import h5py
 
     member = archive.getinfo(WEIGHTS)
     plain = member.compress_type == zipfile.ZIP_STORED
-    # Seeking in a compressed member would unpack it again and again.
+    # Seeking in a compressed member would decompress it again each time.
     content = archive.open(member) if plain else io.BytesIO(archive.read(member))
     with content, h5py.File(content, "r") as file:
         return check_arrays(file, f"{path}: {WEIGHTS}", member.file_size)
 
 
 def check_weights_file(path: Path) -> None:
-    """Refuse a checkpoint that holds anything but plain numeric arrays; as `check_arrays`.
+    """Refuse a checkpoint that contains anything but plain numeric arrays, like `check_arrays`.
 
     Raises:
         DataError: names the file.
@@ -194,18 +194,18 @@ def check_weights_file(path: Path) -> None:
 
 
 def check_arrays(file: Any, what: str, stored: int) -> int:
-    """Refuse an HDF5 file that holds anything but plain numeric arrays, all of them in the file itself.
+    """Refuse an HDF5 file that contains anything but plain numeric arrays, all stored in the file itself.
 
     Args:
         file: open `h5py.File`.
-        what: its name, for messages.
-        stored: bytes of the file.
+        what: name of the file, for messages.
+        stored: size of the file in bytes.
 
     Returns:
-        Bytes of all arrays together.
+        The size of all arrays together in bytes.
 
     Raises:
-        DataError: names what it holds.
+        DataError: names the offending object.
     """
     import h5py
 
@@ -233,7 +233,7 @@ def check_arrays(file: Any, what: str, stored: int) -> int:
 
 @contextlib.contextmanager
 def _bounded_weights(stored: int, path: Path) -> Iterator[None]:
-    """Let layers that are built in this block have about as many weights as the file stores."""
+    """Limit the weights of layers built in this block to about the number that the file stores."""
     import keras
 
     add_weight, added = keras.layers.Layer.add_weight, 0

@@ -1,13 +1,13 @@
-"""A planet's observations combined before inference: light curves are averaged, and spots are averaged over.
+"""Combine a planet's observations before inference: light curves are averaged, and results are averaged over spots.
 
-    flux [55, n, 300] ── mean of all ──────────────────────▶ answer ──▶ depth, sigma
-                      └─ mean of each spot instance ▶ answers ─ mean ─▶ depth
-                                                                        the mean of both depths; sigma of the first
+    flux [55, n, 300] ── mean of all ──────────────────────▶ estimate ──▶ depth, sigma
+                      └─ mean of each spot instance ▶ estimates ─ mean ─▶ depth
+                                           the mean of both depths; sigma of the first
 
-The noise of a mean of n observations is 1 / sqrt(n) of one's, and a model that is aware of noise knows far more from it
-than from n answers. Spots differ between spot instances, so that their answers are averaged, too; a mean of both ways
-is better than either. What disturbs light curves is taken out before (`physics.disturbances`). Where
-the answer does not fit them, the planet may be on an eccentric orbit: other speeds are tried (`physics.goodness`).
+The noise of a mean of n observations is 1 / sqrt(n) of a single one's, and a noise-aware model extracts much more from
+it than from n separate estimates. Spots differ between spot instances, so their estimates are averaged too; the mean of
+both methods is better than either. Disturbances of light curves are corrected first (`physics.disturbances`). If the
+estimate does not fit them, the planet may be on an eccentric orbit: other speeds are tried (`physics.goodness`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# How much closer the mean of both ways is than the answer to the mean of all observations, whose sigma it takes. From
-# 150 planets of the default population (seed 5150): .96 at 8 observations, .90 at 100.
+# Error of the mean of both methods relative to that of the estimate from the mean of all observations, whose sigma is
+# used. From 150 planets of the default population (seed 5150): .96 at 8 observations, .90 at 100.
 SIGMA_OF_BOTH = 0.93
 
 
@@ -40,15 +40,15 @@ class Pools(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a planet's observations say together.
+    """The estimate from all of a planet's observations.
 
     Attributes:
         radius: Rp/Rs, float64 [55].
         sigma: standard deviation of the radius, float64 [55].
         impact: impact parameter, stellar radii.
-        disturbances: of its light curves.
-        speed: of the planet, relative to that of a circular orbit; 1 unless another one is beyond doubt.
-        fit: of the transit, with the radii and the impact parameter, in the mean light curves.
+        disturbances: disturbances of its light curves.
+        speed: speed of the planet relative to a circular orbit; 1 unless another one is certain.
+        fit: fit of the transit, with the radii and the impact parameter, to the mean light curves.
     """
 
     radius: np.ndarray
@@ -64,14 +64,14 @@ class Uncertain(Protocol):
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """Wavelengths that it predicts."""
+        """Wavelengths that the model predicts."""
 
     def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
         """See `Predictor.call_uncertain`."""
 
 
 def pools_of(planet: Planet) -> Pools:
-    """The mean of all observations, and of each spot instance if there are several."""
+    """Return the mean of all observations, and of each spot instance if there are several."""
     spots = np.unique(planet.instances[:, 0])
     means = [planet.flux.mean(axis=1, dtype=np.float64)]
     if len(spots) > 1:
@@ -81,10 +81,10 @@ def pools_of(planet: Planet) -> Pools:
 
 
 def combined(radius: np.ndarray, sigma: np.ndarray, impact: np.ndarray) -> Estimate:
-    """The estimate of a planet from the answers to its pools.
+    """Return the estimate of a planet from the predictions for its pools.
 
     Args:
-        radius, sigma: of the rows of `pools_of`, [rows, 55].
+        radius, sigma: predictions for the rows of `pools_of`, [rows, 55].
         impact: [rows, 1].
     """
     depth = np.square(np.asarray(radius, np.float64))
@@ -95,11 +95,11 @@ def combined(radius: np.ndarray, sigma: np.ndarray, impact: np.ndarray) -> Estim
 
 
 def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[Planet, Estimate]]:
-    """Each planet with what its observations say together.
+    """Yield each planet with the estimate from all of its observations.
 
     Args:
         trained: a model with uncertainty.
-        planets: with flux of all 55 wavelengths.
+        planets: planets with flux of all 55 wavelengths.
 
     Raises:
         UsageError: the model has no uncertainty.
@@ -111,7 +111,7 @@ def estimates(trained: Uncertain, planets: Iterable[Planet]) -> Iterator[tuple[P
 
 
 def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) -> Estimate:
-    """Of a planet whose light curves are without what disturbs them."""
+    """Return the estimate of a planet whose light curves have been corrected."""
     pools = pools_of(planet)
     refuse_bounds(pools.flux, pools.star)
 
@@ -138,7 +138,7 @@ def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) ->
 
 
 def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
-    """The estimates as a DataFrame; see `Predictor.measure`."""
+    """Return the estimates as a DataFrame; see `Predictor.measure`."""
     import pandas as pd
 
     given = planets_in(planets)

@@ -1,14 +1,15 @@
-"""Files of predicted radii: rows sorted by their keys, in any of four layouts.
+"""Write files of predicted radii: rows sorted by their keys, in any of four layouts.
 
     .txt        the challenge's submission: rows ascending AAAA_BB_CC, 55 tab-separated %.10f, no header, no keys
     .csv        the same numbers with their keys: planet, spot, photon, radius_00 ... radius_54
-    .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, a row for each observation
-    .parquet    as the first .csv, in float64
+    .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, one row per observation
+    .parquet    like the first .csv, in float64
 
-Of a model that knows how certain it is, the first .csv and .parquet hold sigma_00 ... sigma_54 too. The file's SHA-256
-is beside it (`core.checksum_files`), and checked when it is read.
+For a model with uncertainty, the first .csv and .parquet contain sigma_00 ... sigma_54 too. The file's SHA-256 is
+beside it (`core.checksum_files`), and checked when the file is read.
 
-Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with them.
+Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with their
+number.
 `prediction_reader.py` reads the files back.
 
 Tables are read and written with pyarrow: it writes Parquet in pieces, and pandas would need it for Parquet anyway.
@@ -31,10 +32,10 @@ from ariel_tf.core.errors import DataError, UsageError
 
 SUFFIXES = (".txt", ".csv", ".parquet")
 KEYS = ("planet", "spot", "photon")
-# How a .csv may be laid out; of a file that is read, its header says it.
+# Layouts of a .csv; a file that is read has it in its header.
 LAYOUTS = ("keys", "datalabs")
 DATALABS_COLUMNS = ("files", *(f"w{wavelength + 1}" for wavelength in range(N_WAVELENGTHS)))
-# The smallest radius that ten decimals can express: --clip replaces zero and negative radii by it.
+# The smallest radius that ten decimals can represent: --clip replaces zero and negative radii by it.
 SMALLEST = 1e-10
 CHUNK_ROWS = 4096
 
@@ -54,10 +55,10 @@ def refuse_path(out: Path, overwrite: bool = False) -> None:
 
     Args:
         out: the file.
-        overwrite: accept a file that is already there.
+        overwrite: accept an existing file.
 
     Raises:
-        UsageError: another ending, a folder that cannot be made, or the file exists.
+        UsageError: another suffix, a folder that cannot be created, or the file exists.
     """
     require_utf8(out)
     if out.suffix not in SUFFIXES:
@@ -71,21 +72,21 @@ class PredictionWriter:
     """Collects rows of radii in any order and writes them in ascending order of their keys.
 
     Args:
-        folder: of its scratch file, which has no name and is removed however the process ends.
-        rows: the most that will be added.
-        wavelengths: of the columns.
-        sigmas: whether each radius has a standard deviation, which .csv files with keys and .parquet hold too.
+        folder: folder of its scratch file, which has no name and is removed however the process ends.
+        rows: maximum number of rows.
+        wavelengths: wavelengths of the columns.
+        sigmas: whether each radius has a standard deviation, which .csv files with keys and .parquet contain too.
 
     Raises:
-        OSError: the disk has no room for the scratch file.
+        OSError: not enough space for the scratch file.
     """
 
     def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int], sigmas: bool = False):
         self.wavelengths = tuple(wavelengths)
         self._columns = [*map(column, wavelengths), *(map(sigma_column, wavelengths) if sigmas else ())]
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (open as long as the writer)
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (open during the writer's lifetime)
         shape = (max(rows, 1), len(self._columns))
-        try:  # all of it now: writing to a memory map on a full disk would kill the process
+        try:  # allocate all of it now: writing to a memory map on a full disk would kill the process
             os.posix_fallocate(self._file.fileno(), 0, max(1, shape[0] * shape[1] * np.dtype(np.float64).itemsize))
         except OSError as error:
             self._file.close()
@@ -108,7 +109,7 @@ class PredictionWriter:
         Args:
             keys: int [n, 3].
             radii: float [n, wavelengths]; with `sigmas`, [n, 2 wavelengths], radii first.
-            repeats: number of observations that each row is the prediction of.
+            repeats: number of observations in each row's prediction.
         """
         rows = slice(self.count, self.count + len(keys))
         self._keys[rows], self._radii[rows], self._repeats[rows] = keys, radii, repeats
@@ -120,7 +121,7 @@ class PredictionWriter:
         return sum(int(((row[:, :count] <= 0) | (row[:, :count] > 1)).sum()) for _, row in self.in_order())
 
     def clip(self) -> None:
-        """Bring every radius into (0, 1]."""
+        """Clip every radius to (0, 1]."""
         for start in range(0, self.count, CHUNK_ROWS):
             rows = slice(start, min(start + CHUNK_ROWS, self.count))
             radii = self._radii[rows, : len(self.wavelengths)]
@@ -163,11 +164,11 @@ class PredictionWriter:
 
     @property
     def of_observations(self) -> bool:
-        """Whether each row is the prediction of one observation, and not of several."""
+        """Whether each row is the prediction for one observation rather than several."""
         return bool((self._repeats[: self.count] == 1).all() and (self._keys[: self.count] > 0).all())
 
     def write(self, path: Path, combine: str = "none") -> int:
-        """Write the file in the format that its ending names; a .csv with its keys.
+        """Write the file in the format of its suffix; a .csv with its keys.
 
         Returns:
             The number of rows written.
@@ -182,9 +183,9 @@ class PredictionWriter:
         """Write the submission of ESA Datalabs, for all 55 wavelengths.
 
         Args:
-            path: of the file.
+            path: path of the file.
             combine: as in `rows`.
-            observations: int [n, 3], ascending, where rows are predictions of several observations.
+            observations: int [n, 3], ascending, if rows are predictions for several observations.
 
         Returns:
             The number of rows written.

@@ -1,4 +1,4 @@
-"""What `Predictor.predict` takes: arrays, tables of stars, planets; checked, as rows that a model reads."""
+"""The arguments of `Predictor.predict`: arrays, tables of stars, planets; checked and converted to rows of a model."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ LEVELS = (0.5, 1.5)
 
 
 def planets_in(given: Any) -> Iterable[Planet] | None:
-    """The planets that were given, one, several or those of a data set; None for anything else, such as arrays."""
+    """Return the given planets, one, several or those of a data set; None for anything else, such as arrays."""
     if isinstance(given, Planet):
         return [given]
     if isinstance(given, Data | Iterator):
@@ -27,19 +27,19 @@ def planets_in(given: Any) -> Iterable[Planet] | None:
 
 
 def rows_of(planet: Planet, row: Row, observations: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows of one planet, as a model reads them.
+    """Return the rows of one planet, in the form that a model reads.
 
     Args:
-        planet: whole.
-        row: what a row is, `Signature.row`.
-        observations: that a row holds; 1 where it is one observation.
+        planet: complete planet.
+        row: unit of a row, `Signature.row`.
+        observations: observations per row; 1 if a row is one observation.
 
     Returns:
-        keys int [rows, 3], (planet, spot, photon) with 0 for what a row combines; flux float32
-        [rows, 55, 300] or [rows, observations, 55, 300]; star float64 [rows, 6].
+        keys int [rows, 3], (planet, spot, photon) with 0 for what a row combines; flux float32 [rows, 55, 300] or
+        [rows, observations, 55, 300]; star float64 [rows, 6].
 
     Raises:
-        UsageError: no planet.
+        UsageError: not a planet.
         DataError: the planet has another number of observations than a row of the model.
     """
     if not isinstance(planet, Planet):
@@ -62,14 +62,14 @@ def rows_of(planet: Planet, row: Row, observations: int) -> tuple[np.ndarray, np
 
 
 def star_values(star: Any) -> Any:
-    """Stellar parameters in the order of `challenge.STAR_PARAMETERS`: of a table by the names of its columns.
+    """Return stellar parameters in the order of `challenge.STAR_PARAMETERS`: of a table by the names of its columns.
 
     Args:
-        star: anything array-like, or a pandas DataFrame or Series whose names may have units, as those of
+        star: anything array-like, or a pandas DataFrame or Series whose names may have units, as in
             `Data.to_pandas("stars")`.
 
     Raises:
-        UsageError: the names of a table are others.
+        UsageError: the table has other names.
     """
     names = getattr(star, "columns", getattr(star, "index", None))
     if names is None or not hasattr(star, "reindex"):
@@ -81,11 +81,11 @@ def star_values(star: Any) -> Any:
 
 
 def unmasked(name: str, values: Any) -> np.ndarray:
-    """Values as float32; `np.asarray` would drop a mask and keep what is below it.
+    """Return values as float32; `np.asarray` would drop a mask and keep the values below it.
 
     Raises:
         DataError: a value is masked.
-        UsageError: values that are no numbers, or lists of different lengths.
+        UsageError: values that are not numbers, or lists of different lengths.
     """
     if holds_mask(values):
         place = np.argwhere(np.ma.getmaskarray(np.ma.asarray(values)))[0].tolist()
@@ -99,19 +99,19 @@ def unmasked(name: str, values: Any) -> np.ndarray:
 def checked_arrays(
     flux: Any, star: Any, instances: tuple[int, ...], needs_star: bool
 ) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """Light curves and stars in the challenge's layout, as a model reads them.
+    """Return light curves and stars in the challenge's layout, in the form that a model reads.
 
     Args:
-        flux: as of `Predictor.predict`.
-        star: as of `Predictor.predict`; ignored where it is not needed.
-        instances: observations of a row, where a row of the model is several; else empty.
+        flux: as for `Predictor.predict`.
+        star: as for `Predictor.predict`; ignored if it is not needed.
+        instances: observations of a row, if a row of the model has several; else empty.
         needs_star: whether the model reads the star.
 
     Returns:
         flux float32 [n, ..., 55, 300]; star float32 [n, 6] or None; whether one row was given without its axis.
 
     Raises:
-        UsageError, DataError: as of `Predictor.predict`.
+        UsageError, DataError: as for `Predictor.predict`.
     """
     flux, stars = unmasked("flux", flux), None
     one = flux.ndim == 2 + len(instances)
@@ -126,7 +126,7 @@ def checked_arrays(
         if stars.shape != (len(flux), len(STAR_NAMES)):
             raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(stars.shape)}")
     for name, values in (("flux", flux), ("star", stars)):
-        if values is not None and not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible answer
+        if values is not None and not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible prediction
             row = int(np.argwhere(~np.isfinite(values))[0, 0])
             raise DataError(f"predict: {name} of row {row} is not finite.")
     refuse_bounds(flux, stars)

@@ -1,4 +1,4 @@
-"""Reads the files of predicted radii that `prediction_files.py` writes, or that others wrote in these layouts."""
+"""Read files of predicted radii that `prediction_files.py` or other programs wrote in these layouts."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -15,9 +15,9 @@ from ariel_tf.core import checksum_files
 from ariel_tf.core.errors import DataError
 from ariel_tf.runs.prediction_files import DATALABS_COLUMNS, KEYS, column
 
-# Rows that are read where the number of observations is not known; the challenge's test set has 53,900.
+# Limit on the rows if the number of observations is not known; the challenge's test set has 53,900.
 MOST_ROWS = 300_000
-# Characters of a line of 55 numbers, at most; and bytes of a row, on average.
+# Limits on the characters of a line of 55 numbers and on the mean bytes of a row.
 LONGEST_LINE, LARGEST_ROW = 1 << 14, 1 << 13
 
 
@@ -27,8 +27,8 @@ def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | No
     A .csv is the submission of ESA Datalabs if it has a column `files` or the columns w1 ... w55.
 
     Args:
-        path: its ending names the format.
-        most: rows at most; reading stops at a file with more.
+        path: path of the file; its suffix names the format.
+        most: maximum number of rows; reading stops at a file with more.
 
     Returns:
         keys int [rows, 3], or None for a .txt, which has none; radii float64 [rows, 55].
@@ -39,7 +39,7 @@ def read_predictions(path: Path, most: int = MOST_ROWS) -> tuple[np.ndarray | No
     """
     refuse_size(path, most)
     found = _read(path, most)
-    checksum_files.verify(path)  # last: other faults name the place
+    checksum_files.verify(path)  # last, since other faults name the place
     return found
 
 
@@ -58,7 +58,7 @@ def _read(path: Path, most: int) -> tuple[np.ndarray | None, np.ndarray]:
             table = _read_csv(path, expected, most)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's; pyarrow raises damaged pages as OSError too
+            raise  # errors of the disk; pyarrow also raises OSError for damaged pages
         reason = str(error).splitlines()[0][:300]
         form = "numbers in every column" if "conversion error" in reason else path.suffix[1:]
         raise DataError(f"{path}: expected {form} ({reason}).") from error
@@ -72,20 +72,20 @@ def _read(path: Path, most: int) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def refuse_size(path: Path, most: int = MOST_ROWS) -> None:
-    """Raise for a file that is too large, before anything of it is parsed.
+    """Raise for a file that is too large, before any of it is parsed.
 
     Args:
         path: as for `read_predictions`.
-        most: rows at most.
+        most: maximum number of rows.
 
     Raises:
-        DataError: it has more bytes, or more lines, than so many rows take.
+        DataError: it has more bytes, or more lines, than that number of rows needs.
         OSError: it cannot be read.
     """
     size, largest = path.stat().st_size, (most + 1) * LARGEST_ROW
     if size > largest:
         raise DataError(f"{path}: expected {most:,} rows at most, {largest:,} bytes, received {size:,} bytes.")
-    if path.suffix != ".parquet":  # whose number of rows is read first
+    if path.suffix != ".parquet":  # its number of rows is read first
         lines = taken = 0
         with open(path, "rb") as file:  # a line that is far too long is refused by its reader
             while lines <= most + 1 and taken <= (lines + 256) * LARGEST_ROW and (piece := file.read(1 << 20)):
@@ -94,7 +94,7 @@ def refuse_size(path: Path, most: int = MOST_ROWS) -> None:
 
 
 def _refuse_datalabs_columns(path: Path, names: Sequence[str]) -> None:
-    """Refuse other columns than those of a submission of ESA Datalabs."""
+    """Refuse columns that differ from those of a submission of ESA Datalabs."""
     expected = f"expected the columns {', '.join(DATALABS_COLUMNS[:3])} ... {DATALABS_COLUMNS[-1]} in this order"
     if [*names[1:]] == [*DATALABS_COLUMNS[1:]] and names[0] != DATALABS_COLUMNS[0]:
         hint = "write it with to_csv(..., index_label='files')"
@@ -106,7 +106,7 @@ def _refuse_datalabs_columns(path: Path, names: Sequence[str]) -> None:
 
 
 def _datalabs(path: Path, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and radii of a submission of ESA Datalabs, whose columns are exactly these."""
+    """Return keys and radii of a submission of ESA Datalabs with exactly these columns."""
     keys = np.empty((len(table), len(KEYS)), np.int64)
     for row, name in enumerate(table[0].to_pylist()):
         if not str(name).endswith(".txt"):
@@ -119,7 +119,7 @@ def _datalabs(path: Path, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(path: Path, table: pa.Table, names: Sequence[str]) -> np.ndarray:
-    """Columns of a table, float64 [rows, columns]."""
+    """Return columns of a table, float64 [rows, columns]."""
     try:
         return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
@@ -127,7 +127,7 @@ def _numbers(path: Path, table: pa.Table, names: Sequence[str]) -> np.ndarray:
 
 
 def _read_parquet(path: Path, columns: Sequence[str], most: int) -> pa.Table:
-    """The columns of a Parquet file, whose number of rows and columns is read before them."""
+    """Return the columns of a Parquet file, whose numbers of rows and columns are checked first."""
     with pyarrow.parquet.ParquetFile(path) as file:
         _refuse_absent(path, columns, file.schema_arrow.names)
         _refuse_rows(path, file.metadata.num_rows, most)
@@ -139,13 +139,13 @@ def _read_parquet(path: Path, columns: Sequence[str], most: int) -> pa.Table:
 
 
 def _csv_names(path: Path) -> list[str]:
-    """The names of a CSV file's columns."""
+    """Return the names of a CSV file's columns."""
     with pyarrow.csv.open_csv(path) as head:
         return list(head.schema.names)
 
 
 def _read_csv(path: Path, columns: Sequence[str], most: int, first: Any = None) -> pa.Table:
-    """The columns of a CSV file, which is read in pieces; numbers, but for the type `first` of the first column."""
+    """Return the columns of a CSV file, read in pieces; numbers, except for the type `first` of the first column."""
     parts, rows = [], 0
     types = dict.fromkeys(columns, pa.float64()) | {columns[0]: first or pa.float64()}
     only = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=types)

@@ -19,9 +19,8 @@ class Predictions:
         keys: int [rows, 3], (planet, spot, photon); spot and photon are 0 for a planet's combination.
         true: float64 [rows, wavelengths], Rp/Rs; NaN where unknown.
         predicted: float64 [rows, wavelengths].
-        weights: float64 [rows, wavelengths], 1 / scatter^2: the same for all rows of a planet, as in the
-            organisers' score, from the noise outside transit averaged over the planet's observations; 0 for a
-            band without noise.
+        weights: float64 [rows, wavelengths], 1 / scatter^2: equal for all rows of a planet, as in the organisers'
+            score, from the noise outside transit averaged over the planet's observations; 0 for a band without noise.
     """
 
     keys: np.ndarray
@@ -85,11 +84,11 @@ def predicted_rows(model: Any, batches: Iterable[dict[str, Any]]) -> Iterator[tu
 
     Args:
         model: a `Predictor` run, or a Keras model from raw flux (and star) to radii.
-        batches: of `dataset.evaluation_batches` or `dataset.table_batches`.
+        batches: batches from `dataset.evaluation_batches` or `dataset.table_batches`.
 
     Raises:
         NonFiniteError: a prediction is NaN or infinite.
-        DataError: rows of another shape than the model's input, as of planets with fewer observations.
+        DataError: rows whose shape differs from the model's input, such as planets with fewer observations.
     """
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     taken = {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs, strict=True)}

@@ -1,12 +1,12 @@
-"""Any run folder as one predictor, to evaluate, predict, combine and export; the folder is not changed.
+"""Any run folder as one predictor, for evaluation, prediction, combination and export; the folder is not changed.
 
     a run of one wavelength, or of all jointly     its best.keras
     a list run, with w00 ... w54 inside            their models side by side, as one Keras model
-    an ensemble                                    its best.keras, which holds its members
+    an ensemble                                    its best.keras, which contains its members
     several of these, for different wavelengths    side by side
 
-Whatever it was, what comes out is one Keras model with the wavelengths that it answers, the light curves that it
-sees, and the folds of planets that its training knew.
+In each case the result is one Keras model, with the wavelengths that it predicts, the light curves that it reads, and
+the folds of its training planets.
 """
 
 import functools
@@ -42,20 +42,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A run's model, what it sees and what it was trained on.
+    """A run's model, with its inputs and training folds.
 
-    It is called as a Keras model is, only compiled: `trained({"flux": ..., "star": ...})`.
+    It is called like a Keras model, but compiled: `trained({"flux": ..., "star": ...})`.
 
     Attributes:
         path: the run folder.
-        configuration: its `config.json`.
-        fingerprint: of the data that it was trained on.
+        configuration: content of `config.json`.
+        fingerprint: fingerprint of the training data.
         model: Keras model, raw flux [batch, 300, channels] (and star [batch, 6]) to radii [batch, targets].
-        signature: what it reads and predicts.
-        data: what `--data` said.
-        folds: planets that any part of it was trained on, had its epoch chosen by, and those that no part of it was
+        signature: what the model reads and predicts.
+        data: value of `--data`.
+        folds: folds on which any part of it was trained, folds that selected an epoch, and folds that no part of it was
             given.
-        uncertain: the same model with its uncertainty, a Keras model to "radius", "sigma" and "impact"; None of most.
+        uncertain: the same model with uncertainty, a Keras model to "radius", "sigma" and "impact"; None for most.
     """
 
     path: Path
@@ -73,9 +73,9 @@ class Predictor:
         """Read one run folder of any kind, or several that predict different wavelengths, as one predictor.
 
         Raises:
-            UsageError: a folder is no run or holds no model yet, two runs predict the same wavelength, or their data or
-                held-out folds differ.
-            DataError: a model or a configuration is not what the run saved.
+            UsageError: a folder is not a run or has no model yet, two runs predict the same wavelength, or their data
+                or test folds differ.
+            DataError: a model or a configuration differs from what the run saved.
         """
         each = [cls._load_one(Path(path)) for path in runs]
         if len(each) == 1:
@@ -86,7 +86,7 @@ class Predictor:
 
     @classmethod
     def _load_shipped(cls, name: str) -> Self:
-        """A model that comes with the package."""
+        """Load a model included in the package."""
         import keras
 
         from ariel_tf.runs.model_file import load_model
@@ -117,7 +117,7 @@ class Predictor:
 
     @classmethod
     def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
-        """The models of a list run, one a wavelength."""
+        """Load the models of a list run, one per wavelength."""
         folders = [path / Targets.one(wavelength).folder_name for wavelength in chosen]
         if absent := [folder.name for folder in folders if not (folder / "best.keras").is_file()]:
             raise UsageError(
@@ -129,7 +129,7 @@ class Predictor:
 
     @classmethod
     def _together(cls, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
-        """Predictors of different wavelengths as one; its folds are those of all of them."""
+        """Join predictors of different wavelengths; the folds are those of all of them."""
         model, signature = side_by_side([one.member for one in each])
         refuse_other_data(each)
         first = each[0]
@@ -137,12 +137,12 @@ class Predictor:
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
-        """An ensemble that is not saved yet."""
+        """Return an ensemble that is not saved yet."""
         return cls(path, configuration, fingerprint, model, *facts_of(path, configuration))
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the model's file, or over those of a list run."""
+        """Return the SHA-256 over the model's file, or over the files of a list run."""
         if shipped.is_shipped(self.path):
             return self.fingerprint
         files = [self.path / "best.keras"]
@@ -152,17 +152,17 @@ class Predictor:
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """Wavelengths that it predicts, in the order of its answer."""
+        """Wavelengths that the model predicts, in output order."""
         return self.signature.targets
 
     @property
     def member(self) -> Member:
-        """What a composition of several models takes."""
+        """Return the form in which a composition of several models takes this one."""
         return Member(str(self.path), self.model, self.signature)
 
     @functools.cached_property
     def trained_on(self) -> dict[str, list[float]]:
-        """Ranges of the training's planets, as of `runs.domain`; empty where they are not recorded."""
+        """Return ranges of the training planets (`runs.domain`); empty if they are not recorded."""
         facts = shipped.card(str(self.path)) if shipped.is_shipped(self.path) else read_meta(self.path)
         return facts.get("trained_on", {})
 
@@ -171,26 +171,26 @@ class Predictor:
         return self.model.inputs
 
     def __call__(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Radii [batch, targets] of raw light curves, through a graph that is traced once."""
+        """Return radii [batch, targets] of raw light curves, through a graph that is traced once."""
         return self._call("call", self.model, inputs)
 
     def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
-        """Radii of light curves in the challenge's layout, or of planets.
+        """Predict radii of light curves in the challenge's layout, or of planets.
 
         Args:
             flux: [55, 300] of one observation or [n, 55, 300], relative to the quiet star. A model whose rows are
                 whole planets takes [n, observations, 55, 300]. Or a `Planet`, several, or the `Data` of
                 `ariel_tf.open_data`, whose flux and star are read.
-            star: [6] or [n, 6], `challenge.STAR_PARAMETERS`, or a table with columns of these names; only models that
-                read the star need it.
-            as_frame: whether to return a DataFrame; by default of planets.
+            star: [6] or [n, 6], `challenge.STAR_PARAMETERS`, or a table with columns of these names; required only by
+                models that read the star.
+            as_frame: whether to return a DataFrame; by default for planets.
 
         Returns:
-            Rp/Rs, float64 [targets] or [n, targets]; as a DataFrame with wavelengths in micrometres as columns, and
-            as index (planet, spot, photon), 0 for what a row combines, or the rows' numbers.
+            Rp/Rs, float64 [targets] or [n, targets]; as a DataFrame with wavelengths in micrometres as columns, and as
+            index (planet, spot, photon), with 0 for what a row combines, or the rows' numbers.
 
         Raises:
-            UsageError: another shape, or a star is needed.
+            UsageError: another shape, or a missing star.
             DataError: a value of flux or star is masked, not finite or out of its bounds, or the flux is not relative
                 to the star.
             NonFiniteError: a prediction is not finite.
@@ -210,24 +210,24 @@ class Predictor:
         return radii if as_frame is False else self._table(np.concatenate(keys), radii)
 
     def measure(self, planets: Any) -> "pd.DataFrame":
-        """Radii of planets with their uncertainties, from all observations of each together (`runs.pooling`).
+        """Measure radii of planets with uncertainties, from all observations of each together (`runs.pooling`).
 
         Args:
             planets: a `Planet`, several, or the `Data` of `ariel_tf.open_data`.
 
         Returns:
-            a row for each planet; columns ("radius", wavelength in um), ("sigma", wavelength), and ("impact", "").
+            one row per planet; columns ("radius", wavelength in um), ("sigma", wavelength), and ("impact", "").
 
         Raises:
-            UsageError: no planets, or the model has no uncertainty.
-            DataError, NonFiniteError: as of `predict`.
+            UsageError: not planets, or the model has no uncertainty.
+            DataError, NonFiniteError: as for `predict`.
         """
         from ariel_tf.runs.pooling import table
 
         return table(self, planets)
 
     def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
-        """Radius and sigma float64 [n, 55] and impact [n, 1] of light curves in the challenge's layout.
+        """Return radius and sigma float64 [n, 55] and impact [n, 1] of light curves in the challenge's layout.
 
         Args:
             flux: float32 [n, 55, 300].
@@ -235,14 +235,14 @@ class Predictor:
         """
         if self.uncertain is None:
             raise UsageError(
-                f"{self.path}: this model answers each observation alone; expected one that knows how certain it is, "
+                f"{self.path}: this model predicts single observations; expected a model with uncertainty, "
                 f"like {shipped.DEFAULT}."
             )
         answers = self._call("uncertain", self.uncertain, {"flux": self.channels(flux), "star": star})
         return {name: np.asarray(values, np.float64) for name, values in answers.items()}
 
     def _call(self, name: str, model: Any, inputs: dict[str, Any]) -> Any:
-        """A model's answer through a graph that is traced once."""
+        """Return a model's output through a graph that is traced once."""
         if name not in self._compiled:
             import tensorflow as tf
 
@@ -250,7 +250,7 @@ class Predictor:
         return self._compiled[name](inputs)
 
     def _table(self, rows: np.ndarray, radii: np.ndarray) -> "pd.DataFrame":
-        """Predictions as a DataFrame; rows are keys int [n, 3], or numbers int [n]."""
+        """Return predictions as a DataFrame; rows are keys int [n, 3], or numbers int [n]."""
         import pandas as pd
 
         index = pd.Index(rows, name="row") if rows.ndim == 1 else pd.MultiIndex.from_arrays(rows.T, names=Key._fields)
@@ -258,7 +258,7 @@ class Predictor:
         return pd.DataFrame(np.atleast_2d(radii), index, columns)
 
     def _predict_arrays(self, flux: Any, star: Any) -> np.ndarray:
-        """As `predict`, of arrays to an array."""
+        """Like `predict`, from arrays to an array."""
         needs_star = "star" in names_of(self.model)
         rows, stars, one = checked_arrays(flux, star, row_shape(self.model)[:-1], needs_star)
         inputs = {"flux": self.channels(rows)} | ({"star": stars} if needs_star else {})
@@ -270,10 +270,10 @@ class Predictor:
         return radii[0] if one else radii
 
     def rows(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
-        """Every row of these folds once, in NumPy batches with keys: what `predict_rows` predicts.
+        """Yield every row of these folds once, in NumPy batches with keys: the input of `predict_rows`.
 
         Args:
-            source: open for the inputs of the signature.
+            source: source opened for the inputs of the signature.
             folds: all by default.
         """
         selection = Selection(tuple(folds), self.signature)
@@ -282,7 +282,7 @@ class Predictor:
     def predict_rows(
         self, source: Source, folds: Sequence[int] = range(N_FOLDS)
     ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        """Batches of rows and their predicted radii, float64 [batch, targets]; raises as `predictions.predicted_rows`.
+        """Yield batches of rows and their predicted radii, float64 [batch, targets]; raises like `predicted_rows`.
 
         Args:
             source: as in `rows`.
@@ -291,11 +291,11 @@ class Predictor:
         return predicted_rows(self, self.rows(source, folds))
 
     def predictions(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Predictions:
-        """The predictions of every row of these folds, in memory; arguments as in `rows`."""
+        """Return the predictions for every row of these folds, in memory; arguments as in `rows`."""
         return Predictions.collect(self, self.rows(source, folds))
 
     def channels(self, flux: np.ndarray) -> np.ndarray:
-        """Flux [n, ..., 55, 300] as the model sees it: float32 [n, ..., 300, channels]."""
+        """Return flux [n, ..., 55, 300] as the model's input: float32 [n, ..., 300, channels]."""
         seen = flux[..., list(self.signature.inputs), :]
         if self.signature.white_light:
             flat = flux.reshape(-1, N_WAVELENGTHS, N_STEPS)
@@ -306,10 +306,10 @@ class Predictor:
 
 
 def folds_of(each: Sequence[Predictor]) -> Folds:
-    """The folds that several runs together were trained on, chose their epoch by, and never were given.
+    """Return the folds that several runs together were trained on, selected their epoch by, and were never given.
 
     Raises:
-        UsageError: one was trained on, or chosen by, what another holds out as its test; or no test fold is common.
+        UsageError: one was trained on, or selected by, test folds of another; or no test fold is common to all.
     """
     train = {fold for one in each for fold in one.folds.train}
     chosen = {fold for one in each for fold in one.folds.validation} - train
@@ -325,7 +325,7 @@ def folds_of(each: Sequence[Predictor]) -> Folds:
 
 
 def refuse_other_data(each: Sequence[Predictor]) -> None:
-    """Refuse runs of different data: a planet may stand in another fold in each, and their folds say nothing."""
+    """Refuse runs of different data: a planet may be in different folds, so folds do not separate training and test."""
     for one in each[1:]:
         if one.fingerprint != each[0].fingerprint:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""What the files of a run say of its model: configuration, signature, data and folds, each as it was committed."""
+"""The content of a run's files: configuration, signature, data and folds, each as it was committed."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from ariel_tf.runs.state import has_state, read_state
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """The run's `config.json`, as it was committed.
+    """Return the run's `config.json`, as it was committed.
 
     Raises:
-        UsageError: the folder is no run, or a search.
+        UsageError: the folder is not a run, or is a search.
         DataError: the file was changed since.
     """
     if not (path / "config.json").is_file() or not has_state(path):
@@ -30,7 +30,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
 
 
 def refuse_unsaved(path: Path) -> None:
-    """Raise if the model of a run is absent (`UsageError`) or not the one that it committed (`DataError`)."""
+    """Raise if the model of a run is missing (`UsageError`) or not the one that it committed (`DataError`)."""
     files = read_state(path)["files"]
     if "best.keras" not in files:
         raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
@@ -43,14 +43,14 @@ def _refuse_changed(path: Path, name: str, files: dict[str, str]) -> None:
 
 
 def facts_of(path: Path, configuration: dict[str, Any]) -> tuple[Signature, str, Folds]:
-    """Signature, data and folds of a run that is one model.
+    """Return signature, data and folds of a run that is one model.
 
     Args:
         path: the run folder, named in errors.
-        configuration: its `config.json`, of a training or of an ensemble.
+        configuration: content of its `config.json`, of a training or of an ensemble.
 
     Raises:
-        DataError: the configuration is of neither.
+        DataError: it is the configuration of neither.
     """
     if "ensemble" not in configuration:
         try:

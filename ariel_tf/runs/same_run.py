@@ -1,4 +1,4 @@
-"""Whether a run folder holds the run that a command asks for; no TensorFlow."""
+"""Check that a run folder contains the run that a command requests; no TensorFlow."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from ariel_tf.runs.committed import recorded_fingerprint
 
 
 def refuse_another(path: Path, configuration: dict[str, Any], fingerprint: str) -> None:
-    """Raise a `UsageError` if a folder holds a run of another configuration or of other data.
+    """Raise a `UsageError` if a folder contains a run with another configuration or other data.
 
     Args:
         path: the run folder.
-        configuration: of the run that is asked for; the path of its data may differ.
-        fingerprint: of its data.
+        configuration: configuration of the requested run; the path of its data may differ.
+        fingerprint: fingerprint of its data.
     """
     before, now = (masked(each) for each in (read_json(path / "config.json", dict), configuration))
     names = {*before, *now}
-    if ("ensemble" in before) != ("ensemble" in now):  # options of only one kind of run say nothing
+    if ("ensemble" in before) != ("ensemble" in now):  # a difference in options would not be informative
         names = before.keys() & now.keys()
     differing = [
         f"  {name}: {before.get(name)} there, {now.get(name)} now"
@@ -44,5 +44,5 @@ def refuse_another(path: Path, configuration: dict[str, Any], fingerprint: str) 
 
 
 def _same_file(one: Any, other: Any) -> bool:
-    """Whether two values of `model_source` are of one file."""
+    """Whether two values of `model_source` refer to the same file."""
     return isinstance(one, dict) and isinstance(other, dict) and one.get("file") == other.get("file") is not None

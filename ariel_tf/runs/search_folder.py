@@ -1,9 +1,9 @@
-"""The folder of a search, `python -m tuning.search`, among run folders: how to recognise it, and the models in it.
+"""Recognise the folder of a search, `python -m tuning.search`, among run folders, and find the models in it.
 
     SEARCH/config.json      with the keys `algorithm` and `space`
-           trials/0007/     a run folder each; scored on the test folds only if the user asks for it
-           best/            the best trial trained again, if the user asks for it
-    SEARCHES/w12/           of a search for each wavelength: a search each
+           trials/0007/     one run folder each; scored on the test folds only if the user requests it
+           best/            the best trial, trained again, if the user requests it
+    SEARCHES/w12/           for a search per wavelength: one search each
 
 No TensorFlow.
 """
@@ -27,13 +27,13 @@ def is_search_folder(path: Path) -> bool:
 
 
 def scored_runs(path: Path) -> list[Path]:
-    """Run folders in a search that hold test scores, ascending."""
+    """Return the run folders in a search that have test scores, ascending."""
     found = (run for pattern in ("best", "trials/*", "w*/best", "w*/trials/*") for run in path.glob(pattern))
     return sorted(run for run in found if (run / "scores.json").is_file())
 
 
 def refuse_search(path: Path, configuration: Mapping[str, Any]) -> None:
-    """Raise a `UsageError` that names the models of a search, where a run folder is expected."""
+    """Raise a `UsageError` that names the models of a search, if it is given in place of a run folder."""
     if is_search(configuration):
         raise UsageError(
             f"{path}: the folder of a search, which is no model itself; name a trial, like {path}/trials/0000, "

@@ -1,7 +1,7 @@
-"""Models that come with the package: each a Keras model and a card beside it, verified when it is used.
+"""Models included in the package: each a Keras model with a card beside it, verified when it is used.
 
 ariel_tf/pretrained/transit-joint.keras    flux [batch, 300, 55], star [batch, 6] to radius, sigma, impact
-                    transit-joint.json     what it is, how it was trained, its scores, the SHA-256 of the model
+                    transit-joint.json     description, training, scores, and the SHA-256 of the model
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ DEFAULT = "transit-joint"
 
 
 def names() -> list[str]:
-    """The names of the models that come with the package."""
+    """Return the names of the models included in the package."""
     return sorted(path.stem for path in FOLDER.glob("*.keras"))
 
 
 def is_shipped(path: Path) -> bool:
-    """Whether a path names a model that comes with the package, and no folder or file of the user's."""
+    """Whether a path names a model included in the package rather than a folder or file of the user."""
     return str(path) in names() and not path.exists()
 
 
 def card(name: str) -> dict[str, Any]:
-    """The card of a model.
+    """Return the card of a model.
 
     Raises:
         DataError: the card is damaged.
@@ -34,7 +34,7 @@ def card(name: str) -> dict[str, Any]:
 
 
 def verified(name: str) -> Path:
-    """The file of a model, if it is the one that its card describes.
+    """Return the file of a model if it matches its card.
 
     Raises:
         DataError: it was changed.

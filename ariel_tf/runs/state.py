@@ -3,9 +3,9 @@
     epoch, best_epoch, best_score    the last saved epoch, the best one and its validation score
     finished                         whether the test scores are written
     files                            SHA-256 by file name, relative to the run folder
-    data_fingerprint                 of the data that the run is trained on
-    groups, trials                   of a run of several wavelengths, and of a search
-    sha256                           over the rest, so that a changed state is noticed
+    data_fingerprint                 fingerprint of the training data
+    groups, trials                   for a run of several wavelengths, and for a search
+    sha256                           checksum of the rest, so that a changed state is detected
 
 Folders written by earlier versions have neither `data_fingerprint` nor `sha256`.
 """
@@ -21,7 +21,7 @@ from ariel_tf.core.sealed_json import CHECKSUM, is_as_written, write_sealed
 NAME = "state.json"
 NEW: dict[str, Any] = {"epoch": 0, "best_epoch": 0, "best_score": None, "finished": False, "files": {}}
 MOST_EPOCHS = 2**31 - 1
-# No score is near it; a number beyond is damage, and may be too large for a float.
+# No score comes near this limit; a number beyond it is damage, and may be too large for a float.
 HUGE = 1e300
 
 
@@ -31,7 +31,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Read and check a run folder's `state.json`; the result does not hold its checksum.
+    """Read and check a run folder's `state.json`; the result does not contain its checksum.
 
     Raises:
         DataError: it is damaged, or was changed after it was saved.
@@ -49,12 +49,12 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def has_state(folder: Path) -> bool:
-    """Whether a folder holds a `state.json`."""
+    """Whether a folder contains a `state.json`."""
     return (folder / NAME).is_file()
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a folder holds a run that is finished.
+    """Whether a folder contains a finished run.
 
     Raises:
         DataError: its state is damaged.
@@ -80,7 +80,7 @@ def _is_state(state: dict[str, Any]) -> bool:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a file's name is relative and leads to no folder above."""
+    """Whether a file's name is relative and does not refer to a parent folder."""
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts
 

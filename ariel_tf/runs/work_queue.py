@@ -1,7 +1,7 @@
-"""Sharing a run of several wavelengths between jobs: which are done, in training or left; no TensorFlow.
+"""Share a run of several wavelengths between jobs: which are done, in training or left; no TensorFlow.
 
-A job that trains a wavelength, or a stack of them, holds the lock of its folder, which the system frees however the
-process ends. So no two jobs train the same wavelength, and another job takes over what a dead one left.
+A job that trains a wavelength, or a stack of them, holds the lock of its folder, which the system releases however the
+process ends. So no two jobs train the same wavelength, and another job takes over the work of a dead one.
 """
 
 import time
@@ -22,7 +22,7 @@ def folder_of(path: Path, wavelength: int) -> Path:
 
 
 def stack_folder(path: Path, group: Sequence[int]) -> Path:
-    """Return the folder of a stack: of wavelengths that train together."""
+    """Return the folder of a stack: wavelengths that train together."""
     return path / f"stack-w{group[0]:02d}-w{group[-1]:02d}"
 
 
@@ -37,12 +37,12 @@ def unfinished(path: Path, members: Sequence[int]) -> list[int]:
 
 
 def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Sequence[int]], None]) -> None:
-    """Train every unfinished group that no other job trains; wait for the others, and take over what they leave.
+    """Train every unfinished group that no other job trains; wait for the others, and take over unfinished work.
 
     Args:
-        path: of the run.
-        groups: of wavelengths.
-        train: trains a group to its end; raises `Busy` if another job took it meanwhile.
+        path: run folder.
+        groups: groups of wavelengths.
+        train: function that trains a group to its end; raises `Busy` if another job took it meanwhile.
     """
     left, printed = list(groups), False
     while left:
@@ -68,8 +68,8 @@ def states(path: Path, groups: Sequence[Sequence[int]], every: Sequence[int]) ->
     """Yield each wavelength and its progress as text.
 
     Args:
-        path: of the run.
-        groups: the planned ones; a wavelength in none of them is not begun.
+        path: run folder.
+        groups: the planned groups; a wavelength in none of them is not begun.
         every: all wavelengths of the run.
     """
     group_of = {wavelength: group for group in groups for wavelength in group}

@@ -96,7 +96,7 @@ def test_a_folder_of_the_same_name_comes_first(tmp_path, monkeypatch):
 
 
 def test_pools_need_a_model_that_knows_how_certain_it_is(model, planets):
-    with pytest.raises(UsageError, match="answers each observation alone"):
+    with pytest.raises(UsageError, match="predicts single observations"):
         replace(model, uncertain=None).measure(planets)
 
 

@@ -254,7 +254,7 @@ def test_a_damaged_last_checkpoint_costs_only_the_epochs_since_the_one_before(
     Path("stopped/checkpoints/epoch-00003.weights.h5").write_bytes(b"torn")
     run(*FOUR, "--run", "stopped")
     printed = capsys.readouterr().out
-    assert "epoch-00003.weights.h5 is damaged: going on from epoch 2, which was saved before" in printed
+    assert "epoch-00003.weights.h5 is damaged: resuming from epoch 2, which was saved before" in printed
     assert "resuming stopped after epoch 2" in printed
     one, other = (weights(f"{name}/checkpoints/epoch-00004.weights.h5") for name in ("unbroken", "stopped"))
     for name, values in one.items():

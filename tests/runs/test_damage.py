@@ -263,7 +263,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(run, tmp_path, c
         assert open_run.fall_back() == 4
         assert (open_run.state["best_epoch"], len(open_run.rows)) == (4, 4)
     train(run)
-    assert "epoch-00005.weights.h5 is damaged: going on from epoch 4, which was saved before" in capsys.readouterr().out
+    assert "epoch-00005.weights.h5 is damaged: resuming from epoch 4, which was saved before" in capsys.readouterr().out
     assert contents(run) == contents(tmp_path / "unbroken")
 
 
