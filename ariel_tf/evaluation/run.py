@@ -61,7 +61,7 @@ class Run:
 
     @property
     def history(self) -> "pd.DataFrame":
-        """Return `metrics.csv`: one row per saved epoch, counted from 1, with training and validation losses and scores.
+        """Return `metrics.csv`: one row per saved epoch, counted from 1, with losses and scores of both sets of folds.
 
         Raises:
             DataError: the file differs from the one that the run saved.
