@@ -146,7 +146,7 @@ class Supervisor(ProcessGroup):
                 # Without this request, the other workers would hang or wait in vain.
                 self.stop(PATIENCE if self.request.number else 0, self.request)
             if self.request.number:
-                raise Stopped("stopped; every whole epoch is saved. The same command goes on.", self.request.number)
+                raise Stopped("stopped; every whole epoch is saved. Repeat the command to resume.", self.request.number)
             if not fault:
                 if code:
                     sys.exit(code)  # the worker has printed the reason

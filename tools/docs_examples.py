@@ -1,6 +1,6 @@
-"""Examples of docstrings as code: a Griffe extension of the documentation site (mkdocs.yml).
+"""Format examples of docstrings as code: a Griffe extension for the documentation site (mkdocs.yml).
 
-Docstrings end in lines of `>>>`, which doctest runs; without a heading Markdown takes them for quotations.
+Docstrings end in lines of `>>>`, which doctest runs; without a fence Markdown treats them as quotations.
 """
 
 import re
@@ -13,7 +13,7 @@ EXAMPLES = re.compile(r"(?:^>>> .*\n?(?:(?!\n).+\n?)*\n*)+", re.MULTILINE)
 
 
 class Examples(griffe.Extension):
-    """Fences the examples of every docstring."""
+    """Adds fences around the examples of every docstring."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called by Griffe for every object that it reads."""

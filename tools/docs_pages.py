@@ -1,4 +1,4 @@
-"""Pages of the site that are made from other files: help of every command, changelog; a hook of mkdocs (mkdocs.yml)."""
+"""Generate pages of the site from other files: help of every command, changelog; a hook of mkdocs (mkdocs.yml)."""
 
 import argparse
 import importlib
@@ -12,7 +12,7 @@ COMMANDS_HERE, CHANGELOG_HERE = "<!-- commands -->", "<!-- changelog -->"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """The text of a page with the marks replaced; called by mkdocs for every page."""
+    """Return the text of a page with the marks replaced; called by mkdocs for every page."""
     if COMMANDS_HERE in markdown:
         return markdown.replace(COMMANDS_HERE, "\n".join(sections()))
     if CHANGELOG_HERE in markdown:
@@ -21,7 +21,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def sections() -> Iterator[str]:
-    """Lines of Markdown: a section for each command, its help in a code block."""
+    """Yield lines of Markdown: a section for each command, with its help in a code block."""
     sys.path.insert(0, str(ROOT))
     from ariel_tf.__main__ import COMMANDS
 
@@ -37,7 +37,7 @@ def sections() -> Iterator[str]:
 
 
 def subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Name and parser of each subcommand."""
+    """Return name and parser of each subcommand."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield from action.choices.items()

@@ -2,8 +2,8 @@
 
     python tools/lowest.py [EXTRA ...]
 
-A dependency `name >=1.2,<3` becomes `name ==1.2.*`, the newest patch of that version where no patch is declared, and
-`name ==1.2.3` where one is.
+A dependency `name >=1.2,<3` becomes `name ==1.2.*`, the newest patch of that version, if no patch is declared, and
+`name ==1.2.3` if one is.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SOURCE_TOOLS = {"ruff", "mypy"}
 
 
 def lowest(requirement: str) -> str:
-    """A requirement at its lower bound.
+    """Return a requirement at its lower bound.
 
     >>> lowest("numpy >=1.26,<3"), lowest("keras >=3.12.4,<3.16"), lowest("duckdb ==1.5.5")
     ('numpy ==1.26.*', 'keras ==3.12.4', 'duckdb ==1.5.5')
@@ -35,7 +35,7 @@ def lowest(requirement: str) -> str:
 
 
 def requirements(extras: list[str]) -> Iterator[str]:
-    """The dependencies of the package and of these extras, at their lower bounds."""
+    """Return the dependencies of the package and of these extras, at their lower bounds."""
     setup = configparser.ConfigParser()
     setup.read(SETUP)
     sections = [setup["options"]["install_requires"], *(setup["options.extras_require"][extra] for extra in extras)]

@@ -1,4 +1,4 @@
-"""Print a software bill of materials: every package that is installed for ariel_tf, with its version and licence.
+"""Print a software bill of materials: every package installed for ariel_tf, with its version and licence.
 
     python tools/sbom.py > sbom.json                       CycloneDX 1.6, JSON
     python tools/sbom.py --extras trees,onnx > sbom.json   with the packages of these extras
@@ -28,12 +28,12 @@ class Package:
     """An installed package.
 
     Args:
-        name: as it is required.
+        name: name in the requirement.
 
     Attributes:
-        name: canonical.
-        version, licence: from its metadata; the licence as an SPDX expression where it has one.
-        needs: canonical names of the packages that it requires here.
+        name: canonical name.
+        version, licence: from its metadata; the licence as an SPDX expression if it has one.
+        needs: canonical names of the packages that it requires in this environment.
 
     Raises:
         PackageNotFoundError: it is not installed.
@@ -49,12 +49,12 @@ class Package:
 
     @property
     def purl(self) -> str:
-        """Its package URL."""
+        """Return its package URL."""
         return f"pkg:pypi/{self.name}@{self.version}"
 
 
 def _licence(facts: Any) -> str:
-    """The licence from classifiers, else from a short licence field."""
+    """Return the licence from classifiers, else from a short licence field."""
     prefix = "License :: "
     named = [text.split(" :: ")[-1] for text in facts.get_all("Classifier") or () if text.startswith(prefix)]
     named = [text for text in named if text != "OSI Approved"]
@@ -65,7 +65,7 @@ def _licence(facts: Any) -> str:
 
 
 def own_requirements(extras: Iterable[str] = ()) -> list[Requirement]:
-    """The requirements in setup.cfg.
+    """Return the requirements in setup.cfg.
 
     Args:
         extras: names of extras to add.

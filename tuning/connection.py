@@ -1,16 +1,16 @@
-"""How a worker waits for its chief; no TensorFlow, so that it says so at once."""
+"""Wait for the chief of a search; no TensorFlow, so that the wait is reported immediately."""
 
 import socket
 import time
 
 from ariel_tf.core.errors import ArielError
 
-CHIEF_SILENCE = 300.0  # seconds that a worker waits for its chief, which may be started again
-REMINDER = 30.0  # seconds between two lines of a worker that waits
+CHIEF_SILENCE = 300.0  # seconds that a worker waits for its chief, which may be restarted
+REMINDER = 30.0  # seconds between two lines of a waiting worker
 
 
 def wait_for_chief(address: str) -> None:
-    """Return once something listens at HOST:PORT; print at once, and every `REMINDER` seconds, that it is waited for.
+    """Return once a process listens at HOST:PORT; print immediately, and every `REMINDER` seconds, that it is awaited.
 
     Raises:
         ArielError: nothing listens there for `CHIEF_SILENCE` seconds.

@@ -1,11 +1,11 @@
-"""A search space as keras-tuner's `HyperParameters`: ranges that a user narrows, settings that a model asks for.
+"""A search space as keras-tuner's `HyperParameters`: ranges that a user narrows, settings that a model requests.
 
-The model function states its ranges where it uses them (`hp.Int("units", 4, 2048)`), so building the model once
-reveals them. keras-tuner's own classes (`Int`, `Float`, `Choice`, `Boolean`) hold a range and its default; narrowing
-one to the part that `--search` names, and the sentence where that fails, are ours.
+The model function states its ranges where it uses them (`hp.Int("units", 4, 2048)`), so building the model once reveals
+them. keras-tuner's own classes (`Int`, `Float`, `Choice`, `Boolean`) hold a range and its default; this module narrows
+them to the part that `--search` names, with an error message of one sentence.
 
-Settings that are not searched never enter keras-tuner's space, which is what its `tune_new_entries=False` is for; that
-switch itself would also keep out a searched setting that a model asks for only when another has some value.
+Settings that are not searched never enter keras-tuner's space, which is the purpose of its `tune_new_entries=False`;
+that option would also exclude a searched setting that a model requests only when another setting has a certain value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ from ariel_tf.core.fields import bounds
 from ariel_tf.models.builder import build_dry
 from tuning.space import OPTIONS, SENSIBLE, Space, flag, rounded
 
-HIGHEST = 1 << 20  # upper end of an option that is a whole number
+HIGHEST = 1 << 20  # upper end of a whole-number option
 
 
 class SearchSettings(Settings):
-    """A model's settings with the values that a search chose; the searched ones among them join the search.
+    """A model's settings with the values that a search chose; searched ones are added to the search space.
 
     Args:
-        space: which settings are searched.
-        hp: keras-tuner's hyperparameters of a trial; a searched setting that they lack is added.
-        overrides: settings that the configuration holds.
+        space: the search space.
+        hp: keras-tuner's hyperparameters of a trial; a searched setting that is missing is added.
+        overrides: settings in the configuration.
 
     Attributes:
-        asked: name to range of every setting that the model asked for.
+        asked: name to range of every setting that the model requested.
     """
 
     def __init__(self, space: Space, hp: HyperParameters, overrides: Mapping[str, Any]):
@@ -71,7 +71,7 @@ class SearchSettings(Settings):
 
 
 def reveal(space: Space) -> HyperParameters:
-    """The search space with everything that building the model once reveals.
+    """Return the search space with all settings revealed by building the model once.
 
     Raises:
         UsageError: a name to search that is neither an option nor a setting of the model; nothing to search.
@@ -97,7 +97,7 @@ def reveal(space: Space) -> HyperParameters:
 
 
 def option_ranges(space: Space) -> list[HyperParameter]:
-    """Ranges of the searched options of the configuration, in its order."""
+    """Return ranges of the searched options of the configuration, in its order."""
     return [_option_range(space, name) for name in TrainConfig.model_fields if name in space.given]
 
 
@@ -120,12 +120,12 @@ def _option_range(space: Space, name: str) -> HyperParameter:
             raise UsageError(f"search of {name}: expected different values, like {name}=A|B|C. Received: {given}")
         values = [str(one) for one in values]
     for one in values:
-        space.configuration({name: one})  # refuses a value that no training takes
+        space.configuration({name: one})  # refuses a value that no training accepts
     return _choice(name, values, value)
 
 
 def setting_range(space: Space, whole: HyperParameter) -> HyperParameter:
-    """The part of a setting's range that is searched: the user's, or the sensible part of the model's."""
+    """Return the part of a setting's range that is searched: the user's, or the sensible part of the model's."""
     given = space.given.get(whole.name)
     if given is not None:
         return narrow(whole, given)
@@ -136,12 +136,12 @@ def setting_range(space: Space, whole: HyperParameter) -> HyperParameter:
 
 
 def narrow(whole: HyperParameter, given: Any, sampling: str | None = None) -> HyperParameter:
-    """The part of a range that a user asks for.
+    """Return the part of a range that a user requests.
 
     Args:
         whole: the range that the part must lie within.
         given: None for all of it; "LOW:HIGH"; "A|B|C"; a list; or {"low": ..., "high": ..., "sampling": ...}.
-        sampling: of a part that names none; None for that of the whole range.
+        sampling: sampling of a part that names none; None for that of the whole range.
 
     Raises:
         UsageError: another form, or outside the range.
@@ -188,7 +188,7 @@ def _choice(name: str, values: Sequence[Any], default: Any) -> Choice:
 
 
 def _number(whole: HyperParameter, value: Any) -> Any:
-    """A number within the range, of its type."""
+    """Return a number within the range, of its type."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -205,7 +205,7 @@ def _refusal(whole: HyperParameter, received: Any) -> UsageError:
 
 
 def format_range(hp: HyperParameter, ends_only: bool = False) -> str:
-    """A range in the form that `--search` takes; a numeric one with how it is sampled unless `ends_only`."""
+    """Return a range in the form that `--search` accepts; a numeric one with its sampling unless `ends_only`."""
     if isinstance(hp, Boolean):
         return "true|false"
     if isinstance(hp, Choice):
@@ -221,11 +221,11 @@ def fits(hp: HyperParameter, value: Any) -> bool:
 
 
 def highest(hp: HyperParameters, name: str) -> Any:
-    """The highest value of a searched number; None where it is not searched."""
+    """Return the highest value of a searched number; None if it is not searched."""
     return next((getattr(one, "max_value", None) or max(one.values) for one in hp.space if one.name == name), None)
 
 
 def wavelengths_read(base: TrainConfig, hp: HyperParameters) -> tuple[int, ...]:
-    """Wavelengths whose light curves some trial may read."""
+    """Return the wavelengths whose light curves some trial may read."""
     channels = next((one.values for one in hp.space if one.name == "channels"), (base.channels,))
     return tuple(range(N_WAVELENGTHS)) if "all" in channels else base.signature.targets

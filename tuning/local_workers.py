@@ -1,6 +1,6 @@
-"""Worker processes of a search on this machine: started, watched, started again when they die, stopped; no TensorFlow.
+"""Worker processes of a search on this machine: start, watch, restart and stop them; no TensorFlow.
 
-A worker ends with the process that started it, however that ended, so none is left behind.
+A worker ends with the process that started it, however that ends, so none is left behind.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.processes import ProcessGroup
 
-DEATHS = 5  # of workers in a row, without a trial that ended between them: something is wrong with all
+DEATHS = 5  # consecutive deaths of workers without a finished trial: a fault common to all
 
 
 class LocalWorkers(ProcessGroup):
@@ -19,7 +19,7 @@ class LocalWorkers(ProcessGroup):
 
     Args:
         count: number of workers.
-        command: of a worker, without --worker and --worker-name.
+        command: command of a worker, without --worker and --worker-name.
         logs: folder of their output.
         environment: variables of each worker, by its index.
     """
@@ -41,7 +41,7 @@ class LocalWorkers(ProcessGroup):
             self.start(index)
 
     def look_after(self, servicer: Any) -> None:
-        """Start dead workers again, and kill those that hang.
+        """Restart dead workers, and kill those that hang.
 
         Raises:
             ArielError: they die one after another, or refuse their task.
@@ -60,7 +60,7 @@ class LocalWorkers(ProcessGroup):
                 print(f"{name} hangs: it is killed and started again", flush=True)
                 process.kill()
         if not self.processes and not servicer.done:
-            raise ArielError("every worker has ended, and trials are left; repeat the command to go on.")
+            raise ArielError("every worker has ended, and trials are left; repeat the command to resume.")
 
     def _last_line(self, index: int) -> str:
         lines = self.log(index).read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""From the command line to `SearchOptions`; no TensorFlow, so that `--help` and mistakes take no time."""
+"""`SearchOptions` from the command line; no TensorFlow, so that `--help` and error messages appear immediately."""
 
 import argparse
 import dataclasses
@@ -33,22 +33,22 @@ class SearchOptions:
     """What is searched and how.
 
     Attributes:
-        space: what is searched.
+        space: the search space.
         algorithm: one of `ALGORITHMS`.
-        trials: at most.
-        arguments: of the command, without --overwrite.
-        command: the command that resumes the search.
+        trials: maximum number of trials.
+        arguments: arguments of the command, without --overwrite.
+        command: command that resumes the search.
         path: run folder; None for one named after the search.
-        overwrite: move an earlier search aside.
-        first: chosen values to try first, from searches before this one.
+        overwrite: whether to move an earlier search aside.
+        first: values to try first, from earlier searches.
         jobs: number of worker processes on this machine.
         chief, worker: HOST:PORT, or None.
         worker_name: name of this worker.
         devices: devices that each trial trains on.
         track: one of `wandb_log.SERVICES`.
-        each: wavelengths to search for one after another; empty for that of the space alone.
-        brief: print two lines at the end; for one search of many.
-        dry_run: print what would be searched.
+        each: wavelengths to search for one after another; empty for the wavelength of the space only.
+        brief: whether to print only two lines at the end, for one search of many.
+        dry_run: whether to print what would be searched and stop.
     """
 
     space: Space
@@ -71,10 +71,10 @@ class SearchOptions:
 
 
 class Flags(Schema):
-    """What `python -m tuning.search` takes beside the configuration."""
+    """Options of `python -m tuning.search` in addition to the configuration."""
 
-    algorithm: str = option("bayesian", "what decides which trial to run next", group=HOW, choices=ALGORITHMS)
-    trials: int = option(50, "number of trials, at most", group=HOW, low=1, metavar="N")
+    algorithm: str = option("bayesian", "algorithm that selects the next trial", group=HOW, choices=ALGORITHMS)
+    trials: int = option(50, "maximum number of trials", group=HOW, low=1, metavar="N")
     search: str | None = option(
         None,
         "what to search, separated by commas: NAME, NAME=LOW:HIGH or 'NAME=A|B|C' (with quotes); an option of the "
@@ -84,20 +84,20 @@ class Flags(Schema):
         shown="the model's own settings and learning_rate",
     )
     fix: tuple[str, ...] = option(
-        (), "hold a setting or an option at one value", group=HOW, append=True, metavar="NAME=VALUE"
+        (), "fix a setting or an option at one value", group=HOW, append=True, metavar="NAME=VALUE"
     )
     space: Path | None = option(
         None, "JSON file of names and ranges, described in docs/search.md", group=HOW, metavar="FILE"
     )
     devices: Devices = cli.devices()
-    jobs: int = cli.jobs("number of trials trained at the same time on this machine", group=PROCESSES)
+    jobs: int = cli.jobs("number of trials trained in parallel on this machine", group=PROCESSES)
     each: bool = option(
         False,
         "search for each wavelength of a list, like --wavelength all; the results of the first ones seed the others",
         group=PROCESSES,
     )
-    chief: str | None = cli.host_and_port("decide which trials to run, and serve workers at this address", PROCESSES)
-    worker: str | None = cli.host_and_port("train the trials that the chief at this address decides on", PROCESSES)
+    chief: str | None = cli.host_and_port("select the trials to run, and serve workers at this address", PROCESSES)
+    worker: str | None = cli.host_and_port("train the trials that the chief at this address selects", PROCESSES)
     worker_name: str | None = option(
         None, "name of a worker; restarted under the same name it resumes its trial", group=PROCESSES, metavar="NAME",
         shown="the host name"
@@ -179,10 +179,10 @@ def check_list(options: Flags, targets: Targets) -> None:
 
 
 def space_from(options: Flags, given: argparse.Namespace) -> Space:
-    """What is searched, over the configuration that the other options give.
+    """Return the search space over the configuration that the other options give.
 
     Raises:
-        UsageError: names that are searched and fixed at once, or values that do not fit.
+        UsageError: names that are both searched and fixed, or invalid values.
     """
     ranges = (read_space(options.space) if options.space else {}) | (
         parse_search(options.search or "") if options.search else {}
@@ -204,7 +204,7 @@ def space_from(options: Flags, given: argparse.Namespace) -> Space:
 
 
 def without_jobs(arguments: Sequence[str]) -> list[str]:
-    """A worker's arguments: those of its chief without --jobs, --each and --run."""
+    """Return a worker's arguments: those of its chief without --jobs, --each and --run."""
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     known.add_argument("--jobs")
     known.add_argument("--each", action="store_true")

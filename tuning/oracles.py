@@ -1,9 +1,9 @@
-"""keras-tuner's oracles, made safe to leave alone: whole files only, a backup, and a way back from the trials.
+"""keras-tuner's oracles, made robust: atomic files, a backup, and recovery of their state from the trials.
 
-Stock oracles write `oracle.json` in place, and one that is torn stops the next start; a process that dies
-between two of its files leaves a trial that nobody runs. Here each file is replaced whole, the one before
-is kept, and whatever was read is reconciled with the trials' own files; without any oracle file these are
-enough. Trials that earlier searches found good can be tried first.
+Stock oracles write `oracle.json` in place, and a truncated file prevents the next start; a process that dies between
+two of its files leaves a trial that nobody runs. Here each file is replaced atomically, the previous one is kept, and
+the state is reconciled with the trials' own files, which are sufficient without any oracle file. Trials that earlier
+searches found good can be tried first.
 """
 
 import shutil
@@ -30,14 +30,14 @@ ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
 class SafeOracle(keras_tuner.Oracle):
-    """What the three searches share; mixed in before keras-tuner's own class.
+    """Common part of the three searches, placed before keras-tuner's own class.
 
     Attributes:
-        first: chosen values to try before any others.
+        first: values to try before any others.
     """
 
     first: Sequence[Mapping[str, Any]] = ()
-    # keras-tuner's own, which it does not declare.
+    # keras-tuner's attributes, which it does not declare.
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
     tuner_ids: set[str]
@@ -45,7 +45,7 @@ class SafeOracle(keras_tuner.Oracle):
     end_order: list[str]
 
     def place(self, run: Path) -> None:
-        """Keep its files in RUN/oracle, and go on from those that are there."""
+        """Store its files in RUN/oracle, and continue from existing ones."""
         self.run = run
         self.verbose = 0
         self._set_project_dir(str(run), "oracle")
@@ -65,10 +65,10 @@ class SafeOracle(keras_tuner.Oracle):
         self.save()
 
     def set_state_from(self, path: Path) -> None:
-        """Take up a saved state, but for the trials; nothing where there is none.
+        """Load a saved state except for the trials; does nothing if there is none.
 
         Raises:
-            DataError: it is torn.
+            DataError: it is truncated.
         """
         if not path.is_file():
             return
@@ -90,15 +90,15 @@ class SafeOracle(keras_tuner.Oracle):
                 shutil.rmtree(folder)
 
     def read_trials(self) -> dict[str, Trial]:
-        """Every trial, from keras-tuner's record of it or, where that is damaged or gone, from its outcome."""
+        """Return every trial, from keras-tuner's record of it or, if that is damaged or missing, from its outcome."""
         folders = [path.name for path in (self.run / "oracle").glob("trial_*") if TRIAL_FOLDER.fullmatch(path.name)]
         names = {int(name[6:]): name[6:] for name in folders}
-        digits = len(str(self.max_trials))  # as keras-tuner names them
+        digits = len(str(self.max_trials))  # keras-tuner's names
         names = {number: f"{number:0{digits}d}" for number in outcomes.numbers(self.run)} | names
         return {names[number]: self.read_trial(names[number]) for number in sorted(names)}
 
     def read_trial(self, name: str) -> Trial:
-        """A trial as its record has it, unless its outcome differs."""
+        """Return a trial as recorded, unless its outcome differs."""
         outcome = outcomes.find(self.run, int(name))
         try:
             trial = Trial.from_state(checked_record(self.run / "oracle" / f"trial_{name}" / "trial.json"))
@@ -107,7 +107,7 @@ class SafeOracle(keras_tuner.Oracle):
         return self.from_outcome(name, outcome) if outcome and differs(trial, outcome) else trial
 
     def from_outcome(self, name: str, outcome: Outcome | None) -> Trial:
-        """A trial whose record is damaged.
+        """Return a trial whose record is damaged.
 
         Raises:
             DataError: it has no outcome either.
@@ -130,11 +130,11 @@ class SafeOracle(keras_tuner.Oracle):
         return trial
 
     def reconcile(self) -> None:
-        """Make the state agree with the trials: every one known, ended ones ended, the others to be run again."""
+        """Make the state consistent with the trials: all known, finished ones ended, the others scheduled again."""
         ended = {name for name, trial in self.trials.items() if trial.status in ENDED}
         self.start_order = list(dict.fromkeys([*(n for n in self.start_order if n in self.trials), *self.trials]))
         self.end_order = list(dict.fromkeys([*(n for n in self.end_order if n in ended), *sorted(ended)]))
-        self._retry_queue = [name for name in reversed(self.start_order) if name not in ended]  # the first comes last
+        self._retry_queue = [name for name in reversed(self.start_order) if name not in ended]  # in reverse order
         self.ongoing_trials = {}
         self.tuner_ids = set()
         for trial in self.trials.values():
@@ -153,7 +153,7 @@ class SafeOracle(keras_tuner.Oracle):
         write_sealed(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def _random_values(self) -> dict[str, Any] | None:
-        """The next of `first` that was not tried yet; then as keras-tuner does; None where everything was tried."""
+        """Return the next untried one of `first`, then keras-tuner's choice; None when everything was tried."""
         tried = [trial.hyperparameters.values for trial in self.trials.values()]
         for wanted in self.first:
             values = self.completed(wanted)
@@ -164,14 +164,14 @@ class SafeOracle(keras_tuner.Oracle):
             if values is None:
                 return None
             values = self.tidy(values)
-            if not self._duplicate(values):  # keras-tuner looked before they were tidied
+            if not self._duplicate(values):  # keras-tuner checked before they were rounded
                 return values
         return None
 
     def tidy(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Values as trainings take them: a few digits, within their ranges.
+        """Return values in the form that trainings accept: a few digits, within their ranges.
 
-        At the upper end of a range keras-tuner takes one more than the largest whole number.
+        At the upper end of a range keras-tuner returns one more than the largest whole number.
         """
         highest = {hp.name: hp.max_value for hp in self.hyperparameters.space if hasattr(hp, "max_value")}
         return {
@@ -179,7 +179,7 @@ class SafeOracle(keras_tuner.Oracle):
         }
 
     def completed(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for the whole space: those wanted, where the space holds them, and defaults."""
+        """Return values for the whole space: the requested ones, if the space has them, and defaults."""
         return {
             hp.name: wanted[hp.name] if hp.name in wanted and fits(hp, wanted[hp.name]) else hp.default
             for hp in self.hyperparameters.space
@@ -189,9 +189,9 @@ class SafeOracle(keras_tuner.Oracle):
     def create_trial(self, tuner_id: str) -> Trial:
         trial = super().create_trial(tuner_id)
         if trial.status == TrialStatus.STOPPED and (self.ongoing_trials or self._retry_queue):
-            # Somebody must be there to take over if one of these dies.
+            # Another worker must exist to take over if one of these dies.
             trial.status = TrialStatus.IDLE
-            self.tuner_ids.add(tuner_id)  # the chief stays until it was told that all is done
+            self.tuner_ids.add(tuner_id)  # the chief stays until it is told that all trials are done
         return trial
 
     @keras_tuner.synchronized
@@ -203,7 +203,7 @@ class SafeOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def hand_on(self, tuner_id: str) -> None:
-        """Let another worker run the trial of one that is gone."""
+        """Let another worker run the trial of a lost worker."""
         trial = self.ongoing_trials.pop(tuner_id, None)
         self.tuner_ids.discard(tuner_id)
         if trial is not None and trial.trial_id not in self._retry_queue:
@@ -212,7 +212,7 @@ class SafeOracle(keras_tuner.Oracle):
 
 
 def differs(trial: Trial, outcome: Outcome) -> bool:
-    """Whether keras-tuner's record of an ended trial has another result or other values than its outcome."""
+    """Whether keras-tuner's record of a finished trial has another result or other values than its outcome."""
     if trial.status not in ENDED:
         return False
     if (trial.status == TrialStatus.COMPLETED) != (outcome.status == outcomes.COMPLETED):
@@ -230,19 +230,19 @@ class RandomOracle(SafeOracle, keras_tuner.oracles.RandomSearchOracle):
 
 
 class BayesianOracle(SafeOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    """A Gaussian process over the scores so far."""
+    """A Gaussian process fitted to the scores so far."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bounds reached and fits that did not converge: it goes on
+            warnings.simplefilter("ignore")  # about bounds and fits that did not converge, which do no harm
             response = super().populate_space(trial_id)
         return response | {"values": response["values"] and self.tidy(response["values"])}
 
     def _vectorize_trials(self):
-        """As keras-tuner does, but hopeless trials all count alike.
+        """Like keras-tuner, but with equal scores for all hopeless trials.
 
-        A learning rate that diverges can cost a million points, and a process that is fitted to it sees no
-        difference between the good ones.
+        A diverging learning rate can cost a million points, and a process fitted to it does not resolve the differences
+        between the good trials.
         """
         x, y = super()._vectorize_trials()
         middle = np.median(y)
@@ -250,19 +250,19 @@ class BayesianOracle(SafeOracle, keras_tuner.oracles.BayesianOptimizationOracle)
 
 
 class HyperbandOracle(SafeOracle, keras_tuner.oracles.HyperbandOracle):
-    """Hyperband: many short trials, of which the best go on."""
+    """Hyperband: many short trials, the best of which are continued."""
 
     _brackets: list[dict[str, Any]]
 
     def reconcile(self) -> None:
         super().reconcile()
         placed = {info["id"] for bracket in self._brackets for infos in bracket["rounds"] for info in infos}
-        # Brackets that were complete are gone from the state, but the last trial's is always there.
+        # Completed brackets are removed from the state, but that of the last trial is always there.
         if self.trials and list(self.trials)[-1] not in placed:
             self.rebuild_brackets()
 
     def rebuild_brackets(self) -> None:
-        """Put every trial into the bracket and the round that its own values tell of."""
+        """Put every trial into the bracket and the round recorded in its values."""
         self._brackets, self._current_iteration = [], 0
         self._current_bracket = self._get_num_brackets() - 1
         self._start_new_bracket()
@@ -295,21 +295,21 @@ ALGORITHMS: dict[str, type[SafeOracle]] = {
 def make_oracle(
     algorithm: str, hp, trials: int, epochs: int, seed: int, first: Sequence[Mapping[str, Any]] = ()
 ) -> SafeOracle:
-    """An oracle that maximises the validation score.
+    """Return an oracle that maximises the validation score.
 
     Args:
-        algorithm: of `ALGORITHMS`.
-        hp: the space, as `space.reveal` gives it.
-        trials: at most; for Hyperband promotions count too.
-        epochs: of a whole training.
-        seed: of what is tried.
-        first: chosen values to try before any others.
+        algorithm: one of `ALGORITHMS`.
+        hp: the space, from `hyperparameters.reveal`.
+        trials: maximum number of trials; for Hyperband promotions count too.
+        epochs: epochs of a whole training.
+        seed: random seed of the search.
+        first: values to try before any others.
     """
     arguments: dict[str, Any] = {
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
         "hyperparameters": hp,
-        "seed": seed + 1,  # keras-tuner takes 0 for no seed
-        "max_consecutive_failed_trials": 1 << 30,  # a failed trial is a row of the table, not the end
+        "seed": seed + 1,  # keras-tuner treats 0 as no seed
+        "max_consecutive_failed_trials": 1 << 30,  # a failed trial is a row of the table and does not end the search
     }
     if algorithm == "hyperband":
         oracle = HyperbandOracle(max_epochs=epochs, hyperband_iterations=1 << 30, **arguments)

@@ -1,8 +1,8 @@
-"""The result of each trial, a small file each, from which the table, the best and a lost oracle are made.
+"""The result of each trial in a small file, from which the table, the best trial and a lost oracle are restored.
 
-    RUN/outcomes/0007.json    status, chosen values, score, best epoch, epochs, seconds, reason, run folder
+    RUN/outcomes/0007.json    status, values, score, best epoch, epochs, seconds, reason, run folder
 
-The file is written when a trial starts and again when it ends, each time as a whole; no TensorFlow.
+The file is written when a trial starts and again when it ends, each time atomically; no TensorFlow.
 """
 
 import csv
@@ -27,13 +27,13 @@ class Outcome:
     Attributes:
         trial: number, from 0.
         status: running, completed or failed.
-        values: what the search chose.
-        run: name of its run folder under RUN/trials; a trial that Hyperband promotes continues in that of the first.
+        values: values that the search chose.
+        run: name of its run folder under RUN/trials; a trial that Hyperband promotes continues in the first one's.
         score: the best validation score, once completed.
-        best_epoch, epochs: of the run folder.
-        seconds: of training, in all processes that ran it.
-        reason: why it failed.
-        starts: number of finished epochs each time that a process started it.
+        best_epoch, epochs: from the run folder.
+        seconds: training time in all processes that ran it.
+        reason: reason for its failure.
+        starts: number of finished epochs at each start by a process.
         plan: Hyperband's values: rounds, epochs, the trial that it continues.
     """
 
@@ -66,7 +66,7 @@ class Outcome:
         return outcome
 
     def _is_sound(self) -> bool:
-        """Whether every field has its type and lies within its bounds."""
+        """Whether every field has its type and is within its bounds."""
         whole = (self.trial, self.best_epoch, self.epochs, *self.starts)
         return (
             all(type(number) is int and 0 <= number < 2**31 for number in whole)
@@ -100,7 +100,7 @@ def write(run: Path, outcome: Outcome) -> None:
 
 
 def find(run: Path, trial: int) -> Outcome | None:
-    """The outcome of a trial; None where it has none yet.
+    """Return the outcome of a trial; None if it has none yet.
 
     Raises:
         DataError: its file is damaged.
@@ -110,34 +110,34 @@ def find(run: Path, trial: int) -> Outcome | None:
 
 
 def numbers(run: Path) -> list[int]:
-    """Numbers of the trials that have an outcome, ascending."""
+    """Return the numbers of the trials that have an outcome, ascending."""
     return sorted(int(path.stem) for path in (run / "outcomes").glob("*.json") if re.fullmatch("[0-9]{4,9}", path.stem))
 
 
 def read_all(run: Path) -> list[Outcome]:
-    """Outcomes of all trials, ascending.
+    """Return the outcomes of all trials, ascending.
 
     Raises:
-        DataError: the file of one is damaged.
+        DataError: one of the files is damaged.
     """
     return [outcome for number in numbers(run) if (outcome := find(run, number))]
 
 
 def best(outcomes: Iterable[Outcome]) -> Outcome | None:
-    """The completed trial of the highest score; of equals the one that was trained longest, then the earliest."""
+    """Return the completed trial with the highest score; of equal ones that trained longest, then the earliest."""
     scored = [outcome for outcome in outcomes if outcome.status == COMPLETED and outcome.score is not None]
     return max(scored, key=lambda outcome: (outcome.score, outcome.epochs, -outcome.trial), default=None)
 
 
 def format_values(values: dict[str, Any]) -> str:
-    """Chosen values on one line."""
+    """Return the chosen values on one line."""
     return " ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
     )
 
 
 def write_table(run: Path, outcomes: list[Outcome], space: Iterable[str]) -> None:
-    """`trials.csv`, whole each time: a row a trial, a column a value; those of the space first, in its order."""
+    """Write `trials.csv` as a whole: one row per trial, one column per value; first those of the space, in order."""
     values = list(dict.fromkeys([*space, *(name for outcome in outcomes for name in outcome.values)]))
     own = ["trial", "status", "score", "best_epoch", "epochs", "seconds", "run"]
     text = io.StringIO()

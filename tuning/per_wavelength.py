@@ -5,8 +5,8 @@
         README.md        the same as a page
 
 The middle wavelength is searched first, with all `--trials`; then the middles of the two halves, with half as many
-each, then those of the quarters, and so on. Each tries first what the nearest wavelengths before it found best, so
-it needs fewer trials of its own; none gets fewer than `FEWEST`.
+each, then those of the quarters, and so on. Each search first tries the best values of the nearest wavelengths before
+it, so it needs fewer trials of its own; none gets fewer than `FEWEST`.
 """
 
 import csv
@@ -32,12 +32,12 @@ from tuning.options import SearchOptions
 from tuning.outcomes import Outcome
 from tuning.study import NothingCompleted, Study, default_path
 
-SEEDS = 3  # bests of the nearest wavelengths that each one tries first
+SEEDS = 3  # number of best values from the nearest wavelengths that each search tries first
 FEWEST = 2 + SEEDS  # trials: the defaults, the seeds, and one of its own
 
 
 def generations(chosen: Sequence[int]) -> list[list[int]]:
-    """The middle one, then the middles of what is left on either side, and so on.
+    """Return the middle one, then the middles of what remains on either side, and so on.
 
     >>> generations(range(7))
     [[3], [1, 5], [0, 2, 4, 6]]
@@ -51,7 +51,7 @@ def generations(chosen: Sequence[int]) -> list[list[int]]:
 
 
 def budget(trials: int, generation: int) -> int:
-    """Trials of each wavelength of a generation: half as many as in the one before, but no fewer than `FEWEST`.
+    """Return the trials of each wavelength of a generation: half as many as in the one before, at least `FEWEST`.
 
     >>> [budget(40, generation) for generation in range(5)]
     [40, 20, 10, 5, 5]
@@ -63,7 +63,7 @@ def search_each(options: SearchOptions) -> None:
     """Search, or resume, for each wavelength of `options.each`.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     chosen = options.each
     bases = {w: options.space.base.replace(wavelength=Targets.one(w)) for w in chosen}
@@ -95,7 +95,7 @@ def search_each(options: SearchOptions) -> None:
             )
             try:
                 best = outcomes.best(Study(one, source, reveal(spaces[w])).run())
-            except NothingCompleted as error:  # one wavelength does not cost the others
+            except NothingCompleted as error:  # the other wavelengths continue
                 print(error, flush=True)
                 continue
             assert best is not None
@@ -108,7 +108,7 @@ def search_each(options: SearchOptions) -> None:
 
 
 def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> None:
-    """wavelengths.csv and README.md of the wavelengths that are done."""
+    """Write wavelengths.csv and README.md of the wavelengths that are done."""
     names = list(dict.fromkeys(name for outcome in found.values() for name in outcome.values))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -132,14 +132,14 @@ def write_summary(path: Path, found: Mapping[int, Outcome], command: str) -> Non
 
 
 def retrain_loop(path: Path) -> str:
-    """The shell command that trains the best configuration of each wavelength."""
+    """Return the shell command that trains the best configuration of each wavelength."""
     config = read_json(path / "config.json", dict)
     train = shlex.join(["python", "-m", "ariel_tf.train", *naming(config["data"], config["model"])])
     return f"for w in {shlex.quote(str(path))}/w??; do {train} --config $w/best.json --run $w/best; done"
 
 
 def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:
-    """What the command prints at the end."""
+    """Return the lines that the command prints at the end."""
     lines = ["wavelength      um   validation   chosen"]
     for w, best in sorted(found.items()):
         lines.append(
@@ -151,6 +151,6 @@ def report_lines(path: Path, found: Mapping[int, Outcome]) -> list[str]:
         f"mean validation score of {len(found)} wavelengths: {mean:.1f}",
         f"table        {path / 'wavelengths.csv'}",
         f"model card   {path / 'README.md'}",
-        "No trial saw the test folds. To train each one's best again, and score it on them:",
+        "No trial used the test folds. To train each one's best again, and score it on them:",
         f"  {retrain_loop(path)}",
     ]

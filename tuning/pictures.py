@@ -1,4 +1,4 @@
-"""Pictures of a search: scores by trial, parallel coordinates, score against each value."""
+"""Plots of a search: scores by trial, parallel coordinates, score against each value."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -10,24 +10,24 @@ from ariel_tf.core.figures import draw_or_warn, saved_figure
 from ariel_tf.evaluation.style import MANY, ONE, TRUTH
 from tuning.outcomes import Outcome
 
-# A scale that spans more than this is drawn by powers of ten.
+# A scale that spans more than this is logarithmic.
 WIDE = 30.0
 TICKS = 4
 # With more trials than this, marks are smaller.
 MANY_TRIALS = 60
-# Letters of tick labels side by side below a panel; more of them are drawn aslant.
+# Letters of tick labels side by side below a panel; longer ones are slanted.
 LONGEST_ROW = 22
 SCORE = "Validation score (10,000 is perfect)"
-# Height that a tick label takes, in 0-1: the widest, 0.00012, is a fifth of a small picture.
+# Height of a tick label, in 0-1: the widest, 0.00012, is a fifth of a small plot.
 ROOM = 0.22
 
 
 def draw(run: Path, scored: Sequence[Outcome], logarithmic: Collection[str] = ()) -> None:
-    """Draw history.png, parallel.png and values.png of the completed trials; one that fails is left out with a warning.
+    """Draw history.png, parallel.png and values.png of the completed trials; a plot that fails only warns.
 
     Args:
         scored: completed trials, at least one.
-        logarithmic: names of values that are sampled by their logarithm.
+        logarithmic: names of values that are sampled logarithmically.
     """
     draw_or_warn(history, run / "history.png", scored)
     names = list(dict.fromkeys(name for outcome in scored for name in outcome.values))
@@ -40,13 +40,13 @@ class Axis:
     """The values of one name over all trials, as heights in 0-1.
 
     Args:
-        name: of the value.
-        values: one for each trial; None where a trial has no such value.
-        logarithmic: whether the scale is logarithmic; it also is where the values span more than `WIDE`.
+        name: name of the value.
+        values: one for each trial; None if a trial has no such value.
+        logarithmic: whether the scale is logarithmic; it also is if the values span more than `WIDE`.
 
     Attributes:
-        name: with a note where the scale is logarithmic.
-        heights: float [trials]; NaN where a trial has no such value.
+        name: the name, with a note if the scale is logarithmic.
+        heights: float [trials]; NaN if a trial has no such value.
         ticks: heights and their labels.
     """
 
@@ -80,7 +80,7 @@ class Axis:
 
 
 def apart(marks: np.ndarray) -> list[int]:
-    """Indices of the marks whose labels do not overlap: the first and the last, and those with room between them.
+    """Return indices of marks whose labels do not overlap: the first and the last, and those with space between them.
 
     Args:
         marks: float [n], heights in 0-1, ascending.
@@ -93,17 +93,17 @@ def apart(marks: np.ndarray) -> list[int]:
 
 
 def label(value: float) -> str:
-    """A number beside an axis."""
+    """Format a number beside an axis."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def colours(scores: np.ndarray) -> np.ndarray:
-    """0-1 by rank: a few hopeless trials do not make all the others look alike."""
+    """Return 0-1 by rank, so that a few hopeless trials do not hide the differences of the others."""
     return np.argsort(np.argsort(scores)) / max(1, len(scores) - 1)
 
 
 def visible(scores: np.ndarray) -> tuple[float, float]:
-    """Limits that show the good trials; hopeless ones lie below."""
+    """Return limits that show the good trials; hopeless ones are below."""
     middle = np.median(scores)
     low = max(scores.min(), middle - 3 * max(scores.max() - middle, 1.0))
     margin = 0.05 * max(scores.max() - low, 1.0)
@@ -111,7 +111,7 @@ def visible(scores: np.ndarray) -> tuple[float, float]:
 
 
 def history(path: Path, scored: Sequence[Outcome]) -> None:
-    """Each trial's score, and the best so far."""
+    """Draw each trial's score, and the best so far."""
     from matplotlib.ticker import MaxNLocator
 
     scores = np.array([outcome.score for outcome in scored])
@@ -133,7 +133,7 @@ def history(path: Path, scored: Sequence[Outcome]) -> None:
 
 
 def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> None:
-    """A line for each trial through an axis for each value, the score last; brighter is better."""
+    """Draw a line for each trial through an axis for each value, the score last; brighter is better."""
     import matplotlib
 
     scores = np.array([outcome.score for outcome in scored])
@@ -155,12 +155,12 @@ def parallel(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> 
                 axes.text(place + 0.03, height, text, fontsize=8, va="center", bbox=box)
         axes.set_xticks(range(len(columns)), [column.name for column in columns])
         axes.set(yticks=[], xlim=(-0.2, len(columns) - 0.6), ylim=(-0.05, 1.05))
-        axes.set_title(f"What each trial chose, N = {len(scores)}; brighter is better, the best is red")
+        axes.set_title(f"Values chosen by each trial, N = {len(scores)}; brighter is better, the best is red")
         axes.spines[:].set_visible(False)
 
 
 def against_values(path: Path, scored: Sequence[Outcome], columns: Sequence[Axis]) -> None:
-    """A small panel for each value: score against it."""
+    """Draw a small panel for each value: score against it."""
     scores = np.array([outcome.score for outcome in scored])
     low, high = visible(scores)
     across = min(3, len(columns)) or 1

@@ -1,12 +1,12 @@
-"""Before a search is resumed: the result of each trial, compared with the trial's run folder.
+"""Before a search is resumed: compare the result of each trial with the trial's run folder.
 
-    trials/0007/           what the training saved: a row of metrics.csv for each epoch, the configuration, checksums
+    trials/0007/           saved by the training: a row of metrics.csv for each epoch, the configuration, checksums
     outcomes/0007.json     the result of the trial: its values, best score, epochs
-    oracle/trial_7/        keras-tuner's record of it: its values, score, status
+    oracle/trial_7/        keras-tuner's record of the trial: its values, score, status
 
-The run folder is the source: an outcome that differs from it is corrected, and one that cannot be read is made again
-from the run folder and keras-tuner's record. What cannot be made again is an error that names the file: a search never
-drops a trial silently, and never takes another one for the best.
+The run folder is the source: an outcome that differs from it is corrected, and an unreadable one is restored from the
+run folder and keras-tuner's record. If it cannot be restored, an error names the file: a search never drops a trial
+silently, and never selects the wrong one as the best.
 """
 
 import dataclasses
@@ -29,13 +29,13 @@ STATUS = {"COMPLETED": COMPLETED, "FAILED": FAILED, "INVALID": FAILED}
 
 
 def recover(run: Path) -> None:
-    """Correct the outcomes of a search's trials, and make unreadable ones again.
+    """Correct the outcomes of a search's trials, and restore unreadable ones.
 
     Args:
-        run: folder of the search, which no other process searches in.
+        run: folder of the search, which no other process uses.
 
     Raises:
-        DataError: an outcome that cannot be made again, or a damaged run folder.
+        DataError: an outcome that cannot be restored, or a damaged run folder.
     """
     records = read_records(run)
     for number in sorted({*outcomes.numbers(run), *records}):
@@ -62,7 +62,7 @@ def recover(run: Path) -> None:
 
 
 def read_records(run: Path) -> dict[int, dict[str, Any] | None]:
-    """keras-tuner's record of each trial by number; None for one that is damaged."""
+    """Return keras-tuner's record of each trial by number; None for a damaged one."""
     found: dict[int, dict[str, Any] | None] = {}
     for folder in (run / "oracle").glob("trial_*"):
         if match := TRIAL_FOLDER.fullmatch(folder.name):
@@ -74,7 +74,7 @@ def read_records(run: Path) -> dict[int, dict[str, Any] | None]:
 
 
 def checked_record(path: Path) -> dict[str, Any]:
-    """keras-tuner's record of one trial.
+    """Return keras-tuner's record of one trial.
 
     Raises:
         DataError: it is damaged.
@@ -96,17 +96,17 @@ def folder_of(run: Path, outcome: Outcome) -> Path:
 
 
 def rebuilt(run: Path, number: int, record: dict[str, Any] | None) -> Outcome:
-    """An outcome whose file cannot be read, from the run folder and keras-tuner's record.
+    """Restore an unreadable outcome from the run folder and keras-tuner's record.
 
-    Without a record the trial is one to be run again: it continues in its run folder, which already holds its epochs.
+    Without a record the trial is scheduled again: it continues in its run folder, which already has its epochs.
 
     Raises:
-        DataError: neither is there.
+        DataError: neither exists.
     """
     path, search = outcomes.path_of(run, number), read_json(run / "config.json", dict)
     if record is None:
         config = run / "trials" / name_of(number) / "config.json"
-        if not config.is_file() or search.get("algorithm") == "hyperband":  # whose rounds only the record holds
+        if not config.is_file() or search.get("algorithm") == "hyperband":  # its rounds are only in the record
             raise DataError(
                 f"{path}: cannot be read, and neither can keras-tuner's record of the trial below {run / 'oracle'}; "
                 "restore one of them, or start again with --overwrite."
@@ -138,14 +138,14 @@ def rebuilt(run: Path, number: int, record: dict[str, Any] | None) -> Outcome:
 
 
 def _epochs(run: Path, outcome: Outcome) -> int:
-    """Epochs of a trial: those of its run folder, unless a later trial continued there."""
+    """Return the epochs of a trial: those of its run folder, unless a later trial continued there."""
     folder = folder_of(run, outcome)
     saved = read_state(folder)["epoch"] if (folder / "state.json").is_file() else 0
     return min(saved, outcome.plan.get("tuner/epochs", saved))
 
 
 def corrected(run: Path, outcome: Outcome) -> Outcome:
-    """A completed outcome as the trial's run folder has it; as it is where that folder was removed.
+    """Return a completed outcome corrected by the trial's run folder; unchanged if that folder was removed.
 
     Raises:
         DataError: the run folder is damaged.
@@ -161,7 +161,7 @@ def corrected(run: Path, outcome: Outcome) -> Outcome:
     )
     if not rows:
         raise DataError(f"{folder}: expected the epochs of a trial that was completed; restore it.")
-    # A later trial of Hyperband may have continued in this folder: the outcome holds the first of its epochs.
+    # A later trial of Hyperband may have continued in this folder: the outcome counts the first of its epochs.
     results = [_result(rows, epochs) for epochs in (outcome.epochs, _epochs(run, outcome)) if epochs]
     received = {"score": outcome.score, "best_epoch": outcome.best_epoch}
     result = next((one for one in results if one | received == one), results[-1])
@@ -169,13 +169,13 @@ def corrected(run: Path, outcome: Outcome) -> Outcome:
 
 
 def _result(rows: list[dict[str, float]], epochs: int) -> dict[str, Any]:
-    """Score, best epoch and number of the first epochs of a trial."""
+    """Return score, best epoch and number of the first epochs of a trial."""
     best = best_row(rows[:epochs])
     return {"score": best[VALIDATION_SCORE], "best_epoch": int(best["epoch"]), "epochs": min(epochs, len(rows))}
 
 
 def _check_best(run: Path) -> None:
-    """Refuse a best trial whose model or configuration is not what the trial saved."""
+    """Refuse a best trial whose model or configuration differs from what the trial saved."""
     best = outcomes.best(outcomes.read_all(run))
     folder = folder_of(run, best) if best else run
     if best is None or not (folder / "state.json").is_file() or is_locked(folder):

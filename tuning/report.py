@@ -1,4 +1,4 @@
-"""The results of a search: its table, the best trial's configuration and model, pictures and README."""
+"""The results of a search: table, configuration and model of the best trial, plots and README."""
 
 import shlex
 import shutil
@@ -14,7 +14,7 @@ from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome
 
 
 def update(run: Path) -> list[Outcome]:
-    """Bring `trials.csv`, `best.json` and `best.keras` up to date with the trials' outcomes; these."""
+    """Update `trials.csv`, `best.json` and `best.keras` from the trials' outcomes, and return these."""
     all_ = outcomes.read_all(run)
     outcomes.write_table(run, all_, read_json(run / "config.json", dict)["space"])
     best = outcomes.best(all_)
@@ -25,11 +25,11 @@ def update(run: Path) -> list[Outcome]:
 
 
 class ProgressReporter:
-    """Prints a line for each trial that ended, and keeps the search's files up to date.
+    """Prints a line for each finished trial, and keeps the search's files up to date.
 
     Args:
         run: folder of the search.
-        trials: at most.
+        trials: maximum number of trials.
     """
 
     def __init__(self, run: Path, trials: int):
@@ -47,14 +47,14 @@ class ProgressReporter:
 
 
 def keep_copy(source: Path, target: Path) -> None:
-    """Copy a file whole, unless the same is there."""
+    """Copy a file atomically, unless the same content is there."""
     if not target.is_file() or target.read_bytes() != source.read_bytes():
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
 
 
 def trial_line(outcome: Outcome, all_: list[Outcome], trials: int) -> str:
-    """The line that is printed when a trial has ended."""
+    """Return the line to print when a trial has finished."""
     head = f"trial {outcome.trial:4d} of {trials}  "
     tail = f"{outcome.seconds:6.1f} s  {outcomes.format_values(outcome.values)}"
     if outcome.status == FAILED:
@@ -73,18 +73,18 @@ def score_command(run: Path, best: Outcome) -> str:
 
 
 def _train_command(run: Path, name: str) -> str:
-    """The command that trains the best configuration of a search in one of its folders."""
+    """Return the command that trains the best configuration of a search in one of its folders."""
     config = read_json(run / "config.json", dict)
     train = ["python", "-m", "ariel_tf.train", "--config", f"{run}/best.json"]
     return shlex.join([*train, *naming(config["data"], config["model"]), "--run", f"{run}/{name}"])
 
 
 def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
-    """Draw the pictures and write RUN/README.md; return the lines to print at the end of the command.
+    """Draw the plots and write RUN/README.md; return the lines to print at the end of the command.
 
     Args:
-        about: the search's configuration.
-        command: that repeats the search.
+        about: configuration of the search.
+        command: command that repeats the search.
     """
     all_ = update(run)
     best = outcomes.best(all_)
@@ -103,7 +103,7 @@ def finish(run: Path, about: dict[str, Any], command: str) -> list[str]:
         f"pictures     {run / 'history.png'}, {run / 'parallel.png'}, {run / 'values.png'}",
         f"model        {run / 'best.keras'}",
         f"TensorBoard  tensorboard --logdir {shlex.quote(str(run / 'trials'))}   (tab HPARAMS)",
-        "No trial saw the test folds. To score the best one on them, or to train it again:",
+        "No trial used the test folds. To score the best one on them, or to train it again:",
         f"  {score_command(run, best)}",
         f"  {retrain_command(run)}",
     ]
@@ -114,10 +114,10 @@ def card(run: Path, about: dict[str, Any], all_: list[Outcome], best: Outcome, c
 
     Args:
         run: folder of the search.
-        about: the search's configuration.
+        about: configuration of the search.
         all_: outcomes of all trials.
         best: the best one.
-        command: that repeats the search.
+        command: command that repeats the search.
     """
     top = sorted((o for o in all_ if o.status == COMPLETED), key=lambda o: (-(o.score or 0.0), o.trial))[:10]
     names = list(best.values)

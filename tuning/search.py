@@ -2,8 +2,8 @@
 
     python -m tuning.search --model baseline --wavelength 12 --run RUN
 
-keras-tuner decides what to try; each trial is a training in a run folder of its own, judged by its best score on the
-validation folds. Repeat the command to resume an interrupted search, also in the middle of a trial.
+keras-tuner selects the values to try; each trial is a training in its own run folder, evaluated by its best score on
+the validation folds. Repeat the command to resume an interrupted search, also in the middle of a trial.
 """
 
 from collections.abc import Sequence

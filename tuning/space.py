@@ -1,6 +1,6 @@
-"""What a user asks to be searched: options of the configuration and settings of the model; no TensorFlow.
+"""The options and settings that a user selects for a search; no TensorFlow.
 
-Without `--search` a search takes the model function's own settings and the learning rate. The ranges are keras-tuner's
+Without `--search` a search covers the model function's own settings and the learning rate. The ranges are keras-tuner's
 (`tuning/hyperparameters.py`).
 """
 
@@ -14,7 +14,7 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 
-# Values of an option when --search names it without any; its value outside the search is added.
+# Values of an option when --search names it without any; its value in the configuration is added.
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "batch_size": (16, 32, 64, 128, 256),
     "optimizer": OPTIMIZERS,
@@ -29,13 +29,13 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "clip_star": ("no", "yes"),
     "logg": ("number", "one-hot"),
     "augment": ("none", "mirror", "noise", "mirror,noise"),
-    "every": (1, 2, 4),  # the train size: all rows, half of them, a quarter
-    "planets": (),  # what there is depends on the data
+    "every": (1, 2, 4),  # size of the training set: all rows, half of them, a quarter
+    "planets": (),  # depends on the data
 }
-# Settings that the builder asks for, whatever the model: only the first is searched unless --search names others.
+# Settings that the builder requests for every model: only the first is searched unless --search names others.
 LEARNING_RATE = "learning_rate"
 BUILDER = (LEARNING_RATE, "schedule", "clip_norm", "weight_decay", "head_activation")
-# The part of a setting's range that is searched unless --search or --space gives another; the rest is hopeless.
+# The part of a setting's range that is searched unless --search or --space gives another; the rest performs badly.
 SENSIBLE: dict[str, Mapping[str, Any]] = {
     LEARNING_RATE: {"low": 1e-4, "high": 3e-2},
     "clip_norm": {"low": 0.0, "high": 10.0},
@@ -43,16 +43,16 @@ SENSIBLE: dict[str, Mapping[str, Any]] = {
     "dropout": {"low": 0.0, "high": 0.5},
 }
 
-# Digits of a chosen number: readable, and the same after the single precision of keras-tuner's messages.
+# Digits of a chosen number: readable, and unchanged by the single precision of keras-tuner's messages.
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Space:
-    """Which values a search chooses, over a configuration that holds the others.
+    """The values that a search chooses, over a configuration with the others.
 
     Attributes:
-        base: resolved; its settings are those that the user gave.
+        base: resolved configuration; its settings are those that the user gave.
         given: name to the range that the user gave, or None for the default one; empty for the default search.
         fixed: names that keep the base's value.
     """
@@ -68,7 +68,7 @@ class Space:
         return name not in self.fixed and (name == LEARNING_RATE or name not in BUILDER)
 
     def configuration(self, values: Mapping[str, Any], seed: int | None = None) -> TrainConfig:
-        """The base with the options among these values; `SearchSettings` takes the settings."""
+        """Return the base with the options among these values; `SearchSettings` handles the settings."""
         options = {name: rounded(value) for name, value in values.items() if name in TrainConfig.model_fields}
         if seed is not None:
             options["seed"] = seed
@@ -76,7 +76,7 @@ class Space:
 
 
 def rounded(value: Any) -> Any:
-    """A chosen value as trainings take it: floats to `DIGITS` digits."""
+    """Return a chosen value in the form that trainings accept: floats rounded to `DIGITS` digits."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
@@ -85,7 +85,7 @@ def flag(name: str) -> str:
 
 
 def parse_search(text: str) -> dict[str, str | None]:
-    """`learning_rate=1e-4:1e-2,depth,batch_size=16|32` to names and ranges, None for the default one."""
+    """Parse `learning_rate=1e-4:1e-2,depth,batch_size=16|32` to names and ranges, None for the default one."""
     given: dict[str, str | None] = {}
     for part in text.split(","):
         name, equals, values = part.strip().partition("=")
@@ -98,10 +98,10 @@ def parse_search(text: str) -> dict[str, str | None]:
 
 
 def read_space(path: Path) -> dict[str, Any]:
-    """The names and ranges of a `--space` file, in JSON: null, "LOW:HIGH", a list, or low, high and sampling.
+    """Return the names and ranges of a `--space` file, in JSON: null, "LOW:HIGH", a list, or low, high and sampling.
 
     Raises:
-        DataError: no JSON object.
+        DataError: not a JSON object.
         UsageError: a range of another form.
     """
     given = read_json(path, dict)

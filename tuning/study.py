@@ -1,10 +1,10 @@
-"""One search: its space, its oracle, its trials and their outcomes, in a run folder that can be left and resumed.
+"""One search: its space, its oracle, its trials and their outcomes, in a run folder that can be resumed.
 
 RUN/trials.csv, best.json, best.keras, history.png, parallel.png, values.png, README.md
-    trials/0000 ...    a run folder each
+    trials/0000 ...    one run folder each
     outcomes/          the result of each trial
     oracle/            keras-tuner's state
-    logs/              what the trainings print
+    logs/              output of the trainings
 """
 
 import dataclasses
@@ -48,16 +48,16 @@ class Study:
     """One search on an open data source.
 
     Args:
-        options: of the search, for one wavelength.
-        source: every wavelength that some trial may read.
-        hyperparameters: the space, as `hyperparameters.reveal` returns it.
+        options: options of the search, for one wavelength.
+        source: open for every wavelength that a trial may read.
+        hyperparameters: the space, from `hyperparameters.reveal`.
 
     Attributes:
-        configuration: the base's values and what is searched; a folder that holds another search is refused.
+        configuration: values of the base and the search space; a folder with another search is refused.
         path: the run folder.
 
     Raises:
-        UsageError: more training planets are searched than the source has.
+        UsageError: the search includes more training planets than the source has.
         DataError: the source cannot be trained on.
     """
 
@@ -72,14 +72,14 @@ class Study:
 
     @classmethod
     def open(cls, options: SearchOptions) -> Self:
-        """The study of these options, with its data.
+        """Return the study of these options, with its data.
 
         Raises:
             ArielError: an option, a setting or the data do not fit.
         """
         base = options.space.base
         distribute.check_batch(distribute.strategy_of(options.devices), base.batch_size)
-        hyperparameters = reveal(options.space)  # a mistyped setting should not wait for the data
+        hyperparameters = reveal(options.space)  # before the data are read, to find a mistyped setting
         return cls(options, open_source(base.data, wavelengths_read(base, hyperparameters)), hyperparameters)
 
     def _describe(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Study:
 
         Raises:
             NothingCompleted: every trial failed.
-            ArielError: whatever the user can mend, in one sentence.
+            ArielError: an error that the user can mend, in one sentence.
         """
         options, path = self.options, self.path
         with RunFolder(path, self.configuration, self.source.fingerprint, options.overwrite) as run:
@@ -113,7 +113,7 @@ class Study:
             if (tried := len(oracle.trials)) < options.trials:
                 print(
                     f"the search space is exhausted after {tried} of {options.trials} trials: no new combination of "
-                    "values was found; give --search wider ranges to go on.",
+                    "values was found; give --search wider ranges to continue.",
                     flush=True,
                 )
             self._train_best_to_its_end(oracle)
@@ -132,7 +132,7 @@ class Study:
         return TrialRunner(self.source, options.space, self.path, options.command, options.devices, on_end=on_end)
 
     def oracle(self) -> SafeOracle:
-        """keras-tuner's oracle of this search, in the state where it was left."""
+        """Return keras-tuner's oracle of this search, in the state where it was left."""
         defaults = {one.name: one.default for one in self.hyperparameters.space}
         first = (defaults, *self.options.first)  # so the best is never worse on validation than without a search
         draws = self.base.seed + 1000 * self.base.signature.targets[0]  # different ones at each wavelength of --each
@@ -146,7 +146,7 @@ class Study:
         return oracle
 
     def _run_trials(self, oracle: SafeOracle) -> None:
-        """Run the trials that the oracle asks for, in this process or by workers, until it has no more."""
+        """Run the trials that the oracle selects, in this process or by workers, until it has no more."""
         options = self.options
         reporter = report.ProgressReporter(self.path, options.trials)
         if options.jobs > 1:
@@ -164,14 +164,14 @@ class Study:
         command = [sys.executable, "-m", "tuning.search", *without_jobs(self.options.arguments), "--run"]
         command.append(str(self.path))
         if self.options.devices.kind != "cpu":
-            command += ["--devices", "auto"]  # of the GPU that a worker's environment shows it
+            command += ["--devices", "auto"]  # the GPU in the worker's environment
         return [*command, "--wavelength", str(self.base.wavelength)]  # of --each, this one
 
     def work(self) -> None:
-        """Run the trials that a chief asks for.
+        """Run the trials that a chief selects.
 
         Raises:
-            UsageError: the chief's search is another one, or not in this folder.
+            UsageError: the chief's search differs, or is not in this folder.
         """
         options = self.options
         assert options.worker is not None
@@ -204,7 +204,7 @@ class Study:
             )
 
     def _train_best_to_its_end(self, oracle: SafeOracle) -> None:
-        """Give the best of Hyperband's trials, if it was a short one, the epochs of a whole training."""
+        """Train the best of Hyperband's trials to the end, if it was a short one."""
         epochs = self.base.epochs
         while True:
             best = outcomes.best(outcomes.read_all(self.path))
@@ -217,11 +217,11 @@ class Study:
             trial = next(trial for name, trial in oracle.trials.items() if int(name) == best.trial)
             longer = dataclasses.replace(best, plan=best.plan | {"tuner/epochs": epochs})
             if self.runner.run(trial, longer).status != COMPLETED:
-                outcomes.write(self.path, longer)  # it stays what it was before
+                outcomes.write(self.path, longer)  # unchanged so far
 
 
 def default_path(configuration: dict[str, Any], fingerprint: str) -> Path:
-    """runs/search-MODEL-wNN-HASH: the same options and data meet the same folder again, others another."""
+    """Return runs/search-MODEL-wNN-HASH: equal options and data give the same folder, others a different one."""
     digest = hashlib.sha256(json.dumps([configuration, fingerprint], sort_keys=True).encode()).hexdigest()
     wavelengths = Targets.of_run(configuration["wavelength"]).folder_name
     return Path("runs") / f"search-{configuration['model']}-{wavelengths}-{digest[:8]}"
@@ -234,7 +234,7 @@ def run_trials(runner: TrialRunner, oracle: Any, name: str, on_end: Callable[[Ou
         runner: runs one trial.
         oracle: keras-tuner's, or its client.
         name: of this worker; after a restart under the same name it resumes its trial.
-        on_end: called with each outcome.
+        on_end: function called with each outcome.
     """
     while True:
         trial = oracle.create_trial(name)

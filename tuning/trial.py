@@ -1,7 +1,7 @@
-"""One trial: an ordinary training in a run folder of its own; no trial reads the test folds.
+"""One trial: an ordinary training in its own run folder; no trial reads the test folds.
 
     RUN/trials/0007/     run folder: checkpoints, best.keras, metrics of each epoch, TensorBoard
-        logs/0007.txt    what the training printed
+        logs/0007.txt    output of the training
 
 An interrupted trial resumes after its last epoch. An error makes the trial a failed one, with its reason, and the
 search continues; a requested stop and a refusal of the system (no space, no permission) end the search, and the same
@@ -40,9 +40,9 @@ from tuning.hyperparameters import SearchSettings
 from tuning.outcomes import COMPLETED, FAILED, RUNNING, Outcome, name_of
 from tuning.space import Space
 
-# A trial is given up once its process has died so often without finishing another epoch.
+# A trial fails once its process has died this many times without finishing another epoch.
 DEATHS = 3
-# How long a trial waits for the process that had it before, in seconds: it may only have been slow to answer.
+# Seconds that a trial waits for its previous process, which may only have been slow to respond.
 BUSY_WAIT = 600.0
 
 
@@ -50,7 +50,7 @@ class RowCache:
     """`dataset.load` with a cache: trials that read the same rows share them.
 
     Args:
-        capacity: bytes to keep; the least recently used rows are dropped first.
+        capacity: bytes of the cache; the least recently used rows are dropped first.
     """
 
     def __init__(self, capacity: int = dataset.MEMORY_BYTES):
@@ -74,16 +74,16 @@ def _bytes(table: Mapping[str, Any]) -> int:
 
 @dataclasses.dataclass
 class TrialRunner:
-    """Runs the trials of a search; holds what they share.
+    """Runs the trials of a search, with the resources that they share.
 
     Attributes:
-        source: open for every wavelength that a trial may see.
-        space: what is searched, over the base.
+        source: open for every wavelength that a trial may read.
+        space: the search space, over the base.
         path: folder of the search.
-        command: what the user repeats to resume after a stop.
+        command: command that the user repeats to resume.
         devices: devices that each trial trains on.
         cache: rows in memory.
-        subsets: the source with fewer training planets, by their number and what is read of them.
+        subsets: the source with fewer training planets, by their number and the signature.
         on_start: called when a trial has begun.
         on_end: called with the outcome of a trial and the rows of its epochs.
     """
@@ -102,8 +102,8 @@ class TrialRunner:
         """Train a trial to its end and write its outcome.
 
         Args:
-            trial: keras-tuner's; values of new settings are added to its hyperparameters.
-            outcome: of the trial so far, with the epochs to train now; None for the one that is written.
+            trial: keras-tuner's trial; values of new settings are added to its hyperparameters.
+            outcome: outcome of the trial so far, with the epochs to train now; None for the one that is stored.
 
         Raises:
             Stopped, KeyboardInterrupt: a signal was received; the trial is resumed next time.
@@ -121,7 +121,7 @@ class TrialRunner:
             raise
         except ArielError as error:
             ended = {"status": FAILED, "reason": str(error).splitlines()[0]}
-        except Exception as error:  # noqa: BLE001  (written down with its traceback; the search goes on)
+        except Exception as error:  # noqa: BLE001  (recorded with its traceback; the search continues)
             with self.log(outcome).open("a", encoding="utf-8") as log:
                 log.write(printable(traceback.format_exc()))
             first = (str(error).splitlines() or [""])[0]
@@ -133,7 +133,7 @@ class TrialRunner:
         outcome = dataclasses.replace(outcome, **progress, **ended, seconds=seconds)
         outcomes.write(self.path, outcome)
         rows: list[dict[str, float]] = []
-        with contextlib.suppress(DataError):  # a damaged history is the reason why the trial failed
+        with contextlib.suppress(DataError):  # a damaged history is the reason for the failure
             rows = read_history(self.folder(outcome))
         self.on_end(outcome, rows)
         return outcome
@@ -153,7 +153,7 @@ class TrialRunner:
         return outcome
 
     def _progress(self, outcome: Outcome) -> dict[str, Any]:
-        """Epochs and best epoch of a trial's run folder; nothing where it has none."""
+        """Return epochs and best epoch of a trial's run folder; nothing if it has none."""
         path = self.folder(outcome)
         if not has_state(path):
             return {}
@@ -167,7 +167,7 @@ class TrialRunner:
         return self.path / "logs" / f"{name_of(outcome.trial)}.txt"
 
     def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The state of the run folder after the training, and all values that were chosen."""
+        """Return the state of the run folder after the training, and all chosen values."""
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
         source = self._subset(config)
         rows = TrainingData(source, config, self.cache.load)
@@ -192,14 +192,14 @@ class TrialRunner:
             return run.state, searched
 
     def _subset(self, config: TrainConfig) -> Source:
-        """The source with the training planets of a trial; trials that see the same of it share the pass over it."""
+        """Return the source with the training planets of a trial; trials with the same planets share its pass."""
         what = (config.train_folds, config.planets, config.signature)
         if what not in self.subsets:
             self.subsets[what] = self.source.subset(*what)
         return self.subsets[what]
 
     def open_folder(self, job: TrainingJob) -> RunFolder:
-        """The trial's run folder, once a process that had it before lets go of it."""
+        """Open the trial's run folder, once its previous process has released it."""
         path, deadline = job.path, time.monotonic() + BUSY_WAIT
         path.parent.mkdir(exist_ok=True)
         while True:

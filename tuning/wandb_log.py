@@ -1,7 +1,7 @@
-"""Log trials to a tracking service: `--track wandb` (extra `wandb`), by default offline.
+"""Log trials to a tracking service: `--track wandb` (extra `wandb`), offline by default.
 
-RUN/wandb holds the runs; `wandb sync RUN/wandb/offline-run-*` sends them, and WANDB_MODE=online sends them at once.
-A trial is logged when it ends, from its own files: a service that is down never costs a trial.
+RUN/wandb contains the runs; `wandb sync RUN/wandb/offline-run-*` sends them, and WANDB_MODE=online sends them
+immediately. A trial is logged when it ends, from its own files: a service that is unavailable never costs a trial.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ SERVICES = ("none", "wandb")
 
 
 def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str, Any]]], None]:
-    """A function to call with the outcome of each trial and the rows of its epochs."""
+    """Return a function to call with the outcome of each trial and the rows of its epochs."""
     if service == "none":
         return lambda outcome, rows: None
 
     def log_trial(outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
         try:
             to_wandb(run, outcome, rows)
-        except Exception as error:  # noqa: BLE001  (printed; no reason to lose the search)
+        except Exception as error:  # noqa: BLE001  (printed; the search continues)
             print(f"wandb did not receive trial {outcome.trial}: {type(error).__name__}: {error}", flush=True)
 
     return log_trial
 
 
 def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one wandb run of one trial: values as configuration, an entry for each epoch, the score as summary."""
+    """Write one wandb run per trial: values as configuration, an entry for each epoch, the score as summary."""
     import wandb
 
     search = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:8]
@@ -54,7 +54,7 @@ def to_wandb(run: Path, outcome: Outcome, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _remove_links(folder: Path) -> None:
-    """Remove wandb's links to its logs elsewhere: a run folder that holds a link out of it is not opened again."""
+    """Remove wandb's links to its logs elsewhere: a run folder that contains a link out of it is refused."""
     for path in folder.rglob("*"):
         if path.is_symlink():
             path.unlink(missing_ok=True)

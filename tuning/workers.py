@@ -1,12 +1,12 @@
-"""Many processes on one search, over keras-tuner's own distributed mode: a chief that decides, workers that train.
+"""Several processes in one search, in keras-tuner's distributed mode: a chief selects trials, workers train.
 
-    search --jobs N                 chief and N workers on this machine; a worker that dies is started again
+    search --jobs N                 chief and N workers on this machine; a worker that dies is restarted
     search --chief HOST:PORT        the chief alone, for workers
-    search --worker HOST:PORT       on other machines that see the same RUN folder
+    search --worker HOST:PORT       on other machines with access to the same RUN folder
 
-keras-tuner's chief waits for ever for a worker that died, and its client an hour for a chief. Here workers have
-names of their own and say every few seconds that they live; the trial of one that is silent for too long is
-handed on, and whoever takes it up goes on from its last epoch. The search ends when no trial is left.
+keras-tuner's chief waits indefinitely for a worker that died, and its client an hour for a chief. Here workers have
+names and send a sign of life every few seconds; the trial of a worker that is silent for too long is assigned to
+another one, which resumes it after its last epoch. The search ends when no trial is left.
 """
 
 import os
@@ -29,11 +29,11 @@ from tuning.oracles import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker counts as dead
-FAREWELL = 10.0  # seconds that a chief that is done waits for idle workers to ask once more
+FAREWELL = 10.0  # seconds that a chief, when all is done, waits for idle workers to ask once more
 
 
 class Servicer(oracle_chief.OracleServicer):
-    """keras-tuner's chief, which also notes who lives and hands on the trials of the dead.
+    """keras-tuner's chief, which also tracks live workers and reassigns the trials of dead ones.
 
     All calls come from one thread, so nothing here needs a lock.
     """
@@ -54,14 +54,14 @@ class Servicer(oracle_chief.OracleServicer):
         for name in list(self.oracle.ongoing_trials):
             if now - self.heard.setdefault(name, now) > self.silence:
                 number = self.oracle.ongoing_trials[name].trial_id
-                print(f"worker {name} is silent: trial {int(number)} is handed on", flush=True)
+                print(f"worker {name} is silent: trial {int(number)} is assigned to another worker", flush=True)
                 self.oracle.hand_on(name)
         answer = super().CreateTrial(request, context)
         self.on_change()
         return answer
 
     def GetTrial(self, request, context):
-        """Asked by workers every few seconds, as a sign of life."""
+        """Called by workers every few seconds, as a sign of life."""
         for name, trial in self.oracle.ongoing_trials.items():
             if trial.trial_id == request.trial_id:
                 self.heard[name] = time.monotonic()
@@ -98,13 +98,13 @@ def serve(
     started: Callable[[int], None] = lambda port: None,
     silence: float = SILENCE,
 ) -> None:
-    """Be the chief until no trial is left.
+    """Run the chief until no trial is left.
 
     Args:
-        oracle: that decides.
-        address: HOST:PORT to listen at; port 0 takes a free one.
+        oracle: oracle that selects trials.
+        address: HOST:PORT to listen at; port 0 selects a free one.
         on_change: called when a trial began or ended.
-        on_tick: called every half second, to look after workers.
+        on_tick: called every half second, to check on workers.
         started: called with the port.
         silence: seconds after which a worker counts as dead.
 
@@ -134,7 +134,7 @@ def serve(
 
 
 def connect(address: str, name: str, oracle: SafeOracle):
-    """A client of the chief at HOST:PORT, that has the oracle's methods."""
+    """Return a client of the chief at HOST:PORT, with the methods of the oracle."""
     host, _, port = address.rpartition(":")
     os.environ |= {"KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port, "KERASTUNER_TUNER_ID": name}
     oracle_client.TIMEOUT = CHIEF_SILENCE
@@ -142,7 +142,7 @@ def connect(address: str, name: str, oracle: SafeOracle):
 
 
 class Client(oracle_client.OracleClient):
-    """keras-tuner's client, which says that it lives while it trains, and ends with a sentence if its chief is gone."""
+    """keras-tuner's client, with signs of life while it trains, and a one-sentence error if its chief is gone."""
 
     def __init__(self, oracle: SafeOracle, address: str):
         super().__init__(oracle)
@@ -159,7 +159,7 @@ class Client(oracle_client.OracleClient):
                 try:
                     self.stub.GetTrial(request(trial_id=trial), timeout=BEAT)
                 except grpc.RpcError:
-                    continue  # the chief may be starting again; the next call that matters tells
+                    continue  # the chief may be restarting; the next important call reports its loss
 
     def create_trial(self, tuner_id):
         trial = self._asked(super().create_trial, tuner_id)
@@ -179,17 +179,17 @@ class Client(oracle_client.OracleClient):
         except grpc.RpcError as error:
             raise ArielError(
                 f"--worker {self.address}: the chief did not answer ({error.code().name.lower()}); "
-                "repeat its command, then this one, to go on."
+                "repeat its command, then this one, to resume."
             ) from error
 
 
 def supervise(
     oracle: SafeOracle, local: LocalWorkers, on_change: Callable[[], object], silence: float = SILENCE
 ) -> None:
-    """Be a chief with workers on this machine, until no trial is left.
+    """Run a chief with workers on this machine, until no trial is left.
 
     Raises:
-        Stopped: by a signal; every worker has saved its epochs, unless the signal was repeated.
+        Stopped: a signal was received; every worker has saved its epochs, unless the signal was repeated.
     """
     with graceful_stop() as request:
 

@@ -243,7 +243,8 @@ class Jobs(ProcessGroup):
                     self._look_after()
                     if request.number:
                         raise Stopped(
-                            "stopped; every job has saved its whole epochs. The same command goes on.", request.number
+                            "stopped; every job has saved its whole epochs. Repeat the command to resume.",
+                            request.number,
                         )
                     time.sleep(LOOK)
             finally:

@@ -91,7 +91,7 @@ class Members:
         except Stopped as stop:
             number = stop.exit_code - 128
             raise Stopped(
-                f"stopped in member {path}. To go on, repeat the command:\n  {self.command}", number
+                f"stopped in member {path}. To resume, repeat the command:\n  {self.command}", number
             ) from stop
 
     def _flags(self) -> Sequence[str]:

@@ -122,7 +122,7 @@ class Predictor:
         if absent := [folder.name for folder in folders if not (folder / "best.keras").is_file()]:
             raise UsageError(
                 f"{path}: {len(absent)} of its {len(folders)} wavelengths hold no model yet ({', '.join(absent[:10])}"
-                f"{' ...' if len(absent) > 10 else ''}); repeat the run's command to go on."
+                f"{' ...' if len(absent) > 10 else ''}); repeat the run's command to resume it."
             )
         each = [cls._load_one(folder) for folder in tqdm(folders, "loading", unit=" models", disable=None, leave=False)]
         return cls._together(each, path, configuration)

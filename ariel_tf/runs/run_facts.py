@@ -33,7 +33,7 @@ def refuse_unsaved(path: Path) -> None:
     """Raise if the model of a run is missing (`UsageError`) or not the one that it committed (`DataError`)."""
     files = read_state(path)["files"]
     if "best.keras" not in files:
-        raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to go on.")
+        raise UsageError(f"{path}: no epoch is saved yet; repeat the run's command to resume it.")
     _refuse_changed(path, "best.keras", files)
 
 

@@ -1,4 +1,4 @@
-"""Training from Python: the same configuration, run folder and model as the command's."""
+"""Training from Python: the same configuration, run folder and model as the command."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ariel_tf.evaluation.run import Run
 from ariel_tf.training.job import locate_data
 from ariel_tf.training.start import check, train
 
-# Of `RunOptions`: those that the command alone can follow.
+# Fields of `RunOptions` that only the command supports.
 OF_THE_COMMAND = ("jobs", "dry_run", "price", "command", "arguments")
 
 
@@ -23,21 +23,21 @@ def train_model(
     run: Path | str | None = None,
     **options: Any,
 ) -> Run:
-    """Train a model, or resume its training; what a finished run folder holds is not trained again.
+    """Train a model, or resume its training; a finished run folder is not trained again.
 
     Args:
-        model: a registered name, as `python -m ariel_tf.train --list-models` describes, or "my_model.py:attention" of a
-            file of yours.
-        wavelength: as `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7].
-        data: as `--data`; "" takes ./data where it holds a data set, else simulated planets.
-        run: the run folder; by default one in ./runs that is named after the options.
+        model: a registered name (`python -m ariel_tf.train --list-models`), or "my_model.py:attention" for a file of
+            yours.
+        wavelength: as for `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7].
+        data: as for `--data`; "" uses ./data if it contains a data set, else simulated planets.
+        run: run folder; by default one in ./runs named after the options.
         options: options of `python -m ariel_tf.train`, with _ for -, such as epochs=5, batch_size=64, head="depth",
             settings={"first": 16}, overwrite=True.
 
     Raises:
-        UsageError: an unknown option, or a value that it does not take.
+        UsageError: an unknown option, or an invalid value.
         DataError: no such data, or damaged data.
-        Stopped: Ctrl-C; what was saved is kept, and the same call resumes.
+        Stopped: Ctrl-C; saved epochs are kept, and the same call resumes.
     """
     for named in (model, str(data)):
         user_code.name_by_user(named)
@@ -54,7 +54,7 @@ def train_model(
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the configuration, and of how it runs."""
+    """Return the options of the configuration, and the run options."""
     known = [name for name in (*TrainConfig.model_fields, *RunOptions.model_fields) if name not in OF_THE_COMMAND]
     for name in options:
         if name in OF_THE_COMMAND:

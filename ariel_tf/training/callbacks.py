@@ -1,7 +1,7 @@
-"""What happens around each epoch: reseeding, refusing non-finite losses, saving, telling, stopping.
+"""Actions around each epoch: reseeding, refusing non-finite losses, saving, printing, stopping.
 
-`fit` calls them in the order of `trainer.py`'s list: an epoch is refused before it is kept, and its row is kept
-before it is told. Validation scores come from `fit` itself.
+`fit` calls them in the order of its list of callbacks: an epoch is checked before it is saved, and its row is saved
+before it is printed. Validation scores come from `fit` itself.
 """
 
 import sys
@@ -39,15 +39,15 @@ class Reseed(keras.callbacks.Callback):
 
 
 def random_state(seed: int, epoch: int, layer: int) -> np.ndarray:
-    """What the generator of a model's layer number `layer` starts an epoch with: uint32 [2]."""
+    """Return the state with which the generator of a model's layer number `layer` starts an epoch: uint32 [2]."""
     return np.random.SeedSequence([seed, epoch, layer]).generate_state(2, np.uint32)
 
 
 class ReduceOnPlateau(keras.callbacks.Callback):
-    """Lower the learning rate when the validation score stays; a function of the run's rows alone, so it resumes.
+    """Lower the learning rate when the validation score stops improving; depends only on the run's rows, so it resumes.
 
     Args:
-        run: whose rows.
+        run: run whose rows are used.
         initial: learning rate of the first epoch.
     """
 
@@ -61,7 +61,7 @@ class ReduceOnPlateau(keras.callbacks.Callback):
 
 
 def plateau_rate(initial: float, scores: Sequence[float], wait: int = 5, factor: float = 0.3) -> float:
-    """The learning rate after these epochs' scores: times `factor` after each `wait` epochs without a better one.
+    """Return the learning rate after these scores: times `factor` after each `wait` epochs without an improvement.
 
     >>> round(plateau_rate(0.01, [1, 2, 2, 2, 1, 0, 1]), 6)  # five epochs in a row no better than 2
     0.003
@@ -78,9 +78,9 @@ def plateau_rate(initial: float, scores: Sequence[float], wait: int = 5, factor:
 
 
 class RefuseNonFinite(keras.callbacks.Callback):
-    """Stop at the end of an epoch that left NaN or infinity, before anything of it is saved.
+    """Stop at the end of an epoch that produced NaN or infinity, before anything of it is saved.
 
-    The loss alone does not tell: a ReLU can turn a NaN into 0, so dead weights may give a finite loss.
+    The loss alone is not sufficient: a ReLU can turn a NaN into 0, so NaN weights may give a finite loss.
     """
 
     def __init__(self, run: RunFolder):
@@ -98,27 +98,28 @@ class RefuseNonFinite(keras.callbacks.Callback):
 
 
 def is_finite(variable: keras.Variable) -> bool:
-    """Whether all its values are; where it lies, without a copy."""
+    """Whether all values of a variable are finite; computed on its device, without a copy."""
     return bool(keras.ops.all(keras.ops.isfinite(variable)))
 
 
 def best_epoch(run: RunFolder) -> int:
-    """The epoch, saved or not, of the best validation score: the first of several; counted from 1."""
+    """Return the epoch of the best validation score, saved or not: the first of several; counted from 1."""
     return int(max(run.rows, key=lambda row: row[VALIDATION])["epoch"])
 
 
 class SaveEpoch(keras.callbacks.Callback):
-    """A metrics row after each epoch; after the first, the last and those when it is due, a save; early stopping.
+    """Add a metrics row after each epoch, save after the first, the last and whenever due, and stop early.
 
-    A save is the last epoch's checkpoint, the best model so far, the rows, and the commit. A training that is resumed
-    repeats the epochs since, with the same numbers. The best epoch's weights are held in memory until they are saved.
+    A save consists of the last epoch's checkpoint, the best model so far, the rows, and the commit. A resumed training
+    repeats the epochs since then, with the same numbers. The best epoch's weights are held in memory until they are
+    saved.
 
     Args:
-        run: where to.
-        inference: the model to save as best.keras.
-        stop: asked to stop, an epoch is saved.
-        patience: stop after so many epochs without a better validation score; 0 never stops.
-        rows: observations an epoch, for the rate.
+        run: run to save to.
+        inference: model to save as best.keras.
+        stop: stop request; an epoch is saved when it is received.
+        patience: epochs without a better validation score before training stops; 0 never stops.
+        rows: observations per epoch, for the rate.
         since: epochs before patience starts to count.
     """
 
@@ -144,7 +145,7 @@ class SaveEpoch(keras.callbacks.Callback):
             {
                 "epoch": epoch,
                 **{name: float(value) for name, value in logs.items()},
-                # To NumPy first: under a strategy it is a variable that no float() takes.
+                # To NumPy first: under a strategy it is a variable that float() does not accept.
                 "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "observations_per_second": self.observations / self.seconds,
                 "seconds": self.seconds,
@@ -175,7 +176,7 @@ class SaveEpoch(keras.callbacks.Callback):
         run.commit(tuple(files), epoch=epoch, best_epoch=best, best_score=run.rows[best - 1][VALIDATION])
 
     def _of_held(self) -> keras.Model:
-        """A model of its own with the weights that are held, since those of the one that is trained have moved on."""
+        """Return a copy of the model with the stored weights, since the trained model has changed further."""
         if self.holder is None:
             self.holder = copy_of(self.inference)
         self.holder.set_weights(self.held)
@@ -188,7 +189,7 @@ def save_model(inference: keras.Model, run: RunFolder) -> None:
 
 
 class PrintEpoch(keras.callbacks.Callback):
-    """One line an epoch on stdout; a bar within the epoch only where stderr is a terminal."""
+    """Print one line per epoch on stdout, and a bar within the epoch only if stderr is a terminal."""
 
     def __init__(self, run: RunFolder, epochs: int, steps: int):
         super().__init__()
@@ -217,9 +218,9 @@ class PrintEpoch(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """End the training on a stopping signal, between two steps and never in the middle of a save.
+    """End the training on a stop signal, between two steps and never during a save.
 
-    The current epoch is given up if the run folder holds every epoch before it; otherwise it is finished and saved
+    The current epoch is abandoned if the run folder contains every epoch before it; otherwise it is finished and saved
     with them, unless the same signal is received again. Used as a context manager around the training.
     """
 
@@ -240,11 +241,13 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def __exit__(self, kind, error, traceback):
         self._block.__exit__(kind, error, traceback)
-        if self.received and cluster.is_loss(error):  # a worker that was asked to stop, too, may have gone first
+        if self.received and cluster.is_loss(error):  # another worker that was also asked to stop may have ended first
             self._stop()
 
     def _stop(self):
-        raise Stopped(f"stopped: {self.run.describe()}. To go on, repeat the command:\n  {self.command}", self.received)
+        raise Stopped(
+            f"stopped: {self.run.describe()}. To resume, repeat the command:\n  {self.command}", self.received
+        )
 
     def check(self, epoch_ended: bool = False) -> None:
         """Raise `Stopped` if a signal was received and no unsaved epoch would be lost, neither ours nor the chief's."""
@@ -266,7 +269,7 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class ShowLife(keras.callbacks.Callback):
-    """Tell a supervisor, where there is one, that steps go on and how many epochs are saved."""
+    """Report to a supervisor, if there is one, that steps continue and how many epochs are saved."""
 
     def __init__(self, run: RunFolder):
         super().__init__()
@@ -283,7 +286,7 @@ class ShowLife(keras.callbacks.Callback):
 
 
 class EveryFewEpochs(keras.callbacks.Callback):
-    """Call `action(epoch)` after epochs 1, 2, 4, 8, then every 10th: pictures cost time, and change less and less."""
+    """Call `action(epoch)` after epochs 1, 2, 4, 8, then every 10th: plots take time, and change less and less."""
 
     def __init__(self, action: Callable[[int], None]):
         super().__init__()

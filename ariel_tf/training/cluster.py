@@ -1,8 +1,8 @@
-"""Several workers, on one host or many, that train one model: their tasks, their run folder, and the loss of one.
+"""Several workers, on one host or many, that train one model: their tasks, their run folder, and the loss of a worker.
 
-Each is started with the same command and with `TF_CONFIG` in its environment, as TensorFlow documents it. The first
-is the chief: it alone writes the run folder, which the others read, and scores the best model at the end. When one
-of them dies the others cannot continue; all must be started again, which `python -m ariel_tf.supervise` does.
+Each is started with the same command and with `TF_CONFIG` in its environment, as TensorFlow documents it. The first one
+is the chief: it alone writes the run folder, which the others read, and scores the best model at the end. When a worker
+dies the others cannot continue; all must be restarted, which `python -m ariel_tf.supervise` does.
 """
 
 import json
@@ -24,9 +24,9 @@ class PeerLost(ArielError):
 
 
 def task(text: str | None = None) -> tuple[int, int]:
-    """(index of this worker, number of workers) in a `TF_CONFIG`, by default the environment's; (0, 1) without one.
+    """Return (index of this worker, number of workers) in `TF_CONFIG`, by default the environment's; (0, 1) without one.
 
-    A `chief`, as Vertex AI and Kubeflow name it, is worker 0, and their workers follow it.
+    A `chief`, in the naming of Vertex AI and Kubeflow, is worker 0, and the workers follow it.
 
     Raises:
         UsageError: a `TF_CONFIG` that TensorFlow does not document, or whose task does not train.
@@ -36,7 +36,7 @@ def task(text: str | None = None) -> tuple[int, int]:
 
 
 def name_workers_only() -> None:
-    """Rewrite the environment's `TF_CONFIG` so that it lists workers alone, whichever way it named them."""
+    """Rewrite the environment's `TF_CONFIG` so that it lists only workers, in either naming."""
     index, addresses = _parse(os.environ.get("TF_CONFIG"))
     if len(addresses) > 1:
         os.environ["TF_CONFIG"] = json.dumps(
@@ -45,12 +45,12 @@ def name_workers_only() -> None:
 
 
 def wait_for_workers() -> None:
-    """Wait until every worker of the environment's `TF_CONFIG` has started; a signal ends it."""
+    """Wait until every worker of the environment's `TF_CONFIG` has started; a signal ends the wait."""
     wait_for_peers(*_parse(os.environ.get("TF_CONFIG")))
 
 
 def _parse(text: str | None) -> tuple[int, list[str]]:
-    """(index of this worker, addresses of all) of a `TF_CONFIG`; no addresses where it names no cluster."""
+    """Return (index of this worker, addresses of all) of a `TF_CONFIG`; no addresses if it names no cluster."""
     if not text or not text.strip():
         return 0, []
     try:
@@ -62,7 +62,7 @@ def _parse(text: str | None) -> tuple[int, list[str]]:
     cluster = {kind: members for kind, members in config.get("cluster", {}).items() if members}
     if not cluster and not config.get("task"):
         return 0, []
-    # An evaluator would score checkpoints beside a training: ours scores by itself, and needs none.
+    # An evaluator would score checkpoints during a training: the chief does this, so it is not needed.
     chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
     if not cluster.keys() <= {"chief", "worker", "evaluator"} or not all(
         isinstance(members, list) and all(isinstance(address, str) for address in members)
@@ -81,7 +81,7 @@ def _parse(text: str | None) -> tuple[int, list[str]]:
 
 
 def _whole(value: Any) -> int | None:
-    """A task's index; None for what is no whole number. Some launchers write it as text."""
+    """Return a task's index; None if it is not a whole number. Some launchers write it as text."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -117,14 +117,14 @@ def run_folder(
     overwrite: bool = False,
     shared: bool = False,
 ) -> Iterator[RunFolder]:
-    """The run folder of a training of one worker or several, with the arguments of `RunFolder`; the chief writes it.
+    """Open the run folder of one or several workers, with the arguments of `RunFolder`; the chief writes it.
 
-    In the block a lost worker becomes one sentence. All workers leave it together.
+    In the block, the loss of a worker is reported in one sentence. All workers leave it together.
 
     Raises:
         PeerLost: another worker is gone.
-        UsageError: the chief's run folder was refused, or this worker cannot see it.
-        DataError: workers see different states of it.
+        UsageError: the chief's run folder was refused, or this worker cannot read it.
+        DataError: workers read different states of it.
     """
     index, workers = task()
     if workers == 1:
@@ -139,12 +139,12 @@ def run_folder(
         finally:
             opened = _sum(strategy, chief is not None)
         if not opened:
-            raise UsageError(f"--run {path}: the first worker of this training refused it, and says why.")
+            raise UsageError(f"--run {path}: the first worker of this training refused it, and prints the reason.")
         with chief or RunFolder(path, configuration, fingerprint, is_chief=False) as run:
             if not _agree(strategy, run.state["epoch"]):
                 raise DataError(f"{path}: workers see different states of this run folder; do all hosts share it?")
             yield run
-            barrier(strategy)  # the others wait for what the chief does last
+            barrier(strategy)  # the others wait for the chief's last actions
 
 
 def barrier(strategy: Any) -> None:
@@ -154,7 +154,7 @@ def barrier(strategy: Any) -> None:
 
 
 def _sum(strategy: Any, value: float) -> float:
-    """The sum of the values of all workers; also a barrier."""
+    """Return the sum of the values of all workers; also a barrier."""
     import tensorflow as tf
 
     @tf.function
@@ -166,14 +166,14 @@ def _sum(strategy: Any, value: float) -> float:
 
 
 def _agree(strategy: Any, value: float) -> bool:
-    """Whether the value is the same in all workers."""
+    """Whether the value is equal in all workers."""
     _, workers = task()
     same = _sum(strategy, value) == workers * value
     return _sum(strategy, same) == workers  # so that all return the same
 
 
 def check_weights(strategy: Any, arrays: Iterable[Any]) -> None:
-    """Refuse to continue where workers hold different weights, which should never happen.
+    """Refuse to continue if workers have different weights, which should never happen.
 
     Args:
         strategy: the strategy of all workers.
@@ -207,7 +207,7 @@ def _losing_peers() -> Iterator[None]:
 
 
 def is_loss(error: BaseException | None) -> bool:
-    """Whether an error is one of those that TensorFlow raises when a worker no longer responds."""
+    """Whether an error is one that TensorFlow raises when a worker no longer responds."""
     if task()[1] == 1:
         return False
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The rows of one training: those that it trains on, validates with, and is scored on."""
+"""The rows of one training: for training, for validation, and for the test score."""
 
 import functools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from ariel_tf.training.flux_statistics import cached_flux_pass, flux_pass
 
 
 def batches_of(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Consecutive parts of `size` rows; the last one may be smaller."""
+    """Return consecutive parts of `size` rows; the last one may be smaller."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
@@ -32,7 +32,7 @@ class TrainingData:
         windows: whether rows are read anew in each epoch, in windows, even where they could be shuffled as a whole.
 
     Attributes:
-        statistics: of the training rows, as `dataset.statistics` returns them.
+        statistics: statistics of the training rows, from `dataset.statistics`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TrainingData:
                 self.statistics |= flux_pass(batches, count, config)
 
     def _flux(self) -> Iterator[np.ndarray]:
-        """Raw flux of all training rows, batch by batch."""
+        """Yield the raw flux of all training rows, batch by batch."""
         size = dataset.prediction_batch_size(self._selection.signature)
         if self._table is None:
             yield from (rows["flux"] for rows in dataset.evaluation_batches(self.source, self._selection, size))
@@ -74,12 +74,12 @@ class TrainingData:
 
     @property
     def count(self) -> int:
-        """Training rows, those of an epoch."""
+        """Number of training rows per epoch."""
         return self.source.observations(self._selection.folds) if self._table is None else len(self._table["key"])
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch; the last one may be smaller."""
+        """Number of batches per epoch; the last one may be smaller."""
         return -(-self.count // self.config.batch_size)
 
     @property
@@ -89,20 +89,20 @@ class TrainingData:
 
     @functools.cached_property
     def part(self) -> Source | None:
-        """What this host reads of rows that stream to several; None where every host reads all and uses its share."""
+        """Return this host's part of rows streamed to several; None if every host reads all and uses its share."""
         index, count = cluster.task()
         if count == 1 or not self._streams:
             return None
         folds = self._selection.folds
         shards = [self.source.shard(folds, one, count) for one in range(count)]
-        # Half of an equal share at least, so that none of a host's devices is left without a row.
+        # At least half of an equal share, so that none of a host's devices is left without a row.
         enough = (self.config.batch_size // count // 2 + 1) * self.steps
         if any(shard is None or shard.observations(folds) < enough for shard in shards):
             return None
         return shards[index]
 
     def training(self, first_epoch: int) -> tf.data.Dataset:
-        """(inputs, radius) batches of the epochs from `first_epoch` on, or this host's shares of them (`part`)."""
+        """Return (inputs, radius) batches of the epochs from `first_epoch` on, or this host's shares (`part`)."""
         config = self.config
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
@@ -120,7 +120,7 @@ class TrainingData:
         return self.pairs(batches)
 
     def validation(self) -> tf.data.Dataset:
-        """The validation folds' rows, with keys: in memory, or from files that are mapped."""
+        """Return the rows of the validation folds, with keys: in memory, or from mapped files."""
         selection = self.config.selection("validation")
         size = dataset.prediction_batch_size(selection.signature)
         mapped = None if self._mapped is None else self.source.mapped(selection)
@@ -130,10 +130,10 @@ class TrainingData:
         return dataset.table_batches(self._load(self.source, selection), size)
 
     def test(self) -> Iterator[dict[str, Any]]:
-        """The test folds' rows, with keys, as NumPy batches."""
+        """Yield the rows of the test folds, with keys, as NumPy batches."""
         selection = self.config.selection("test")
         return dataset.evaluation_batches(self.source, selection, dataset.prediction_batch_size(selection.signature))
 
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Rows to what `fit` takes: (inputs, radius)."""
+        """Convert rows to the input of `fit`: (inputs, radius)."""
         return batches.map(lambda rows: dataset.for_model(rows, star=bool(self.config.star_names)))

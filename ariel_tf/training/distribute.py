@@ -1,17 +1,17 @@
-"""From `--devices` to a strategy, and Keras's `fit` under it: one device, several of a host, or several hosts.
+"""A strategy from `--devices`, and Keras's `fit` under it: one device, several of a host, or several hosts.
 
-    one batch of an epoch, as a single device would see it
+    one batch of an epoch, as a single device would read it
         share     each device gets its share of the rows; shares may differ by one row
         step      forward, sum of losses / rows of the whole batch, gradient   on each device
                   gradients added up over the devices, one step of the optimiser
 
-So a training on many devices is the training on one, but for rounding: the same batches in the same order, the
-same loss, gradients that are clipped only once they are added up, batch normalisation over the whole batch.
-With one device nothing here changes anything: that is stock Keras.
+So a training on several devices equals the training on one, up to rounding: the same batches in the same order, the
+same loss, gradients that are clipped only after they are summed, batch normalisation over the whole batch. With one
+device nothing here has any effect: Keras is used unchanged.
 
-Under more than one, three methods of the model object (not of its class, which is what gets saved) are replaced:
-Keras's own build fails across hosts, its loss averages shares as if they were equal, and its optimiser clips
-before it adds up. Mistakes in `--devices` need no TensorFlow.
+With more than one, three methods of the model object (not of its class, which is saved) are replaced: Keras's own build
+fails across hosts, its loss averages shares as if they were equal, and its optimiser clips before it sums. Mistakes in
+`--devices` are found without TensorFlow.
 """
 
 import functools
@@ -27,11 +27,11 @@ from ariel_tf.training import cluster
 
 @functools.cache
 def strategy_of(devices: Devices) -> Any:
-    """The `tf.distribute` strategy of `--devices`: TensorFlow's default for one device.
+    """Return the `tf.distribute` strategy of `--devices`: TensorFlow's default for one device.
 
-    To be called before anything else starts TensorFlow's devices, which cannot be chosen afterwards; the same devices
-    again return the same strategy. With several workers it waits until all of them have started. The memory that is
-    used on a GPU grows as it is needed.
+    Call it before anything else starts TensorFlow's devices, which cannot be chosen afterwards; the same devices
+    return the same strategy again. With several workers it waits until all of them have started. GPU memory is
+    allocated as needed.
 
     Raises:
         UsageError: devices that this machine does not have.
@@ -81,22 +81,22 @@ def _choose(tf: Any, devices: Devices) -> Callable[[], list[Any]]:
 
 
 def describe_devices(strategy: Any) -> str:
-    """`on 2 devices, `, or an empty string for one device."""
+    """Return `on 2 devices, `, or an empty text for one device."""
     devices = strategy.num_replicas_in_sync
     return f"on {devices} devices, " if devices > 1 else ""
 
 
 def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
-    """Refuse a batch that can't be shared out.
+    """Refuse a batch that cannot be divided among the devices.
 
     Args:
-        strategy: of `strategy_of`.
-        batch_size: rows a step, over all devices.
-        rows: of an epoch; 0 where they are not known yet.
+        strategy: result of `strategy_of`.
+        batch_size: rows per step, over all devices.
+        rows: rows per epoch; 0 if not known yet.
 
     Raises:
-        UsageError: it does not divide by the devices, or an epoch's last batch has fewer rows than devices; names
-            sizes that do.
+        UsageError: it is not a multiple of the devices, or an epoch's last batch has fewer rows than devices; names
+            suitable sizes.
     """
     devices = strategy.num_replicas_in_sync
 
@@ -119,12 +119,12 @@ def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
 
 
 def distribute_dataset(strategy: Any, batches: Any, shared: bool = False) -> Any:
-    """Each device's share of each batch, in the order of the batches.
+    """Return each device's share of each batch, in the order of the batches.
 
     Args:
-        strategy: of `strategy_of`.
+        strategy: result of `strategy_of`.
         batches: a `tf.data.Dataset` of whole batches (nested, rows along the first axis), the same on every host.
-        shared: whether they are this host's shares of those batches already.
+        shared: whether they are already this host's shares of those batches.
 
     Returns:
         what `fit` takes: the dataset itself for one device. Of n rows, device d of k gets rows n d // k to
@@ -156,14 +156,14 @@ def distribute_dataset(strategy: Any, batches: Any, shared: bool = False) -> Any
 
 
 def prepare(model: Any, batches: Any) -> None:
-    """Let `fit` train this compiled model under the strategy that it was built in; repeatable.
+    """Make `fit` train this compiled model under the strategy in which it was built; can be repeated.
 
     Args:
         model: whose `train_step` and `test_step` are Keras's own, built and compiled in the strategy's scope.
         batches: a dataset of whole batches, for their shapes.
 
     Raises:
-        UsageError: XLA, which can't compile a step that talks to other devices.
+        UsageError: XLA, which cannot compile a step that communicates between devices.
     """
     strategy = model.distribute_strategy
     if strategy.num_replicas_in_sync == 1:
@@ -188,7 +188,7 @@ def prepare(model: Any, batches: Any) -> None:
 def build_optimizer(model: Any) -> None:
     """Create the variables of a compiled model's optimiser in its strategy's scope, unless they exist.
 
-    `fit` would create them in its first step, and trace that step twice. To build the optimiser of a half precision a
+    `fit` would create them in its first step, and trace that step twice. Building the optimiser of a half precision a
     second time would reset its loss scale.
     """
     if not model.optimizer.built:
@@ -197,15 +197,16 @@ def build_optimizer(model: Any) -> None:
 
 
 def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
-    """As Keras's `make_train_function` and `make_test_function`: an iterator's next batch through `step`."""
+    """Like Keras's `make_train_function` and `make_test_function`: pass an iterator's next batch through `step`."""
     import tensorflow as tf
 
     strategy = model.distribute_strategy
 
     def function(iterator):
-        with _synchronized(model):  # here: the devices' own parts are traced by turns
+        with _synchronized(model):  # here, since the devices' parts are traced in turn
             logs = strategy.run(functools.partial(step, model), (next(iterator),))
-        # One device's, with the names that let Keras ask the metrics themselves, over all devices, after an epoch.
+        # The result of one device, with the names by which Keras evaluates the metrics, over all devices, after an
+        # epoch.
         return {key: strategy.experimental_local_results(value)[0] for key, value in logs.items()}
 
     if getattr(model, name) is None or force:
@@ -214,9 +215,9 @@ def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
 
 
 def expect_summed_gradients(optimizer: Any) -> None:
-    """Let an optimiser take gradients that are already summed over the devices, so that it clips the sum.
+    """Make an optimiser accept gradients that are already summed over the devices, so that it clips the sum.
 
-    That of a half precision wraps another one, which clips and applies.
+    The optimiser of a half precision wraps another one, which clips and applies.
     """
     while optimizer is not None:
         optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
@@ -224,7 +225,7 @@ def expect_summed_gradients(optimizer: Any) -> None:
 
 
 def replica_slice(rows: Any) -> tuple[Any, Any]:
-    """In a replica: its rows of a whole batch (along the first axis), and the fraction of the batch that they are.
+    """In a replica: return its rows of a whole batch (along the first axis), and their fraction of the batch.
 
     The split is that of `distribute_dataset`.
     """
@@ -240,7 +241,7 @@ def replica_slice(rows: Any) -> tuple[Any, Any]:
 
 
 def all_reduce_sum(values: Any) -> Any:
-    """In a replica: nested tensors, each summed over all replicas."""
+    """In a replica: return nested tensors, each summed over all replicas."""
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -255,7 +256,7 @@ def all_reduce_sum(values: Any) -> Any:
 
 
 def _train_step(model: Any, data: Any) -> dict[str, Any]:
-    """One device's part of a step: as `keras.Model.train_step`, exact for shares of different size."""
+    """One device's part of a step: like `keras.Model.train_step`, exact for shares of different sizes."""
     import tensorflow as tf
 
     (x, y), (own, total) = data, _rows(data)
@@ -278,7 +279,7 @@ def _test_step(model: Any, data: Any) -> dict[str, Any]:
 
 
 def _rows(data: Any) -> tuple[Any, Any]:
-    """Rows of this device and of all, float32."""
+    """Return the rows of this device and of all, float32."""
     import tensorflow as tf
 
     own = tf.cast(tf.shape(data[1])[0], tf.float32)
@@ -286,10 +287,10 @@ def _rows(data: Any) -> tuple[Any, Any]:
 
 
 def _weights(own: Any, total: Any) -> Any:
-    """The weight of each row [own] that makes the sum of the devices' losses the whole batch's mean.
+    """Return the weight of each row [own] that makes the sum of the devices' losses the whole batch's mean.
 
-    Keras divides a device's sum of losses by its own rows and by the devices: (sum / own) / devices, where the
-    whole batch has sum / all. The weight is own x devices / all: 1 where all shares are equal.
+    Keras divides a device's sum of losses by its own rows and by the devices: (sum / own) / devices, but the whole
+    batch has sum / all. The weight is own x devices / all: 1 if all shares are equal.
     """
     import tensorflow as tf
 
@@ -298,7 +299,7 @@ def _weights(own: Any, total: Any) -> Any:
 
 
 def _track_loss(model: Any, loss: Any, own: Any, total: Any) -> None:
-    """The mean over all rows of all devices, as `loss` and `val_loss` report it; a device may have no row at all."""
+    """Return the mean over all rows of all devices, as in `loss` and `val_loss`; a device may have no rows."""
     import tensorflow as tf
 
     model._loss_tracker.update_state(tf.math.divide_no_nan(loss * total, own), sample_weight=own)
@@ -306,7 +307,7 @@ def _track_loss(model: Any, loss: Any, own: Any, total: Any) -> None:
 
 @contextmanager
 def _synchronized(model: Any) -> Iterator[None]:
-    """Batch normalisation over the rows of all devices, while a step is traced; the saved layer stays as it is."""
+    """Normalise batches over the rows of all devices while a step is traced; the saved layer is not changed."""
     import keras
 
     found = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

@@ -1,4 +1,4 @@
-"""What `train --dry-run` prints: the configuration, the settings with range and meaning, the model, and its memory."""
+"""Output of `train --dry-run`: the configuration, the settings with range and meaning, the model, and its memory."""
 
 import json
 import math
@@ -19,7 +19,7 @@ WEIGHT_COPIES = 4
 # Of each layer's output: forward, backward, and one in between.
 OUTPUT_COPIES = 3
 FLOAT = 4
-# Rows of the table of layers.
+# Number of rows in the table of layers.
 MOST_LAYERS = 24
 _WIDTH = 110
 
@@ -44,11 +44,11 @@ class Memory(NamedTuple):
 
 
 def describe(job: TrainingJob, built: "Built") -> None:
-    """Print all that would be done.
+    """Print what the training would do.
 
     Args:
-        job: with the settings of the built model.
-        built: the model of the training, or of its first wavelength.
+        job: job with the settings of the built model.
+        built: model of the training, or of its first wavelength.
     """
     print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
     print("\n".join(["", *setting_lines(built), "", *model_lines(built), "", *memory_lines(job, built)]))
@@ -56,7 +56,7 @@ def describe(job: TrainingJob, built: "Built") -> None:
 
 
 def setting_lines(built: "Built") -> list[str]:
-    """A line for each setting: name, value, range and meaning."""
+    """Return one line per setting: name, value, range and meaning."""
     rows = [(name, _short(value), built.ranges.get(name, ""), meaning(name)) for name, value in built.settings.items()]
     head = ("--set", "value", "range", "meaning")
     widths = [min(24, max(len(row[column]) for row in (head, *rows))) for column in range(3)]
@@ -64,7 +64,7 @@ def setting_lines(built: "Built") -> list[str]:
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> list[str]:
-    """A row of the table as lines: long ranges and meanings are wrapped below each other."""
+    """Return a row of the table as lines: long ranges and meanings are wrapped."""
     parts = [[cells[0]], [cells[1]], textwrap.wrap(cells[2], widths[2]) or [""]]
     parts.append(textwrap.wrap(cells[3], max(30, _WIDTH - sum(widths) - 6)) or [""])
     lines = []
@@ -79,7 +79,7 @@ def _short(value: Any) -> str:
 
 
 def model_lines(built: "Built") -> list[str]:
-    """The number of weights, and the layers that hold some."""
+    """Return the number of weights, and the layers that have some."""
     model = built.inference
     total, trained = (sum(math.prod(one.shape) for one in part) for part in (model.weights, model.trainable_weights))
     inputs = ", ".join(f"{one.name} {list(one.shape[1:])}" for one in model.inputs)
@@ -113,11 +113,11 @@ def memory_needed(job: TrainingJob, built: "Built") -> Memory:
 
 
 def _numbers(operation: Any) -> int:
-    """Numbers that a layer or an operation computes for a row."""
+    """Return the number of values that a layer or an operation computes per row."""
     import keras
 
     tensors = keras.tree.flatten(operation.output)
-    # A dimension beyond the batch may be unknown to Keras; a constant has no batch.
+    # Keras may not know a dimension other than the batch; a constant has no batch.
     return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors if hasattr(tensor, "shape"))
 
 

@@ -1,4 +1,4 @@
-"""From a built model and batches to the best epoch's model in a run folder, through Keras's own `fit`."""
+"""Train a built model with Keras's own `fit`, and save the best epoch's model in a run folder."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -21,17 +21,17 @@ from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` trains on, and for how long.
+    """The data of `fit`, and the length of the training.
 
     Attributes:
-        batches: from the number of finished epochs to the dataset (inputs, radius) of the epochs left.
-        steps: batches of an epoch.
-        rows: observations of an epoch.
-        validation: dataset (inputs, radius), finite, its batches counted.
-        epochs: at most.
+        batches: function from the number of finished epochs to the dataset (inputs, radius) of the remaining ones.
+        steps: batches per epoch.
+        rows: observations per epoch.
+        validation: dataset (inputs, radius), finite, with a known number of batches.
+        epochs: maximum number of epochs.
         patience: epochs without a better validation score before stopping; 0 for no early stop.
-        seed: of random layers.
-        shared: whether `batches` are this host's shares already.
+        seed: random seed of layers.
+        shared: whether `batches` are already this host's shares.
         fused: whether the weights are updated in one pass.
     """
 
@@ -47,13 +47,13 @@ class FitPlan:
 
     @classmethod
     def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
-        """The plan of a training.
+        """Return the plan of a training.
 
         Args:
-            rows: of the training.
-            config: resolved.
+            rows: rows of the training.
+            config: resolved configuration.
             validation: dataset (inputs, radius) of the validation rows.
-            epochs: at most; None for those of the configuration.
+            epochs: maximum number of epochs; None for that of the configuration.
         """
         return cls(
             batches=rows.training,
@@ -79,17 +79,17 @@ def fit(
     """Train from the run folder's last epoch to the end.
 
     Args:
-        run: resumed from, and committed to as epochs end.
-        built: the compiled model, in the scope of the strategy to train it under.
-        plan: batches, and for how long.
-        log: TensorBoard's; None where another process writes it.
-        command: what the user repeats to go on after a stop.
-        more: callbacks that watch the training.
+        run: run to resume from and to commit epochs to.
+        built: compiled model, in the scope of its strategy.
+        plan: data and length of the training.
+        log: TensorBoard log; None if another process writes it.
+        command: command that the user repeats to resume.
+        more: further callbacks.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
-        NonFiniteError: a loss became NaN or infinite; what was saved before is kept.
-        DataError: a checkpoint that is not the one that was saved.
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless the signal was repeated.
+        NonFiniteError: a loss became NaN or infinite; epochs saved before are kept.
+        DataError: a checkpoint differs from the one that was saved.
     """
     first = run.fall_back()
     if first:
@@ -104,7 +104,7 @@ def fit(
     with callbacks.StopOnSignal(run, command) as stop:
         watching = [*reports, *more, callbacks.ShowLife(run), stop]
         for last in stages(built, first, plan.epochs):
-            # A backbone that no longer gains while it is frozen may still do so once it is not.
+            # A backbone whose score stops improving while it is frozen may still improve once it is not.
             patience = plan.patience if last == plan.epochs else 0
             if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
                 save = callbacks.SaveEpoch(run, built.inference, stop, patience, plan.rows, frozen(built))
@@ -115,17 +115,17 @@ def fit(
 
 
 def frozen(built: Built) -> int:
-    """How many epochs are trained with a frozen backbone."""
+    """Return the number of epochs with a frozen backbone."""
     return built.fine_tuning.epoch if built.fine_tuning else 0
 
 
 def stages(built: Built, first: int, epochs: int) -> list[int]:
-    """The last epoch of each part that is fitted by itself: two parts around the unfreezing of a backbone."""
+    """Return the last epoch of each part that is fitted separately: two parts around the unfreezing of a backbone."""
     return sorted({end for end in (min(frozen(built), epochs), epochs) if end > first})
 
 
 def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any]) -> None:
-    """One call of Keras's `fit`, from epoch `first` to `plan.epochs`."""
+    """Call Keras's `fit` once, from epoch `first` to `plan.epochs`."""
     strategy = built.training.distribute_strategy
     _set_fine_tuning(built, first)
     if plan.fused:
@@ -142,10 +142,10 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
         initial_epoch=first,
         epochs=plan.epochs,
         steps_per_epoch=plan.steps,
-        # One iterator serves all epochs' validation, so it must not end.
+        # One iterator serves the validation of all epochs, so it must not end.
         validation_data=distribute.distribute_dataset(strategy, plan.validation.repeat()),
         validation_steps=int(plan.validation.cardinality()),
-        shuffle=False,  # the batches already are
+        shuffle=False,  # the batches are already shuffled
         verbose=0,
         callbacks=[
             callbacks.Reseed(plan.seed),
@@ -174,14 +174,14 @@ def steps_together(model: keras.Model, steps: int, watching: Sequence[Any]) -> l
 
 
 def _set_fine_tuning(built: Built, epoch: int) -> None:
-    """A backbone as it is trained in this epoch, counted from 0."""
+    """Freeze or unfreeze a backbone as in this epoch, counted from 0."""
     if built.fine_tuning:
         with built.training.distribute_strategy.scope():
             built.fine_tuning.set(epoch >= built.fine_tuning.epoch)
 
 
 def restore(run: RunFolder, built: Built, epoch: int) -> None:
-    """Weights and optimiser as after `epoch` epochs."""
+    """Restore weights and optimiser as after `epoch` epochs."""
     path, model = run.verified(run.checkpoint_name(epoch)), built.training
     _set_fine_tuning(built, epoch - 1)
     distribute.build_optimizer(model)
@@ -194,14 +194,14 @@ def restore(run: RunFolder, built: Built, epoch: int) -> None:
 
 
 def best_model(run: RunFolder, built: Built) -> keras.Model:
-    """The best epoch's inference model; `best.keras` is made anew from its checkpoint if it was damaged.
+    """Return the best epoch's inference model; `best.keras` is written again from its checkpoint if it was damaged.
 
     Raises:
-        DataError: it was damaged, and its epoch's checkpoint is not there.
+        DataError: it was damaged, and its epoch's checkpoint is missing.
     """
     if not run.is_sound("best.keras"):
         if run.checkpoint_name(run.state["best_epoch"]) not in run.state["files"]:
-            run.verified("best.keras")  # raises: there is nothing to make it from
+            run.verified("best.keras")  # raises, since there is nothing to restore it from
         restore(run, built, run.state["best_epoch"])
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))

@@ -1,8 +1,8 @@
-"""Statistics that a data set's sums can't give: one pass over the training rows, and what it found is kept.
+"""Statistics that a data set's sums cannot give: one pass over the training rows, with a cached result.
 
-Over rows in memory a pass takes seconds. Over rows that stream it reads the whole data set once more, so the result
-stays in the user's cache folder (`$XDG_CACHE_HOME/ariel_tf`, by default `~/.cache/ariel_tf`) under a digest of the
-data's fingerprint, of the planets, and of all that decides which rows there are and what is done to them.
+Over rows in memory a pass takes seconds. Over streamed rows it reads the whole data set once more, so the result is
+cached in the user's cache folder (`$XDG_CACHE_HOME/ariel_tf`, by default `~/.cache/ariel_tf`) under a digest of the
+data's fingerprint, of the planets, and of all options that determine the rows and their transforms.
 """
 
 import contextlib
@@ -26,25 +26,25 @@ from ariel_tf.data.statistics import Moments, Statistics
 from ariel_tf.models import transforms, yeo_johnson
 from ariel_tf.models.yeo_johnson import Power
 
-# Flux that a power transform is fitted to: 27,000 rows of one light curve.
+# Amount of flux to which a power transform is fitted: 27,000 rows of one light curve.
 FITTED_BYTES = 32 << 20
-# Raised whenever the same rows give other statistics, so that none of an earlier version is taken.
+# Increased whenever the same rows give other statistics, so that results of an earlier version are not used.
 VERSION = 1
-# How statistics are stored: the fields of each by name.
+# Form in which statistics are stored: the fields of each by name.
 KINDS = {"flux": Statistics, "power": Power}
 
 
 def flux_pass(batches: Iterable[np.ndarray], count: int, config: TrainConfig) -> dict[str, Any]:
-    """Statistics of flux that is shaped before it is scaled, in one pass.
+    """Return statistics of flux that is shaped before it is scaled, from one pass.
 
     Args:
         batches: raw flux [b, ..., 300, channels].
-        count: rows in all of them.
-        config: resolved; says what is done to the flux before it is scaled.
+        count: number of rows in all of them.
+        config: resolved configuration, with the transforms of the flux before it is scaled.
 
     Returns:
-        "flux", `Statistics` of the shaped flux over all rows, and for Yeo-Johnson "power", fitted to evenly
-        chosen rows, to all where they are few.
+        "flux", `Statistics` of the shaped flux over all rows, and for Yeo-Johnson "power", fitted to evenly chosen
+        rows, or to all if there are few.
     """
     moments: Moments | None = None
     kept: list[np.ndarray] = []
@@ -67,25 +67,25 @@ def flux_pass(batches: Iterable[np.ndarray], count: int, config: TrainConfig) ->
 def cached_flux_pass(
     batches: Iterable[np.ndarray], count: int, config: TrainConfig, source: Source, selection: Selection
 ) -> dict[str, Any]:
-    """As `flux_pass`, or what an earlier process has kept of the very same pass; then nothing is read.
+    """Like `flux_pass`, or the cached result of the same pass by an earlier process; then nothing is read.
 
     Args:
-        source: of the rows; may hold a part of a data set's planets.
-        selection: which rows.
+        source: source of the rows; may hold a part of a data set's planets.
+        selection: rows of the pass.
     """
     path = _place(source, selection, config)
     found = _read(path) if path else None
     if found is None:
         found = flux_pass(batches, count, config)
         if path:
-            with contextlib.suppress(OSError):  # a home that can't be written to costs another pass, no training
+            with contextlib.suppress(OSError):  # without a writable cache the next training repeats the pass
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write(path, found)
     return found
 
 
 def _place(source: Source, selection: Selection, config: TrainConfig) -> Path | None:
-    """The file of a pass in the user's cache folder; None for a user who has none, as in some containers."""
+    """Return the file of a pass in the user's cache folder; None for a user without one, as in some containers."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if not os.path.isabs(folder) and folder.startswith("~"):
         return None
@@ -105,7 +105,7 @@ def _write(path: Path, found: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What was kept; None where nothing was, or where it is damaged (a zip file knows the sums of its members)."""
+    """Return the cached result; None if there is none or it is damaged (zip files contain checksums)."""
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

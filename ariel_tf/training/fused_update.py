@@ -1,8 +1,8 @@
-"""The update of the weights in one pass over memory, where TensorFlow has a kernel of an optimiser's formula.
+"""Update the weights in one pass over memory, with TensorFlow's kernel of an optimiser's formula.
 
-Keras writes a step of Adam as some fifteen operations, each of which reads or writes all weights; of a wide dense model
-or of a stack of small ones that is a third to a half of a training step. TensorFlow's kernel of the same formula takes
-a third of the time.
+Keras implements a step of Adam as about fifteen operations, each of which reads or writes all weights; in a wide dense
+model or a stack of small ones they take a third to a half of a training step. TensorFlow's kernel of the same formula
+takes a third of their time.
 """
 
 from typing import Any
@@ -12,16 +12,16 @@ import tensorflow as tf
 
 
 def fuse(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """Let an optimiser update each weight in one pass, equal to its own operations up to rounding.
+    """Make an optimiser update each weight in one pass, equal to its own operations up to rounding.
 
     Only the object's `update_step` is replaced: clipping, weight decay, averages, accumulation, the loss scale of half
-    precision, variables and so checkpoints stay Keras's. An optimiser without a kernel is left as it is.
+    precision, variables and therefore checkpoints remain Keras's. An optimiser without a kernel is not changed.
 
     Returns:
         The same optimiser.
     """
     inner = getattr(optimizer, "inner_optimizer", None)
-    if inner is not None:  # that of a half precision, which scales the loss
+    if inner is not None:  # the optimiser of a half precision, which scales the loss
         fuse(inner)
         return optimizer
     kernel = _kernel(optimizer)
@@ -30,7 +30,7 @@ def fuse(optimizer: keras.Optimizer) -> keras.Optimizer:
     own = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if isinstance(gradient, tf.IndexedSlices):  # of an embedding's rows
+        if isinstance(gradient, tf.IndexedSlices):  # gradient of an embedding's rows
             own(gradient, variable, learning_rate)
             return
         gradient, rate = tf.cast(gradient, variable.dtype), tf.cast(learning_rate, variable.dtype)
@@ -47,9 +47,9 @@ def is_fused(optimizer: keras.Optimizer) -> bool:
 
 
 def _kernel(optimizer: keras.Optimizer) -> Any:
-    """The kernel of an optimiser, which updates one variable; None where there is none of its formula.
+    """Return the kernel of an optimiser, which updates one variable; None if its formula has none.
 
-    A kernel takes the optimiser, the number of the variable in it, the gradient, the `tf.Variable` and the rate.
+    A kernel takes the optimiser, the index of the variable in it, the gradient, the `tf.Variable` and the rate.
     """
     kind = type(optimizer)
     if kind in (keras.optimizers.Adam, keras.optimizers.AdamW):
@@ -65,7 +65,7 @@ def _kernel(optimizer: keras.Optimizer) -> Any:
 def _adam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
     dtype, decays = variable.dtype, (optimizer.beta_1, optimizer.beta_2)
     step = tf.cast(optimizer.iterations.value + 1, dtype)
-    # Cast as Keras does: its powers are of decays that were float32 for a moment.
+    # Cast like Keras: its powers are of decays that were temporarily float32.
     powers = [tf.pow(keras.ops.cast(decay, dtype), step) for decay in decays]
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
@@ -82,7 +82,7 @@ def _adam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -
 
 
 def _nadam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) -> None:
-    """Nadam's step is Adam's of the momentum, and one of the gradient alone, which no kernel has."""
+    """Nadam's step is Adam's step for the momentum plus one for the gradient alone, which no kernel has."""
     dtype = variable.dtype
     step = tf.cast(optimizer.iterations.value + 1, dtype)
     beta_1, beta_2, decay = (tf.constant(value, dtype) for value in (optimizer.beta_1, optimizer.beta_2, 0.96))
@@ -112,7 +112,7 @@ def _sgd(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) ->
 
 
 class _RMSprop:
-    """RMSprop's kernel writes a momentum, which Keras's optimiser does not have: an array that is never saved."""
+    """RMSprop's kernel writes a momentum, which Keras's optimiser does not have: a temporary array."""
 
     def __init__(self) -> None:
         self._unused: dict[int, Any] = {}

@@ -1,9 +1,9 @@
-"""One training: what is trained, on what data, and how it runs.
+"""One training: model, data, and run options.
 
     TrainConfig, RunOptions --open_job--> TrainingJob --one_model.train_one-----> RUN: best.keras, scores.json ...
                                                       \\--per_wavelength.train--> RUN/w00 ... w54, one such folder each
 
-A `TrainingJob` of several wavelengths gives the job of one of them, or of a group, by `only`.
+`TrainingJob.only` derives the job of one wavelength, or of a group, from a job of several wavelengths.
 """
 
 import dataclasses
@@ -58,12 +58,12 @@ class TrainingJob:
 
     @property
     def strategy(self) -> Any:
-        """The `tf.distribute` strategy of the options' devices."""
+        """Return the `tf.distribute` strategy of the options' devices."""
         return distribute.strategy_of(self.options.devices)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The content of `config.json`: equal identities and data give equal models."""
+        """Return the content of `config.json`: equal identities and data give equal models."""
         return self.config.as_json() | {
             "data": self.source.description,
             "settings": dict(self.settings or self.config.settings),
@@ -92,19 +92,19 @@ class TrainingJob:
 
     @property
     def path(self) -> Path:
-        """The run folder."""
+        """Return the run folder."""
         return self.options.run or default_path(self.identity, self.source.fingerprint)
 
     def facts(self) -> dict[str, Any]:
-        """Which data, how much of it has which role, and the command: for meta.json."""
+        """Return the data, how much of it has which role, and the command: for meta.json."""
         return data_facts(self.source, self.config.folds) | {"command": self.options.command}
 
     def built_with(self, settings: Mapping[str, Any], run: Path | None = None) -> Self:
-        """The same job with all settings of the model that was built for it, and its run folder.
+        """Return the same job with all settings of its built model, and its run folder.
 
         Args:
-            settings: complete.
-            run: the run folder; None for that of the options, or one named after the identity.
+            settings: complete settings.
+            run: run folder; None for that of the options, or one named after the identity.
         """
         job = dataclasses.replace(self, settings=settings, options=self.options.replace(run=run or self.options.run))
         job = job if self.begun or self.options.overwrite else job._as_begun()
@@ -141,7 +141,7 @@ class TrainingJob:
         return read_json(self.path / "config.json", dict).get("rows") == self._order_of_rows().get("rows")
 
     def only(self, wavelengths: Sequence[int], run: Path) -> Self:
-        """The job of some wavelengths of a list, in a run folder of its own; of one wavelength, one ordinary model."""
+        """Return the job of some wavelengths of a list, in its own run folder; one wavelength gives an ordinary job."""
         targets = Targets.one(wavelengths[0]) if len(wavelengths) == 1 else Targets.each(wavelengths)
         return dataclasses.replace(
             self,
@@ -150,7 +150,7 @@ class TrainingJob:
         )
 
     def load(self) -> "TrainingData":
-        """The rows of one model's training."""
+        """Return the rows of one model's training."""
         from ariel_tf.training.data import TrainingData
 
         memory, windows = self.options.memory_bytes, self.begun == WINDOWS
@@ -159,12 +159,12 @@ class TrainingJob:
         return rows
 
     def build(self, statistics: Mapping[str, Any], steps: int, settings: Any = None) -> "Built":
-        """One model, compiled under the strategy.
+        """Return one model, compiled under the strategy.
 
         Args:
-            statistics: of its training rows.
-            steps: batches of an epoch.
-            settings: what gives the model its settings; None for those of the configuration.
+            statistics: statistics of its training rows.
+            steps: batches per epoch.
+            settings: object that returns the model's settings; None for those of the configuration.
         """
         from ariel_tf.models.builder import build
 
@@ -173,7 +173,7 @@ class TrainingJob:
 
 
 def locate_data(config: TrainConfig) -> TrainConfig:
-    """The configuration with its data named: what was asked for, else ./data, else simulated planets.
+    """Return the configuration with its data named: the requested data, else ./data, else simulated planets.
 
     Raises:
         UsageError: a file of pretrained weights that does not exist.
@@ -185,7 +185,7 @@ def locate_data(config: TrainConfig) -> TrainConfig:
     if (own := user_code.reference(config.data)) is not None:
         return config.replace(data=str(own))
     if config.data:
-        folder = Path(config.data)  # by its full path, so that a run finds it from anywhere
+        folder = Path(config.data)  # with its full path, so that a run finds it from any folder
         return config.replace(data=str(folder.resolve())) if folder.is_dir() else config
     if (DEFAULT_DATA / "manifest.json").is_file():
         return config.replace(data=str(DEFAULT_DATA.resolve()))
@@ -194,11 +194,11 @@ def locate_data(config: TrainConfig) -> TrainConfig:
 
 
 def open_job(config: TrainConfig, options: RunOptions) -> TrainingJob:
-    """Open the data of a training, once the devices are chosen and every mistake in an option is found.
+    """Open the data of a training after the devices are chosen and all options are checked.
 
     Args:
-        config: resolved, its data named.
-        options: how it runs.
+        config: resolved configuration with named data.
+        options: run options.
 
     Raises:
         ArielError: an option, a setting or data that do not fit, in one sentence.
@@ -213,11 +213,11 @@ def open_job(config: TrainConfig, options: RunOptions) -> TrainingJob:
 
 
 def job_on(source: "Source", config: TrainConfig, options: RunOptions) -> TrainingJob:
-    """A training on a source that is open for every wavelength that its models read.
+    """Return a training on a source that is open for every wavelength that its models read.
 
     Raises:
         DataError: no radii, or a fold without a planet.
-        UsageError: more training planets asked for than there are.
+        UsageError: more training planets requested than there are.
     """
     job = TrainingJob(config, source, options)
     check_folds(source, job.config.folds)
@@ -225,17 +225,17 @@ def job_on(source: "Source", config: TrainConfig, options: RunOptions) -> Traini
 
 
 def run_folder(job: TrainingJob, shared: bool = False) -> Any:
-    """The run folder of a job, as `cluster.run_folder` opens it."""
+    """Open the run folder of a job with `cluster.run_folder`."""
     return cluster.run_folder(
         job.strategy, job.path, job.identity, job.source.fingerprint, job.options.overwrite, shared=shared
     )
 
 
 def check_folds(source: "Source", folds: Folds) -> None:
-    """Refuse data that cannot be trained on: no radii, or a role whose folds hold no planet.
+    """Refuse data that cannot be trained on: no radii, or a role whose folds have no planet.
 
     Args:
-        source: open.
+        source: open source.
         folds: by role.
     """
     if not source.labelled:
@@ -253,7 +253,7 @@ def check_folds(source: "Source", folds: Folds) -> None:
 
 
 def data_facts(source: "Source", folds: Folds) -> dict[str, Any]:
-    """Which data, and how much of it has which role."""
+    """Return the data, and how much of it has which role."""
     parts = {}
     for role, its in folds._asdict().items():
         planets = sum(fold in its for fold in source.folds.values())
@@ -268,7 +268,7 @@ def data_facts(source: "Source", folds: Folds) -> dict[str, Any]:
 
 
 def default_path(identity: Mapping[str, Any], fingerprint: str) -> Path:
-    """runs/MODEL-wNN-HASH: the same options and data lead to the same folder again, others to another."""
+    """Return runs/MODEL-wNN-HASH: equal options and data give the same folder, others a different one."""
     content = json.dumps({**identity, "data": fingerprint}, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     return (
@@ -281,8 +281,8 @@ def print_cost(config: TrainConfig, options: RunOptions) -> None:
     """Print the configuration, and what its training would scan in BigQuery and cost, for --dry-run.
 
     Args:
-        config: resolved; its data is a BigQuery address.
-        options: how it runs; the price of a TiB.
+        config: resolved configuration; its data is a BigQuery address.
+        options: run options, with the price of a TiB.
     """
     from ariel_tf.core.tf_startup import import_tensorflow
 

@@ -1,4 +1,4 @@
-"""Train one model to its end: epochs, the best of them scored on the test folds, pictures and the model card."""
+"""Train one model to its end: epochs, test score of the best epoch, plots and the model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ariel_tf.training.tensorboard import TensorBoardLog
     from ariel_tf.training.trackers import Tracked
 
-# Test scores per planet of the default command on the default simulated planets, as the README gives them.
+# Test scores per planet of the default command on the default simulated planets, as in the README.
 EXPECTED = {"baseline": "8450 to 8670", "squid": "about 8950", "transit": "about 9890"}
 
 
@@ -30,13 +30,13 @@ def train_one(job: TrainingJob) -> Path:
     """Train one model, or resume it, to the end: a run folder with its scores.
 
     Args:
-        job: of one wavelength, or of all jointly.
+        job: job of one wavelength, or of all jointly.
 
     Returns:
         The run folder.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     from ariel_tf.runs.metadata import collect
     from ariel_tf.training.fit import best_model
@@ -66,14 +66,14 @@ def train_one(job: TrainingJob) -> Path:
                 if tracking:
                     tracking.summarise(summary(read_scores(run.path)))
         elif run.is_chief:
-            best_model(run, built)  # made anew if it was damaged
+            best_model(run, built)  # writes it again if it was damaged
         if run.is_chief:
             report(run, job.config)
     return job.path
 
 
 def loss_line(config: TrainConfig) -> str:
-    """What the numbers of an epoch's line are."""
+    """Describe the numbers in an epoch's line."""
     from ariel_tf.models.losses import describe_loss
 
     return f"loss: {describe_loss(config.loss, config.head)}; score: 10,000 - mean error in depth in ppm"
@@ -82,14 +82,14 @@ def loss_line(config: TrainConfig) -> str:
 def fit_and_score(
     run: RunFolder, rows: "TrainingData", built: "Built", job: TrainingJob, tracking: "Tracked | None" = None
 ) -> None:
-    """Train the epochs that are left, then score the best epoch's model on the test folds, once.
+    """Train the remaining epochs, then score the best epoch's model on the test folds, once.
 
     Args:
-        run: resumed from, and committed to.
-        rows: of the training.
-        built: the model.
-        job: of the run.
-        tracking: receives the rows of epochs, too.
+        run: run to resume from and to commit to.
+        rows: rows of the training.
+        built: built model.
+        job: job of the run.
+        tracking: tracking service that also receives the rows of epochs.
     """
     from ariel_tf.data import dataset
     from ariel_tf.runs.predictions import Predictions
@@ -131,14 +131,14 @@ def fit_and_score(
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is drawn of a run's predictions, and where it goes.
+    """Plots of a run's predictions, and their destination.
 
     Attributes:
-        title: of each picture.
+        title: title of each plot.
         files: file names by TensorBoard tag: of predicted against true radii, then of spectra.
-        log: TensorBoard's, which takes the pictures too; None for files only.
-        epoch: TensorBoard's step.
-        on_screen: whether they are of one epoch of many, for the screen.
+        log: TensorBoard log, which receives the plots too; None for files only.
+        epoch: step in TensorBoard.
+        on_screen: whether they belong to one epoch of many and have screen resolution.
     """
 
     title: str
@@ -152,13 +152,13 @@ def draw_pictures(run: RunFolder, job: TrainingJob, predictions: "Predictions", 
     """Draw predicted against true radii and, for a joint model, spectra, as PNG files and in TensorBoard.
 
     Args:
-        run: whose folder takes the files.
-        job: of the run.
-        predictions: drawn.
+        run: run whose folder receives the files.
+        job: job of the run.
+        predictions: predictions to draw.
         pictures: titles and names.
 
     Returns:
-        The names of the files that were written; a picture that fails costs a warning.
+        The names of the files that were written; a plot that fails only prints a warning.
     """
     from ariel_tf.evaluation import prediction_figures
 
@@ -179,14 +179,14 @@ def draw_pictures(run: RunFolder, job: TrainingJob, predictions: "Predictions", 
 def finish(
     run: RunFolder, predictions: "Predictions", constant: Any, job: TrainingJob, log: "TensorBoardLog | None" = None
 ) -> None:
-    """Write the test scores, the pictures and the model card, and commit the run as finished.
+    """Write the test scores, the plots and the model card, and mark the run as finished.
 
     Args:
-        run: trained to its end.
-        predictions: of the test folds.
+        run: run that is trained to its end.
+        predictions: predictions for the test folds.
         constant: mean radius [targets] of the training planets.
-        job: of the run.
-        log: receives the pictures too.
+        job: job of the run.
+        log: TensorBoard log, which receives the plots too.
     """
     facts = data_facts(job.source, job.config.folds)
     files = {"test": "prediction.png", "test spectra": "spectra.png"}
@@ -211,7 +211,7 @@ def finish(
 
 
 def report(run: RunFolder, config: TrainConfig) -> None:
-    """Print the scores, beside those that the README says to expect."""
+    """Print the scores, together with those that the README states."""
     scores = read_scores(run.path)
     print("\n".join(model_card.report_lines(run, scores)))
     if config.model in EXPECTED and config == TrainConfig(model=config.model, data="simulated").resolve():

@@ -1,15 +1,15 @@
-"""Waiting for the other workers of a training in Python, where a signal can end it; no TensorFlow.
+"""Wait for the other workers of a training in Python, where a signal can end the wait; no TensorFlow.
 
-TensorFlow itself waits inside C++ and holds Python's lock meanwhile, so no signal would be noticed. Here each worker
-listens at its own address until it has reached all others, and hands the port to TensorFlow's server then; a worker
-that has not reached it yet reaches that server.
+TensorFlow itself waits inside C++ while holding Python's lock, so no signal would be handled. Here each worker listens
+at its own address until it has reached all others, and then passes the port to TensorFlow's server; workers that have
+not reached it yet connect to that server.
 """
 
 import socket
 import time
 from collections.abc import Sequence
 
-# Seconds between two rounds of attempts, for one attempt, and between two lines about absent workers.
+# Seconds between two rounds of attempts, for one attempt, and between two lines about missing workers.
 PAUSE, ATTEMPT, REMINDER = 0.2, 2.0, 60.0
 
 
@@ -17,7 +17,7 @@ def wait_for_peers(index: int, addresses: Sequence[str]) -> None:
     """Wait until every other worker can be reached.
 
     Args:
-        index: of this worker.
+        index: index of this worker.
         addresses: HOST:PORT of each worker.
     """
     absent = [address for number, address in enumerate(addresses) if number != index]
@@ -28,7 +28,7 @@ def wait_for_peers(index: int, addresses: Sequence[str]) -> None:
         try:
             own.bind(("", _port(addresses[index])))
             own.listen(len(addresses))
-        except OSError:  # the port is taken: TensorFlow's own error names it
+        except OSError:  # the port is in use: TensorFlow's own error names it
             return
         while absent := [address for address in absent if not _is_reached(address)]:
             _drop_callers(own)
@@ -43,7 +43,7 @@ def _port(address: str) -> int:
 
 
 def _is_reached(address: str) -> bool:
-    """Whether something listens at an address."""
+    """Whether a process listens at an address."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         socket.create_connection((host, _port(address)), ATTEMPT).close()

@@ -4,11 +4,11 @@
         stack-w00-w54/    wavelengths trained together: checkpoint, metrics of each epoch, TensorBoard
         w00/ ... w54/     an ordinary run folder each
 
-Wavelengths are trained together as a stack (`training.stacked`) where the model gains from it, in as many groups as
-memory requires; otherwise one after another. Both give the same models. A run that was stopped is resumed: the groups
-are recorded, and a finished wavelength is skipped.
+Wavelengths are trained together as a stack (`training.stacked`) if that is faster, in as many groups as memory
+requires; otherwise one after another. Both give the same models. A stopped run is resumed: the groups are recorded,
+and finished wavelengths are skipped.
 
-Several processes may work in one RUN at once, with slices of one list (`0-54/8:3`) or with `--jobs`: `runs.work_queue`
+Several processes may work in one RUN at once, with slices of one list (`0-54/8:3`) or with `--jobs`; `runs.work_queue`
 ensures that no two train the same wavelength.
 """
 
@@ -43,13 +43,13 @@ def train(job: TrainingJob) -> Path:
     """Train, or resume, one model for each wavelength.
 
     Args:
-        job: of a list of wavelengths.
+        job: job of a list of wavelengths.
 
     Returns:
         The run folder.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     chosen = job.config.wavelength.chosen
     first = job.only(chosen[:1], folder_of(job.path, chosen[0]))
@@ -78,18 +78,18 @@ def train(job: TrainingJob) -> Path:
 
 
 def member(job: TrainingJob, wavelength: int) -> TrainingJob:
-    """The job of one wavelength, in its run folder within the run."""
+    """Return the job of one wavelength, in its run folder within the run."""
     return job.only([wavelength], folder_of(job.path, wavelength))
 
 
 def open_member(job: TrainingJob, wavelength: int) -> RunFolder:
-    """The run folder of one wavelength."""
+    """Return the run folder of one wavelength."""
     one = member(job, wavelength)
     return RunFolder(one.path, one.identity, one.source.fingerprint)
 
 
 def planned(run: RunFolder, job: TrainingJob, built: Built) -> list[list[int]]:
-    """The groups of this job's wavelengths, as they are recorded, or made and recorded now."""
+    """Return the groups of this job's wavelengths, as recorded, or newly made and recorded."""
     chosen = job.config.wavelength.chosen
     with run.held():
         before = run.state.get("groups", [])
@@ -109,7 +109,7 @@ def planned(run: RunFolder, job: TrainingJob, built: Built) -> list[list[int]]:
 
 
 def describe_groups(groups: Sequence[Sequence[int]]) -> str:
-    """Which wavelengths train together, in words."""
+    """Describe which wavelengths train together."""
     if all(len(group) == 1 for group in groups):
         return f"{len(groups)} wavelengths one by one" if len(groups) > 1 else f"wavelength {groups[0][0]}"
     ways = [f"{Targets.each(group)} {'together' if len(group) > 1 else 'alone'}" for group in groups]
@@ -117,7 +117,7 @@ def describe_groups(groups: Sequence[Sequence[int]]) -> str:
 
 
 def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
-    """Wavelengths in groups; a group of one is an ordinary training.
+    """Divide wavelengths into groups; a group of one is an ordinary training.
 
     Raises:
         UsageError: with --stack yes, the reason why they cannot be stacked.
@@ -140,7 +140,7 @@ def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
 
 
 def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
-    """As few groups as memory allows."""
+    """Return as few groups as memory allows."""
     config, jobs = member(job, new[0]).config, job.options.jobs
     folds = (*config.train_folds, *config.validation_folds)
     selection = dataclasses.replace(config.selection("train"), folds=folds, bootstrap_seed=None)
@@ -165,7 +165,7 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
 
 
 def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int]]) -> None:
-    """Train every group that holds an unfinished wavelength and that no other process trains."""
+    """Train every group that has an unfinished wavelength and that no other process trains."""
 
     time_left, ended = TimeLeft(), 0
 
@@ -180,16 +180,16 @@ def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int
 
     if cluster.task()[1] == 1:
         work_queue.train_each(job.path, groups, train_group)
-    else:  # processes that train as one, alone in RUN
+    else:  # processes that train as one, with RUN to themselves
         for group in groups:
             left = work_queue.unfinished(job.path, group)
-            cluster.barrier(job.strategy)  # all have looked before one writes
+            cluster.barrier(job.strategy)  # all have read the state before one writes
             if left:
                 train_group(group)
 
 
 def _untrained(job: TrainingJob, groups: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """The groups that hold a wavelength that is not finished."""
+    """Return the groups that have an unfinished wavelength."""
     unfinished = set(work_queue.unfinished(job.path, [wavelength for group in groups for wavelength in group]))
     return [group for group in groups if unfinished & {*group}]
 
@@ -214,7 +214,7 @@ def train_alone(job: TrainingJob, wavelength: int) -> None:
 
 
 def mend(job: TrainingJob, groups: Sequence[Sequence[int]]) -> None:
-    """Make finished wavelengths' damaged models anew: from their own checkpoint, or from that of their stack."""
+    """Write damaged models of finished wavelengths again: from their own checkpoint, or from that of their stack."""
     for group in groups:
         damaged = []
         for wavelength in group:
@@ -229,13 +229,13 @@ def mend(job: TrainingJob, groups: Sequence[Sequence[int]]) -> None:
 
 
 def finish(run: RunFolder, job: TrainingJob, last: bool = True, repeated: bool = False) -> None:
-    """Write the run's description: all wavelengths' scores, and commit it as finished; or which are done so far.
+    """Write the run's description: all scores and the end of the run, or which wavelengths are done so far.
 
     Args:
-        run: shared with other processes.
-        job: of this process.
+        run: run shared with other processes.
+        job: job of this process.
         last: whether this process has no more work, and prints the result.
-        repeated: whether all was done before this process began.
+        repeated: whether everything was done before this process began.
     """
     every = job.config.wavelength.every
     with run.held():
@@ -243,8 +243,8 @@ def finish(run: RunFolder, job: TrainingJob, last: bool = True, repeated: bool =
         ends = not left and not run.state["finished"]
         if ends:
             _finish(run, job)
-        # Of several processes the one that ends the run prints the scores, whichever group it trained; of a run that
-        # was finished before, the first.
+        # Of several processes, the one that completes the run prints the scores, whichever group it trained; for a run
+        # that was already finished, the first one.
         prints = last if processes.job_number() is None else ends or (repeated and processes.job_number() == 1)
         if left:
             text = list_run.progress_card(job.path, run.state["groups"], every, job.identity, job.options.command)

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Share of the training time. A killed process loses at most the work of 1 / SHARE times as long as a save takes.
+# Share of the training time. A killed process loses at most 1 / SHARE times the duration of a save.
 SHARE = 0.05
 
 
 class CheckpointSchedule:
-    """When a checkpoint is due: the first at once, each later one after a pause in proportion to its last cost."""
+    """Decides when a checkpoint is due: the first immediately, later ones after pauses proportional to the last cost."""
 
     def __init__(self):
         self.ready = -float("inf")

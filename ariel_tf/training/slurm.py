@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from ariel_tf.core.errors import UsageError
 
-# The first of the ports that tasks of a host listen on; jobs that share a host take others.
+# First of the ports on which the tasks of a host listen; jobs that share a host need different ones.
 FIRST_PORT, PORTS = 20000, 10000
-# More hosts than any cluster has: a longer list is a mistake that would only fill the memory.
+# More hosts than any cluster has: a longer list is a mistake that would only fill memory.
 MAX_HOSTS = 100_000
 
 
 def tf_config(environment: Mapping[str, str]) -> str | None:
-    """The `TF_CONFIG` of a task; None outside SLURM, or where there is only one task.
+    """Return the `TF_CONFIG` of a task; None outside SLURM, or if there is only one task.
 
     Raises:
         UsageError: a list of hosts or tasks that cannot be read, or several tasks without `srun`.
@@ -45,7 +45,7 @@ def tf_config(environment: Mapping[str, str]) -> str | None:
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
-    """The whole number in a variable; of an array job's `4711_3`, the job's and the task's digits."""
+    """Return the whole number in a variable; for an array job's `4711_3`, the digits of job and task."""
     text = environment.get(name, "").strip()
     if not re.fullmatch(r"[0-9]{1,18}(_[0-9]{1,9})?", text):
         raise UsageError(f"{name}: expected a whole number. Received: {text[:100]!r}")
@@ -53,7 +53,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 def host_names(text: str) -> Iterator[str]:
-    """The names in SLURM's short list of hosts, in its order: the last range of a name counts fastest.
+    """Return the names in SLURM's short list of hosts, in its order: the last range of a name varies fastest.
 
     Raises:
         UsageError: brackets or ranges that cannot be read.
@@ -65,7 +65,7 @@ def host_names(text: str) -> Iterator[str]:
     """
     count = 0
     for item in re.findall(r"(?:[^,\[]|\[[^]]*\]?)+|,,|^,|,$", text) or [text]:
-        parts = re.split(r"\[([^\[\]]*)\]", item)  # plain text and the inside of brackets by turns
+        parts = re.split(r"\[([^\[\]]*)\]", item)  # alternately plain text and the inside of brackets
         if not item.strip() or any(re.search(r"[\[\],\s]", plain) for plain in parts[::2]):
             raise _unreadable(text)
         choices = [_numbers(part, text) if index % 2 else [part] for index, part in enumerate(parts)]
@@ -77,7 +77,7 @@ def host_names(text: str) -> Iterator[str]:
 
 
 def _numbers(ranges: str, text: str) -> list[str]:
-    """The numbers of `01-03,7`, with the leading zeros of the first of each range."""
+    """Return the numbers of `01-03,7`, with the leading zeros of the first of each range."""
     numbers: list[str] = []
     for part in ranges.split(","):
         found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
@@ -95,7 +95,7 @@ def _unreadable(text: str) -> UsageError:
 
 
 def tasks_of_hosts(text: str) -> list[int]:
-    """The numbers in SLURM's short list of tasks of each host.
+    """Return the numbers in SLURM's short list of tasks per host.
 
     Raises:
         UsageError: a list that cannot be read.

@@ -17,14 +17,14 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
     """Train, or resume, to the end.
 
     Args:
-        config: resolved, its data named.
-        options: how it runs.
+        config: resolved configuration with named data.
+        options: run options.
 
     Returns:
-        The run folder; None where other processes trained.
+        The run folder; None if other processes trained.
 
     Raises:
-        ArielError: whatever the user can mend, in one sentence.
+        ArielError: an error that the user can mend, in one sentence.
     """
     if config.wavelength.is_list and options.jobs > 1 and processes.job_number() is None and not options.dry_run:
         train_by_processes(options)
@@ -38,7 +38,7 @@ def train(config: TrainConfig, options: RunOptions) -> Path | None:
 
 
 def train_by_processes(options: RunOptions) -> None:
-    """Train a list of wavelengths by several processes of this machine."""
+    """Train a list of wavelengths by several processes on this machine."""
     if options.overwrite:
         if options.run is None:
             raise UsageError("--overwrite: with --jobs, expected --run with it, the run to move aside.")
@@ -49,7 +49,7 @@ def train_by_processes(options: RunOptions) -> None:
 
 
 def check(config: TrainConfig, options: RunOptions) -> None:
-    """Refuse options that only a list of wavelengths takes, or that this list does not take, and absent packages.
+    """Refuse options that require a list of wavelengths, or that this list does not accept, and missing packages.
 
     Raises:
         UsageError: names the option.

@@ -1,8 +1,7 @@
-"""A run's TensorBoard logs: scalars, hyper-parameters, pictures, texts (configuration, model card), the model's graph.
+"""A run's TensorBoard logs: scalars, hyper-parameters, images, texts (configuration, model card), the model's graph.
 
-`tensorboard --logdir runs` shows every run of a folder side by side; training and validation curves are two lines of
-one plot. `tensorboard --logdir RUN/tensorboard` calls the two `train` and `validation`, names short enough to be read
-where the list of runs is narrow.
+`tensorboard --logdir runs` shows every run of a folder; training and validation curves are two lines of one plot.
+`tensorboard --logdir RUN/tensorboard` names the two `train` and `validation`, short enough for a narrow list of runs.
 """
 
 import hashlib
@@ -23,29 +22,29 @@ SCORE, BEST_SCORE, TEST_SCORE = "score", "best_score", "test_score"
 
 
 def hyper_parameters(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Options and settings side by side; what is neither a number nor a boolean as text."""
+    """Return options and settings in one dictionary; values that are neither numbers nor booleans as text."""
     flat = {name: value for name, value in configuration.items() if name != "settings"} | configuration["settings"]
     return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in flat.items()}
 
 
 def trial_id(run: Path) -> str:
-    """A name that no other run has: the HParams tab averages the scores of all runs of one name.
+    """Return a name unique to a run: the HParams tab averages the scores of all runs with the same name.
 
-    A folder's last name does not do, since every search has a trial 0000 and every list a w12; nor does its path, since
-    `--overwrite` moves a run aside and makes another one there.
+    The name of the folder is not unique, since every search has a trial 0000 and every list a w12; nor is its path,
+    since `--overwrite` moves a run aside and creates another one there.
     """
     identity = f"{run.resolve()} {time.time_ns()}"
     return f"{run.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 def table(values: dict[str, Any]) -> str:
-    """Names and values as a Markdown table."""
+    """Return names and values as a Markdown table."""
     rows = [f"| {name} | {str(value).replace('|', ' ')} |" for name, value in values.items()]
     return "\n".join(["| option | value |", "|---|---|", *rows])
 
 
 def conceptual(model: keras.Model) -> str:
-    """The layers and operations of a functional model as JSON that TensorBoard's Graphs tab reads."""
+    """Return the layers and operations of a functional model as JSON for TensorBoard's Graphs tab."""
     layers = []
     for operation in model.operations:
         nodes = [node for node in operation._inbound_nodes if not node.is_input]
@@ -65,8 +64,8 @@ class Profile(keras.callbacks.Callback):
     """Profile some steps of this process, for TensorBoard's Profile tab.
 
     Args:
-        folder: of the logs.
-        first, last: steps, counted from 1 where the training starts or goes on.
+        folder: folder of the logs.
+        first, last: steps, counted from 1 at the start or resumption of the training.
     """
 
     def __init__(self, folder: Path, first: int, last: int):
@@ -94,11 +93,11 @@ class Profile(keras.callbacks.Callback):
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Write each epoch's row of `metrics.csv` as scalars.
+    """Writes each epoch's row of `metrics.csv` as scalars.
 
     Args:
-        run: whose rows; the logs lie in RUN/tensorboard.
-        configuration: of the run; the HParams tab shows its options and settings.
+        run: run whose rows are written; the logs are in RUN/tensorboard.
+        configuration: configuration of the run; the HParams tab shows its options and settings.
         histograms: whether to write a histogram of each weight after each epoch.
     """
 
@@ -111,7 +110,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             self.training = tf.summary.create_file_writer(str(folder / "train"))
             self.validation = tf.summary.create_file_writer(str(folder / "validation"))
             if not run.resumed:
-                # No hparams_config: TensorBoard then lists whatever settings the runs have, which differ by model.
+                # No hparams_config: TensorBoard then lists the settings of the runs, which differ by model.
                 with self.validation.as_default():
                     hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
                     tf.summary.text("configuration", table(hyper_parameters(masked(configuration))), step=0)
@@ -131,7 +130,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         with self.validation.as_default(step=int(row["epoch"])):
             tf.summary.scalar("loss", row["val_loss"])
             tf.summary.scalar(SCORE, row["val_score"])
-            # The HParams tab shows a scalar's last value: by this one it ranks runs by their best epoch.
+            # The HParams tab shows a scalar's last value: with this one it ranks runs by their best epoch.
             tf.summary.scalar(BEST_SCORE, max(row["val_score"] for row in self.run.rows))
         self.flush()
 
@@ -152,7 +151,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             tf.summary.text(name, markdown)
 
     def graph(self, model: keras.Model) -> None:
-        """Show the layers of a model and how they are connected, in the Graphs tab; nothing for a resumed run."""
+        """Show the layers of a model and their connections in the Graphs tab; nothing for a resumed run."""
         if self.run.resumed:
             return
         metadata = tf.compat.v1.SummaryMetadata()

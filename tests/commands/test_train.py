@@ -449,7 +449,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, forked):
                 break
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "To go on, repeat the command:\n  python -m ariel_tf.train" in errors
+    assert "To resume, repeat the command:\n  python -m ariel_tf.train" in errors
     assert "Traceback" not in errors
     assert json.loads((tmp_path / "one/state.json").read_text())["epoch"] >= 2
 

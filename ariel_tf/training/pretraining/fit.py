@@ -1,4 +1,4 @@
-"""The network of `models.spectrum` on measured rows, with Keras's own `fit` on any of its backends."""
+"""Train the network of `models.spectrum` on measured rows, with Keras's own `fit` on any of its backends."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ariel_tf.challenge import N_WAVELENGTHS, score
 from ariel_tf.models.spectrum import Measured, correct
 
 SCALE = 0.012  # depth; the unit of the error in the loss
-SATURATION = 0.02  # depth; errors far beyond it count by their logarithm, as those of atmospheres that hardly end
+SATURATION = 0.02  # depth; much larger errors count by their logarithm, such as those of very extended atmospheres
 RELATIVE, LIKELIHOOD, IMPACT = 0.01, 0.02, 0.02  # weights of the loss's other parts
 CLIP_NORM = 1.0
 WARMUP_STEPS = 300
@@ -21,7 +21,7 @@ _TARGETS = ("radii", "impact_true")
 
 
 class Settings(NamedTuple):
-    """How the network is trained: `pretrain`'s options of these names."""
+    """Settings of the training: options of `pretrain` with these names."""
 
     epochs: int
     batch_size: int
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
 
 
 class Rows(keras.utils.PyDataset):
-    """Batches of measured rows, in an order that is a function of seed and epoch."""
+    """Batches of measured rows, in an order that depends only on seed and epoch."""
 
     def __init__(self, table: Mapping[str, np.ndarray], batch_size: int, seed: int, first_epoch: int = 0):
         super().__init__()
@@ -57,7 +57,7 @@ class Rows(keras.utils.PyDataset):
 
 
 def network(table: Mapping[str, np.ndarray], settings: Settings) -> keras.Model:
-    """Measured rows to depth, ln sigma and impact parameter side by side, [batch, 111]."""
+    """Return the network from measured rows to depth, ln sigma and impact parameter, concatenated to [batch, 111]."""
     inputs = {name: keras.Input(table[name].shape[1:], name=_input(name)) for name in Measured._fields}
     answer = correct(Measured(**inputs), settings.units, settings.layers)
     joined = ops.concatenate([answer.depth, answer.log_sigma, answer.impact], axis=1)
@@ -65,17 +65,17 @@ def network(table: Mapping[str, np.ndarray], settings: Settings) -> keras.Model:
 
 
 def _input(name: str) -> str:
-    return f"measured_{name}"  # a layer of the network is called "impact", too
+    return f"measured_{name}"  # a layer of the network is also called "impact"
 
 
 def loss(true, answer):
-    """Absolute error in depth, as the score counts it; the likelihood of the spread; the impact parameter's error.
+    """Return the loss: absolute error in depth, as in the score; likelihood of sigma; error of the impact parameter.
 
-    The spread's likelihood sees the error as it is and does not change it: see `spectrum.correct`.
+    The likelihood of sigma uses the error without changing it: see `spectrum.correct`.
 
     Args:
         true: radii and impact parameter, [batch, 56].
-        answer: of `network`.
+        answer: output of `network`.
     """
     depth, log_sigma = answer[:, :N_WAVELENGTHS], answer[:, N_WAVELENGTHS : 2 * N_WAVELENGTHS]
     expected = ops.square(true[:, :N_WAVELENGTHS])
@@ -92,9 +92,9 @@ def fit(folder: Path, table: Mapping[str, np.ndarray], settings: Settings) -> ke
     """Train from the last finished epoch in `folder` to the end; each epoch is saved.
 
     Args:
-        folder: of checkpoints and `history.csv`.
+        folder: folder of checkpoints and `history.csv`.
         table: measured rows.
-        settings: how.
+        settings: settings of the training.
 
     Raises:
         UsageError: fewer rows than a batch.
@@ -118,19 +118,19 @@ def fit(folder: Path, table: Mapping[str, np.ndarray], settings: Settings) -> ke
 
 
 def _epochs_done(history: Path) -> int:
-    """Epochs in a history file: its lines below the header."""
+    """Return the number of epochs in a history file: its lines below the header."""
     return max(0, len(history.read_text().splitlines()) - 1) if history.is_file() else 0
 
 
 def answers(model: keras.Model, table: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Depth and ln sigma of ln depth of measured rows, float64 [n, 55] each."""
+    """Return depth and ln sigma of ln depth of measured rows, float64 [n, 55] each."""
     found = model.predict({_input(name): table[name] for name in Measured._fields}, batch_size=2048, verbose=0)
     found = np.asarray(found, np.float64)
     return found[:, :N_WAVELENGTHS], found[:, N_WAVELENGTHS : 2 * N_WAVELENGTHS]
 
 
 def quality(model: keras.Model, table: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Score and coverage on measured rows: the score, and the share of radii within 1 and 1.96 sigma."""
+    """Return score and coverage on measured rows: the score, and the share of radii within 1 and 1.96 sigma."""
     depth, log_sigma = answers(model, table)
     deviations = np.abs(depth - np.square(table["radii"])) / (depth * np.exp(log_sigma))
     return {
@@ -142,7 +142,7 @@ def quality(model: keras.Model, table: Mapping[str, np.ndarray]) -> dict[str, An
 
 
 def calibration(model: keras.Model, tables: Mapping[str, Mapping[str, np.ndarray]]) -> float:
-    """What to add to ln sigma so that 68.3 % of all radii lie within one standard deviation."""
+    """Return the number to add to ln sigma so that 68.3 % of all radii are within one standard deviation."""
     logs = []
     for table in tables.values():
         depth, log_sigma = answers(model, table)
@@ -152,12 +152,12 @@ def calibration(model: keras.Model, tables: Mapping[str, Mapping[str, np.ndarray
 
 
 def shipped_model(trained: keras.Model, settings: Settings, added: float) -> keras.Model:
-    """The model to ship, raw flux and star to radius, sigma and impact parameter, with the trained weights.
+    """Return the model to ship, raw flux and star to radius, sigma and impact parameter, with the trained weights.
 
     Args:
-        trained: of `network`.
-        settings: of it.
-        added: to ln sigma, as of `calibration`.
+        trained: trained `network`.
+        settings: its settings.
+        added: result of `calibration`, added to ln sigma.
     """
     from ariel_tf.models.spectrum import with_uncertainty
 

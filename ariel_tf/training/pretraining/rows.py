@@ -1,10 +1,10 @@
-"""Rows of a simulated stream, measured: what the network of `models.spectrum` is trained on, in files.
+"""Measured rows of a simulated stream, in files: the training data of the network in `models.spectrum`.
 
-    OUT/measured/settings.json     what the rows are drawn from
-                 00000.npz ...     a block of rows each: features and what goes with them, targets; written whole or not
+    OUT/measured/settings.json     settings of the stream
+                 00000.npz ...     a block of rows each: features and related values, targets; written atomically
 
-The measurement of a light curve holds no trained number, so each row is measured once, by worker processes, and read
-in every epoch. Block i is a function of the seed and i: a stopped command goes on, and a longer one adds blocks.
+The measurement of a light curve has no trained parameters, so each row is measured once, by worker processes, and read
+in every epoch. Block i depends only on the seed and i: a stopped command resumes, and a longer one adds blocks.
 """
 
 import multiprocessing
@@ -26,12 +26,12 @@ from ariel_tf.physics.stream import Stream
 from ariel_tf.runs.domain import depth_range, star_ranges
 
 BLOCK_ROWS = 2048
-# Orbits, spots, noise and sizes far beyond the default population: the model must not be lost there.
+# Orbits, spots, noise and sizes far beyond the default population, so that the model is robust there.
 WIDE = Priors(
     impact_high=1.1, duration_low=20.0, duration_high=280.0, duration_widest=290.0, spot_fill_median=0.05,
     limb_darkening_spread=0.16, noise_spread=0.4, giant_spread=0.4, small_spread=0.7, relative_radius_low=0.008,
 )  # fmt: skip
-# Atmospheres that hardly end: rare, and their depths are large.
+# Very extended atmospheres: rare, with large depths.
 EXTENDED = Priors(extended_share=0.9, small_radius=2.2)
 PRIORS = ((0.82, Priors()), (0.14, WIDE), (0.04, EXTENDED))
 SETTINGS = "settings.json"
@@ -46,12 +46,12 @@ _SINGLE_THREAD = {
 
 
 def training_stream(seed: int, rows: int = BLOCK_ROWS) -> Stream:
-    """The stream that the shipped model is trained on."""
+    """Return the stream on which the shipped model is trained."""
     return Stream(seed, rows, priors=PRIORS)
 
 
 def trained_on(stream: Stream, planets: int = 20_000) -> dict[str, list[float]]:
-    """Ranges of a stream's planets, as of `runs.domain`."""
+    """Return ranges of a stream's planets, as in `runs.domain`."""
     rng = np.random.default_rng(stream.seed)
     drawn = [draw_population(rng, max(1, round(planets * share)), priors) for share, priors in stream.priors]
     star, radii = np.concatenate([one.star for one in drawn]), np.concatenate([one.radii for one in drawn])
@@ -59,7 +59,7 @@ def trained_on(stream: Stream, planets: int = 20_000) -> dict[str, list[float]]:
 
 
 def validation_streams(seed: int, rows: int = BLOCK_ROWS) -> dict[str, Stream]:
-    """Streams of fixed pools from the default population, by name: 1, 8, 10 and 100 observations."""
+    """Return streams of fixed pools from the default population, by name: 1, 8, 10 and 100 observations."""
     return {
         "1": Stream(seed + 10_001, rows, pool=1),
         "10 of one spot": Stream(seed + 10_002, rows, pool=10),
@@ -69,7 +69,7 @@ def validation_streams(seed: int, rows: int = BLOCK_ROWS) -> dict[str, Stream]:
 
 
 def measure_block(stream: Stream, index: int) -> dict[str, np.ndarray]:
-    """A block's rows by the names of `spectrum.Measured`, and their targets, "radii" and "impact_true".
+    """Return a block's rows by the names of `spectrum.Measured`, and their targets, "radii" and "impact_true".
 
     Rows whose measurement is not finite are left out.
     """
@@ -88,7 +88,7 @@ def measure_block(stream: Stream, index: int) -> dict[str, np.ndarray]:
 
 
 def _model() -> Any:
-    """Flux and star to what is measured, made once a process."""
+    """Return the model from flux and star to the measured values, built once per process."""
     if "model" not in _MODELS:
         import keras
 
@@ -104,16 +104,16 @@ _MODELS: dict[str, Any] = {}
 
 
 def write_blocks(folder: Path, stream: Stream, blocks: int, workers: int) -> Iterator[int]:
-    """Measure the blocks that are not there yet; yields the number of rows of each as it is written.
+    """Measure the missing blocks; yields the number of rows of each as it is written.
 
     Args:
-        folder: of the files; created.
-        stream: of the rows.
-        blocks: how many there must be in the end.
-        workers: processes.
+        folder: folder of the files; created.
+        stream: stream of the rows.
+        blocks: total number of blocks.
+        workers: number of processes.
 
     Raises:
-        UsageError: the folder holds rows of another stream.
+        UsageError: the folder contains rows of another stream.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"stream": repr(stream)}
@@ -130,7 +130,7 @@ def write_blocks(folder: Path, stream: Stream, blocks: int, workers: int) -> Ite
         yield from map(task, absent)
         return
     environment = {name: os.environ.get(name) for name in _SINGLE_THREAD}
-    os.environ.update(_SINGLE_THREAD)  # of the workers: they share the cores by themselves
+    os.environ.update(_SINGLE_THREAD)  # for the workers, which share the cores
     try:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             futures = [pool.submit(task, index) for index in absent]
@@ -148,7 +148,7 @@ def write_blocks(folder: Path, stream: Stream, blocks: int, workers: int) -> Ite
 
 
 def block_path(folder: Path, index: int) -> Path:
-    """The file of a block."""
+    """Return the file of a block."""
     return folder / f"{index:05d}.npz"
 
 
@@ -160,7 +160,7 @@ def _write_block(folder: Path, stream: Stream, index: int) -> int:
 
 
 def read_blocks(folder: Path, blocks: int) -> dict[str, np.ndarray]:
-    """The rows of all blocks, one below the other.
+    """Return the rows of all blocks, concatenated.
 
     Raises:
         DataError: a block is damaged; names the file.

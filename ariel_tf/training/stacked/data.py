@@ -1,4 +1,4 @@
-"""Rows of several wavelengths in memory, for models that train side by side."""
+"""Rows of several wavelengths in memory, for models that are trained side by side."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
@@ -18,8 +18,8 @@ class Table(NamedTuple):
 
     Attributes:
         radius: [W, rows, 1].
-        own: [W, rows, ..., 300, 1], each wavelength's light curves; None where all see the same.
-        shared: [rows, ..., 300, channels], what all see: white light, or everything; or None.
+        own: [W, rows, ..., 300, 1], each wavelength's light curves; None if all read the same.
+        shared: [rows, ..., 300, channels], read by all: white light, or everything; or None.
         star: [rows, 6] or None.
     """
 
@@ -33,7 +33,7 @@ class Table(NamedTuple):
         return int(self.radius.shape[1])
 
     def take(self, index) -> Self:
-        """The rows of an index [n]."""
+        """Return the rows of an index [n]."""
 
         def rows(values, axis):
             return None if values is None else tf.gather(values, index, axis=axis)
@@ -41,26 +41,26 @@ class Table(NamedTuple):
         return type(self)(rows(self.radius, 1), rows(self.own, 1), rows(self.shared, 0), rows(self.star, 0))
 
     def inputs(self, own) -> dict[str, Any]:
-        """What one wavelength's model takes, given its part of `own`."""
+        """Return the inputs of one wavelength's model, given its part of `own`."""
         parts = [part for part in (own, self.shared) if part is not None]
         flux = parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
         return {"flux": flux} if self.star is None else {"flux": flux, "star": self.star}
 
     def of(self, index: int) -> dict[str, Any]:
-        """What the model of the index-th wavelength takes."""
+        """Return the inputs of the model of the index-th wavelength."""
         return self.inputs(None if self.own is None else self.own[index])
 
 
 class StackedData:
-    """The rows of a training of several wavelengths at once, each in the rows and the order of its own training.
+    """The rows of a training of several wavelengths at once, each in the order of its own training.
 
     Args:
         source: open for all wavelengths that these read.
-        configs: resolved; they differ by wavelength only, and the rows of each fit in memory.
+        configs: resolved; they differ only in wavelength, and the rows of each fit in memory.
 
     Attributes:
         train, validation: `Table`.
-        statistics: of each wavelength's training rows, as `dataset.statistics` returns them.
+        statistics: statistics of each wavelength's training rows, from `dataset.statistics`.
     """
 
     def __init__(self, source: Source, configs: Sequence[TrainConfig]):
@@ -79,12 +79,12 @@ class StackedData:
         self.validation = self._table(self._load("validation"))
 
     def _load(self, role: Role) -> dict[str, tf.Tensor]:
-        """Rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
+        """Return rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
         together = self.config.replace(wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs))
         return dataset.load(self.source, together.selection(role))
 
     def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
-        """The channels of the index-th wavelength: [rows, ..., 300, channels]."""
+        """Return the channels of the index-th wavelength: [rows, ..., 300, channels]."""
         if self.config.channels == "all":
             return rows["flux"]
         columns = [index, len(self.configs)] if self.config.signature.white_light else [index]
@@ -103,11 +103,11 @@ class StackedData:
         return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
 
     def order(self, epoch: int) -> tf.Tensor:
-        """The order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
+        """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
         return dataset.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
 
     def test(self) -> Iterator[list[dict[str, Any]]]:
-        """The test folds' rows of each wavelength, with keys, as lists of NumPy batches."""
+        """Return each wavelength's rows of the test folds, with keys, as lists of NumPy batches."""
         rows, size = self._load("test"), dataset.prediction_batch_size(self.config.signature)
         for index in range(len(self.configs)):
             own = {name: rows[name].numpy() for name in ("key", "star")}

@@ -1,9 +1,9 @@
-"""From a stack and rows to each wavelength's best epoch, in a run folder of the stack's own.
+"""Train a stack to each wavelength's best epoch, in a run folder of the stack.
 
 The folder is an ordinary `RunFolder`: `metrics.csv` has the means over wavelengths and each wavelength's
 own loss and scores, the checkpoint holds weights, best weights and optimiser, `state.json` is the commit.
-Best epochs and early stops follow from `metrics.csv` alone. A wavelength that has stopped trains on with the
-others, which changes nothing: its best weights stay those of its best epoch.
+Best epochs and early stops are derived from `metrics.csv` alone. A wavelength that has stopped is trained further with
+the others, without effect: its best weights remain those of its best epoch.
 """
 
 import sys
@@ -26,22 +26,22 @@ from ariel_tf.training.stacked.stack import Stack, Sums
 from ariel_tf.training.tensorboard import TensorBoardLog
 
 MEASURED = ("loss", "score", "val_loss", "val_score")
-# A compiled call lasts about so long: a signal and the progress bar wait for its end.
+# Approximate duration of a compiled call: a signal and the progress bar wait for its end.
 CALL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class StackPlan:
-    """What there is to do.
+    """Data and length of the training.
 
     Attributes:
         table: training rows.
         validation: validation rows, finite.
-        order: from an epoch to the order of its rows, int32 [rows].
-        batch_size: rows a step.
-        epochs: at most.
+        order: function from an epoch to the order of its rows, int32 [rows].
+        batch_size: rows per step.
+        epochs: maximum number of epochs.
         patience: epochs without a better validation score before a wavelength stops; 0 for no early stop.
-        seed: of random layers.
+        seed: random seed of layers.
     """
 
     table: Table
@@ -67,7 +67,7 @@ class Progress(NamedTuple):
 
 
 def progress(scores: np.ndarray, patience: int) -> Progress:
-    """Best epochs and early stops, by the rule that a model alone follows.
+    """Determine best epochs and early stops, by the same rule as for a single model.
 
     Args:
         scores: validation scores [epochs, W].
@@ -86,7 +86,7 @@ def progress(scores: np.ndarray, patience: int) -> Progress:
 
 
 def column(name: str, wavelength: int) -> str:
-    """A wavelength's column of the stack's `metrics.csv`."""
+    """Return the name of a wavelength's column of the stack's `metrics.csv`."""
     return f"{name}_w{wavelength:02d}"
 
 
@@ -96,7 +96,7 @@ def progress_of(run: RunFolder, wavelengths: Sequence[int], patience: int) -> Pr
 
 
 def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, Any]]:
-    """One wavelength's rows of metrics, as if it had trained alone."""
+    """Return one wavelength's rows of metrics, as if it had been trained alone."""
     kept = ("learning_rate", "observations_per_second", "seconds")
     return [
         {"epoch": row["epoch"]}
@@ -109,19 +109,19 @@ def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, 
 def fit(
     run: RunFolder, stack: Stack, wavelengths: Sequence[int], plan: StackPlan, log: TensorBoardLog | None, command: str
 ) -> Progress:
-    """Train from the run folder's last epoch until every wavelength has stopped or the epochs are over.
+    """Train from the run folder's last epoch until every wavelength has stopped or all epochs are done.
 
     Args:
-        run: resumed from, and committed to as epochs end.
-        stack: of the models of these wavelengths, in their order.
-        plan: the data and how long.
-        log: TensorBoard's, of the means; None where another process writes it.
-        command: what the user repeats to go on after a stop.
+        run: run to resume from and to commit epochs to.
+        stack: stack of the models of these wavelengths, in their order.
+        plan: data and length of the training.
+        log: TensorBoard log of the means; None if another process writes it.
+        command: command that the user repeats to resume.
 
     Raises:
-        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless it came twice.
-        NonFiniteError: a wavelength's loss or weights became NaN or infinite; what was saved before is kept.
-        DataError: a checkpoint that is not the one that was saved.
+        Stopped: Ctrl-C or SIGTERM; every whole epoch is saved, unless the signal was repeated.
+        NonFiniteError: a wavelength's loss or weights became NaN or infinite; epochs saved before are kept.
+        DataError: a checkpoint differs from the one that was saved.
     """
     epoch = run.fall_back()
     if epoch:
@@ -177,7 +177,7 @@ def _train_epoch(stack: Stack, plan: StackPlan, epoch: int, stop: callbacks.Stop
 
 
 def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: Sums, validation: Sums) -> None:
-    """Raise before anything of an epoch is saved that left NaN or infinity at a wavelength still training."""
+    """Raise, before anything of an epoch is saved, if it produced NaN or infinity at a wavelength in training."""
     sound = stack.finite()
     for values in (*training, *validation):
         sound &= np.isfinite(values)
@@ -217,7 +217,7 @@ def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
 
 
 def _tell(run: RunFolder, now: Progress, epochs: int, time_left: str) -> None:
-    """One line an epoch: means over wavelengths, the mean of each one's best, how many still improve, time left."""
+    """Print one line per epoch: means over wavelengths, mean of the best scores, number of improvements, time left."""
     row = run.rows[-1]
     better, left, total = (now.best_epoch == row["epoch"]).sum(), now.training.sum(), len(now.training)
     print(

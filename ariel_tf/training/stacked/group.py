@@ -1,4 +1,4 @@
-"""One group of a run of several wavelengths, trained together as a stack, and each one's run folder from it."""
+"""Train one group of a run of several wavelengths as a stack, and write each wavelength's run folder from it."""
 
 import contextlib
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from ariel_tf.training.tensorboard import TensorBoardLog
 
 
 def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
-    """Train a group as a stack, then write each wavelength's run folder, and the models of damaged ones.
+    """Train a group as a stack, then write each wavelength's run folder, and the damaged models.
 
     Args:
-        job: of the run.
+        job: job of the run.
         group: wavelengths, ascending.
-        damaged: finished wavelengths whose model is written anew.
+        damaged: finished wavelengths whose model is written again.
     """
     members = [job.only([wavelength], folder_of(job.path, wavelength)) for wavelength in group]
     config, rows = members[0].config, StackedData(job.source, [one.config for one in members])
@@ -69,9 +69,9 @@ class Part:
     """One wavelength of a trained stack.
 
     Attributes:
-        job: of the wavelength.
+        job: job of the wavelength.
         built: its model, with the weights of its best epoch.
-        index: its place in the stack.
+        index: its position in the stack.
         mean: mean radius of its training planets, [1].
         test: batches of its test rows.
     """
@@ -84,12 +84,12 @@ class Part:
 
 
 def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
-    """The run folder of one wavelength of a stack, as its own training would have left it.
+    """Write the run folder of one wavelength of a stack, as its own training would have.
 
     Args:
-        part: of the stack.
-        stack_run: of the stack.
-        now: where the training of the stack ended, as `stacked.fit.fit` returns it.
+        part: part of the stack.
+        stack_run: run folder of the stack.
+        now: state at the end of the stack's training, from `stacked.fit.fit`.
     """
     job, model = part.job, part.built.inference
     (wavelength,) = job.config.wavelength.chosen
@@ -107,7 +107,7 @@ def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
 
 
 def write_model(job: TrainingJob, built) -> None:
-    """Write the best model of one wavelength anew."""
+    """Write the best model of one wavelength again."""
     with RunFolder(job.path, job.identity, job.source.fingerprint) as run:
         callbacks.save_model(built.inference, run)
         run.commit(("best.keras",))

@@ -1,7 +1,7 @@
-"""Which models can be trained as a stack, and the stand-ins that some of their layers need there.
+"""Models that can be trained as a stack, and replacements for some of their layers.
 
-What a stack promises, that each model's path is the one it would have taken alone, holds only where
-nothing acts on all weights together, and only for layers whose every operation TensorFlow can vectorise.
+A stack guarantees that each model is trained exactly as it would be alone. That holds only if nothing acts on all
+weights together, and only for layers whose every operation TensorFlow can vectorise.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ LAYERS = (
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
     *(layers.AveragePooling1D, layers.MaxPooling1D, layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D),
 )
-# Their state is one number for each weight, beside counters that all models share.
+# Their state is one number per weight, and counters that all models share.
 OPTIMIZERS = ("Adam", "AdamW", "Nadam", "RMSprop", "SGD")
-# What these layers hold as plain constants, which differ between models of one architecture.
+# Plain constants of these layers, which differ between models of one architecture.
 CONSTANTS = {layers.Normalization: ("mean", "variance"), layers.Rescaling: ("scale", "offset")}
 
 
@@ -32,9 +32,10 @@ class NotStackable(UsageError):
 
 
 def unfolded(layer: Any, x: Any, weights: Any) -> Any:
-    """A convolution as one matrix product over unfolded windows.
+    """Compute a convolution as one matrix product over unfolded windows.
 
-    TensorFlow cannot vectorise a convolution whose filter differs between models; a matrix product it can.
+    TensorFlow cannot vectorise a convolution whose filter differs between models, but it can vectorise a matrix
+    product.
 
     Args:
         layer: the convolution.
@@ -42,7 +43,7 @@ def unfolded(layer: Any, x: Any, weights: Any) -> Any:
         weights: [kernel, channels, filters].
 
     Returns:
-        [batch, windows, filters], as the layer answers.
+        [batch, windows, filters], the output of the layer.
     """
     kernel, dilation, stride = layer.kernel_size[0], layer.dilation_rate[0], layer.strides[0]
     steps, channels, span = x.shape[1], x.shape[2], (kernel - 1) * dilation
@@ -63,14 +64,14 @@ def unfolded(layer: Any, x: Any, weights: Any) -> Any:
 
 
 class UnfoldedConv1D(layers.Conv1D):
-    """Conv1D, unfolded. Such layers live while a stack trains and are never saved."""
+    """Conv1D, unfolded. Such layers exist only while a stack trains and are never saved."""
 
     def call(self, x):
         return unfolded(self, x, self.kernel)
 
 
 class UnfoldedSeparableConv1D(layers.SeparableConv1D):
-    """SeparableConv1D, unfolded: a convolution whose weights are products of those along time and those across."""
+    """SeparableConv1D, unfolded: a convolution whose weights are products of those along time and across channels."""
 
     def call(self, x):
         along = ops.transpose(self.depthwise_kernel, (1, 0, 2))  # [channels, kernel, multiplier]
@@ -82,18 +83,18 @@ STAND_INS: dict[Any, Any] = {layers.Conv1D: UnfoldedConv1D, layers.SeparableConv
 
 
 def stand_in(layer: layers.Layer) -> layers.Layer:
-    """A layer of the same name and configuration for the stack's template."""
+    """Return a layer of the same name and configuration for the stack's template."""
     kind = STAND_INS.get(type(layer), type(layer))
     return kind.from_config(layer.get_config())
 
 
 def constants_of(layer: layers.Layer) -> tuple[str, ...]:
-    """The names of a layer's plain constants."""
+    """Return the names of a layer's plain constants."""
     return tuple(name for name in CONSTANTS.get(type(layer), ()) if getattr(layer, name) is not None)
 
 
 def refuse_unstackable(model: keras.Model) -> None:
-    """Raise where training a stack of such models would not be training each alone.
+    """Raise if training a stack of such models would differ from training each alone.
 
     Args:
         model: one of them, compiled.

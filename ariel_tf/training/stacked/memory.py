@@ -1,4 +1,4 @@
-"""How much memory a stack needs, how much there is, and so how many wavelengths train together."""
+"""Memory that a stack needs, memory that is free, and therefore how many wavelengths are trained together."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import tensorflow as tf
 from ariel_tf.core import resources
 from ariel_tf.training.stacked import layers
 
-# What may be taken of the free memory: estimates err, and others run beside us.
+# Share of the free memory that may be used: estimates are inexact, and other processes run.
 SHARE = 0.7
-# Rows are held as read and by wavelength for a moment, while they are loaded: 2.06 times their bytes were measured.
+# While rows are loaded they are held both as read and by wavelength: 2.06 times their bytes were measured.
 TABLE_COPIES = 2.1
 # Of each weight: the stack's and the model's own, the best, two slots of the optimiser, gradient, three temporaries.
 WEIGHT_COPIES = 9
@@ -22,13 +22,13 @@ OUTPUT_COPIES = 3
 
 
 def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> int:
-    """Bytes that one wavelength of a stack needs, roughly.
+    """Estimate the bytes that one wavelength of a stack needs.
 
     Args:
-        model: one of the stack's.
-        batch_size: rows a step.
-        rows: of training and validation.
-        row_bytes: of one row's own light curves.
+        model: one model of the stack.
+        batch_size: rows per step.
+        rows: rows of training and validation.
+        row_bytes: bytes of one row's own light curves.
     """
     weights = sum(math.prod(variable.shape) for variable in model.variables)
     outputs = sum(_numbers(layer) for layer in model.layers)
@@ -37,7 +37,7 @@ def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> in
 
 
 def _numbers(layer: Any) -> int:
-    """Numbers that a layer computes for a row; a convolution unfolds its windows first."""
+    """Return the number of values that a layer computes per row; a convolution unfolds its windows first."""
     numbers = math.prod(layer.output.shape[1:])
     if type(layer) in layers.STAND_INS:
         numbers += layer.output.shape[1] * layer.kernel_size[0] * layer.input.shape[-1]
@@ -45,7 +45,7 @@ def _numbers(layer: Any) -> int:
 
 
 def available() -> int:
-    """Bytes that are free: of the GPU where there is one, else of the machine and of this process's group."""
+    """Return the bytes that are free: on the GPU if there is one, else on the machine and in this process's group."""
     gpus = tf.config.list_logical_devices("GPU")
     if gpus:
         from tensorflow.python.client import device_lib
@@ -58,13 +58,13 @@ def available() -> int:
 
 
 def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:
-    """Wavelengths in as few groups, of about one size, as fit; none where not even two do.
+    """Divide wavelengths into as few groups as fit, of about equal size; none if not even two fit.
 
     Args:
-        wavelengths: to train.
+        wavelengths: wavelengths to train.
         each: bytes that one needs.
         free: bytes that are free.
-        jobs: that share them, a group at a time each.
+        jobs: number of jobs that share them, each with one group at a time.
 
     >>> groups(range(5), each=10, free=30)
     [[0], [1, 2], [3, 4]]
