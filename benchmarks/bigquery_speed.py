@@ -1,12 +1,12 @@
-"""How fast light curves reach a training step from BigQuery: `python -m benchmarks.bigquery_speed SHARDS ADDRESS`.
+"""Rate at which light curves reach a training step from BigQuery: `python -m benchmarks.bigquery_speed SHARDS ADDRESS`.
 
-SHARDS is a data set's folder, ADDRESS the same data set uploaded. The ways take turns in one process, so that a busy
-machine slows all alike: an epoch of `fit` of a small dense net, streamed from shards, from BigQuery and from a
-snapshot of it; a pass over the same planets without training; and one `to_dataframe()` of the same rows, which has
-everything in memory at once. Light curves a second; the ratio to the shards' in the same turn; light curves a second of
-this process's CPU time, which leaves the database's out; and how far its memory rose above what it had before.
-`--readers arrow,tfio` measures tensorflow-io's reader too. An emulator wants less than 11 MB in each of the data
-frame's ten streams: take a small data set, or fewer wavelengths.
+SHARDS is a data set's folder, ADDRESS the same data set uploaded. The methods alternate in one process, so that other
+load slows all of them equally: an epoch of `fit` of a small dense network, streamed from shards, from BigQuery and
+from a snapshot of it; a pass over the same planets without training; and one `to_dataframe()` of the same rows, which
+holds everything in memory at once. The table gives light curves per second, the ratio to the shards' rate in the same
+turn, light curves per second of this process's CPU time (without the database's), and the increase of its memory.
+`--readers arrow,tfio` measures tensorflow-io's reader too. An emulator accepts less than 11 MB in each of the data
+frame's ten streams: use a small data set, or fewer wavelengths.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from ariel_tf.data.selection import Selection
 
 FOLDS = tuple(range(N_FOLDS))
 BATCH = 64
-# So small that every epoch is streamed, as it is where rows do not fit in memory.
+# So small that every epoch is streamed, as it is when rows do not fit in memory.
 WINDOW_BYTES = 32 << 20
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("shards", help="folder of the data set")
     parser.add_argument("address", help="bigquery://PROJECT/DATASET that it was uploaded to")
-    parser.add_argument("--wavelengths", default="1,55", help="how many are read (default: 1,55)")
+    parser.add_argument("--wavelengths", default="1,55", help="numbers of wavelengths to read (default: 1,55)")
     parser.add_argument("--readers", default="arrow", help="arrow, tfio or both with a comma (default: arrow)")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(shards: str, address: str, readers: list[str], wavelengths: list[int], turn: int) -> None:
-    """One turn of all ways."""
+    """Measure one turn of all methods."""
     from ariel_tf.data.sources import open_source
 
     with tempfile.TemporaryDirectory() as cache:
@@ -58,7 +58,7 @@ def measure(shards: str, address: str, readers: list[str], wavelengths: list[int
         for reader in readers:
             sources[f"BigQuery, {reader}"] = open_source(str(Address.parse(address + f"?reader={reader}")), wavelengths)
         sources["snapshot"] = open_source(f"{address}?cache={cache}", wavelengths)
-        drain(sources["snapshot"], wavelengths)  # the epoch that makes it
+        drain(sources["snapshot"], wavelengths)  # the epoch that writes it
         ways: dict[str, Callable[[], int]] = {}
         for name, source in sources.items():
             ways[f"{name}: training"] = trainer(source, wavelengths)
@@ -77,13 +77,13 @@ def measure(shards: str, address: str, readers: list[str], wavelengths: list[int
 
 
 def drain(source: Any, wavelengths: list[int]) -> int:
-    """Observations of one pass."""
+    """Return the observations of one pass."""
     records = source.records(Selection.of(FOLDS, wavelengths))
     return sum(len(planet["instances"]) for planet in records.as_numpy_iterator())
 
 
 def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
-    """A function that trains one epoch, on a model that is compiled already, and counts its observations."""
+    """Return a function that trains one epoch of a compiled model, and counts its observations."""
     import keras
 
     from ariel_tf.data.dataset import for_model, shuffled_stream
@@ -109,7 +109,7 @@ def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
 
 
 def dataframe(address: str, wavelengths: list[int]) -> int:
-    """Observations of one wavelength in a data frame that holds the rows of all of them."""
+    """Return the observations of one wavelength in a data frame that holds the rows of all of them."""
     import pandas as pd
     from google.cloud.bigquery_storage_v1 import reader
 
@@ -127,7 +127,7 @@ def dataframe(address: str, wavelengths: list[int]) -> int:
 
 @contextlib.contextmanager
 def rise() -> Iterator[list[int]]:
-    """How many bytes the process's resident memory rose meanwhile, at most, looked at every 20 ms."""
+    """Measure the largest increase of the process's resident memory in this block, sampled every 20 ms."""
     first, risen, done = resident(), [0], threading.Event()
 
     def watch() -> None:
@@ -144,7 +144,7 @@ def rise() -> Iterator[list[int]]:
 
 
 def resident() -> int:
-    """Bytes in memory now, on Linux."""
+    """Return the resident memory in bytes, on Linux."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 

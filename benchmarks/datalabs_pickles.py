@@ -1,4 +1,4 @@
-"""Pickles laid out as the ESA Datalabs releases of the challenge's data, from simulated or made-up planets.
+"""Write pickles in the layout of the ESA Datalabs releases of the challenge's data, from simulated or made-up planets.
 
     python -m benchmarks.datalabs_pickles OUT --planets 8 --spots 10 --photons 10 --copies 10
     python -m benchmarks.datalabs_pickles OUT --made-up --pandas --protocol 4
@@ -141,12 +141,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--planets", type=int, default=8, help="simulated (default: 8)")
-    parser.add_argument("--spots", type=int, default=10, help="of each planet (default: 10)")
-    parser.add_argument("--photons", type=int, default=10, help="of each spot (default: 10)")
-    parser.add_argument("--copies", type=int, default=1, help="of each planet, under other numbers (default: 1)")
+    parser.add_argument("--spots", type=int, default=10, help="spot instances of each planet (default: 10)")
+    parser.add_argument("--photons", type=int, default=10, help="photon-noise instances of each spot (default: 10)")
+    parser.add_argument("--copies", type=int, default=1, help="copies of each planet, under other numbers (default: 1)")
     parser.add_argument("--made-up", action="store_true", help="three small planets that are exact in binary")
     parser.add_argument("--pandas", action="store_true", help="pandas objects in ADC21esac_test.pkl, too")
-    parser.add_argument("--protocol", type=int, default=pickle.DEFAULT_PROTOCOL, help="of pickle, 0 to 5")
+    parser.add_argument("--protocol", type=int, default=pickle.DEFAULT_PROTOCOL, help="pickle protocol, 0 to 5")
     given = parser.parse_args()
     made_up = given.made_up
     planets = (

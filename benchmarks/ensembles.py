@@ -1,8 +1,8 @@
-"""How every ensemble does, beside its members and every reference: `python -m benchmarks.ensembles FOLDER`.
+"""Scores of every ensemble, its members and every reference: `python -m benchmarks.ensembles FOLDER`.
 
-Trains joint models, and every kind of ensemble of them, in run folders below FOLDER; what is finished there is left
-alone, so the same command goes on. Then it scores them all on the simulated planets that none of them saw and, with
---real, on the labelled planets of the challenge's own files, and prints one table.
+Trains joint models, and every kind of ensemble of them, in run folders below FOLDER; finished runs are not changed, so
+the command can be repeated to resume. Then it scores them all on the simulated planets that none of them was trained on
+and, with --real, on the labelled planets of the challenge's own files, and prints one table.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from ariel_tf.evaluation.bootstrap import difference
 from ariel_tf.runs.state import is_finished
 
 PLANETS = ["--planets", "400", "--spots", "4", "--photons", "2", "--seed", "0"]
-# Run folder: command. A name in braces stands for that run's folder.
+# Run folder: command. A name in braces refers to that run's folder.
 COMMANDS = {
     "linear": "train --model linear --wavelength joint",
     "transit": "train --model transit --wavelength joint",
@@ -37,14 +37,14 @@ COMMANDS = {
     "stack": "ensemble stacking --level-0 {transit} {linear} --splits 2",
     "stack_dense": "ensemble stacking --level-0 {transit} {linear} --splits 2 --level-1 dense --members-of {stack}",
 }
-BESIDE = "transit"  # what the others' scores are compared with
+BESIDE = "transit"  # run with which the others' scores are compared
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the data set and the runs")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the data set and the runs")
     parser.add_argument("--real", metavar="DATA", help="labelled planets of the challenge, as `convert` writes them")
-    parser.add_argument("--only", metavar="NAMES", help="these runs, with commas, and those that they are made of")
+    parser.add_argument("--only", metavar="NAMES", help="only these runs, with commas, and their members")
     options = parser.parse_args()
     data = options.folder / "data"
     if not (data / "manifest.json").is_file():
@@ -63,7 +63,7 @@ def call(module: str, arguments: list[str]) -> None:
 
 
 def make(folder: Path, name: str, data: Path) -> None:
-    """Train or combine what is not finished, its members before it."""
+    """Train or combine unfinished runs, their members first."""
     if is_finished(folder / name):
         return
     for other in COMMANDS:
@@ -71,13 +71,13 @@ def make(folder: Path, name: str, data: Path) -> None:
             make(folder, other, data)
     places = {other: str(folder / other) for other in COMMANDS}
     command, *arguments = (word.format_map(places) for word in COMMANDS[name].split())
-    if "--wavelength" in arguments:  # others take the data of the runs that they name
+    if "--wavelength" in arguments:  # others use the data of the runs that they name
         arguments += ["--data", str(data)]
     call(f"ariel_tf.{command}", [*arguments, "--run", str(folder / name)])
 
 
 def table(folder: Path, names: list[str], data: Path, real: str | None) -> list[str]:
-    """All runs and references from the worst to the best score of planets."""
+    """Return all runs and references from the worst to the best score of planets."""
     import_tensorflow()
     from ariel_tf.evaluation.comparison import compare
 

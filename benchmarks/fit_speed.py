@@ -1,10 +1,10 @@
-"""What an epoch costs through us, against a bare `keras.fit` on arrays in memory: `python -m benchmarks.fit_speed`.
+"""Duration of an epoch compared with a bare `keras.fit` on arrays in memory: `python -m benchmarks.fit_speed`.
 
-Both train the same model on the same rows in batches of the same size, with the same validation after each epoch.
-Ours also shuffles by the seed, saves and commits as it goes, and logs to TensorBoard; pictures, which a run draws
-after a few of its epochs, are left out. Runs go by turns, each of about `--seconds`; the first epoch of each, which
-traces, does not count. An epoch costs the lower quartile over all runs, since what else the machine does only adds;
-in ours, also the mean of what saving took.
+Both train the same model on the same rows in batches of the same size, with the same validation after each epoch. Ours
+also shuffles by the seed, saves and commits, and logs to TensorBoard; plots, which a run draws after a few of its
+epochs, are left out. Runs alternate, each of about `--seconds`; the first epoch of each, which traces, does not count.
+The duration of an epoch is the lower quartile over all runs, since other load only adds to it; for ours, the mean
+duration of saving is printed too.
 """
 
 import argparse
@@ -28,21 +28,21 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
 
-# Of an epoch; `time.process_time` where other work shares the cores.
+# Clock for an epoch; `time.process_time` if the cores are shared with other work.
 clock: Callable[[], float] = time.perf_counter
-# Smaller than by default, so that the whole registry is measured in minutes; a step of a small model shows more.
+# Smaller than the default, so that the whole registry is measured in minutes; overhead is more visible in small models.
 SMALLER: dict[str, dict[str, int]] = {"lstm": {"units": 32}, "lstm_cnn": {"units": 32}, "image": {"size": 64}}
 
 
 @dataclass
 class Cost:
-    """Seconds of each epoch without its saves, and of each save, gathered over runs."""
+    """Seconds of each epoch without its saves, and of each save, over several runs."""
 
     epochs: list[float] = field(default_factory=list)
     saves: list[float] = field(default_factory=list)
 
     def add(self, began: list[float], saves: list[tuple[float, float]]) -> None:
-        """A run by when its epochs began, and at last ended, and from when to when it saved."""
+        """Add a run from the times when its epochs began and the last one ended, and from when to when it saved."""
         for start, end in itertools.pairwise(began[1:]):
             within = [last - first for first, last in saves if start <= first < end]
             self.epochs.append(end - start - sum(within))
@@ -58,11 +58,11 @@ class Cost:
 
 
 class Case:
-    """One model, ready to be trained either way from its first weights.
+    """One model that can be trained with either method from the same initial weights.
 
     Args:
-        config: resolved.
-        source: of its rows.
+        config: resolved configuration.
+        source: source of its rows.
     """
 
     def __init__(self, config: TrainConfig, source):
@@ -100,7 +100,7 @@ class Case:
         cost.add([*began, clock()], [])
 
     def ours(self, epochs: int, cost: Cost) -> None:
-        """Add a run of our `fit` with all that it saves."""
+        """Add a run of our `fit` with everything that it saves."""
         from ariel_tf.runs.folder import RunFolder
         from ariel_tf.training import callbacks, fit
         from ariel_tf.training.schedule import CheckpointSchedule
@@ -135,8 +135,8 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("models", nargs="*", help="names; default: the whole registry")
-    parser.add_argument("--planets", type=int, default=400, help="simulated, with 8 observations each")
-    parser.add_argument("--seconds", type=float, default=10, help="of a run, or five epochs where they last longer")
+    parser.add_argument("--planets", type=int, default=400, help="simulated planets, with 8 observations each")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of a run, at least five epochs")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     import_tensorflow()

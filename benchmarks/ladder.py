@@ -1,7 +1,8 @@
-"""Where the models stand between naive and the physical limit, on the same planets: `python -m benchmarks.ladder`.
+"""Scores of models between naive estimators and the physical limit, on the same planets: `python -m benchmarks.ladder`.
 
-Trains each model at one wavelength on simulated planets and scores it on the test folds, beside every reference of
-`ariel_tf.evaluation.baselines`, taught by the same training planets.
+Trains each model at one wavelength on simulated planets and scores it on the test folds, together with every reference
+of
+`ariel_tf.evaluation.baselines`, fitted to the same training planets.
 """
 
 import argparse

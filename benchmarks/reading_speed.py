@@ -1,8 +1,9 @@
-"""Rows read a second from shards, from arrays, and from other formats: `python -m benchmarks.reading_speed`.
+"""Rate of reading rows from shards, arrays and other formats: `python -m benchmarks.reading_speed`.
 
 A simulated data set is written to a temporary folder, with `pipelines.arrays` beside its shards, and as Parquet and
-Arrow files of one wavelength. Each way reads all training rows as batches of 64; ways take turns, files are in the page
-cache. CPU seconds count (time is shared with other work): rows a CPU second, medians over turns, ratio to the shards.
+Arrow files of one wavelength. Each method reads all training rows as batches of 64; methods alternate, files are in
+the page cache. The table gives rows per CPU second (medians over turns), since the cores may be shared, and the ratio
+to shards.
 
     shards         TFRecord, as every source reads them          arrays      mapped, verified, through tf.data
     NumPy          the same files without tf.data or sums        Parquet     a row group of 4,096 rows, uncompressed
@@ -31,7 +32,7 @@ BATCH, ROW_GROUP, TRAIN = 64, 4096, tuple(range(8))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--planets", type=int, default=240, help="simulated, with 40 observations each")
+    parser.add_argument("--planets", type=int, default=240, help="simulated planets, with 40 observations each")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     import_tensorflow()
@@ -68,14 +69,14 @@ def compare(title: str, ways: dict[str, Callable[[], int]], repeats: int) -> Non
 
 
 def ways_of(data: Path, write_arrays: Callable[[], None]) -> dict[str, dict[str, Callable[[], int]]]:
-    """From a kind of reading to its ways, each a function that reads all rows and returns their number."""
+    """Return for each kind of reading its methods: functions that read all rows and return their number."""
     from ariel_tf.data import dataset
     from ariel_tf.data.selection import Selection
     from ariel_tf.data.sources.tfrecord import TFRecordSource
 
     one, joint = Selection.of(TRAIN, [12]), Selection.of(TRAIN, range(55))
     shards = TFRecordSource(data)
-    shards.mapped(one)  # looked for once: this source never sees the arrays
+    shards.mapped(one)  # looked up once, so that this source does not use the arrays
     write_arrays()
     arrays = TFRecordSource(data)
     mapped = arrays.mapped(joint)

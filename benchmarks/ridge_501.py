@@ -1,12 +1,12 @@
-"""How hard a population is: cross-validated figures of the ESA Datalabs hackathons' starter pipeline, "ridge-501".
+"""Difficulty of a population: cross-validated scores of the ESA Datalabs hackathons' starter pipeline, "ridge-501".
 
     python -m benchmarks.ridge_501                                 1,000 simulated planets of 10 x 10 observations
     python -m benchmarks.ridge_501 --data DATA                     any labelled data set
     python -m benchmarks.ridge_501 --planets 100 --photons 3       a few minutes less
 
-Ten folds by planet. +- is the standard deviation over the folds; it depends on which folds hold the few huge planets,
-so mean and deviation are averaged over six ways to deal the planets into folds. A row is a spot instance, whose photon
-instances are combined; a planet is the mean over its rows. The real figures were measured by the hackathon's
+Ten folds by planet. +- is the standard deviation over the folds; it depends on which folds contain the few huge
+planets, so mean and deviation are averaged over six assignments of planets to folds. A row is a spot instance, whose
+photon instances are combined; a planet is the mean over its rows. The real scores were measured by the hackathon's
 participants on 1,000 planets of the challenge.
 """
 
@@ -33,7 +33,7 @@ REAL = {
 
 
 def figures(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """The score and the hackathon's other figures.
+    """Return the score and the hackathon's other figures.
 
     Args:
         true, predicted: Rp/Rs, float [rows, 55].
@@ -53,7 +53,7 @@ def figures(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def cross_validated(
     rows: Sequence[np.ndarray], radii: np.ndarray, folds: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Mean and standard deviation over the folds of each figure, of rows and of planets: float64 [2].
+    """Return mean and standard deviation over the folds of each figure, for rows and for planets: float64 [2].
 
     Args:
         rows: features of each planet, float [spots, 501].
@@ -74,12 +74,12 @@ def cross_validated(
 
 
 def _spread(values: list[float]) -> np.ndarray:
-    """Mean and standard deviation."""
+    """Return mean and standard deviation."""
     return np.array([np.mean(values), np.std(values)])
 
 
 def averaged(rows: Sequence[np.ndarray], radii: np.ndarray, ways: int = WAYS) -> dict[str, dict[str, np.ndarray]]:
-    """As `cross_validated`, averaged over ways to deal the planets into folds."""
+    """Like `cross_validated`, averaged over several assignments of planets to folds."""
     numbers = range(len(rows))
     dealt = [assign_folds(numbers, seed) for seed in range(ways)]
     each = [cross_validated(rows, radii, np.array([folds[number] for number in numbers])) for folds in dealt]
@@ -87,7 +87,7 @@ def averaged(rows: Sequence[np.ndarray], radii: np.ndarray, ways: int = WAYS) ->
 
 
 def table(measured: dict[str, dict[str, np.ndarray]], what: str) -> list[str]:
-    """A Markdown table of the real figures beside those that were measured."""
+    """Return a Markdown table of the real figures and the measured ones."""
     lines = [f"| figure | 1,000 real planets | {what} |", "|---|---|---|"]
     for kind, values in measured.items():
         for name, (mean, spread) in values.items():
@@ -97,7 +97,7 @@ def table(measured: dict[str, dict[str, np.ndarray]], what: str) -> list[str]:
 
 
 def planets_of(options: argparse.Namespace) -> tuple[Iterator[Planet], int, str]:
-    """The planets, how many they are, and what they are in words."""
+    """Return the planets, their number, and a description."""
     if options.data is None:
         from ariel_tf.physics.simulator import simulate_planet
 

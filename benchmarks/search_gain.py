@@ -1,7 +1,7 @@
-"""What a search gains over the defaults, on planets that no trial saw: `python -m benchmarks.search_gain`.
+"""Gain of a search over the defaults, on planets that no trial used: `python -m benchmarks.search_gain`.
 
-A search's first trial is the training with the defaults. It and the best trial, by the validation folds, are
-scored on the test folds: the difference is the gain, with what choosing among many trials flatters left out.
+A search's first trial is the training with the defaults. This trial and the best one by the validation folds are scored
+on the test folds: the difference is the gain, without the bias of selecting the best of many trials.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def scored(folder: Path) -> dict[str, dict[str, float]]:
-    """A trial's scores on the test folds."""
+    """Return a trial's scores on the test folds."""
     train.main(["--config", str(folder / "config.json"), "--run", str(folder)])
     return read_json(folder / "scores.json")
 

@@ -1,10 +1,10 @@
-"""How many trials an hour, by one worker and by two, and what a trial costs beside a bare training of the same.
+"""Trials per hour with one worker and with two, and the cost of a trial compared with a bare training.
 
     python -m benchmarks.search_speed
 
-All trials train the same configuration but for the learning rate, so each does the same work. A bare training is
-`train_one` in this process on data that are open already; its test scores and picture are part of it. Seconds of this
-process's CPU stand beside seconds of the clock, for machines that have other work.
+All trials train the same configuration except for the learning rate, so each does the same work. A bare training is
+`train_one` in this process on open data, including test scores and plots. CPU seconds of this process are printed
+beside elapsed seconds, for machines with other load.
 """
 
 import argparse

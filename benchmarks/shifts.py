@@ -1,11 +1,12 @@
-"""What the model that comes with the package loses on planets, stars and instruments unlike those of its training.
+"""Loss of the model included in the package on planets, stars and instruments unlike those of its training.
 
     python -m benchmarks.shifts                    60 planets of each kind, about 15 minutes
-    python -m benchmarks.shifts "red noise" spots  only kinds whose name holds one of these texts
-    python -m benchmarks.shifts --uncorrected      what they cost if nothing is done about them
+    python -m benchmarks.shifts "red noise" spots  only kinds whose name contains one of these texts
+    python -m benchmarks.shifts --uncorrected      losses without the corrections of light curves
 
-Each planet is answered from 1, 8 (4 spots x 2) and 100 (10 x 10) of its observations. A disturbance acts on the same
-60 planets as at home, so that losses are compared planet by planet; other populations hold other planets.
+Each planet is predicted from 1, 8 (4 spots x 2) and 100 (10 x 10) of its observations. A disturbance is applied to the
+same 60 planets as in the default population, so that losses are compared planet by planet; other populations contain
+other planets.
 """
 
 import argparse
@@ -37,16 +38,16 @@ def unchanged(values, rng: Random):
 
 @dataclass(frozen=True)
 class Shift:
-    """How planets differ from those of the training.
+    """Differences of planets from those of the training.
 
     Attributes:
-        priors: of the population.
-        system: changes a star and its planet.
-        curves: makes clean light curves [spots, 55, 300] of (system, number, spots, priors).
-        light: changes these.
+        priors: priors of the population.
+        system: function that changes a star and its planet.
+        curves: function that makes clean light curves [spots, 55, 300] from (system, number, spots, priors).
+        light: function that changes these.
         ramp: [300].
-        noise: changes white noise of unit variance, [55, 300].
-        flux: changes the finished light curves, [55, n, 300]; is given sigma [55], too.
+        noise: function that changes white noise of unit variance, [55, 300].
+        flux: function that changes the finished light curves, [55, n, 300]; its second argument is sigma [55].
     """
 
     priors: Priors = HOME
@@ -58,7 +59,7 @@ class Shift:
     flux: Callable[[np.ndarray, np.ndarray, Random], np.ndarray] | None = None
 
     def observe(self, number: int, n_spots: int, photons: int) -> Planet:
-        """A planet as `simulator.simulate_planet` makes it, but shifted."""
+        """Return a planet as from `simulator.simulate_planet`, but shifted."""
         rng = np.random.default_rng((SEED, number, 77))
         system = self.system(simulator.draw_system(SEED, number, self.priors), rng)
         if self.curves is None:
@@ -78,7 +79,7 @@ class Shift:
 
 
 def moved(most: int):
-    """Mid-transit earlier or later by up to so many steps; the curve is flat at both ends."""
+    """Move mid-transit earlier or later by up to this many steps; the curve is flat at both ends."""
 
     def light(curves: np.ndarray, rng: Random) -> np.ndarray:
         return np.roll(curves, int(rng.integers(-most, most + 1)), axis=-1)
@@ -87,7 +88,7 @@ def moved(most: int):
 
 
 def cut(share: float):
-    """The observation begins late or ends early: a share of the transit is not seen, and the star is."""
+    """Make the observation begin late or end early, so that a share of the transit is not observed."""
 
     def light(curves: np.ndarray, rng: Random) -> np.ndarray:
         during = np.flatnonzero(curves.min(axis=(0, 1)) < 1 - 1e-9)
@@ -105,14 +106,14 @@ def cut(share: float):
 
 
 def autoregressive(phi: float):
-    """AR(1) noise of unit variance."""
+    """Return AR(1) noise of unit variance."""
     from scipy.signal import lfilter
 
     return lambda white, rng: lfilter([np.sqrt(1 - phi**2)], [1, -phi], white, axis=-1)
 
 
 def pink(share: float):
-    """Noise of unit variance, a share of whose variance has a spectrum of 1/f."""
+    """Return noise of unit variance, a share of whose variance has a spectrum of 1/f."""
 
     def noise(white: np.ndarray, rng: Random) -> np.ndarray:
         frequency = np.fft.rfftfreq(4 * N_STEPS)
@@ -127,7 +128,7 @@ def pink(share: float):
 
 
 def dead_bands(count: int):
-    """Some bands are constant, others stand at the noise of white noise without any light."""
+    """Make some bands constant, and others white noise without any light."""
 
     def flux(values: np.ndarray, sigma: np.ndarray, rng: Random) -> np.ndarray:
         for place, band in enumerate(rng.choice(N_WAVELENGTHS, count, replace=False)):
@@ -140,7 +141,7 @@ def dead_bands(count: int):
 
 
 def cosmic_rays(rate: float, size: float):
-    """A share of all values is raised by up to so many sigma."""
+    """Raise a share of all values by up to this many sigma."""
 
     def flux(values: np.ndarray, sigma: np.ndarray, rng: Random) -> np.ndarray:
         hit = rng.random(values.shape) < rate
@@ -154,7 +155,7 @@ def times_noise(factor: float):
 
 
 def eccentric(low: float, high: float):
-    """The planet's speed in transit is not that of a circle: (1 + e sin w) / sqrt(1 - e^2) of it."""
+    """Change the planet's speed in transit from that of a circular orbit by (1 + e sin w) / sqrt(1 - e^2)."""
 
     def system(one: System, rng: Random) -> System:
         eccentricity, angle = rng.uniform(low, high), rng.uniform(0, 2 * np.pi)
@@ -165,12 +166,12 @@ def eccentric(low: float, high: float):
 
 
 def darkened(first: float, second: float):
-    """Other limb-darkening coefficients in all bands."""
+    """Change limb-darkening coefficients in all bands."""
     return lambda system, rng: replace(system, u1=system.u1 + first, u2=system.u2 + second)
 
 
 def square_root_law(system: System, number: int, n_spots: int, priors: Priors) -> np.ndarray:
-    """I = 1 - c (1 - mu) - d (1 - sqrt(mu)), of the same flux and the same centre-to-limb loss; no spots."""
+    """Use I = 1 - c (1 - mu) - d (1 - sqrt(mu)), with the same flux and the same centre-to-limb loss; no spots."""
     import batman
 
     period = float(system.star[5])
@@ -191,7 +192,7 @@ def square_root_law(system: System, number: int, n_spots: int, priors: Priors) -
 
 
 def faculae(excess: float, ratio: float):
-    """Bright patches instead of spots, hotter than the star by so many kelvin, covering so many times their share."""
+    """Use bright patches instead of spots, hotter than the star by some kelvin, with a multiple of the spots' area."""
 
     def curves(system: System, number: int, n_spots: int, priors: Priors) -> np.ndarray:
         temperature = float(system.star[0])
@@ -259,7 +260,7 @@ SHIFTS = {
 
 
 def uncorrected(trained: Predictor, planet: Planet) -> Estimate:
-    """The answer to light curves as they are: nothing taken out, the orbit a circle."""
+    """Return the prediction without corrections of light curves and with a circular orbit."""
     return combined(**trained.call_uncertain(*pools_of(planet)))
 
 
@@ -271,7 +272,7 @@ def corrected(trained: Predictor, planet: Planet) -> Estimate:
 def measure(
     trained: Predictor, shift: Shift, count: int, name: str, answer: Callable[[Predictor, Planet], Estimate]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """ppm of error in depth [count] and deviations in sigma [count, 55], by number of observations."""
+    """Return ppm of error in depth [count] and deviations in sigma [count, 55], by number of observations."""
     found: dict[int, list[tuple]] = {pool: [] for pool in POOLS}
     for number in tqdm(range(1, count + 1), name, unit=" planets", leave=False, disable=None):
         planet = shift.observe(number, 10, 10)
@@ -287,10 +288,10 @@ def measure(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("kinds", nargs="*", help="texts that names of kinds hold")
-    parser.add_argument("--model", default="transit-joint", help="a model that comes with the package")
-    parser.add_argument("--planets", type=int, default=60, help="of each kind")
-    parser.add_argument("--uncorrected", action="store_true", help="take light curves as they are")
+    parser.add_argument("kinds", nargs="*", help="texts contained in the names of kinds")
+    parser.add_argument("--model", default="transit-joint", help="a model included in the package")
+    parser.add_argument("--planets", type=int, default=60, help="number of planets of each kind")
+    parser.add_argument("--uncorrected", action="store_true", help="do not correct light curves")
     options = parser.parse_args(arguments)
     trained = ariel_tf.load(options.model)
     columns = [f"{what}, {pool}" for what in ("loss, ppm", "beside home", "median", "within 1 sigma") for pool in POOLS]
@@ -311,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _median(error: np.ndarray, home: np.ndarray, shift: Shift) -> float:
-    """Of the same planets' losses beside those at home, or of the losses where the planets are others."""
+    """Return the median ratio of losses to those of the same planets by default, or of losses if planets differ."""
     return float(np.median(error / home) if shift.priors == HOME else np.median(error) / np.median(home))
 
 

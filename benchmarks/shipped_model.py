@@ -1,10 +1,10 @@
-"""What the model that comes with the package reaches, on planets that it never saw: scores and coverage.
+"""Scores and coverage of the model included in the package, on planets outside its training.
 
     python -m benchmarks.shipped_model                 300 planets x 10 spot x 10 photon instances, about 2 minutes
 
-Each planet is answered from 1, 8 (4 spots x 2) and 100 (10 x 10) of its observations. Scores are means over planets
+Each planet is predicted from 1, 8 (4 spots x 2) and 100 (10 x 10) of its observations. Scores are means over planets
 with their standard error. The planets are those of the simulator with seed 2024, as in `--data simulated:seed=2024`.
-Other populations and disturbances: `benchmarks.shifts`.
+`benchmarks.shifts` measures other populations and disturbances.
 """
 
 import argparse
@@ -29,7 +29,7 @@ HOME = Priors()
 
 
 class Found(NamedTuple):
-    """Of each planet: ppm of error in depth [n], deviations in sigma [n, 55], error of the impact parameter [n]."""
+    """Errors of each planet: ppm in depth [n], deviations in sigma [n, 55], error of the impact parameter [n]."""
 
     error: np.ndarray
     deviations: np.ndarray
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 def part(planet: Planet, spots: int, photons: int) -> Planet:
-    """The first instances of a planet only."""
+    """Return a planet with only its first instances."""
     chosen = (planet.instances[:, 0] <= spots) & (planet.instances[:, 1] <= photons)
     return Planet.from_observations(
         planet.number, planet.instances[chosen], planet.star, planet.flux[:, chosen], planet.orbit, planet.radii
@@ -45,7 +45,7 @@ def part(planet: Planet, spots: int, photons: int) -> Planet:
 
 
 class Facts(NamedTuple):
-    """Of each planet, [n]: impact parameter, mean depth in ppm, K magnitude of its star."""
+    """Properties of each planet, [n]: impact parameter, mean depth in ppm, K magnitude of its star."""
 
     impact: np.ndarray
     depth: np.ndarray
@@ -53,7 +53,7 @@ class Facts(NamedTuple):
 
 
 def measure(trained: Predictor, priors: Priors, count: int) -> tuple[dict[int, Found], Facts]:
-    """Simulate so many planets and answer each from 1, 8 and 100 observations."""
+    """Simulate planets and predict each from 1, 8 and 100 observations."""
     errors: dict[int, list[tuple]] = {pool: [] for pool in POOLS}
     facts = []
     for number in tqdm(range(1, count + 1), unit=" planets", leave=False, disable=None):
@@ -70,14 +70,14 @@ def measure(trained: Predictor, priors: Priors, count: int) -> tuple[dict[int, F
 
 
 def cell(error: np.ndarray) -> str:
-    """Mean score and its standard error."""
+    """Return the mean score and its standard error."""
     return f"{PERFECT_SCORE - error.mean():.0f} +- {error.std() / np.sqrt(len(error)):.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", default="transit-joint", help="a model that comes with the package")
-    parser.add_argument("--planets", type=int, default=300, help="of the default population")
+    parser.add_argument("--model", default="transit-joint", help="a model included in the package")
+    parser.add_argument("--planets", type=int, default=300, help="number of planets of the default population")
     options = parser.parse_args(arguments)
     trained = ariel_tf.load(options.model)
     found, facts = measure(trained, HOME, options.planets)
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def print_parts(found: dict[int, Found], facts: Facts) -> None:
-    """Coverage and median loss by quarters of depth and magnitude, and by impact parameter."""
+    """Print coverage and median loss by quarters of depth and magnitude, and by impact parameter."""
     print("\n| planets | number | within 1 sigma, 1 | 8 | 100 | within 1.96 sigma, 100 | median loss, 1 | 8 | 100 |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, values in facts._asdict().items():

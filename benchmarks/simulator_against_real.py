@@ -1,10 +1,10 @@
-"""Compares the simulator's population with the whole real train set's statistics, as a table and a picture.
+"""Compare the simulator's population with the whole real training set's statistics, as a table and a plot.
 
     python -m benchmarks.simulator_against_real [REAL_DIR] --seeds 8 --picture docs/simulator_against_real.png
 
-REAL_DIR holds `statistics/` (flux_mean.txt, flux_std.txt over all 125,600 files; targets of the 2019 edition) and
-a few real files; default: the environment's ARIEL_REAL_DATA, else ../shared/real beside the repository. Several
-seeds give several sets of as many planets as the real one: their scatter is the sampling error of the real set too.
+REAL_DIR contains `statistics/` (flux_mean.txt, flux_std.txt over all 125,600 files; targets of the 2019 edition) and a
+few real files; default: the environment's ARIEL_REAL_DATA, else ../shared/real beside the repository. Several seeds
+give several sets of as many planets as the real one: their scatter is the sampling error of the real set too.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from ariel_tf.core.figures import saved_figure
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.simulator import Priors, simulate_planet
 
-QUIET = np.r_[28:40, 256:300]  # steps after the ramp and outside all transits, those of huge planets too
+QUIET = np.r_[28:40, 256:300]  # steps after the ramp and outside all transits, also those of huge planets
 FULL = np.arange(140, 157)  # steps in transit
 WIDTH_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 RADIUS_BANDS = (0, 10, 54)
-# The real train set's 1,256 stars: mean and standard deviation of the six header values.
+# The real training set's 1,256 stars: mean and standard deviation of the six header values.
 REAL_STARS = np.array([[4911, 983], [4.56, 0.30], [0.84, 0.40], [0.80, 0.31], [10.52, 1.63], [6.40, 6.00]])
 
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
 
 def read_real(folder: Path) -> Population:
-    """The real train set's statistics. Its radii are unknown as a set: the 2019 edition's stand in."""
+    """Return the real training set's statistics. The set's radii are unknown: the 2019 edition's are used instead."""
     statistics = folder / "statistics"
     return Population(
         mean=np.loadtxt(statistics / "flux_mean.txt"),
@@ -64,7 +64,7 @@ def read_real(folder: Path) -> Population:
 
 
 def simulate(seed: int, planets: int, priors: Priors, spots: int = 2, photons: int = 2) -> Population:
-    """A simulated set, pooled in float64 about 1 so that nothing cancels."""
+    """Return a simulated set, pooled in float64 about 1 so that nothing cancels."""
     total = np.zeros((N_WAVELENGTHS, N_STEPS))
     squares = np.zeros_like(total)
     stars, radii = [], []
@@ -87,30 +87,30 @@ def simulate(seed: int, planets: int, priors: Priors, spots: int = 2, photons: i
 
 
 def mean_depth(population: Population) -> np.ndarray:
-    """Mean dip over the steps in transit, float64 [55]."""
+    """Return the mean dip over the steps in transit, float64 [55]."""
     return population.mean[:, QUIET].mean(axis=1) - population.mean[:, FULL].mean(axis=1)
 
 
 def scatter(population: Population) -> np.ndarray:
-    """Standard deviation outside transit, float64 [55]."""
+    """Return the standard deviation outside transit, float64 [55]."""
     return np.sqrt((population.std[:, QUIET] ** 2).mean(axis=1))
 
 
 def extra_deviation(population: Population) -> np.ndarray:
-    """What transits add to the standard deviation, in quadrature, float64 [55]."""
+    """Return what transits add to the standard deviation, in quadrature, float64 [55]."""
     inside = (population.std[:, FULL] ** 2).mean(axis=1)
     return np.sqrt(np.maximum(inside - scatter(population) ** 2, 0))
 
 
 def dip_curve(population: Population) -> np.ndarray:
-    """The mean dip over all wavelengths, 1 in transit and 0 outside, float64 [300]."""
+    """Return the mean dip over all wavelengths, 1 in transit and 0 outside, float64 [300]."""
     curve = population.mean.mean(axis=0)
     quiet = curve[QUIET].mean()
     return (quiet - curve) / (quiet - curve[FULL].mean())
 
 
 def compare(real: Population, sets: list[Population]) -> list[Row]:
-    """Every row of the table."""
+    """Return every row of the table."""
     quantities: list[tuple[str, Measure]] = []
     bands = (0, 2, 10, 25, 45, 54)
     quantities += [(f"mean depth, steps 140-156, wavelength {w}", at(mean_depth, w)) for w in bands]
@@ -131,12 +131,12 @@ def compare(real: Population, sets: list[Population]) -> list[Row]:
 
 
 def at(curve: Callable[[Population], np.ndarray], index: int) -> Measure:
-    """One value of a curve."""
+    """Return one value of a curve."""
     return lambda population: float(curve(population)[index])
 
 
 def width(level: float) -> Measure:
-    """How many steps the mean dip is deeper than a share of its depth."""
+    """Return the number of steps where the mean dip is deeper than a share of its depth."""
     return lambda population: float((dip_curve(population)[28:] > level).sum())
 
 
@@ -145,7 +145,7 @@ def radius_percentile(percent: float, column: int) -> Measure:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: each quantity, real and simulated (mean over seeds +- what one set scatters by)."""
+    """Return Markdown: each quantity, real and simulated (mean over seeds +- scatter of one set)."""
     lines = ["| quantity | real | simulated | ratio | within 10 % |", "|---|---|---|---|---|"]
     for row in rows:
         error = row.simulated.std(ddof=1) if len(row.simulated) > 1 else float("nan")
@@ -158,7 +158,7 @@ def table(rows: list[Row]) -> str:
 
 
 def autocorrelation(folder: Path, seed: int, priors: Priors) -> tuple[float, float]:
-    """Lag-1 autocorrelation of the flux outside transit: of the real files at hand, of 20 simulated planets."""
+    """Return the lag-1 autocorrelation of flux outside transit: available real files, and 20 simulated planets."""
     files = sorted(folder.glob("noisy_*/*.txt"))
     real = [_lag_1(np.loadtxt(file)) for file in files]
     simulated = [_lag_1(simulate_planet(seed, n, 1, 1, priors).flux[:, 0]) for n in range(20)]
@@ -166,7 +166,7 @@ def autocorrelation(folder: Path, seed: int, priors: Priors) -> tuple[float, flo
 
 
 def _lag_1(flux: np.ndarray) -> float:
-    """Mean over the wavelengths of one file, float [55, 300]."""
+    """Return the mean over the wavelengths of one file, float [55, 300]."""
     noise = flux[:, QUIET] - flux[:, QUIET].mean(axis=1, keepdims=True)
     neighbours = np.diff(QUIET) == 1
     products = (noise[:, :-1] * noise[:, 1:])[:, neighbours]
@@ -174,7 +174,7 @@ def _lag_1(flux: np.ndarray) -> float:
 
 
 def draw(real: Population, sets: list[Population], path: Path) -> None:
-    """The picture: mean and deviation, by wavelength and by step, real against simulated."""
+    """Draw mean and deviation, by wavelength and by step, real and simulated."""
     panels: list[tuple[str, str, np.ndarray, Callable[[Population], np.ndarray]]] = [
         ("mean depth in transit", "wavelength (µm)", np.array(WAVELENGTHS_UM), mean_depth),
         ("extra standard deviation in transit", "wavelength (µm)", np.array(WAVELENGTHS_UM), extra_deviation),
@@ -202,7 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("ARIEL_REAL_DATA", Path(__file__).parents[1] / "../shared/real")
     parser.add_argument("real", nargs="?", type=Path, default=Path(default))
-    parser.add_argument("--planets", type=int, default=1256, help="in each simulated set (default: as many as real)")
+    parser.add_argument("--planets", type=int, default=1256, help="planets per simulated set (default: as real)")
     parser.add_argument("--seeds", type=int, default=4, help="simulated sets")
     parser.add_argument("--spots", type=int, default=2)
     parser.add_argument("--photons", type=int, default=2)

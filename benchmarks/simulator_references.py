@@ -1,4 +1,4 @@
-"""The reference estimators' scores on simulated planets, held out by planet.
+"""Scores of the reference estimators on simulated planets, held out by planet.
 
     python -m benchmarks.simulator_references --planets 1000 --seeds 3
 
@@ -18,7 +18,7 @@ SPOTS, PHOTONS = 2, 4
 
 
 def scores(seed: int, planets: int, priors: Priors) -> dict[str, tuple[float, float]]:
-    """Each estimator's score, of single observations and of the median over a planet's."""
+    """Return each estimator's score, of single observations and of the median over a planet's."""
     n = SPOTS * PHOTONS
     own = np.empty((N_WAVELENGTHS, planets, n, N_BINS), np.float32)
     white = np.empty((planets, n, N_BINS), np.float32)
@@ -32,12 +32,12 @@ def scores(seed: int, planets: int, priors: Priors) -> dict[str, tuple[float, fl
     truth = radii[test]
 
     def both(predictions: np.ndarray) -> tuple[float, float]:
-        """Of predictions float [planets held out, n, 55]."""
+        """Return scores of predictions float [planets held out, n, 55]."""
         single = score(np.broadcast_to(truth[:, None], predictions.shape), predictions)
         return single, score(truth, np.median(predictions, axis=1))
 
     def ridge(features: np.ndarray) -> tuple[float, float]:
-        """Of features float [55, planets, n, p]."""
+        """Return scores of a ridge on features float [55, planets, n, p]."""
         p = features.shape[-1]
         train_radii = np.repeat(radii[~test], n, axis=0)
         model = Ridge().fit(features[:, ~test].reshape(N_WAVELENGTHS, -1, p), train_radii)

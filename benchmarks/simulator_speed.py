@@ -1,11 +1,11 @@
-"""How fast and how exact the simulator is: observations a second on one core, ppm from batman.
+"""Speed and accuracy of the simulator: observations per second on one core, ppm from batman.
 
 python -m benchmarks.simulator_speed
 """
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy starts its threads: figures are per core
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy starts its threads: rates are per core
 
 import time
 
@@ -19,7 +19,7 @@ from ariel_tf.physics.transit import blocked_flux, stellar_flux
 
 
 def observations_per_second(spots: int, photons: int, planets: int) -> tuple[float, float]:
-    """Per second of wall clock and per second of processor time, everything included."""
+    """Return rates per second of elapsed time and of CPU time, everything included."""
     wall, processor = time.perf_counter(), time.process_time()
     for number in range(planets):
         simulate_planet(1, number, spots, photons)
@@ -28,7 +28,7 @@ def observations_per_second(spots: int, photons: int, planets: int) -> tuple[flo
 
 
 def batman_error(system: System) -> float:
-    """Largest difference from batman over all wavelengths and steps of a noise-free transit without spots, in ppm."""
+    """Return the largest difference from batman over all bands and steps, without noise and spots, in ppm."""
     period = float(system.star[5])
     distance = np.hypot(*sky_position(period, system.scaled_axis, system.impact))
     blocked = blocked_flux(distance, system.radii, system.u1, system.u2)

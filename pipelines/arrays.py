@@ -1,11 +1,11 @@
-"""Write light curves once more as NumPy arrays beside the shards, which are read much faster.
+"""Write the light curves of a data set as NumPy arrays beside the shards, which are read much faster.
 
     python -m pipelines.arrays DATA                       DATA/arrays, twice the size of the shards
     python -m pipelines.arrays DATA --layout columns      for models of one wavelength only, the size of the shards
     python -m pipelines.arrays DATA --layout rows         for joint models only, the size of the shards
 
 Trainings, evaluations and predictions of DATA then map these files into memory (`ariel_tf.data.array_files`), and
-shuffle all rows of a training perfectly however many there are. The folder DATA/arrays can be removed at any time.
+shuffle all rows of a training perfectly whatever their number. The folder DATA/arrays can be removed at any time.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ CHOICES = {"columns": (array_files.COLUMNS,), "rows": (array_files.ROWS,), "both
 
 
 class Options(Schema):
-    """What `python -m pipelines.arrays` takes."""
+    """Options of `python -m pipelines.arrays`."""
 
     data: Path = option(..., "folder written by convert or simulate", metavar="DATA", positional=True)
     layout: str = option(
         "both", "a file for each wavelength, one file of whole observations, or both", choices=tuple(CHOICES)
     )
-    overwrite: bool = cli.overwrite("make arrays anew that are there already", group="options")
+    overwrite: bool = cli.overwrite("replace existing arrays", group="options")
 
 
 def write_arrays(options: Options) -> None:
@@ -41,7 +41,7 @@ def write_arrays(options: Options) -> None:
 
     Raises:
         UsageError: no space on the disk, or another process writes there.
-        DataError: no data set, or a damaged one.
+        DataError: not a data set, or a damaged one.
     """
     data, layouts = options.data, CHOICES[options.layout]
     manifest = Manifest.read(data)
@@ -72,7 +72,7 @@ def write_arrays(options: Options) -> None:
 
 
 def _layouts_there(data: Path, manifest: Manifest) -> set[str]:
-    """Layouts of sound arrays of this data set."""
+    """Return the layouts of valid arrays of this data set."""
     with contextlib.suppress(DataError):
         found = array_files.open_arrays(data, manifest.fingerprint)
         return set(found.layouts) if found else set()

@@ -3,7 +3,7 @@
     python -m pipelines.check DATA
     python -m pipelines.check bigquery://PROJECT/DATASET
 
-Exit code 0 and a table when the data set is sound, 3 and the list of all faults when it is not.
+Exit code 0 and a table if the data set is valid, 3 and the list of all faults if it is not.
 """
 
 import tempfile
@@ -26,7 +26,7 @@ from pipelines import common
 
 
 def manifest_faults(manifest: Manifest) -> list[str]:
-    """What is wrong with the planets and folds that a manifest lists."""
+    """Return the faults in the planets and folds that a manifest lists."""
     faults = []
     listed = [(planet, shard) for shard in manifest.shards for planet in shard.planets]
     seen: dict[int, Shard] = {}
@@ -46,14 +46,14 @@ def manifest_faults(manifest: Manifest) -> list[str]:
 
 
 def shard_faults(folder: Path, shard: Shard, labelled: bool, sums: Sums, found_dead: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with one shard's bytes and values.
+    """Return the faults in one shard's bytes and values.
 
     Args:
-        folder: of the shard.
-        shard: as the manifest describes it.
+        folder: folder of the shard.
+        shard: description in the manifest.
         labelled: whether its planets have targets.
-        sums: a sound record is added to them.
-        found_dead: planets with bands without noise are added to it.
+        sums: valid records are added to these sums.
+        found_dead: planets with bands without noise are added to this list.
     """
     from ariel_tf.data import shards
     from ariel_tf.data.commits import dead_bands
@@ -113,13 +113,13 @@ def check(folder: Path) -> tuple[Manifest, list[dict[str, Any]]]:
     """Read everything once.
 
     Args:
-        folder: of the data set.
+        folder: folder of the data set.
 
     Returns:
         Its manifest, and planets with bands without noise.
 
     Raises:
-        DataError: anything is wrong; lists everything that is.
+        DataError: anything is wrong; lists all faults.
     """
     manifest = Manifest.read(folder)
     faults, summary, found_dead = _look(manifest, folder, str(folder))
@@ -141,12 +141,12 @@ def check(folder: Path) -> tuple[Manifest, list[dict[str, Any]]]:
 def _look(
     manifest: Manifest, folder: Path, place: str, fetch: Callable[[Shard], object] | None = None
 ) -> tuple[list[str], str, list[dict[str, Any]]]:
-    """Every fault of a data set's shards, the speed of the search, and `dead_bands` of the planets.
+    """Return all faults of a data set's shards, the speed of the check, and `dead_bands` of the planets.
 
     Args:
-        folder: where the shards lie.
-        place: what the faults call it.
-        fetch: brings a shard there, to be removed again once it was looked at.
+        folder: folder of the shards.
+        place: name of the folder in the faults.
+        fetch: function that brings a shard there; the shard is removed after it was checked.
     """
     faults = manifest_faults(manifest)
     import_tensorflow()
@@ -172,11 +172,11 @@ def _look(
 
 
 def check_uploaded(address: Address) -> tuple[Manifest, list[dict[str, Any]]]:
-    """The same of a data set in BigQuery: each shard is written as it was before the upload, and looked at.
+    """Check a data set in BigQuery: each shard is written as it was before the upload, and checked.
 
     Raises:
         UsageError: tables of the classic layout.
-        DataError: anything is wrong; lists everything that is.
+        DataError: anything is wrong; lists all faults.
     """
     import_tensorflow()
     from ariel_tf.data.sources.bigquery import BigQuerySource
@@ -201,7 +201,7 @@ def check_uploaded(address: Address) -> tuple[Manifest, list[dict[str, Any]]]:
 
 
 def table(manifest: Manifest) -> str:
-    """Planets, observations, shards and size of each fold."""
+    """Return a table of planets, observations, shards and size of each fold."""
     lines = [f"{'fold':>5} {'planets':>8} {'observations':>13} {'shards':>7} {'MB':>9}"]
     for name, folds in [*((str(fold), [fold]) for fold in range(N_FOLDS)), ("all", range(N_FOLDS))]:
         shards = [shard for shard in manifest.shards if shard.fold in folds]
@@ -215,7 +215,7 @@ def table(manifest: Manifest) -> str:
 
 
 class Options(Schema):
-    """What `python -m pipelines.check` takes."""
+    """Options of `python -m pipelines.check`."""
 
     data: str = option(
         ...,
@@ -227,7 +227,7 @@ class Options(Schema):
         None, "folder for a table and a plot of the correlation of each time step with the transit depth", metavar="OUT"
     )
     overwrite: bool = cli.overwrite("replace the table and the plot of --correlations", group="options")
-    json_object: bool = cli.as_json("what was found")
+    json_object: bool = cli.as_json("the findings")
 
 
 def parser() -> cli.Parser:
@@ -261,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    """What --json tells of a sound data set."""
+    """Return the content of --json for a valid data set."""
     folds = {
         fold: {
             "planets": sum(len(shard.planets) for shard in manifest.shards if shard.fold == fold),

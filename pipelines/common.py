@@ -1,7 +1,7 @@
-"""What the pipelines share.
+"""Code shared by the pipelines.
 
-Work is spread over processes and comes back in order, progress is shown on a terminal and in a log alike, and a
-signal stops a command with a message that says how to resume it. No TensorFlow, so workers and --help start fast.
+Work is distributed over processes and returned in order, progress is printed for a terminal and for a log alike, and a
+signal stops a command with a message that says how to resume it. No TensorFlow, so workers and --help start quickly.
 """
 
 import collections
@@ -36,18 +36,18 @@ HOW_IT_WRITES = "how the data set is written"
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# Finished results that may wait for their turn, for each process: enough to keep all busy, few enough for memory.
+# Limit on finished results waiting for their turn, per process: enough to keep all busy, few enough for memory.
 _LOOK_AHEAD = 2
-# Planets that a warning names.
+# Number of planets that a warning names.
 SHOWN_PLANETS = 10
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> Generator[_Result, None, None]:
-    """`map(function, items)` over `jobs` processes: results in the order of the items, few in memory at a time.
+    """Yield `map(function, items)` over `jobs` processes: results in the order of the items, few in memory at a time.
 
     Args:
         function: importable by name; it and the items are pickled to the workers, results back.
-        items: any number; taken as they are needed.
+        items: any number; consumed as needed.
         jobs: 1 runs all in this process.
 
     Raises:
@@ -68,13 +68,13 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], jobs:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise ArielError("a worker process was killed, perhaps for want of memory: use fewer --jobs") from error
+            raise ArielError("a worker process was killed, perhaps for lack of memory: use fewer --jobs") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _end_with_the_parent() -> None:
-    """Let no worker outlive a parent that was killed outright; left alone, it would wait for work for ever."""
+    """End a worker whose parent was killed; otherwise it would wait for work indefinitely."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -87,7 +87,7 @@ def _end_with_the_parent() -> None:
 
 @contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Block Ctrl-C and SIGHUP, here for a moment, in processes started meanwhile for good: the parent ends them."""
+    """Block Ctrl-C and SIGHUP, here temporarily, in processes started meanwhile permanently: the parent ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
@@ -97,7 +97,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopping(how_to_go_on: str) -> Iterator[None]:
-    """Raise `Stopped` with this sentence on a stopping signal; a second signal stops immediately."""
+    """Raise `Stopped` with this message on a stop signal; a second signal stops immediately."""
     try:
         with interrupt_on_signal():
             yield
@@ -106,7 +106,7 @@ def stopping(how_to_go_on: str) -> Iterator[None]:
 
 
 class DatasetOptions(Schema):
-    """The options of every command that writes a data set."""
+    """Options of every command that writes a data set."""
 
     jobs: int = cli.jobs("number of worker processes", default=None, group=HOW_IT_WRITES)
     fold_seed: int = option(0, "random seed that assigns planets to folds", group=HOW_IT_WRITES, metavar="N")
@@ -194,7 +194,7 @@ def warn_of_dead_bands(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def report_dataset(folder: Path, manifest: Manifest, summary: str) -> None:
-    """Print what was written where, in how long, and the next command."""
+    """Print what was written, how long it took, and the next command."""
     size = sum(shard.bytes for shard in manifest.shards)
     print(
         f"{folder}: {format_count(len(manifest.planets), 'planet')}, {format_count(manifest.rows, 'observation')}, "

@@ -56,14 +56,14 @@ class Planets:
     """Planets to convert, none of which is read yet.
 
     Attributes:
-        tasks: one a planet, each with a number and its light curves by key.
-        read: from a task to what came of it; runs in worker processes.
+        tasks: one per planet, each with a number and its light curves by key.
+        read: function from a task to its result; runs in worker processes.
         labelled: whether there are targets.
-        faults: what is wrong already, before light curves are read.
-        stamps: for each planet what a continued run must find unchanged.
-        changed: when the newest of the files was changed, in ns.
+        faults: faults found before light curves are read.
+        stamps: for each planet a text that must be unchanged when a run is resumed.
+        changed: time of the last change of any of the files, in ns.
         source: for the manifest.
-        what: the files or observations that can be left out, in words.
+        what: description of the files or observations that can be left out.
     """
 
     tasks: Sequence[Any]
@@ -171,7 +171,7 @@ def convert(options: Options) -> None:
 
 
 def _stamps(*folders: FoundFiles | None) -> dict[int, str]:
-    """For each planet the names, sizes and times of its files."""
+    """Return for each planet the names, sizes and times of its files."""
     stamps: dict[int, list[tuple]] = {}
     for found in folders:
         for key, stamp in sorted(found.stamps.items()) if found else ():
@@ -198,7 +198,7 @@ def _folder(path: Path, option: str, out: Path) -> Path:
     if not path.is_dir():
         raise UsageError(f"{option}: expected a folder of challenge text files, found none at {path}")
     if out.resolve().is_relative_to(path.resolve()):
-        raise UsageError(f"--out {out} lies inside {option} {path}: choose a folder beside it")
+        raise UsageError(f"--out {out} is inside {option} {path}: choose a folder beside it")
     return path
 
 
@@ -214,7 +214,7 @@ def parser() -> cli.Parser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
-    with common.stopping("stopped; the same command goes on after the shards that are complete"):
+    with common.stopping("stopped; repeat the command to resume after the last complete shard"):
         convert(options)
 
 

@@ -11,17 +11,17 @@ from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.bigquery.connection import CALL_S, Connection
 from ariel_tf.data.bigquery.tables import MANIFEST, TABLES, Table, views
 
-# Tables carry it, so that an unfinished upload of another data set is never continued.
+# Label of the tables, so that an unfinished upload of another data set is never continued.
 LABEL = "ariel_fingerprint"
 LABEL_LENGTH = 63
 
 
 class Destination:
-    """Where a data set goes.
+    """The destination of a data set.
 
     Args:
-        connection: to the dataset.
-        identity: a hexadecimal digest; changes with what is to be stored.
+        connection: connection to the dataset.
+        identity: a hexadecimal digest that changes with the data to store.
     """
 
     def __init__(self, connection: Connection, identity: str):
@@ -29,14 +29,14 @@ class Destination:
         self._label = identity[:LABEL_LENGTH]
 
     def prepare(self, location: str, overwrite: bool) -> None:
-        """Make the dataset and its tables, or see that those there are this data set's.
+        """Create the dataset and its tables, or check that existing ones belong to this data set.
 
         Args:
-            location: of a dataset that has to be made, such as EU.
-            overwrite: whether another data set's tables there may go.
+            location: location of a dataset that has to be created, such as EU.
+            overwrite: whether tables of another data set may be removed.
 
         Raises:
-            UsageError: another data set lies there.
+            UsageError: the dataset contains another data set.
             DataError: a table has other columns.
         """
         from google.cloud import bigquery
@@ -104,7 +104,7 @@ class Destination:
             job.result(retry=self.connection.retry)
 
     def make_views(self) -> None:
-        """Add the classic layout as views, where they are not there yet."""
+        """Add the classic layout as views, unless they exist."""
         from google.cloud import bigquery
 
         address, client = self.connection.address, self.connection.rest

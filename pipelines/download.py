@@ -2,8 +2,8 @@
 
     python -m pipelines.download bigquery://PROJECT/DATASET OUT
 
-Every shard's sha256 is compared with the manifest's. The same command goes on after an interruption. Tables of the
-classic layout (`--layout classic`) were never shards; they become a data set of the same planets and folds.
+Every shard's sha256 is compared with the manifest's. Repeat the command to resume after an interruption. Tables of the
+classic layout (`--layout classic`) never were shards; they become a data set of the same planets and folds.
 """
 
 import os
@@ -28,10 +28,10 @@ COMPLETE = "complete already"
 
 
 def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Shard:
-    """Write one shard of an open `BigQuerySource`; a file of that name takes its place only when complete.
+    """Write one shard of an open `BigQuerySource`; it replaces a file of that name only when it is complete.
 
     Returns:
-        what was written; its sha256 tells whether it is what was uploaded.
+        what was written; its sha256 shows whether it equals the upload.
     """
     from ariel_tf.data.shards import OpenShard, PlannedShard
 
@@ -49,11 +49,11 @@ def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], No
 
 
 def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
-    """Shards of a data set as it was uploaded.
+    """Write the shards of a data set as it was uploaded.
 
     Raises:
-        UsageError: another data set lies in `out`.
-        DataError: a shard is not what was uploaded.
+        UsageError: `out` contains another data set.
+        DataError: a shard differs from the upload.
     """
     manifest, files = source.uploaded.manifest, source.uploaded.files
     state = {"schema": manifest.schema, "labelled": manifest.labelled, "fold_seed": manifest.fold_seed}
@@ -69,9 +69,9 @@ def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
                 if shard not in done and write_shard(source, shard, work, progress) != shard:
                     raise DataError(
                         f"{source.description}: {shard.name} is not what was uploaded, byte for byte; "
-                        f"`python -m pipelines.check {source.description}` tells what is wrong"
+                        f"`python -m pipelines.check {source.description}` reports what is wrong"
                     )
-        for name in (STATISTICS_NAME, MANIFEST_NAME):  # the manifest last: it makes the folder a data set
+        for name in (STATISTICS_NAME, MANIFEST_NAME):  # the manifest last, since it makes the folder a data set
             with replacing(work / name) as temporary:
                 temporary.write_bytes(files[name])
         if work == out:
@@ -95,7 +95,7 @@ def _check_space(folder: Path, shards: Sequence[Shard]) -> None:
 
 
 def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
-    """Tables of the classic layout as a data set."""
+    """Write tables of the classic layout as a data set."""
     from ariel_tf.data.writer import DatasetWriter
 
     layout = source.layout
@@ -117,10 +117,10 @@ def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
 
 
 class Options(Schema):
-    """What `python -m pipelines.download` takes."""
+    """Options of `python -m pipelines.download`."""
 
     data: str = option(..., "bigquery://PROJECT/DATASET", metavar="DATA", positional=True)
-    out: Path = option(..., "folder to write into, made if absent", metavar="OUT", positional=True)
+    out: Path = option(..., "folder to write into, created if necessary", metavar="OUT", positional=True)
     overwrite: bool = cli.overwrite("remove an existing data set", group="options")
     dry_run: bool = cli.dry_run("print how many bytes a download scans and what it costs, and stop", group="options")
     price: float | None = cli.price()
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     download = convert_classic if address.layout == "classic" else download_shards
-    with common.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; repeat the command to download the missing shards"):
         manifest, summary = download(source, options.out, options.overwrite)
     common.report_dataset(options.out, manifest, summary)
 

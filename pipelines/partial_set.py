@@ -3,10 +3,11 @@
     python -m pipelines.partial_set --project P --dataset D --every 47           # every 47th observation
     python -m pipelines.partial_set --project P --dataset D --planets 100        # 100 planets, whole
 
-It is a dataset of its own, D_every47 or D_planets100, which every command takes as `--data bigquery://P/D_every47`.
-`--every` counts observations in the order of their keys and keeps the first of each so many, as `train --every` does.
-`--planets` takes planets in the order of FARM_FINGERPRINT of their numbers: any, but always the same, and 100 of them
-are among 200. Folds stay those of the large data set: what was held out there is held out here.
+The result is a separate dataset, D_every47 or D_planets100, which every command accepts as
+`--data bigquery://P/D_every47`. `--every` counts observations in the order of their keys and keeps every N-th, starting
+with the first, as `train --every` does. `--planets` takes planets in the order of FARM_FINGERPRINT of their numbers: an
+arbitrary but fixed selection, in which 100 planets are part of 200. Folds are those of the large data set: what was
+held out there is held out here.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from ariel_tf.data.manifest import MANIFEST_NAME, SHARD_BYTES, STATISTICS_NAME, 
 from pipelines import common
 from pipelines.destination import Destination
 
-# Observations that are kept, in the order of their keys.
+# Observations to keep, in the order of their keys.
 _CHOSEN = """
 SELECT planet, spot, photon FROM (
   SELECT planet, spot, photon, ROW_NUMBER() OVER (ORDER BY planet, spot, photon) AS place
@@ -47,12 +48,12 @@ SELECT planet, spot, photon FROM (
 
 
 class PartialSet:
-    """A choice of a data set's observations, and the dataset that it goes to.
+    """A selection of a data set's observations, and the dataset to which it is copied.
 
     Args:
         source: open `BigQuerySource` of the large data set.
-        into: the small one's dataset.
-        planets: how many; all where there are not more.
+        into: dataset of the small one.
+        planets: number of planets; all if there are not more.
         every: keep every n-th observation.
     """
 
@@ -66,7 +67,7 @@ class PartialSet:
         self._values = {"planets": planets, "every": every}
 
     def copies(self) -> dict[str, str]:
-        """The statement that fills each table."""
+        """Return the statement that fills each table."""
         chosen = _CHOSEN.format(**self._places)
         statements = {}
         for name in FILLED:
@@ -82,7 +83,7 @@ class PartialSet:
         return statements
 
     def scanned(self) -> int:
-        """Bytes that the copies would scan."""
+        """Return the bytes that the copies would scan."""
         chosen = _CHOSEN.format(**self._places)
         queries = [chosen, *(f"SELECT * FROM `{self._places[name]}`" for name in FILLED)]
         values = [self._values, *({} for _ in FILLED)]
@@ -94,11 +95,11 @@ class PartialSet:
         )
 
     def make(self, location: str, overwrite: bool) -> Manifest:
-        """Copy what was chosen, then describe it in a manifest, which commits it."""
+        """Copy the selection, then describe it in a manifest, which commits it."""
         self.destination.prepare(location, overwrite)
         for name, statement in self.copies().items():
             place = self.connection.address.table(name)
-            self.connection.query(f"DELETE FROM `{place}` WHERE TRUE")  # of a copy that was stopped
+            self.connection.query(f"DELETE FROM `{place}` WHERE TRUE")  # rows of a copy that was stopped
             self.connection.query(statement, self._values)
         place = self.connection.address.table("white_light")
         observations = dict(self.connection.rows(f"SELECT planet, COUNT(*) FROM `{place}` GROUP BY planet"))
@@ -112,7 +113,7 @@ class PartialSet:
         return manifest
 
     def _describe(self, folder: Path, observations: Mapping[int, int]) -> Manifest:
-        """Write the small data set's shards, for their sums and checksums; planets left out keep the others' folds."""
+        """Write the small data set's shards, for their sums and checksums; folds are those of the large data set."""
         from ariel_tf.data.writer import DatasetWriter
 
         stars = self.source.uploaded.stars
@@ -134,13 +135,13 @@ class PartialSet:
 
 
 class Options(Schema):
-    """What `python -m pipelines.partial_set` takes."""
+    """Options of `python -m pipelines.partial_set`."""
 
     project: str = option(..., "project of Google Cloud", metavar="PROJECT")
     dataset: str = option(..., "dataset of the large data set, filled by `pipelines.upload`", metavar="DATASET")
     every: int = option(1, "keep every N-th observation", low=1, metavar="N")
     planets: int | None = option(None, "number of planets to keep", low=1, metavar="N", shown="all")
-    into: str | None = option(None, "dataset to make", metavar="DATASET", shown="DATASET_planetsN, DATASET_everyN")
+    into: str | None = option(None, "dataset to create", metavar="DATASET", shown="DATASET_planetsN, DATASET_everyN")
     location: str = option("EU", "location of both datasets", metavar="PLACE")
     overwrite: bool = cli.overwrite("remove the tables of another data set", group="options")
     dry_run: bool = cli.dry_run("print how many bytes the copies scan and what they cost, and stop", group="options")
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.dry_run:
         print(f"{large.description}: {cost_line(partial.scanned(), options.price)}; nothing was read")
         return
-    with common.stopping("stopped; the same command starts again"):
+    with common.stopping("stopped; repeat the command to start again"):
         manifest = partial.make(options.location, options.overwrite)
     planets = common.format_count(len(manifest.planets), "planet")
     rows = common.format_count(manifest.rows, "observation")

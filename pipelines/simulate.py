@@ -7,8 +7,8 @@
     tfrecord   OUT/fold-*.tfrecord, OUT/manifest.json     and of the test planets, without targets, OUT/test/...
     text       OUT/noisy_train/*.txt, OUT/params_train/*.txt        and of the test planets OUT/noisy_test/*.txt
 
-The same seed gives the same bytes, with any number of processes and after any interruption. Test planets take the
-numbers after the training planets', and their targets can be had back by simulating them as training planets.
+The same seed gives the same bytes, with any number of processes and after any interruption. Test planets have the
+numbers after the training planets', and simulating them as training planets gives their targets.
 """
 
 import contextlib
@@ -40,33 +40,33 @@ from pipelines import common
 if TYPE_CHECKING:
     from ariel_tf.data.writer import DatasetWriter
 
-MAX_PLANETS = 9999  # what the AAAA of a file's name can hold
+MAX_PLANETS = 9999  # largest number that the AAAA of a file's name can hold
 TEXT_STATE = "simulation.json"
 
 
 class Options(common.PartOptions):
     """What `python -m pipelines.simulate` takes."""
 
-    out: Path = option(..., "folder to write into, made if absent", metavar="OUT", positional=True)
+    out: Path = option(..., "folder to write into, created if necessary", metavar="OUT", positional=True)
     planets: int = option(40, "number of training planets", low=1, metavar="N")
     test_planets: int = option(0, "number of test planets, without targets", low=0, metavar="N")
     spots: int = option(2, "spot instances of each planet", low=1, high=99, metavar="N")
     photons: int = option(2, "photon-noise instances of each spot instance", low=1, high=99, metavar="N")
     seed: int = option(0, "random seed of the population and the noise", low=0, metavar="N")
     prior: tuple[str, ...] = option(
-        (), "change a number of the population, one of ariel_tf/physics/priors.py; repeatable", append=True,
+        (), "change a parameter of the population, from ariel_tf/physics/priors.py; repeatable", append=True,
         metavar="NAME=NUMBER"
     )  # fmt: skip
     format: str = option("tfrecord", "format of the files", choices=("tfrecord", "text", "both"))
 
     @property
     def priors(self) -> Priors:
-        """The population of --prior."""
+        """Return the population of --prior."""
         return Priors.parse(self.prior)
 
 
 def make_planet(number: int, seed: int, spots: int, photons: int, priors: Priors, labelled: bool) -> Planet:
-    """One simulated planet; a test planet without its orbit and radii."""
+    """Return one simulated planet; a test planet without its orbit and radii."""
     planet = simulator.simulate_planet(seed, number, spots, photons, priors)
     if labelled:
         return planet
@@ -75,7 +75,7 @@ def make_planet(number: int, seed: int, spots: int, photons: int, priors: Priors
 
 @dataclass(frozen=True)
 class Part:
-    """The training or the test planets of a simulation, and where they go."""
+    """The training or the test planets of a simulation, and their destination."""
 
     numbers: range
     labelled: bool
@@ -85,7 +85,7 @@ class Part:
 
 
 def parts(options: Options) -> list[Part]:
-    """Training planets 1 to N, then the test planets."""
+    """Return training planets 1 to N, then the test planets."""
     out, last = options.out, options.planets
     train = Part(range(1, last + 1), True, out, out / "noisy_train", out / "params_train")
     test = Part(range(last + 1, last + options.test_planets + 1), False, out / "test", out / "noisy_test", None)
@@ -93,8 +93,8 @@ def parts(options: Options) -> list[Part]:
 
 
 def open_writer(part: Part, options: Options) -> "DatasetWriter":
-    """The writer of one part's shards; to enter it claims their folder."""
-    import_tensorflow(start_devices=False)  # only here: it takes seconds
+    """Return the writer of one part's shards; entering it claims their folder."""
+    import_tensorflow(start_devices=False)  # only here, since it takes seconds
     from ariel_tf.data.writer import DatasetWriter
 
     return DatasetWriter(
@@ -110,7 +110,7 @@ def open_writer(part: Part, options: Options) -> "DatasetWriter":
 
 
 def is_finished(part: Part, options: Options) -> bool:
-    """Whether this very part lies there as a data set: an earlier run was stopped in a later part, or not at all."""
+    """Whether this part already exists as a data set: an earlier run was stopped in a later part, or not at all."""
 
     def is_same(manifest: Manifest) -> bool:
         return (
@@ -138,7 +138,7 @@ def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> No
 
 
 def simulate_text(part: Part, options: Options) -> dict[str, str]:
-    """One part as challenge text files, written by the worker processes: each file is one worker's alone.
+    """Write one part as challenge text files, in worker processes: each file is written by one worker.
 
     Returns:
         SHA-256 by file name, relative to the folder of all parts.
@@ -169,12 +169,12 @@ def simulate_text(part: Part, options: Options) -> dict[str, str]:
 def write_planet(
     keys: Sequence[Key], make: Callable[[int], Planet], light_curves: Path, params: Path | None
 ) -> dict[str, str]:
-    """Write the text files of all observations of one planet, unless an interrupted run has left them all.
+    """Write the text files of all observations of one planet, unless an interrupted run has written them all.
 
-    A file has its name only when it is complete, so one that is there need not be written again.
+    A file has its name only when it is complete, so an existing one need not be written again.
 
     Returns:
-        SHA-256 by file name, relative to the folder of all parts; none where an earlier run has written those of all.
+        SHA-256 by file name, relative to the folder of all parts; empty if an earlier run has written those of all.
     """
     folders = [folder for folder in (light_curves, params) if folder is not None]
     paths = [folder / f"{key.name}.txt" for folder in folders for key in keys]
@@ -196,7 +196,7 @@ def maker(part: Part, options: Options) -> Callable[[int], Planet]:
 
 
 def check_priors(options: Options) -> None:
-    """Simulate one planet of a population of --prior, so that impossible numbers are refused at once."""
+    """Simulate one planet of a population of --prior, so that impossible parameters are refused immediately."""
     if options.priors.changes():
         try:
             with np.errstate(all="raise", under="ignore"):
@@ -218,7 +218,7 @@ def source_of(options: Options) -> dict[str, Any]:
 
 
 def _text_files(options: Options) -> list[Path]:
-    """Text files that lie in OUT; refused where they are not of the same simulation, unless --overwrite."""
+    """Return the text files in OUT; refuse those of another simulation, unless --overwrite."""
     state = options.out / TEXT_STATE
     files = [path for folder in _text_folders(options) for path in folder.glob("[0-9]*_[0-9]*_[0-9]*.txt")]
     if files and not options.overwrite and not (state.is_file() and read_json(state) == _text_settings(options)):
@@ -229,7 +229,7 @@ def _text_files(options: Options) -> list[Path]:
 
 
 def _text_folders(options: Options) -> list[Path]:
-    """The folders of text files that are there."""
+    """Return the existing folders of text files."""
     folders = (options.out / name for name in ("noisy_train", "params_train", "noisy_test"))
     return [folder for folder in folders if folder.is_dir()]
 
@@ -239,7 +239,7 @@ def _text_settings(options: Options) -> dict[str, Any]:
 
 
 def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
-    """Leave OUT holding no text files but those of the same simulation."""
+    """Remove all text files from OUT except those of the same simulation."""
     if options.overwrite or not files:
         (options.out / FOLDER_SUMS).unlink(missing_ok=True)
     for path in files if options.overwrite else ():
@@ -250,7 +250,7 @@ def _claim_text_folder(options: Options, files: Sequence[Path]) -> None:
 
 
 def simulate(options: Options) -> None:
-    """See the module's docstring."""
+    """Simulate and write; see the module's docstring."""
     text = options.format in ("text", "both")
     if text and (options.part or options.finish):
         raise UsageError("--part and --finish: expected --format tfrecord; text files are written by one machine.")
@@ -262,7 +262,7 @@ def simulate(options: Options) -> None:
         )
     files = _text_files(options) if text else []
     with contextlib.ExitStack() as stack:
-        # Every folder is claimed, or refused, before the first planet is made.
+        # Every folder is claimed, or refused, before the first planet is simulated.
         writers = []
         for part in parts(options) if options.format in ("tfrecord", "both") else ():
             if not options.overwrite and is_finished(part, options):
@@ -292,7 +292,7 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
     check_priors(options)
-    with common.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; repeat the command to write the missing files"):
         simulate(options)
 
 

@@ -2,9 +2,9 @@
 
     python -m pipelines.upload DATA --project PROJECT --dataset DATASET --location EU
 
-The same command goes on after an interruption, and does nothing where all is there: planets that a table already
-holds are not sent again. Rows go as Parquet load jobs, which are free and whole or not at all; their numbers are
-then compared with the manifest's, and `manifest` is filled last. `ariel_tf.data.bigquery.tables` tells what is where.
+Repeat the command to resume after an interruption; it does nothing if everything is there: planets that a table already
+contains are not sent again. Rows are sent as Parquet load jobs, which are free and atomic; their numbers are then
+compared with the manifest's, and `manifest` is filled last. `ariel_tf.data.bigquery.tables` describes the tables.
 """
 
 import functools
@@ -23,18 +23,18 @@ from ariel_tf.planet import Planet
 from pipelines import common
 from pipelines.destination import Destination
 
-# Light curves of a load job, as float32; a day allows 1,500 jobs a table, and the whole challenge takes 130.
+# Light curves per load job, as float32; the limit is 1,500 jobs per table and day, and the whole challenge takes 130.
 JOB_BYTES = 64 << 20
 
 
 class Upload:
-    """One data set on its way.
+    """One data set to upload.
 
     Args:
-        folder: of the data set.
-        address: where to.
-        location: of a dataset that has to be made, such as EU.
-        overwrite: whether another data set's tables there may go.
+        folder: folder of the data set.
+        address: address of the destination.
+        location: location of a dataset that has to be created, such as EU.
+        overwrite: whether tables of another data set may be removed.
     """
 
     def __init__(self, folder: Path, address: Address, location: str, overwrite: bool = False):
@@ -47,10 +47,10 @@ class Upload:
         """Upload what is missing.
 
         Returns:
-            what was done, in words: "complete already" if nothing was.
+            a description of what was done: "complete already" if nothing was.
 
         Raises:
-            UsageError: another data set lies there.
+            UsageError: the dataset contains another data set.
             DataError: a table has other columns, or the shards are damaged.
         """
         self.destination.prepare(self.location, self.overwrite)
@@ -67,7 +67,7 @@ class Upload:
         return "complete already" if complete else progress.summary
 
     def _missing(self, name: str) -> set[int]:
-        """Planets of which a table has no row; those of which it has some, but not all, are removed from it."""
+        """Return planets without rows in a table; rows of planets that have only some of theirs are removed."""
         place = self.connection.address.table(name)
         counts = dict(self.connection.rows(f"SELECT planet, COUNT(*) FROM `{place}` GROUP BY planet"))
         if name == "relative_radii" and not self.manifest.labelled:
@@ -82,7 +82,7 @@ class Upload:
 
     @functools.cached_property
     def _observations(self) -> dict[int, int]:
-        """Observations of each planet, from the shards."""
+        """Return the observations of each planet, from the shards."""
         return {planet.number: len(planet.instances) for planet in self._planets(self.manifest.shards)}
 
     def _done(self, missing: Mapping[str, set[int]]) -> int:
@@ -90,7 +90,7 @@ class Upload:
         return sum(rows for planet, rows in self._observations.items() if planet not in left)
 
     def _planets(self, shards: Sequence[Shard]) -> Iterator[Planet]:
-        """Planets of shards, each of which `download` will be able to write again byte for byte."""
+        """Yield planets of shards, each of which `download` will be able to write again byte for byte."""
         from ariel_tf.data.records import decode, encode
         from ariel_tf.data.shards import read_records
 
@@ -109,7 +109,7 @@ class Upload:
                 raise DataError(f"{self.folder / shard.name}: its planets are not those of the manifest")
 
     def _jobs(self, missing: Mapping[str, set[int]]) -> Iterator[list[Planet]]:
-        """Planets that some table lacks, as many as a load job takes."""
+        """Yield planets that some table lacks, as many at a time as a load job takes."""
         left = set().union(*missing.values())
         shards = [shard for shard in self.manifest.shards if left & {*shard.planets}]
         job: list[Planet] = []
@@ -135,7 +135,7 @@ class Upload:
         place = self.connection.address.description
         missing = {name: planets for name in FILLED if (planets := self._missing(name))}
         faults = [
-            f"{name}: {common.format_count(len(planets), 'planet')} not there after the upload"
+            f"{name}: {common.format_count(len(planets), 'planet')} missing after the upload"
             for name, planets in missing.items()
         ]
         if faults:
@@ -148,12 +148,12 @@ def _ascending(planet: Planet) -> bool:
 
 
 class Options(Schema):
-    """What `python -m pipelines.upload` takes."""
+    """Options of `python -m pipelines.upload`."""
 
     data: Path = option(..., "folder written by convert or simulate", metavar="DATA", positional=True)
     project: str = option(..., "project of Google Cloud, which pays for the storage", metavar="PROJECT")
-    dataset: str = option(..., "dataset for the tables, made if absent; holds one data set", metavar="DATASET")
-    location: str = option("EU", "location of a dataset that is made", metavar="PLACE")
+    dataset: str = option(..., "dataset for the tables, created if necessary; holds one data set", metavar="DATASET")
+    location: str = option("EU", "location of a dataset that is created", metavar="PLACE")
     overwrite: bool = cli.overwrite("remove the tables of another data set", group="options")
     dry_run: bool = cli.dry_run("print what would be uploaded, and stop", group="options")
 
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         size = expected_rows("light_curves", *counts) * (8 * 304)
         print(f"{what}: about {size / 1e9:.2f} GB in {address.description}; nothing was sent")
         return
-    with common.stopping("stopped; the same command goes on with what is missing"):
+    with common.stopping("stopped; repeat the command to upload the missing rows"):
         summary = upload.run()
     print(f"{address.description}: {what}; {summary}")
     print(f"next: python -m pipelines.check {address.description}")

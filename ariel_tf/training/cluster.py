@@ -24,7 +24,7 @@ class PeerLost(ArielError):
 
 
 def task(text: str | None = None) -> tuple[int, int]:
-    """Return (index of this worker, number of workers) in `TF_CONFIG`, by default the environment's; (0, 1) without one.
+    """Return (index of this worker, number of workers) of `TF_CONFIG`, by default the environment's, or (0, 1).
 
     A `chief`, in the naming of Vertex AI and Kubeflow, is worker 0, and the workers follow it.
 

@@ -9,7 +9,7 @@ SHARE = 0.05
 
 
 class CheckpointSchedule:
-    """Decides when a checkpoint is due: the first immediately, later ones after pauses proportional to the last cost."""
+    """Decides when a checkpoint is due: the first immediately, later ones at intervals proportional to its cost."""
 
     def __init__(self):
         self.ready = -float("inf")

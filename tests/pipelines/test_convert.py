@@ -172,7 +172,7 @@ def test_an_interrupted_run_goes_on_with_the_missing_planets(text, tmp_path, mon
         return real(files, skip_bad)
 
     monkeypatch.setattr(convert, "read_planet", interrupted)
-    with pytest.raises(Stopped, match="the same command goes on") as caught:
+    with pytest.raises(Stopped, match="repeat the command to resume") as caught:
         run(text, tmp_path / "out", "--shard-bytes", "1000")
     assert caught.value.exit_code == 143
     seen.extend([0] * 10)
@@ -492,7 +492,7 @@ def test_ctrl_c_stops_workers_and_says_how_to_go_on(text, tmp_path, forked):
     os.close(pipe)
     _, says = process.communicate()
     assert process.returncode == 130, says
-    assert says.splitlines()[-1] == "stopped; the same command goes on after the shards that are complete"
+    assert says.splitlines()[-1] == "stopped; repeat the command to resume after the last complete shard"
     assert "Traceback" not in says
     path.unlink()
     path.write_bytes(content)

@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_and_a_complete_one_says_so(train, tmp_path, 
         return real(task, skip_bad)
 
     monkeypatch.setattr(pickles_planet, "read_planet", interrupted)
-    with pytest.raises(Stopped, match="the same command goes on"):
+    with pytest.raises(Stopped, match="repeat the command to resume"):
         run(tmp_path / "out", files, "--shard-bytes", "1000")
     assert len(seen) == 2
     run(tmp_path / "out", files, "--shard-bytes", "1000")
