@@ -9,7 +9,7 @@ less than those of different planets.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def read_truth(source: Any) -> dict[str, Any]:
     return {name: values[order] for name, values in table.items()}
 
 
-def planets_of(source: Any):
+def planets_of(source: Any) -> Iterator[dict[str, np.ndarray]]:
     """Yield every planet's record as NumPy values; without light curves for unlabelled data."""
     import tensorflow as tf
 

@@ -8,7 +8,7 @@ a choice of steps made with it knows nothing of those that are held out.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
     records = source.records(Selection.of(folds, range(N_WAVELENGTHS)))
     with common.Progress(rows, "observation") as progress:
 
-        def counted():
+        def counted() -> Iterator[Any]:
             for planet in records.as_numpy_iterator():
                 yield planet
                 progress(planet["flux"].shape[1])

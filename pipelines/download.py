@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core import cli
@@ -27,7 +28,7 @@ WAVELENGTHS = range(N_WAVELENGTHS)
 COMPLETE = "complete already"
 
 
-def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Shard:
+def write_shard(source: Any, shard: Shard, folder: Path, progress: Callable[[int], None] = lambda _: None) -> Shard:
     """Write one shard of an open `BigQuerySource`; it replaces a file of that name only when it is complete.
 
     Returns:
@@ -48,7 +49,7 @@ def write_shard(source, shard: Shard, folder: Path, progress: Callable[[int], No
     return closed
 
 
-def download_shards(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
+def download_shards(source: Any, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     """Write the shards of a data set as it was uploaded.
 
     Raises:
@@ -94,7 +95,7 @@ def _check_space(folder: Path, shards: Sequence[Shard]) -> None:
         raise ArielError(f"{folder}: {needed / 1e6:.1f} MB are needed, only {free / 1e6:.1f} MB are free")
 
 
-def convert_classic(source, out: Path, overwrite: bool) -> tuple[Manifest, str]:
+def convert_classic(source: Any, out: Path, overwrite: bool) -> tuple[Manifest, str]:
     """Write tables of the classic layout as a data set."""
     from ariel_tf.data.writer import DatasetWriter
 

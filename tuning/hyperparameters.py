@@ -42,22 +42,38 @@ class SearchSettings(Settings):
         self.space, self.hp = space, hp
         self.asked: dict[str, HyperParameter] = {}
 
-    def Int(self, name, min_value, max_value, step=None, sampling=None, default=None):
+    def Int(
+        self,
+        name: str,
+        min_value: int,
+        max_value: int,
+        step: int | None = None,
+        sampling: str | None = None,
+        default: int | None = None,
+    ) -> int:
         value = super().Int(name, min_value, max_value, default=default)  # checked, and of the right type
         self._search(Int(name, min_value, max_value, sampling=sampling or "linear", default=value))
         return super().Int(name, min_value, max_value, default=default)
 
-    def Float(self, name, min_value, max_value, step=None, sampling=None, default=None):
+    def Float(
+        self,
+        name: str,
+        min_value: float,
+        max_value: float,
+        step: float | None = None,
+        sampling: str | None = None,
+        default: float | None = None,
+    ) -> float:
         value = super().Float(name, min_value, max_value, default=default)
         self._search(Float(name, min_value, max_value, sampling=sampling or "linear", default=value))
         return super().Float(name, min_value, max_value, default=default)
 
-    def Choice(self, name, values, ordered=None, default=None):
+    def Choice(self, name: str, values: Sequence[Any], ordered: bool | None = None, default: Any = None) -> Any:
         value = super().Choice(name, values, default=default)
         self._search(Choice(name, list(values), default=value))
         return super().Choice(name, values, default=default)
 
-    def Boolean(self, name, default=False):
+    def Boolean(self, name: str, default: bool = False) -> bool:
         value = super().Boolean(name, default=default)
         self._search(Boolean(name, default=value))
         return super().Boolean(name, default=default)

@@ -238,7 +238,7 @@ class BayesianOracle(SafeOracle, keras_tuner.oracles.BayesianOptimizationOracle)
             response = super().populate_space(trial_id)
         return response | {"values": response["values"] and self.tidy(response["values"])}
 
-    def _vectorize_trials(self):
+    def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
         """Like keras-tuner, but with equal scores for all hopeless trials.
 
         A diverging learning rate can cost a million points, and a process fitted to it does not resolve the differences
@@ -293,7 +293,7 @@ ALGORITHMS: dict[str, type[SafeOracle]] = {
 
 
 def make_oracle(
-    algorithm: str, hp, trials: int, epochs: int, seed: int, first: Sequence[Mapping[str, Any]] = ()
+    algorithm: str, hp: Any, trials: int, epochs: int, seed: int, first: Sequence[Mapping[str, Any]] = ()
 ) -> SafeOracle:
     """Return an oracle that maximises the validation score.
 

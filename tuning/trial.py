@@ -98,7 +98,7 @@ class TrialRunner:
     on_start: Callable[[], Any] = lambda: None
     on_end: Callable[[Outcome, Sequence[Mapping[str, Any]]], Any] = lambda outcome, rows: None
 
-    def run(self, trial, outcome: Outcome | None = None) -> Outcome:
+    def run(self, trial: Any, outcome: Outcome | None = None) -> Outcome:
         """Train a trial to its end and write its outcome.
 
         Args:
@@ -138,7 +138,7 @@ class TrialRunner:
         self.on_end(outcome, rows)
         return outcome
 
-    def _begin(self, trial) -> Outcome:
+    def _begin(self, trial: Any) -> Outcome:
         values = {n: v for n, v in trial.hyperparameters.values.items() if not n.startswith("tuner/")}
         plan = {n: v for n, v in trial.hyperparameters.values.items() if n.startswith("tuner/")}
         number = int(trial.trial_id)
@@ -166,7 +166,7 @@ class TrialRunner:
     def log(self, outcome: Outcome) -> Path:
         return self.path / "logs" / f"{name_of(outcome.trial)}.txt"
 
-    def _train(self, trial, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _train(self, trial: Any, outcome: Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the state of the run folder after the training, and all chosen values."""
         config = self.space.configuration(outcome.values, self.space.base.seed + int(outcome.run))
         source = self._subset(config)

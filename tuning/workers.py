@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
+from typing import Any
 
 import grpc
 from keras_tuner.engine.trial import TrialStatus
@@ -45,10 +46,10 @@ class Servicer(oracle_chief.OracleServicer):
         self.error: BaseException | None = None
         self.ended = 0
 
-    def CreateTrial(self, request, context):
+    def CreateTrial(self, request: Any, context: Any) -> Any:
         return self._guarded(self._create, request, context)
 
-    def _create(self, request, context):
+    def _create(self, request: Any, context: Any) -> Any:
         now = time.monotonic()
         self.heard[request.tuner_id] = now
         for name in list(self.oracle.ongoing_trials):
@@ -60,23 +61,23 @@ class Servicer(oracle_chief.OracleServicer):
         self.on_change()
         return answer
 
-    def GetTrial(self, request, context):
+    def GetTrial(self, request: Any, context: Any) -> Any:
         """Called by workers every few seconds, as a sign of life."""
         for name, trial in self.oracle.ongoing_trials.items():
             if trial.trial_id == request.trial_id:
                 self.heard[name] = time.monotonic()
         return super().GetTrial(request, context)
 
-    def EndTrial(self, request, context):
+    def EndTrial(self, request: Any, context: Any) -> Any:
         return self._guarded(self._end, request, context)
 
-    def _end(self, request, context):
+    def _end(self, request: Any, context: Any) -> Any:
         answer = super().EndTrial(request, context)
         self.ended += 1
         self.on_change()
         return answer
 
-    def _guarded(self, call, request, context):
+    def _guarded(self, call: Callable[[Any, Any], Any], request: Any, context: Any) -> Any:
         try:
             return call(request, context)
         except BaseException as error:
@@ -133,7 +134,7 @@ def serve(
         server.stop(1.0).wait()
 
 
-def connect(address: str, name: str, oracle: SafeOracle):
+def connect(address: str, name: str, oracle: SafeOracle) -> Any:
     """Return a client of the chief at HOST:PORT, with the methods of the oracle."""
     host, _, port = address.rpartition(":")
     os.environ |= {"KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": port, "KERASTUNER_TUNER_ID": name}
@@ -161,19 +162,19 @@ class Client(oracle_client.OracleClient):
                 except grpc.RpcError:
                     continue  # the chief may be restarting; the next important call reports its loss
 
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> Any:
         trial = self._asked(super().create_trial, tuner_id)
         self._trial = trial.trial_id if trial.status == TrialStatus.RUNNING else None
         return trial
 
-    def update_trial(self, trial_id, metrics, step=0):
+    def update_trial(self, trial_id: str, metrics: dict[str, Any], step: int = 0) -> Any:
         return self._asked(super().update_trial, trial_id, metrics, step=step)
 
-    def end_trial(self, trial):
+    def end_trial(self, trial: Any) -> None:
         self._asked(super().end_trial, trial)
         self._trial = None
 
-    def _asked(self, call, *arguments, **named):
+    def _asked(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
             return call(*arguments, **named)
         except grpc.RpcError as error:

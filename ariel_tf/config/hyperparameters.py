@@ -69,17 +69,33 @@ class Settings:
         self.values: dict[str, Any] = {}
         self.ranges: dict[str, str] = {}
 
-    def Int(self, name: str, min_value: int, max_value: int, step=None, sampling=None, default=None) -> int:
+    def Int(
+        self,
+        name: str,
+        min_value: int,
+        max_value: int,
+        step: int | None = None,
+        sampling: str | None = None,
+        default: int | None = None,
+    ) -> int:
         """Return a whole number in [min_value, max_value]."""
         default = min_value if default is None else default
         return self._number(name, int, "a whole number", min_value, max_value, default)
 
-    def Float(self, name: str, min_value: float, max_value: float, step=None, sampling=None, default=None) -> float:
+    def Float(
+        self,
+        name: str,
+        min_value: float,
+        max_value: float,
+        step: float | None = None,
+        sampling: str | None = None,
+        default: float | None = None,
+    ) -> float:
         """Return a number in [min_value, max_value]."""
         default = min_value if default is None else default
         return self._number(name, float, "a number", min_value, max_value, default)
 
-    def Choice(self, name: str, values: Sequence[Any], ordered=None, default=None) -> Any:
+    def Choice(self, name: str, values: Sequence[Any], ordered: bool | None = None, default: Any = None) -> Any:
         """Return one of `values`."""
         self.ranges[name] = ", ".join(map(str, values))
         if name not in self.overrides:
@@ -99,7 +115,7 @@ class Settings:
             raise UsageError(f"setting {name}: expected true or false. Received: {self.overrides[name]}")
         return self._keep(name, received in TRUE)
 
-    def _number(self, name, kind, what, low, high, default):
+    def _number(self, name: str, kind: type, what: str, low: float, high: float, default: Any) -> Any:
         self.ranges[name] = f"{low:g} to {high:g}"
         received = self.overrides.get(name, default)
         try:

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ariel_tf.core import console, signals
 from ariel_tf.core.printable import printable, printable_line
@@ -57,7 +58,7 @@ class DataError(ArielError):
         self.message: str = self.args[0]
         self.faults = [printable_line(fault) for fault in faults]
 
-    def __reduce__(self):  # keeps the faults when a worker process raises it
+    def __reduce__(self) -> tuple[Any, ...]:  # keeps the faults when a worker process raises it
         return type(self), (self.message, self.faults)
 
 

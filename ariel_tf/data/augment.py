@@ -54,7 +54,7 @@ class Augment:
             flux = mirrored(flux, _derived(key, 3))
         return rows | {"flux": flux}
 
-    def _mixed(self, flux, keys, key):
+    def _mixed(self, flux: tf.Tensor, keys: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         assert self.table is not None
         group = _group(keys)
         first = tf.searchsorted(self._groups, group, "left")

@@ -14,7 +14,7 @@ planets of each in the order of its file; a window then shuffles the rows that i
 depends only on (seed, epoch), so a resumed run reads the same rows as an uninterrupted one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ def shuffled_mapped(rows: MappedRows, batch_size: int, seed: int, first_epoch: i
 def _shuffled_places(places: np.ndarray, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
     """Return batches of `places` (int64 [rows]), in a different order in each epoch."""
 
-    def batches(order):
+    def batches(order: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.gather(places, permutation(len(places), order))
         return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size)
 
@@ -198,12 +198,14 @@ def _gather(rows: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor
     return {name: tf.gather(values, index) for name, values in rows.items()}
 
 
-def _epochs(batches, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+def _epochs(
+    batches: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
     numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
     return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch])))
 
 
-def permutation(n, order: tf.Tensor) -> tf.Tensor:
+def permutation(n: int | tf.Tensor, order: tf.Tensor) -> tf.Tensor:
     """Return 0 ... n - 1 in an order that depends only on `order` (int32 [2])."""
     return tf.random.experimental.stateless_shuffle(tf.range(n), seed=order)
 

@@ -35,7 +35,7 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
         return planets
     numbers = tf.constant(expected)
 
-    def check(seen, planet):
+    def check(seen: tf.Tensor, planet: Any) -> tuple[Any, Any]:
         number = planet["planet"]
         place = tf.minimum(tf.searchsorted(numbers, number[None])[0], len(expected) - 1)
         known = tf.equal(numbers[place], number)

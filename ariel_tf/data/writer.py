@@ -116,7 +116,7 @@ class DatasetWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._stack:
             if self._open is not None:
                 self._open.abandon()

@@ -81,7 +81,7 @@ def fit(
     data = library.DMatrix(train[0], (depth - offset) / scale)
     held = library.DMatrix(validation[0], validation[1])
 
-    def loss(predicted, matrix):
+    def loss(predicted: np.ndarray, matrix: Any) -> tuple[str, float]:
         """Return the loss of the score, in ppm."""
         radius = matrix.get_label()
         return "ppm", float(PPM * np.mean(depth_error(radius, radii(predicted, scale, offset))))

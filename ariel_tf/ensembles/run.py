@@ -4,7 +4,7 @@ All combinations of trained models, from averages to boosted trees, write their 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ariel_tf.ensembles.members import Members
 from ariel_tf.runs import model_card
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from ariel_tf.data.sources.base import Source
 
 # Values of a member in `scores.json`, and the column titles in the table of members.
 MEMBER_COLUMNS = {
@@ -65,7 +68,7 @@ def configuration_for(members: Members, how: dict[str, Any], validation: Sequenc
     return configuration_of(how, config.model, config.signature, config.data, folds)
 
 
-def open_data(run: RunFolder, member: Any, data: str | None = None):
+def open_data(run: RunFolder, member: Any, data: str | None = None) -> "Source":
     """Return the data on which the members were trained, open for everything that the ensemble reads.
 
     Args:
@@ -87,8 +90,8 @@ def together(parts: Sequence[Any]) -> Any:
     return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)).in_order()
 
 
-def collect(trained: Any, source: Any, folds: Sequence[int]):
-    """Return a member's predictions in ascending order of their keys; None if there are no folds to predict."""
+def collect(trained: Any, source: Any, folds: Sequence[int]) -> Any:
+    """Return a member's predictions in ascending order of their keys, `Predictions`; None without folds."""
     return trained.predictions(source, folds).in_order() if folds else None
 
 

@@ -263,7 +263,7 @@ class Stacking:
         splits = len(self.folds)
         wanted = [tensor.name.split(":")[0] for tensor in meta_model.inputs]
 
-        def join(answers, raw):
+        def join(answers: Sequence[Any], raw: dict[str, Any]) -> Any:
             means = []
             for first in range(0, len(answers), splits):
                 its = answers[first : first + splits]

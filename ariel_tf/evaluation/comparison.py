@@ -184,7 +184,9 @@ def _of_planets(predictions: Predictions, planets: set[int]) -> Predictions:
     return Predictions(*(part[kept] for part in parts))
 
 
-def _entry(name: str, trained: Predictor, predictions: Predictions, columns: list[int], wavelengths) -> RunEntry:
+def _entry(
+    name: str, trained: Predictor, predictions: Predictions, columns: list[int], wavelengths: Sequence[int]
+) -> RunEntry:
     parts = (predictions.true, predictions.predicted, predictions.weights)
     chosen = Predictions(predictions.keys, *(part[:, columns] for part in parts))
     return RunEntry(Losses.of(name, chosen, wavelengths), trained, chosen)
@@ -203,7 +205,9 @@ def _pooled(entry: RunEntry, source: Source, folds: Sequence[int], columns: list
     return replace(entry, losses=replace(losses, planet=errors), measured=gathered(rows))
 
 
-def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None):
+def _teacher(
+    each: Sequence[Predictor], source: Source, planets: set[int], learn_from: str | None
+) -> tuple[Source, Sequence[int]]:
     """Return the source and the folds that train the baselines, without folds that contain a scored planet."""
     if learn_from is not None:
         taught, folds = open_source(learn_from, ()), TRAIN_FOLDS
@@ -228,7 +232,9 @@ def _teacher(each: Sequence[Predictor], source: Source, planets: set[int], learn
     return taught, folds
 
 
-def _train_baselines(teacher, against, wavelengths) -> tuple[baselines.BaselineTrainer, str]:
+def _train_baselines(
+    teacher: tuple[Source, Sequence[int]], against: Sequence[str], wavelengths: Sequence[int]
+) -> tuple[baselines.BaselineTrainer, str]:
     taught, folds = teacher
     trainer = baselines.BaselineTrainer(
         against, _planets_with_progress(taught, folds), wavelengths, taught.observations(folds)

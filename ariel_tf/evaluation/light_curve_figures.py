@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def name_of(planet: Planet, row: int) -> str:
     return Key(planet.number, *map(int, planet.instances[row])).name
 
 
-def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
+def transit_panel(axes: Any, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
     """Draw one light curve with the transits of true and predicted radius; arguments as for `draw_transits`."""
     panels.binned_light_curve(axes, planet.flux[wavelength, row] / RAMP, float(planet.scatter[row, wavelength]))
     if planet.labelled:
@@ -106,7 +107,7 @@ def transit_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength:
     axes.set(title=panels.band_name(wavelength), ylabel="Flux without ramp")
 
 
-def residual_panel(axes, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
+def residual_panel(axes: Any, planet: Planet, row: int, radii: np.ndarray, wavelength: int) -> None:
     """Draw the observation minus the transit of the predicted radius, in ppm; arguments as for `draw_transits`."""
     residual = planet.flux[wavelength, row] / RAMP - _transit(planet, radii, wavelength)
     panels.binned_light_curve(axes, PPM * residual, PPM * float(planet.scatter[row, wavelength]))

@@ -6,7 +6,7 @@ a planet share its radii, so planets are the independent units, which are resamp
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Losses:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, name: str, predictions, wavelengths: Sequence[int]) -> Self:
+    def of(cls, name: str, predictions: Any, wavelengths: Sequence[int]) -> Self:
         """Return losses of `runs.predictions.Predictions` with these wavelengths; the combination is the median."""
         combined = predictions.by_planet()
         planets, inverse, rows = np.unique(predictions.keys[:, 0], return_inverse=True, return_counts=True)

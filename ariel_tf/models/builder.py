@@ -110,7 +110,7 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
         inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model_name)
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
 
-        def compile(rate=1.0):
+        def compile(rate: float = 1.0) -> None:
             training.compile(
                 optimizer=_optimizer(hp, config.optimizer, steps, rate),
                 # One scale for all targets: the score weighs a ppm equally at every wavelength.
@@ -173,7 +173,7 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _optimizer(hp, name: str, steps: int, fraction: float = 1.0) -> keras.Optimizer:
+def _optimizer(hp: Any, name: str, steps: int, fraction: float = 1.0) -> keras.Optimizer:
     """Return an optimiser by its Keras name, with its settings; `plateau` is left to a callback of the trainer.
 
     `cosine` is one cycle: up from 1/25 of the learning rate in the first tenth of all steps, down to
@@ -220,14 +220,14 @@ def _or_one(spread: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, spread, 1.0)
 
 
-def _answer(hp, features, head: str, statistics: Mapping):
+def _answer(hp: Any, features: Any, head: str, statistics: Mapping) -> Any:
     """Convert radii to the training output [batch, targets]: a radius or a depth, by `head`."""
     if isinstance(features, Depth):
         return features.depth if head == "depth" else keras.ops.sqrt(features.depth)
     return _head(hp, features, statistics[head])
 
 
-def _head(hp, features, spread):
+def _head(hp: Any, features: Any, spread: Any) -> Any:
     """Return the output [batch, targets] from features [batch, f], float32 whatever the policy.
 
     Linear by default, in units of the training planets' standard deviation about their mean, so that the initial

@@ -54,7 +54,7 @@ def compose(
     return keras.Model(raw, join(answers, raw), name=name)
 
 
-def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signature):
+def _answer(index: int, member: Member, raw: dict[str, Any], signature: Signature) -> Any:
     """Return a member's radii from the composite model's inputs."""
     columns = [signature.channels.index(channel) for channel in member.signature.channels]
     flux = raw["flux"]
@@ -86,7 +86,7 @@ def side_by_side(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
     order = [wavelength for member in members for wavelength in member.signature.targets]
     signature = union_of(members)
 
-    def join(answers, raw):
+    def join(answers: Sequence[Any], raw: dict[str, Any]) -> Any:
         together = answers[0] if len(answers) == 1 else keras.layers.Concatenate(name="radii")(answers)
         columns = [order.index(wavelength) for wavelength in signature.targets]
         return together if columns == sorted(columns) else ops.take(together, columns, axis=-1)
@@ -102,7 +102,7 @@ def averaged(members: Sequence[Member], weights: np.ndarray) -> tuple[keras.Mode
     """
     signature = union_of(members)
 
-    def join(answers, raw):
+    def join(answers: Sequence[Any], raw: dict[str, Any]) -> Any:
         parts = []
         for member, answer, weight in zip(members, answers, weights, strict=True):
             its = member.signature.targets
@@ -123,7 +123,7 @@ def median(members: Sequence[Member]) -> tuple[keras.Model, Signature]:
     refuse_other_targets(members)
     middle = (len(members) - 1) // 2, len(members) // 2
 
-    def join(answers, raw):
+    def join(answers: Sequence[Any], raw: dict[str, Any]) -> Any:
         ordered = ops.sort(ops.stack(answers, axis=-1), axis=-1)
         return keras.layers.Rescaling(0.5, dtype="float32", name="radii")(
             ordered[..., middle[0]] + ordered[..., middle[1]]

@@ -1,5 +1,7 @@
 """Convolutions along time."""
 
+from typing import Any
+
 import keras
 
 from ariel_tf.config.model_registry import model
@@ -8,7 +10,7 @@ from ariel_tf.models.dense import with_star
 
 
 @model(scope="any", epochs=20, batch_size=50, optimizer="adam", loss="mse", joint={"channels": "all", "head": "depth"})
-def cnn(hp, inputs: Inputs):
+def cnn(hp: Any, inputs: Inputs) -> Any:
     """Conv1D 1024-256 over windows of --set kernel=5 (or 1) steps, then a dense head.
 
     The windows do not overlap, so kernel 5 reads the 300 steps reshaped to 60 x 5. With kernel 1, `stride` 1 reads
@@ -35,7 +37,7 @@ def cnn(hp, inputs: Inputs):
 
 @model(scope="any", epochs=40, batch_size=64, star="all", optimizer="adamw", head="depth", loss="mae",
        joint={"channels": "all", "epochs": 60})  # fmt: skip
-def dilated(hp, inputs: Inputs):
+def dilated(hp: Any, inputs: Inputs) -> Any:
     """Six blocks of dilated Conv1D, PReLU, batch normalisation and pooling; a stellar branch joins before the head.
 
     Source: the architecture of the 2021 challenge's best system (DeepBlueAI): filters 64-64-128-128-256-256, dense

@@ -1,6 +1,7 @@
 """Light curves as an image, for networks designed for photographs."""
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -19,7 +20,7 @@ BACKBONES: dict[str, dict] = {
 }
 
 
-def picture(flux, size: int):
+def picture(flux: Any, size: int) -> Any:
     """[batch, instances, steps, channels] -> [batch, size, size, 3].
 
     The instances of one wavelength are neighbouring rows, time runs to the right; shrinking averages over
@@ -48,7 +49,7 @@ def read_weights(backbone: keras.Model, name: str, path: str) -> None:
 
 @model(scope="joint", unit="spot", pretrained=True, channels="all", head="depth", loss="mae", epochs=30, batch_size=16,
        optimizer="adam")  # fmt: skip
-def image(hp, inputs: Inputs):
+def image(hp: Any, inputs: Inputs) -> Any:
     """A spot instance's light curves of all wavelengths and photon instances as one picture, 224 x 224, for a backbone.
 
     Without --pretrained-weights the backbone of keras.applications is trained from scratch. With a local file of its

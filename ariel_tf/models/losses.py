@@ -8,6 +8,8 @@ Targets are always relative radii. What a model's training output means depends 
 so the metric and the losses take the head as an argument and convert the output themselves.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -18,7 +20,7 @@ from ariel_tf.challenge import PERFECT_SCORE, PPM, depth_error
 SMALLEST_DEPTH = 1e-6
 
 
-def radius_of(output, head: str):
+def radius_of(output: Any, head: str) -> Any:
     """Return the predicted radius from a training output, differentiable everywhere."""
     if head == "radius":
         return output
@@ -27,7 +29,7 @@ def radius_of(output, head: str):
     return ops.where(output > SMALLEST_DEPTH, root, tangent)
 
 
-def predicted_radius(output, head: str):
+def predicted_radius(output: Any, head: str) -> Any:
     """Return the predicted radius as a saved model does: sqrt(max(depth, 0)) for head "depth"."""
     return output if head == "radius" else ops.sqrt(ops.relu(output))
 
@@ -75,7 +77,7 @@ class ArielScore(keras.metrics.Metric):
         self.error = self.add_variable(shape=(), initializer="zeros", dtype=self.dtype, name="error")
         self.weight = self.add_variable(shape=(), initializer="zeros", dtype=self.dtype, name="weight")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch: radii [batch, wavelengths], outputs of that shape, weights broadcastable to it."""
         true = ops.cast(y_true, self.dtype)
         # Cast before any arithmetic: float32 radii are then subtracted without rounding.
@@ -90,10 +92,10 @@ class ArielScore(keras.metrics.Metric):
         self.error.assign_add(ops.sum(weight * error))
         self.weight.assign_add(ops.sum(weight))
 
-    def result(self):
+    def result(self) -> Any:
         return PERFECT_SCORE - PPM * ops.divide_no_nan(self.error, self.weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"head": self.head, "name": self.name, "dtype": self.dtype}
 
 
@@ -134,7 +136,9 @@ class RadiusLoss(keras.losses.Loss):
             of the depth (everything else); a float, one for each wavelength, or a tensor of them.
     """
 
-    def __init__(self, kind: str = "mse", head: str = "radius", scale=1.0, name: str = "loss", **options):
+    def __init__(
+        self, kind: str = "mse", head: str = "radius", scale: Any = 1.0, name: str = "loss", **options: Any
+    ) -> None:
         super().__init__(name=name, **options)
         self.kind, self.head = kind, head
         if ops.is_tensor(scale):
@@ -142,7 +146,7 @@ class RadiusLoss(keras.losses.Loss):
         else:
             self.scale = [float(value) for value in scale] if hasattr(scale, "__len__") else float(scale)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true = ops.cast(y_true, y_pred.dtype)
         scale = ops.convert_to_tensor(self.scale, y_pred.dtype)
         if self.kind == "ariel":
@@ -159,5 +163,5 @@ class RadiusLoss(keras.losses.Loss):
                 error = size
         return ops.mean(error, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind, "head": self.head, "scale": self.scale}

@@ -80,7 +80,7 @@ class Posterior(NamedTuple):
     residual: Any
 
 
-def along_the_path(dip, axis, period) -> Profiles:
+def along_the_path(dip: Any, axis: Any, period: Any) -> Profiles:
     """Dips read as functions of x, the distance from mid-transit.
 
     Args:
@@ -113,7 +113,7 @@ def templates() -> np.ndarray:
     return made.reshape(3, -1, N_PLACES)
 
 
-def limb_darkening(temperature) -> tuple[Any, np.ndarray]:
+def limb_darkening(temperature: Any) -> tuple[Any, np.ndarray]:
     """u1 [batch, 55] and u2 [55] of stars of these temperatures, [batch, 1]: `stars.limb_darkening` in `keras.ops`."""
     nodes = np.array([stars.limb_darkening(kelvin)[0] for kelvin in _TEMPERATURES], np.float32)
     step = _TEMPERATURES[1] - _TEMPERATURES[0]
@@ -122,7 +122,7 @@ def limb_darkening(temperature) -> tuple[Any, np.ndarray]:
     return ops.matmul(near, ops.convert_to_tensor(nodes)), stars.limb_darkening(5000.0)[1].astype(np.float32)
 
 
-def posterior(profiles: Profiles, noise, weight, depth, temperature) -> Posterior:
+def posterior(profiles: Profiles, noise: Any, weight: Any, depth: Any, temperature: Any) -> Posterior:
     """Which radii and impact parameters agree with the dips of all groups.
 
     Of a group's dip, in units of the rough depth, each template explains what it can with a scale that is free about
@@ -174,7 +174,7 @@ def posterior(profiles: Profiles, noise, weight, depth, temperature) -> Posterio
     return Posterior(mean, spreads[0], impact, spreads[1], delta, moments, u1 * (1 + delta), shape, residual)
 
 
-def shapes_at(found: Posterior, radius):
+def shapes_at(found: Posterior, radius: Any) -> Any:
     """Each band's transit over its depth, at a radius of its own, [batch, 55, 30].
 
     Args:
@@ -215,7 +215,7 @@ class _Fit(NamedTuple):
     variance: Any
 
 
-def _times(values, matrix: np.ndarray, name: str):
+def _times(values: Any, matrix: np.ndarray, name: str) -> Any:
     """Values [..., m] times a constant matrix [m, n], held as weights: these are saved as numbers, not as text."""
     layer = keras.layers.Dense(matrix.shape[1], use_bias=False, trainable=False, dtype="float32", name=name)
     product = layer(values)
@@ -223,14 +223,14 @@ def _times(values, matrix: np.ndarray, name: str):
     return product
 
 
-def _against(values, tables: list[np.ndarray], name: str) -> list[Any]:
+def _against(values: Any, tables: list[np.ndarray], name: str) -> list[Any]:
     """Values [batch, groups, 30] against each of some tables of templates [3168, 30]: [batch, groups, 3168] each."""
     products = _times(values, np.concatenate(tables).T, name)
     count = len(tables[0])
     return [products[:, :, start : start + count] for start in range(0, count * len(tables), count)]
 
 
-def _offset(seen, variance):
+def _offset(seen: Any, variance: Any) -> tuple[Any, Any]:
     """Which group is seen best, and ln of each group's depth over that group's, as far as it is known.
 
     Returns:
@@ -246,12 +246,12 @@ def _offset(seen, variance):
     return leader, ops.log(ops.clip(depth / safe, 0.001, 1000.0)) / (1 + 25 * uncertain)
 
 
-def _preference():
+def _preference() -> Any:
     """A little for the group of least noise: it leads where others are seen as well."""
     return ops.convert_to_tensor(np.eye(len(GROUPS), dtype=np.float32)[REFERENCE])
 
 
-def _unevenness(profiles, noise, depth, share):
+def _unevenness(profiles: Any, noise: Any, depth: Any, share: Any) -> Any:
     """Relative spread of the depths within each group, beyond their noise: [batch, groups, 1].
 
     Args:
@@ -265,7 +265,7 @@ def _unevenness(profiles, noise, depth, share):
     return (ops.sqrt(ops.relu(square - ops.square(mean))) / ops.maximum(ops.abs(mean), 0.02))[:, :, None]
 
 
-def _fitted(seen, variance, darkening, depth, level) -> _Fit:
+def _fitted(seen: Any, variance: Any, darkening: Any, depth: Any, level: Any) -> _Fit:
     """Linear least squares of the groups' dips by each template, with a scale of each group and a change of u1 for all.
 
     The change delta of the linear limb darkening, u1 (1 + delta), has a Gaussian prior of the stars' spread.
@@ -320,7 +320,7 @@ def _fitted(seen, variance, darkening, depth, level) -> _Fit:
     return _Fit(log_likelihood, delta, ops.log(scale), within)
 
 
-def measured(profiles: Profiles, noise, shape, depth) -> tuple[Any, Any]:
+def measured(profiles: Profiles, noise: Any, shape: Any, depth: Any) -> tuple[Any, Any]:
     """Each band's depth over the rough depth by its own shape, and its noise: [batch, 55] each.
 
     Args:

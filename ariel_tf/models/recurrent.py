@@ -3,6 +3,8 @@
 The last step of a bidirectional layer's output contains a backward state that has read only one step.
 """
 
+from typing import Any
+
 import keras
 
 from ariel_tf.config.model_registry import model
@@ -12,12 +14,14 @@ from ariel_tf.models.dense import with_star
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
-def cell_of(hp) -> type[keras.layers.Layer]:
+def cell_of(hp: Any) -> type[keras.layers.Layer]:
     """Return the recurrent layer that the setting `cell` names (GRU: Cho et al. 2014, arXiv:1406.1078)."""
     return CELLS[hp.Choice("cell", list(CELLS), default="lstm")]
 
 
-def last_state(x, kind: type[keras.layers.Layer], units: int, bidirectional: bool, dropout: float, name: str):
+def last_state(
+    x: Any, kind: type[keras.layers.Layer], units: int, bidirectional: bool, dropout: float, name: str
+) -> Any:
     """[batch, steps, channels] -> [batch, units], or [batch, 2 * units] of both directions.
 
     Keras's Bidirectional with `return_sequences=False` joins each direction's own last state.
@@ -27,7 +31,7 @@ def last_state(x, kind: type[keras.layers.Layer], units: int, bidirectional: boo
 
 
 @model(scope="any", epochs=10, batch_size=50, steps="0:300:3", loss="mse", head="depth", joint={"channels": "all"})
-def lstm(hp, inputs: Inputs):
+def lstm(hp: Any, inputs: Inputs) -> Any:
     """Two LSTM (or --set cell=gru) layers of 512 units, dropout .1; --set bidirectional=yes reads it both ways."""
     kind = cell_of(hp)
     units = hp.Int("units", 4, 1024, sampling="log", default=512)
@@ -39,7 +43,7 @@ def lstm(hp, inputs: Inputs):
 
 
 @model(scope="joint", channels="all", epochs=15, batch_size=64, steps="50:300:2", head="depth", loss="mae")
-def lstm_cnn(hp, inputs: Inputs):
+def lstm_cnn(hp: Any, inputs: Inputs) -> Any:
     """Two branches, BiLSTM (or GRU) 128 and Conv1D(256, kernel 55), each to 512, joined by add or concat, 512-256."""
     kind = cell_of(hp)
     units = hp.Int("units", 4, 512, sampling="log", default=128)

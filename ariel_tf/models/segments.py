@@ -1,6 +1,7 @@
 """Light curves cut into segments: each series standardised on its own, its moments kept."""
 
 from itertools import pairwise
+from typing import Any
 
 import keras
 from keras import ops
@@ -13,7 +14,7 @@ from ariel_tf.models.dense import with_star
 SMALLEST_STD = 1e-6
 
 
-def moments(x):
+def moments(x: Any) -> tuple[Any, Any, Any, Any]:
     """Return mean, standard deviation, skewness and kurtosis along time: [batch, steps, c] -> 4 x [batch, 1, c]."""
     mean = ops.mean(x, axis=1, keepdims=True)
     centred = x - mean
@@ -26,7 +27,7 @@ def moments(x):
 
 @model(scope="any", epochs=40, batch_size=64, steps="30:300", transform="baseline", head="depth", loss="mae",
        joint={"channels": "all"})  # fmt: skip
-def segments(hp, inputs: Inputs):
+def segments(hp: Any, inputs: Inputs) -> Any:
     """Each series standardised on its own, moments kept; means of 20 segments; dense over each, then over all.
 
     Source: the architecture of a 2019 challenge system (score 9795 then).

@@ -49,7 +49,7 @@ def prior() -> Shape:
     return Shape(*(part.astype(np.float32) for part in (mean, factors, rest)))
 
 
-def most_probable(log_ratio, noise, depth):
+def most_probable(log_ratio: Any, noise: Any, depth: Any) -> Any:
     """ln(depth / reference depth) of each band, [batch, 55].
 
     Args:

@@ -67,7 +67,7 @@ class Answer(NamedTuple):
 
 @model(scope="joint", channels="all", star="all", transform="none", head="depth", loss="mae", epochs=30,
        batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.001})  # fmt: skip
-def spectrum(hp, inputs: Inputs):
+def spectrum(hp: Any, inputs: Inputs) -> Depth:
     """Four groups of bands tell the orbit, each band's own shape its depth, what spectra look like the rest."""
     if inputs.flux.shape[1] != N_STEPS or not inputs.raw or inputs.raw_star is None:
         raise UsageError(
@@ -93,7 +93,7 @@ def with_uncertainty(units: int = 384, layers: int = 4) -> keras.Model:
     return keras.Model({"flux": flux, "star": star}, outputs, name="spectrum")
 
 
-def measure(flux, star) -> Measured:
+def measure(flux: Any, star: Any) -> Measured:
     """The physicist's part.
 
     Args:
@@ -175,7 +175,7 @@ def _zeros(units: int, name: str) -> keras.layers.Layer:
     return keras.layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
 
 
-def _seen(profiles, noise, shape, reference):
+def _seen(profiles: Any, noise: Any, shape: Any, reference: Any) -> tuple[Any, Any]:
     """ln(depth / reference depth) of each band as measured, and its noise, [batch, 55] each.
 
     Where the depth is hardly above the noise, depth / reference depth - 1 is used instead: it is free of bias.

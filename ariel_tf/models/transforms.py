@@ -6,6 +6,7 @@ layers, so a saved model needs none of our code.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ STAR_CLIPS = {
 GRAVITIES = (3.5, 4.0, 4.5, 5.0)
 
 
-def shape_flux(x, steps: Sequence[int], ramp: str = "keep", function: str = "none"):
+def shape_flux(x: Any, steps: Sequence[int], ramp: str = "keep", function: str = "none") -> Any:
     """Apply the steps before scaling: the ramp set to 1 or divided out, then a function of each flux.
 
     Args:
@@ -56,7 +57,7 @@ def shape_flux(x, steps: Sequence[int], ramp: str = "keep", function: str = "non
     return x if function == "none" else FUNCTIONS[function][0](x)
 
 
-def transform_flux(x, name: str, statistics, power: Power | None = None):
+def transform_flux(x: Any, name: str, statistics: Any, power: Power | None = None) -> Any:
     """Scale light curves.
 
     Args:
@@ -77,14 +78,14 @@ def transform_flux(x, name: str, statistics, power: Power | None = None):
     return affine(yeo_johnson.apply(x, power.exponent), power.mean, power.std, name="power_transform")
 
 
-def _offset_and_scale(name: str, statistics) -> tuple[np.ndarray, np.ndarray]:
+def _offset_and_scale(name: str, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the arguments of `affine`, in the layout of a row."""
     offset, scale = TRANSFORMS["standardize" if name == "yeo-johnson" else name](statistics)
     shape = statistics.mean.shape
     return np.broadcast_to(offset, shape), np.broadcast_to(scale, shape)
 
 
-def invert_flux(y, config: TrainConfig, statistics, power: Power | None = None):
+def invert_flux(y: Any, config: TrainConfig, statistics: Any, power: Power | None = None) -> Any:
     """Return light curves as they were recorded, from the inputs of a model of this configuration.
 
     Args:
@@ -120,7 +121,7 @@ def _or_one(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def transform_star(star, config: TrainConfig, statistics):
+def transform_star(star: Any, config: TrainConfig, statistics: Any) -> Any:
     """Return stellar parameters as inputs of a model.
 
     Args:
@@ -148,7 +149,7 @@ def transform_star(star, config: TrainConfig, statistics):
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
 
 
-def affine(x, offset: np.ndarray, scale: np.ndarray, name: str):
+def affine(x: Any, offset: np.ndarray, scale: np.ndarray, name: str) -> Any:
     """Return (x - offset) / scale by column; a column that never varies becomes 0, not infinite.
 
     Always float32: in half precision a depth of .001 would be lost in the rounding of fluxes near 1.

@@ -47,7 +47,7 @@ TYPICAL_LOG_STEPS = 1.5
 CENTRAL_BINS = 2  # the 20 steps about mid-transit: within totality of all but the shortest transits
 
 
-def dips(flux):
+def dips(flux: Any) -> tuple[Any, Any, Any]:
     """Raw flux [batch, 300, c] -> dip [batch, c, 300], its folded bins [batch, c, 27], step noise [batch, c, 1]."""
     curves = ops.transpose(flux, (0, 2, 1)) / ops.convert_to_tensor(RAMP.astype(np.float32))
     bins = ops.matmul(1.0 - curves, ops.convert_to_tensor(fold_matrix().astype(np.float32)))
@@ -57,7 +57,7 @@ def dips(flux):
     return 1.0 - curves, bins, noise
 
 
-def noise_free(noise, dip):
+def noise_free(noise: Any, dip: Any) -> Any:
     """Return channels with implausibly little noise compared with others: dead, saturated, filled in or smoothed.
 
     Args:
@@ -75,7 +75,7 @@ def noise_free(noise, dip):
     return ops.logical_or(noise < NOISE_FREE_SHARE * usual, smooth)
 
 
-def white_of(curves, weight):
+def white_of(curves: Any, weight: Any) -> Any:
     """Return the weighted mean over channels of [batch, c, n] with weights [batch, c, 1]: [batch, 1, n]."""
     return ops.sum(weight * curves, axis=1, keepdims=True) / ops.sum(weight, axis=1, keepdims=True)
 
@@ -101,7 +101,7 @@ class Curves(NamedTuple):
     white_dip: Any
 
 
-def measured_curves(flux) -> Curves:
+def measured_curves(flux: Any) -> Curves:
     """Return raw flux [batch, 300, c] as curves; white light is the second of two channels, or the mean of all."""
     dip, bins, noise = dips(flux)
     if flux.shape[2] == 2:  # own and white
@@ -116,14 +116,14 @@ def measured_curves(flux) -> Curves:
     return Curves(bins, noise, white, white_noise, white_dip)
 
 
-def rough_depth(white, noise):
+def rough_depth(white: Any, noise: Any) -> tuple[Any, Any]:
     """Return the depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
     depth = ops.mean(white[:, :, :CENTRAL_BINS], axis=2, keepdims=True)
     own = noise * float(bin_noise()[:CENTRAL_BINS].mean() / np.sqrt(CENTRAL_BINS))
     return (depth + ops.sqrt(ops.square(depth) + 4 * ops.square(own))) / 2, own
 
 
-def matched_ratio(bins, noise, white, depth):
+def matched_ratio(bins: Any, noise: Any, white: Any, depth: Any) -> tuple[Any, Any]:
     """Return each channel's depth relative to white light's, matched to the white curve's shape, and its noise.
 
     Weighted least squares of the channel's bins on the white bins: [batch, c, 1] each.
@@ -138,7 +138,7 @@ def matched_ratio(bins, noise, white, depth):
 @model(scope="any", channels="own+white", star="all", transform="none", head="depth", loss="mae",
        epochs=30, batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.002},
        joint={"channels": "all"})  # fmt: skip
-def transit(hp, inputs: Inputs):
+def transit(hp: Any, inputs: Inputs) -> Depth:
     """Physics first: folded, ramp-free, noise-aware features; a dense network corrects the white-light depth."""
     if inputs.flux.shape[1] != N_STEPS:
         raise UsageError(

@@ -50,7 +50,7 @@ class Path(NamedTuple):
     impact_spread: Any
 
 
-def orbit_of(star):
+def orbit_of(star: Any) -> tuple[Any, Any]:
     """Return axis in stellar radii and period in days, [batch, 1] each, from raw stellar parameters [batch, 6].
 
     Kepler's third law in solar units: (a / R) = 4.2083 (M P^2)^(1/3) / R with P in days.
@@ -60,7 +60,7 @@ def orbit_of(star):
     return SUN_AXIS * ops.exp((ops.log(mass) + 2 * ops.log(period)) / 3) / radius, period
 
 
-def along_the_path(dip, axis, period):
+def along_the_path(dip: Any, axis: Any, period: Any) -> tuple[Any, Any]:
     """Return a dip as a function of x.
 
     Args:
@@ -97,7 +97,7 @@ def templates() -> np.ndarray:
     return shapes
 
 
-def path_of(along, steps, noise, depth) -> Path:
+def path_of(along: Any, steps: Any, noise: Any, depth: Any) -> Path:
     """Return the posterior of radius and impact parameter given a dip along its path.
 
     Each template is fitted to the dip, in units of the rough depth, with a scale s = radius^2 / depth that has a
@@ -126,7 +126,7 @@ def path_of(along, steps, noise, depth) -> Path:
     return Path(*_moments(weight, ops.log(scale), within), *_moments(weight, impacts, 0.0))
 
 
-def _moments(weight, values, variances):
+def _moments(weight: Any, values: Any, variances: Any) -> tuple[Any, Any]:
     """Return mean and standard deviation of a mixture with these weights, means and variances."""
     mean = ops.sum(weight * values, axis=1, keepdims=True)
     variance = ops.sum(weight * (ops.square(ops.subtract(values, mean)) + variances), axis=1, keepdims=True)

@@ -8,7 +8,7 @@ exponents have the same meaning at every step. Source: Yeo & Johnson 2000, Biome
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ def fit(z: np.ndarray) -> Power:
     negative = z < 0
     signed = np.where(negative, -log, log).sum(axis=0, dtype=np.float64)
 
-    def likelihood(exponent):
+    def likelihood(exponent: np.ndarray) -> np.ndarray:
         variance = _transformed(log, negative, exponent).var(axis=0, dtype=np.float64)
         return -len(z) / 2 * np.log(np.maximum(variance, 1e-30)) + (exponent - 1) * signed
 
@@ -86,7 +86,7 @@ def highest(function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high:
     return (low + high) / 2
 
 
-def apply(z, exponent: np.ndarray):
+def apply(z: Any, exponent: np.ndarray) -> Any:
     """Apply the transform: symbolic float32 [batch, ...] -> the same shape; exponents are stored in plain layers."""
     positive, negative = (_kept_off_zero(values) for values in (exponent, 2 - exponent))
     above = _branch(ops.log1p(ops.relu(z)), positive, "above")
@@ -94,13 +94,13 @@ def apply(z, exponent: np.ndarray):
     return keras.layers.Subtract(dtype="float32", name="power")([above, below])
 
 
-def _branch(log, exponent: np.ndarray, name: str):
+def _branch(log: Any, exponent: np.ndarray, name: str) -> Any:
     """(e^(p log) - 1) / p."""
     grown = keras.layers.Rescaling(exponent.tolist(), dtype="float32", name=f"power_{name}")(log)
     return keras.layers.Rescaling((1 / exponent).tolist(), dtype="float32", name=f"scale_{name}")(ops.expm1(grown))
 
 
-def invert(y, exponent: np.ndarray):
+def invert(y: Any, exponent: np.ndarray) -> Any:
     """Invert `apply`: float [batch, ...] -> the same shape."""
     positive, negative = (ops.cast(_kept_off_zero(values), y.dtype) for values in (exponent, 2 - exponent))
     smallest = 1e-30  # beyond the range of the transform

@@ -59,5 +59,5 @@ def _hardware() -> dict[str, Any]:
     return {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count(), "gpus": devices}
 
 
-def _gpus(tf) -> list[Any]:
+def _gpus(tf: Any) -> list[Any]:
     return tf.config.list_physical_devices("GPU")

@@ -7,6 +7,7 @@ before it is printed. Validation scores come from `fit` itself.
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Self
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ class Reseed(keras.callbacks.Callback):
         super().__init__()
         self.seed = seed
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for index, layer in enumerate(self.model._flatten_layers()):
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
@@ -55,7 +56,7 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         super().__init__()
         self.run, self.initial = run, initial
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         scores = [row[VALIDATION] for row in self.run.rows]
         self.model.optimizer.learning_rate = plateau_rate(self.initial, scores)
 
@@ -87,8 +88,8 @@ class RefuseNonFinite(keras.callbacks.Callback):
         super().__init__()
         self.run = run
 
-    def on_epoch_end(self, epoch, logs=None):
-        bad = [f"{name} is {value}" for name, value in logs.items() if not np.isfinite(value)]
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        bad = [f"{name} is {value}" for name, value in (logs or {}).items() if not np.isfinite(value)]
         bad += [f"{v.path} is not finite" for v in self.model.trainable_variables if not is_finite(v)]
         if bad:
             raise NonFiniteError(
@@ -133,18 +134,18 @@ class SaveEpoch(keras.callbacks.Callback):
         self.held: list[np.ndarray] = []
         self.holder: keras.Model | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.started = time.perf_counter()
 
-    def on_test_begin(self, logs=None):  # validation follows the epoch's last step
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # validation follows the epoch's last step
         self.seconds = time.perf_counter() - self.started
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         epoch += 1
         self.run.rows.append(
             {
                 "epoch": epoch,
-                **{name: float(value) for name, value in logs.items()},
+                **{name: float(value) for name, value in (logs or {}).items()},
                 # To NumPy first: under a strategy it is a variable that float() does not accept.
                 "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "observations_per_second": self.observations / self.seconds,
@@ -196,14 +197,14 @@ class PrintEpoch(keras.callbacks.Callback):
         self.run, self.epochs, self.steps = run, epochs, steps
         self.left = TimeLeft(len(run.rows))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         hidden = not sys.stderr.isatty()
         self.bar = tqdm(total=self.steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=hidden)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.update(batch + 1 - self.bar.n)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.close()
         row = self.run.rows[-1]
         best = "  best" if best_epoch(self.run) == row["epoch"] else ""
@@ -235,16 +236,16 @@ class StopOnSignal(keras.callbacks.Callback):
         """The signal that was received; 0 for none."""
         return self.request.number
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.request = self._block.__enter__()
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         self._block.__exit__(kind, error, traceback)
         if self.received and cluster.is_loss(error):  # another worker that was also asked to stop may have ended first
             self._stop()
 
-    def _stop(self):
+    def _stop(self) -> NoReturn:
         raise Stopped(
             f"stopped: {self.run.describe()}. To resume, repeat the command:\n  {self.command}", self.received
         )
@@ -258,13 +259,13 @@ class StopOnSignal(keras.callbacks.Callback):
             if self.run.is_chief:
                 print("Finishing and saving the current epoch. Press Ctrl-C again to stop immediately.", flush=True)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.check()
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.check()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.check(epoch_ended=True)
 
 
@@ -275,13 +276,13 @@ class ShowLife(keras.callbacks.Callback):
         super().__init__()
         self.run = run
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         heartbeat.advance()
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         heartbeat.advance()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         heartbeat.advance(self.run.state["epoch"])
 
 
@@ -292,6 +293,6 @@ class EveryFewEpochs(keras.callbacks.Callback):
         super().__init__()
         self.action = action
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch + 1 in (1, 2, 4, 8) or (epoch + 1) % 10 == 0:
             self.action(epoch + 1)

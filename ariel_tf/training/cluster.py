@@ -158,7 +158,7 @@ def _sum(strategy: Any, value: float) -> float:
     import tensorflow as tf
 
     @tf.function
-    def add(number):
+    def add(number: Any) -> Any:
         return strategy.reduce("SUM", strategy.run(lambda: number + 0), axis=None)
 
     # Each device of a worker contributes the value once.

@@ -1,7 +1,7 @@
 """The rows of one training: for training, for validation, and for the test score."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np

@@ -137,14 +137,14 @@ def distribute_dataset(strategy: Any, batches: Any, shared: bool = False) -> Any
     if devices == 1:
         return batches
 
-    def shares(context):
+    def shares(context: Any) -> tf.data.Dataset:
         here = devices // context.num_input_pipelines
         first, parts = (0, here) if shared else (context.input_pipeline_id * here, devices)
 
-        def of_batch(*batch):
+        def of_batch(*batch: Any) -> tf.data.Dataset:
             rows = tf.shape(keras.tree.flatten(batch)[0])[0]
 
-            def share(device):
+            def share(device: Any) -> Any:
                 start, stop = rows * device // parts, rows * (device + 1) // parts
                 return keras.tree.map_structure(lambda values: values[start:stop], batch)
 
@@ -202,7 +202,7 @@ def _make(model: Any, name: str, step: Any, force: bool = False) -> Any:
 
     strategy = model.distribute_strategy
 
-    def function(iterator):
+    def function(iterator: Any) -> dict[str, Any]:
         with _synchronized(model):  # here, since the devices' parts are traced in turn
             logs = strategy.run(functools.partial(step, model), (next(iterator),))
         # The result of one device, with the names by which Keras evaluates the metrics, over all devices, after an

@@ -11,7 +11,7 @@ SHARE = 0.05
 class CheckpointSchedule:
     """Decides when a checkpoint is due: the first immediately, later ones at intervals proportional to its cost."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ready = -float("inf")
 
     def due(self) -> bool:

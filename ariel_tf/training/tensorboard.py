@@ -73,17 +73,17 @@ class Profile(keras.callbacks.Callback):
         self.folder, self.first, self.last = folder, first, last
         self.step, self.running = 0, False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step += 1
         if self.step == self.first:
             tf.profiler.experimental.start(str(self.folder))
             self.running = True
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.step >= self.last:
             self._stop()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._stop()
 
     def _stop(self) -> None:
@@ -115,7 +115,7 @@ class TensorBoardLog(keras.callbacks.Callback):
                     hparams.hparams(hyper_parameters(masked(configuration)), trial_id=trial_id(run.path))
                     tf.summary.text("configuration", table(hyper_parameters(masked(configuration))), step=0)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         with disk_errors(self.folder):
             self._write(self.run.rows[-1])
             if self.histograms:

@@ -148,17 +148,17 @@ class Tracked(keras.callbacks.Callback):
             )  # fmt: skip
             return None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.callback is not None:
             self._try(self.callback.set_model, self.model)
             self._try(self.callback.on_train_begin)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.callback is not None:
             row = {name: value for name, value in self.run.rows[-1].items() if name != "epoch"}
             self._try(self.callback.on_epoch_end, int(self.run.rows[-1]["epoch"]), row)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.callback is not None:
             self._try(self.callback.on_train_end)
 

@@ -14,7 +14,7 @@ Rows are labelled by file name, by (planet, spot, photon), or by planet number. 
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def stamp_of(handle: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _named(where: str):
+def _named(where: str) -> Iterator[None]:
     """Name the file in errors; report any other exception in a damaged table as one too."""
     try:
         yield

@@ -140,7 +140,7 @@ class SimulatedSource(SourceBase):
         if order is not None:
             chosen = tf.random.experimental.stateless_shuffle(chosen, seed=order)
 
-        def planet(index):
+        def planet(index: tf.Tensor) -> dict[str, tf.Tensor]:
             record = {name: tf.gather(values, index) for name, values in self._table.items()}
             return records.narrow(record, columns, white)
 

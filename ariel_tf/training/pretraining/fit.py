@@ -68,7 +68,7 @@ def _input(name: str) -> str:
     return f"measured_{name}"  # a layer of the network is also called "impact"
 
 
-def loss(true, answer):
+def loss(true: Any, answer: Any) -> Any:
     """Return the loss: absolute error in depth, as in the score; likelihood of sigma; error of the impact parameter.
 
     The likelihood of sigma uses the error without changing it: see `spectrum.correct`.

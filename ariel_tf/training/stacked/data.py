@@ -32,15 +32,15 @@ class Table(NamedTuple):
     def rows(self) -> int:
         return int(self.radius.shape[1])
 
-    def take(self, index) -> Self:
+    def take(self, index: Any) -> Self:
         """Return the rows of an index [n]."""
 
-        def rows(values, axis):
+        def rows(values: Any, axis: Any) -> Any:
             return None if values is None else tf.gather(values, index, axis=axis)
 
         return type(self)(rows(self.radius, 1), rows(self.own, 1), rows(self.shared, 0), rows(self.star, 0))
 
-    def inputs(self, own) -> dict[str, Any]:
+    def inputs(self, own: Any) -> dict[str, Any]:
         """Return the inputs of one wavelength's model, given its part of `own`."""
         parts = [part for part in (own, self.shared) if part is not None]
         flux = parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)

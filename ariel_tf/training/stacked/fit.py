@@ -176,7 +176,9 @@ def _train_epoch(stack: Stack, plan: StackPlan, epoch: int, stop: callbacks.Stop
     return stack.sums(total, plan.table)
 
 
-def _refuse_non_finite(run, stack: Stack, wavelengths, training_now, training: Sums, validation: Sums) -> None:
+def _refuse_non_finite(
+    run: RunFolder, stack: Stack, wavelengths: Sequence[int], training_now: np.ndarray, training: Sums, validation: Sums
+) -> None:
     """Raise, before anything of an epoch is saved, if it produced NaN or infinity at a wavelength in training."""
     sound = stack.finite()
     for values in (*training, *validation):

@@ -106,7 +106,7 @@ def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
         finish(run, Predictions.collect(model, part.test), part.mean, job)
 
 
-def write_model(job: TrainingJob, built) -> None:
+def write_model(job: TrainingJob, built: Built) -> None:
     """Write the best model of one wavelength again."""
     with RunFolder(job.path, job.identity, job.source.fingerprint) as run:
         callbacks.save_model(built.inference, run)

@@ -4,7 +4,7 @@ A stack guarantees that each model is trained exactly as it would be alone. That
 weights together, and only for layers whose every operation TensorFlow can vectorise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -66,14 +66,14 @@ def unfolded(layer: Any, x: Any, weights: Any) -> Any:
 class UnfoldedConv1D(layers.Conv1D):
     """Conv1D, unfolded. Such layers exist only while a stack trains and are never saved."""
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return unfolded(self, x, self.kernel)
 
 
 class UnfoldedSeparableConv1D(layers.SeparableConv1D):
     """SeparableConv1D, unfolded: a convolution whose weights are products of those along time and across channels."""
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         along = ops.transpose(self.depthwise_kernel, (1, 0, 2))  # [channels, kernel, multiplier]
         across = ops.reshape(self.pointwise_kernel, (-1, self.depth_multiplier, self.filters))
         return unfolded(self, x, ops.transpose(ops.matmul(along, across), (1, 0, 2)))
@@ -106,7 +106,7 @@ def refuse_unstackable(model: keras.Model) -> None:
         raise NotStackable(f"model {model.name} can't be trained as a stack: {reason}. Take --stack no.")
 
 
-def _about_layers(found: Sequence[Any]):
+def _about_layers(found: Sequence[Any]) -> Iterator[str]:
     for layer in found:
         if type(layer) not in LAYERS:
             yield f"its layer {layer.name}, {type(layer).__name__}, works in steps or is unknown to stacks"
@@ -118,7 +118,7 @@ def _about_layers(found: Sequence[Any]):
             yield f"its layer {layer.name} has a constraint on its weights"
 
 
-def _about_optimizer(model: keras.Model):
+def _about_optimizer(model: keras.Model) -> Iterator[str]:
     optimizer = model.optimizer
     if model.distribute_strategy.num_replicas_in_sync > 1 and any(
         isinstance(layer, layers.BatchNormalization) for layer in model.layers

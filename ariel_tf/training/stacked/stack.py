@@ -130,7 +130,9 @@ class Stack:
 
     # One wavelength: everything in this part is ordinary Keras of one model.
 
-    def _forward(self, part: dict[str, Any], batch: Table, seeds: list[Any], training: bool):
+    def _forward(
+        self, part: dict[str, Any], batch: Table, seeds: list[Any], training: bool
+    ) -> tuple[Any, list[Any], list[Any], list[Any]]:
         """Output [B, 1], new state, new seeds, and losses of layers, of one wavelength."""
         left, random = iter(part["state"]), iter(seeds)
         state = [next(random) if is_seed else next(left) for is_seed in self._is_seed]
@@ -143,7 +145,7 @@ class Stack:
         return output, own, drawn, losses
 
     @contextmanager
-    def _holding(self, values: Sequence[Any]):
+    def _holding(self, values: Sequence[Any]) -> Iterator[None]:
         """The template with one wavelength's constants, while it is traced."""
         before = [getattr(layer, name) for layer, name, _ in self._constants]
         try:
@@ -154,7 +156,7 @@ class Stack:
             for (layer, name, _), value in zip(self._constants, before, strict=True):
                 setattr(layer, name, value)
 
-    def _measure(self, part: dict[str, Any], output) -> tuple[Any, Any]:
+    def _measure(self, part: dict[str, Any], output: Any) -> tuple[Any, Any]:
         """Mean loss and sum of score errors of one wavelength's batch."""
         head, kind = self.models[0].loss.head, self.models[0].loss.kind
         loss = RadiusLoss(kind, head, part["scale"], dtype=self.models[0].loss.dtype)(part["radius"], output)
@@ -176,17 +178,17 @@ class Stack:
         }
         return parts if batch.own is None else parts | {"own": batch.own}
 
-    def _map(self, function: Callable, batch: Table):
+    def _map(self, function: Callable, batch: Table) -> Any:
         # A while loop over wavelengths, TensorFlow's fallback, would be slower than models one by one.
         return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
 
     def _seeds(self) -> list[Any]:
         return [tf.convert_to_tensor(generator.state.value) for _, generator in random_layers(self.template)]
 
-    def _answers(self, batch: Table):
+    def _answers(self, batch: Table) -> Any:
         return self._map(lambda part: self._forward(part, batch, self._seeds(), False)[0], batch)
 
-    def _train_one_step(self, batch: Table, share):
+    def _train_one_step(self, batch: Table, share: Any) -> tuple[Any, Any]:
         """Loss and score errors [W] of the whole batch, given one device's share of it; all weights a step further.
 
         Args:
@@ -195,7 +197,7 @@ class Stack:
         """
         seeds = self._seeds()
 
-        def one(part):
+        def one(part: dict[str, Any]) -> tuple[Any, ...]:
             with tf.GradientTape() as tape:
                 tape.watch(part["weights"])
                 output, state, drawn, extra = self._forward(part, batch, seeds, True)
@@ -212,28 +214,28 @@ class Stack:
             generator.state.assign(values[0])  # all drew the same
         return loss, error
 
-    def _test_one_step(self, batch: Table, share):
-        def one(part):
+    def _test_one_step(self, batch: Table, share: Any) -> Any:
+        def one(part: dict[str, Any]) -> tuple[Any, ...]:
             output, _, _, extra = self._forward(part, batch, self._seeds(), False)
             loss, error = self._measure(part, output)
             return share * tf.add_n([loss, *extra]), error
 
         return distribute.all_reduce_sum(self._map(one, batch))
 
-    def _on_devices(self, step: Callable, table: Table, index):
+    def _on_devices(self, step: Callable, table: Table, index: Any) -> Any:
         """A step on each device's share of the rows."""
 
-        def own(index):
+        def own(index: Any) -> Any:
             mine, share = distribute.replica_slice(index)
             return step(table.take(mine), tf.cast(share, table.radius.dtype))
 
         found = self.strategy.run(own, (index,))
         return [self.strategy.experimental_local_results(values)[0] for values in found]
 
-    def _loop(self, step: Callable, table: Table, order, batch_size, first, last):
+    def _loop(self, step: Callable, table: Table, order: Any, batch_size: int, first: Any, last: Any) -> Any:
         """Sums over steps `first` ... `last` - 1 of loss x rows, and of score errors: float64 [2, W]."""
 
-        def body(number, sums):
+        def body(number: Any, sums: Any) -> tuple[Any, Any]:
             index = order[number * batch_size : (number + 1) * batch_size]
             loss, error = self._on_devices(step, table, index)
             loss = tf.cast(loss, tf.float64) * tf.cast(tf.size(index), tf.float64)
@@ -242,10 +244,10 @@ class Stack:
         start = (first, tf.zeros([2, len(self.models)], tf.float64))
         return tf.while_loop(lambda number, _: number < last, body, start, parallel_iterations=1)[1]
 
-    def _train_steps(self, table: Table, order, batch_size, first, last):
+    def _train_steps(self, table: Table, order: Any, batch_size: int, first: Any, last: Any) -> Any:
         return self._loop(self._train_one_step, table, order, batch_size, first, last)
 
-    def _test_rows(self, table: Table, batch_size):
+    def _test_rows(self, table: Table, batch_size: int) -> Any:
         rows = tf.shape(table.radius)[1]
         steps = (rows + batch_size - 1) // batch_size
         return self._loop(self._test_one_step, table, tf.range(rows), batch_size, 0, steps)
