@@ -39,7 +39,7 @@ class TrainingData:
         self,
         source: Source,
         config: TrainConfig,
-        load=dataset.load,
+        load: Callable[..., Any] = dataset.load,
         memory: int | None = None,
         windows: bool = False,
     ):
