@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ariel_tf.core import resources
+from ariel_tf.core import log, resources
 from ariel_tf.core.devices import DEFAULT_DEVICES, DEVICES_HELP, Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.core.schema import Schema, add_flags, option
@@ -66,6 +66,10 @@ class Parser(argparse.ArgumentParser):
         self._rest = rest
         for schema in schemas:
             self.add_schema(schema)
+        self.add_argument(
+            "--log-level", action=_LogLevel, choices=log.LEVELS, default=argparse.SUPPRESS,
+            help="print messages of this level and above; warning leaves out progress, results stay (default: info)"
+        )  # fmt: skip
 
     def add_schema(self, schema: type[Schema], names: Iterable[str] | None = None, **defaults: str) -> None:
         """Add the flags of a schema, or of some of its fields; `defaults` as for `schema.add_flags`."""
@@ -107,6 +111,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one sentence."""
         self.exit(UsageError.exit_code, f"error: {message.removeprefix('argument ')}\n       {self.format_usage()}")
+
+
+class _LogLevel(argparse.Action):
+    """Sets the level as soon as the flag is read, so that the namespace holds only options of the schemas."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        log.set_level(values)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

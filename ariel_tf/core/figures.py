@@ -4,12 +4,12 @@
 setting such as `text.usetex` without LaTeX does not affect our figures.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ariel_tf.core import log
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import ArielError, UsageError
 
@@ -86,6 +86,6 @@ def draw_or_warn(picture: Callable[..., Any], *arguments: Any) -> bool:
         raise
     except Exception as error:  # noqa: BLE001  (any error of matplotlib, its fonts and its settings)
         reason = " ".join(str(error).split())[:200]
-        print(f"warning: a picture could not be drawn ({type(error).__name__}: {reason})", file=sys.stderr, flush=True)
+        log.warning(f"a picture could not be drawn ({type(error).__name__}: {reason})")
         return False
     return True

@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core import processes, resources
+from ariel_tf.core import log, processes, resources
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.resources import TimeLeft
@@ -37,6 +37,8 @@ from ariel_tf.training.one_model import train_one
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import train_together
 from ariel_tf.training.stacked.layers import NotStackable
+from ariel_tf.training.tensorboard import hyper_parameters
+from ariel_tf.training.trackers import summary, tracked
 
 
 def train(job: TrainingJob) -> Path:
@@ -67,7 +69,7 @@ def train(job: TrainingJob) -> Path:
             with run.held():
                 run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
-                print(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}", flush=True)
+                log.info(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}")
             del rows, built
             train_groups(run, job, groups)
         elif cluster.task()[1] == 1:
@@ -135,7 +137,7 @@ def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
     except UsageError as error:
         if job.options.stack == "yes":
             raise
-        print(f"one wavelength at a time: {str(error).removesuffix(' Take --stack no.')}", flush=True)
+        log.info(f"one wavelength at a time: {str(error).removesuffix(' Take --stack no.')}")
         return alone
 
 
@@ -156,10 +158,9 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
             f"of the {resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > jobs:
-        print(
+        log.info(
             f"{total} wavelengths together need {resources.format_bytes(total * each)} of memory, "
-            f"{resources.format_bytes(free)} are free: {len(groups)} groups, one after another",
-            flush=True,
+            f"{resources.format_bytes(free)} are free: {len(groups)} groups, one after another"
         )
     return groups
 
@@ -174,7 +175,7 @@ def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int
         _train_group(job, group)
         ended += 1
         if run.is_chief and (text := time_left(ended, ended + len(_untrained(job, groups)))):
-            print(text, flush=True)
+            log.info(text)
         if run.is_chief and groups[-1] != group:
             finish(run, job, last=False)
 
@@ -201,7 +202,7 @@ def _train_group(job: TrainingJob, group: Sequence[int]) -> None:
         except NotStackable as error:  # found only when the stack was built
             if job.options.stack == "yes":
                 raise
-            print(f"one wavelength at a time: {error}", flush=True)
+            log.info(f"one wavelength at a time: {error}")
     for wavelength in work_queue.unfinished(job.path, group):
         train_alone(job, wavelength)
     return None
@@ -254,6 +255,10 @@ def finish(run: RunFolder, job: TrainingJob, last: bool = True, repeated: bool =
             print(f"{done} of {len(every)} wavelengths are done; {job.path / 'README.md'} shows which", flush=True)
         elif prints:
             print("\n".join(list_run.report_lines(job.path, read_scores(job.path))), flush=True)
+    if ends:
+        with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
+            if tracking:
+                tracking.summarise(summary(read_scores(run.path)))
 
 
 def _finish(run: RunFolder, job: TrainingJob) -> None:

@@ -58,10 +58,7 @@ def check(config: TrainConfig, options: RunOptions) -> None:
     if config.wavelength.is_list:
         if options.jobs > 1 and cluster.task()[1] > 1:
             raise UsageError("--jobs: expected none with TF_CONFIG, whose workers train one wavelength after another.")
-        tracked = options.track != "none"
-        for flag, given in (
-            ("--profile", options.profile), ("--histograms", options.histograms), ("--track", tracked)
-        ):  # fmt: skip
+        for flag, given in (("--profile", options.profile), ("--histograms", options.histograms)):
             if given:
                 raise UsageError(
                     f"{flag}: expected one model with it, like --wavelength 12, not a list of wavelengths."

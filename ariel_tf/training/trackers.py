@@ -4,46 +4,74 @@
     rows of epochs ─▶ the service's own Keras callback: wandb's `WandbMetricsLogger`, MLflow's `MlflowCallback`
     scores         ─▶ summary
 
+A list of wavelengths has a run for each wavelength and one for the list, with the mean scores: a group of wandb's, a
+parent run of MLflow's. Wavelengths that train as a stack share a run of their means, which grows with each epoch; the
+run of each wavelength is logged when the stack is trained.
+
 Nothing leaves this machine unless the environment says so. wandb is offline, in a folder beside the run folders: `wandb
 sync runs/wandb/offline-run-*` sends it, WANDB_MODE=online sends it at once. MLflow writes a database beside them,
 runs/mlflow/mlflow.db, unless MLFLOW_TRACKING_URI names a server. Neither writes in a run folder, where links such as
-wandb's are refused. A resumed training goes on in the same run of the service. A service that fails is one warning, and
-never costs a training.
+wandb's are refused. A resumed training continues in the same run of the service. A service that fails causes one
+warning, and never ends a training.
 """
 
 import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 
+from ariel_tf.core import log
 from ariel_tf.core.printable import masked
 from ariel_tf.runs.folder import RunFolder
+from ariel_tf.runs.lock import take_lock
 
 PROJECT = "ariel_tf"
+# Tag of MLflow's runs.
+IDENTITY = "ariel_tf_run"
+# Columns of a stack's `metrics.csv` that are means over its wavelengths, or common to them.
+MEANS = ("epoch", "loss", "score", "val_loss", "val_score", "learning_rate", "observations_per_second", "seconds")
+
+
+class Place(NamedTuple):
+    """Where a run belongs at a service: beside which folder its files are written, its name, and the list it is of."""
+
+    beside: Path
+    name: str
+    whole: Path | None
+
+
+def place_of(run: Path) -> Place:
+    """Return the place of a run folder; a folder within another run is a part of a list of wavelengths."""
+    run = run.resolve()
+    if (run.parent / "config.json").is_file():
+        return Place(run.parent.parent, f"{run.parent.name}/{run.name}", run.parent)
+    return Place(run.parent, run.name, None)
 
 
 def identity(run: Path) -> str:
-    """The name of a run folder at a service: equal after a resume, another one after --overwrite."""
+    """Return the identity of a run folder at a service: equal after a resume, different after --overwrite."""
     text = f"{run.resolve()} {(run / 'config.json').stat().st_mtime_ns}"
     return f"{run.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def summary(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of `scores.json` that a service shows beside a run."""
-    best = {name: float(scores[name]) for name in ("best_epoch", "best_score")}
+    """Return the numbers of `scores.json` that a service shows with a run."""
+    best = {name: float(scores[name]) for name in ("best_epoch", "best_score") if name in scores}
     return best | {f"test_{name}": float(score) for name, score in scores["test"].items()}
 
 
 class Service(Protocol):
-    """What a training needs of a tracking service."""
+    """The methods of a tracking service that a training uses."""
 
     def start(self, run: Path, parameters: Mapping[str, Any]) -> keras.callbacks.Callback:
-        """Open the service's run; returns its own callback, which takes metrics at the end of epochs."""
+        """Open the service's run; return its own callback, which takes metrics at the end of epochs."""
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Add the metrics of an epoch, under the names that the callback gives them."""
 
     def summarise(self, values: Mapping[str, float]) -> None:
         """Add the final scores."""
@@ -59,17 +87,22 @@ class Wandb:
         import wandb
         from wandb.integration.keras import WandbMetricsLogger
 
+        place = place_of(run)
         self.run = wandb.init(
             project=PROJECT,
-            name=run.name,
+            group=place.whole and identity(place.whole),
+            name=place.name,
             id=identity(run),
             resume="allow",
-            dir=str(run.resolve().parent),
+            dir=str(place.beside),
             config=dict(parameters),
             mode=os.environ.get("WANDB_MODE", "offline"),
             settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
         )
         return WandbMetricsLogger("epoch")
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.run.log({f"epoch/{name}": value for name, value in {**metrics, "epoch": epoch}.items()})
 
     def summarise(self, values: Mapping[str, float]) -> None:
         self.run.summary.update(dict(values))
@@ -85,24 +118,50 @@ class MLflow:
         import mlflow
         from mlflow.keras import MlflowCallback
 
+        place = place_of(run)
         self.mlflow, self.local = mlflow, not mlflow.is_tracking_uri_set()
-        if self.local:
-            folder = run.resolve().parent / "mlflow"
-            folder.mkdir(exist_ok=True)
-            mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-            if mlflow.get_experiment_by_name(PROJECT) is None:
-                mlflow.create_experiment(PROJECT, artifact_location=(folder / "artifacts").as_uri())
-        mlflow.set_experiment(PROJECT)
-        name = identity(run)
-        before = mlflow.search_runs(
-            experiment_names=[PROJECT], filter_string=f"tags.ariel_tf_run = '{name}'", output_format="list"
-        )
+        folder = place.beside / "mlflow"
+        with self._alone(folder):
+            if self.local:
+                mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+                if mlflow.get_experiment_by_name(PROJECT) is None:
+                    mlflow.create_experiment(PROJECT, artifact_location=(folder / "artifacts").as_uri())
+            mlflow.set_experiment(PROJECT)
+            parent = place.whole and self._found(place.whole)
+            if place.whole and not parent:
+                tags = {IDENTITY: identity(place.whole)}
+                parent = mlflow.MlflowClient().create_run(self._experiment(), tags=tags, run_name=place.whole.name)
+        before = self._found(run)
         if before:
-            mlflow.start_run(run_id=before[0].info.run_id)
+            mlflow.start_run(run_id=before.info.run_id)
         else:
-            mlflow.start_run(run_name=run.name, tags={"ariel_tf_run": name})
+            tags = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
+            mlflow.start_run(run_name=place.name, tags={IDENTITY: identity(run), **tags})
+        if not before or not before.data.params:
             mlflow.log_params(dict(parameters))
         return MlflowCallback()
+
+    @contextmanager
+    def _alone(self, folder: Path) -> Iterator[None]:
+        """Let one process at a time create the database and the run of a list."""
+        if not self.local:
+            yield
+            return
+        folder.mkdir(exist_ok=True)
+        with take_lock(folder, wait=True):
+            yield
+
+    def _experiment(self) -> str:
+        return self.mlflow.get_experiment_by_name(PROJECT).experiment_id
+
+    def _found(self, run: Path) -> Any:
+        """Return the service's run of a run folder; None if there is none."""
+        query = f"tags.{IDENTITY} = '{identity(run)}'"
+        found = self.mlflow.search_runs([self._experiment()], filter_string=query, output_format="list")
+        return found[0] if found else None
+
+    def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.mlflow.log_metrics(dict(metrics), step=epoch)
 
     def summarise(self, values: Mapping[str, float]) -> None:
         self.mlflow.log_metrics(dict(values))
@@ -142,10 +201,7 @@ class Tracked(keras.callbacks.Callback):
         except Exception as error:  # noqa: BLE001  (whatever a service raises is no reason to lose the training)
             self.failed = True
             reason = " ".join(str(error).split())[:200]
-            print(
-                f"warning: {self.name} logs no more of this training ({type(error).__name__}: {reason})",
-                file=sys.stderr, flush=True
-            )  # fmt: skip
+            log.warning(f"{self.name} logs no more of this training ({type(error).__name__}: {reason})")
             return None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -155,12 +211,16 @@ class Tracked(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.callback is not None:
-            row = {name: value for name, value in self.run.rows[-1].items() if name != "epoch"}
-            self._try(self.callback.on_epoch_end, int(self.run.rows[-1]["epoch"]), row)
+            self._try(self.callback.on_epoch_end, int(self.run.rows[-1]["epoch"]), _metrics(self.run.rows[-1]))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.callback is not None:
             self._try(self.callback.on_train_end)
+
+    def log(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Add rows of `metrics.csv` without the callback, whose learning rate is that of a Keras model."""
+        for row in rows:
+            self._try(self.service.log, int(row["epoch"]), _metrics(row))
 
     def summarise(self, values: Mapping[str, float]) -> None:
         """Add the final scores."""
@@ -169,6 +229,25 @@ class Tracked(keras.callbacks.Callback):
     def close(self, failed: bool) -> None:
         """End the service's run."""
         self._try(self.service.stop, failed)
+
+
+def _metrics(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "epoch"}
+
+
+class TrackedMeans(keras.callbacks.Callback):
+    """The means over wavelengths of a stack, logged after each epoch.
+
+    Args:
+        tracking: the stack's run at the service.
+    """
+
+    def __init__(self, tracking: Tracked):
+        super().__init__()
+        self._tracking = tracking
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tracking.log([{name: value for name, value in self._tracking.run.rows[-1].items() if name in MEANS}])
 
 
 @contextmanager

@@ -48,6 +48,9 @@ class Recording:
         self._record("start", trackers.identity(run), parameters)
         return self.callback
 
+    def log(self, epoch, metrics):
+        self._record("log", epoch, metrics)
+
     def summarise(self, values):
         self._record("summarise", values)
 
@@ -65,8 +68,8 @@ def service(monkeypatch):
     return Recording
 
 
-def rows():
-    lines = [line.split(",") for line in Path("run/metrics.csv").read_text().splitlines()]
+def rows(run="run"):
+    lines = [line.split(",") for line in Path(run, "metrics.csv").read_text().splitlines()]
     return [dict(zip(lines[0], map(float, line), strict=True)) for line in lines[1:]]
 
 
@@ -120,9 +123,53 @@ def test_a_service_that_fails_later_is_one_warning(method, service, monkeypatch,
     assert capsys.readouterr().err.count("warning: wandb logs no more") == 1
 
 
-def test_a_list_of_wavelengths_is_not_tracked(service):
-    with pytest.raises(UsageError, match=r"--track: expected one model with it"):
-        train.main([*TINY, "--wavelength=3,7", "--track=wandb"])
+def scores_of(run):
+    return json.loads(Path(run, "scores.json").read_text())
+
+
+def started(made):
+    return [one.events[0][1] for one in made]
+
+
+@pytest.mark.parametrize("stack", ["no", "yes"])
+def test_each_wavelength_of_a_list_is_a_run_at_the_service_and_so_is_the_list(stack, service):
+    train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=wandb", f"--stack={stack}"])
+    *stacks, third, seventh, whole = service.made
+    folders = [Path("run/w03"), Path("run/w07"), Path("run")]
+    assert started([third, seventh, whole]) == [trackers.identity(folder) for folder in folders]
+    for one, folder in zip((third, seventh), folders, strict=False):
+        logged = one.callback.epochs if stack == "no" else [event[1:] for event in one.events if event[0] == "log"]
+        assert [{**metrics, "epoch": float(epoch)} for epoch, metrics in logged] == rows(folder)
+        assert ("summarise", trackers.summary(scores_of(folder))) in one.events
+        assert one.events[0][2]["wavelength"] == int(folder.name[1:])
+    assert whole.events[1:] == [
+        ("summarise", {f"test_{n}": v for n, v in scores_of("run")["test"].items()}),
+        ("stop", False),
+    ]
+    if stack == "yes":
+        (means,) = stacks
+        assert started(stacks) == [trackers.identity(Path("run/stack-w03-w07"))]
+        wanted = [{name: row[name] for name in trackers.MEANS if name != "epoch"} for row in rows("run/stack-w03-w07")]
+        assert [event[2] for event in means.events if event[0] == "log"] == wanted
+        assert [event[1] for event in means.events if event[0] == "log"] == [1, 2]
+    else:
+        assert stacks == []
+    train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=wandb", f"--stack={stack}"])
+    assert len(service.made) == 3 + len(stacks), "a finished list is not logged again"
+
+
+def test_the_files_of_a_service_are_written_beside_the_folder_of_a_list():
+    Path("runs/list/w03").mkdir(parents=True)
+    Path("runs/list/config.json").write_text("{}")
+    assert trackers.place_of(Path("runs/list/w03")) == (Path("runs").resolve(), "list/w03", Path("runs/list").resolve())
+    assert trackers.place_of(Path("runs/list")) == (Path("runs").resolve(), "list", None)
+
+
+def test_a_service_that_fails_never_costs_a_stack(service, monkeypatch, capsys):
+    monkeypatch.setattr(Recording, "fails", "log")
+    train.main([*TINY, "--wavelength=3,7", "--epochs=1", "--track=wandb", "--stack=yes"])
+    assert scores_of("run")["wavelengths"].keys() == {"03", "07"}
+    assert capsys.readouterr().err.count("warning: wandb logs no more of this training") == 3
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
@@ -164,3 +211,40 @@ def test_mlflow_itself_gets_a_training(monkeypatch):
     assert [(metric.step, metric.value) for metric in logged] == [(row["epoch"], row["val_score"]) for row in rows()]
     assert run.info.status == "FINISHED"
     assert not mlflow.is_tracking_uri_set()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the service's own code
+def test_mlflow_itself_gets_a_list_as_a_parent_run(monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    pytest.importorskip("sqlalchemy", reason="mlflow-skinny without a database")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=mlflow"])
+    client = mlflow.MlflowClient(f"sqlite:///{Path('mlflow/mlflow.db').resolve()}")
+    runs = {
+        run.info.run_name: run for run in client.search_runs([client.get_experiment_by_name("ariel_tf").experiment_id])
+    }
+    assert runs.keys() == {"run", "run/w03", "run/w07", "run/stack-w03-w07"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    parents = {name: run.data.tags.get("mlflow.parentRunId") for name, run in runs.items()}
+    assert parents == {name: None if name == "run" else runs["run"].info.run_id for name in runs}
+    assert runs["run"].data.metrics == {f"test_{name}": value for name, value in scores_of("run")["test"].items()}
+    logged = client.get_metric_history(runs["run/w03"].info.run_id, "val_score")
+    assert [(metric.step, metric.value) for metric in logged] == [
+        (row["epoch"], row["val_score"]) for row in rows("run/w03")
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the service's own code
+def test_wandb_itself_gets_a_list_as_a_group(monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=wandb"])
+    wandb.teardown()
+    logs = [log.read_bytes() for log in Path("wandb").glob("offline-run-*/run-*.wandb")]
+    group = trackers.identity(Path("run")).encode()
+    assert sorted(group in content for content in logs) == [True] * 4
+    assert sorted(name for name in (b"run/w03", b"run/w07", b"run/stack") if any(name in log for log in logs)) == [
+        b"run/stack", b"run/w03", b"run/w07"
+    ]  # fmt: skip
+    assert sum(b"epoch/val_score" in content for content in logs) == 3
+    assert not [path for path in Path("run").rglob("*") if path.is_symlink() or "wandb" in path.name]

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
+from ariel_tf.core import log
 from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError
 from ariel_tf.core.resources import TimeLeft
@@ -23,7 +25,6 @@ from ariel_tf.training import callbacks, heartbeat
 from ariel_tf.training.schedule import CheckpointSchedule
 from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.stack import Stack, Sums
-from ariel_tf.training.tensorboard import TensorBoardLog
 
 MEASURED = ("loss", "score", "val_loss", "val_score")
 # Approximate duration of a compiled call: a signal and the progress bar wait for its end.
@@ -107,7 +108,12 @@ def rows_of(run: RunFolder, wavelength: int, last_epoch: int) -> list[dict[str, 
 
 
 def fit(
-    run: RunFolder, stack: Stack, wavelengths: Sequence[int], plan: StackPlan, log: TensorBoardLog | None, command: str
+    run: RunFolder,
+    stack: Stack,
+    wavelengths: Sequence[int],
+    plan: StackPlan,
+    logs: Sequence[keras.callbacks.Callback],
+    command: str,
 ) -> Progress:
     """Train from the run folder's last epoch until every wavelength has stopped or all epochs are done.
 
@@ -115,7 +121,7 @@ def fit(
         run: run to resume from and to commit epochs to.
         stack: stack of the models of these wavelengths, in their order.
         plan: data and length of the training.
-        log: TensorBoard log of the means; None if another process writes it.
+        logs: logs of the means after each epoch; empty if another process writes them.
         command: command that the user repeats to resume.
 
     Raises:
@@ -126,8 +132,8 @@ def fit(
     epoch = run.fall_back()
     if epoch:
         stack.load(run.verified(run.checkpoint_name(epoch)))
-        if log:
-            print(f"resuming {run.path} after epoch {epoch}", flush=True)
+        if run.is_chief:
+            log.info(f"resuming {run.path} after epoch {epoch}")
     now, pace = progress_of(run, wavelengths, plan.patience), CheckpointSchedule()
     left = TimeLeft(epoch)
     with callbacks.StopOnSignal(run, command) as stop:
@@ -149,12 +155,13 @@ def fit(
                 with pace.saving():
                     _save(run, stack, epoch)
             heartbeat.advance(run.state["epoch"])
-            if log:
+            if run.is_chief:
                 _tell(run, now, plan.epochs, left(epoch, plan.epochs if now.training.any() else epoch))
-                log.on_epoch_end(epoch - 1)
+            for each in logs:
+                each.on_epoch_end(epoch - 1)
             stop.check(epoch_ended=True)
-    if log and plan.patience and epoch < plan.epochs:
-        print(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength", flush=True)
+    if run.is_chief and plan.patience and epoch < plan.epochs:
+        log.info(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength")
     return now
 
 
@@ -222,10 +229,9 @@ def _tell(run: RunFolder, now: Progress, epochs: int, time_left: str) -> None:
     """Print one line per epoch: means over wavelengths, mean of the best scores, number of improvements, time left."""
     row = run.rows[-1]
     better, left, total = (now.best_epoch == row["epoch"]).sum(), now.training.sum(), len(now.training)
-    print(
+    log.info(
         f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['loss']:.4g}  score {row['score']:8.1f}  "
         f"val_loss {row['val_loss']:.4g}  val_score {row['val_score']:8.1f}  best {now.best_score.mean():8.1f}  "
         f"{better} better, {left} of {total} training  {row['observations_per_second']:,.0f} obs/s"
-        f"{f'  {time_left}' * bool(time_left)}",
-        flush=True,
+        f"{f'  {time_left}' * bool(time_left)}"
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ariel_tf.models.builder import Built
 from ariel_tf.runs import work_queue
+from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.predictions import Predictions
@@ -20,7 +21,8 @@ from ariel_tf.training.stacked import fit
 from ariel_tf.training.stacked.data import StackedData
 from ariel_tf.training.stacked.fit import Progress
 from ariel_tf.training.stacked.stack import Stack
-from ariel_tf.training.tensorboard import TensorBoardLog
+from ariel_tf.training.tensorboard import TensorBoardLog, hyper_parameters
+from ariel_tf.training.trackers import TrackedMeans, summary, tracked
 
 
 def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int] = ()) -> None:
@@ -48,8 +50,12 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
     with run_folder(job.only(group, work_queue.stack_folder(job.path, group))) as run:
         run.write_meta(job.facts(), collect(job.strategy))
         log = TensorBoardLog(run, run.configuration) if run.is_chief else None
-        with contextlib.closing(log) if log else contextlib.nullcontext():
-            now = fit.fit(run, stack, group, plan, log, job.options.command)
+        with (
+            contextlib.closing(log) if log else contextlib.nullcontext(),
+            tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking,
+        ):
+            logs = [one for one in (log, tracking and TrackedMeans(tracking)) if one]
+            now = fit.fit(run, stack, group, plan, logs, job.options.command)
         cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
         if not run.is_chief:
             return
@@ -104,6 +110,10 @@ def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
         best = {"best_epoch": int(now.best_epoch[part.index]), "best_score": float(now.best_score[part.index])}
         run.commit(("metrics.csv", "best.keras"), epoch=last, **best)
         finish(run, Predictions.collect(model, part.test), part.mean, job)
+        with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
+            if tracking:
+                tracking.log(run.rows)
+                tracking.summarise(summary(read_scores(run.path)))
 
 
 def write_model(job: TrainingJob, built: Built) -> None:
