@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ariel_tf.core import cli, log
+from ariel_tf.core import cli, messages
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.resources import available_cpus
 from ariel_tf.core.schema import Schema, option
@@ -91,7 +91,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     settings = fit.Settings(
         options.epochs, options.batch_size, options.learning_rate, options.units, options.layers, options.seed
     )
-    log.info(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {options.folder}")
+    messages.info(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {options.folder}")
     network = fit.fit(options.folder, rows, settings)
     added = fit.calibration(network, tables)
     network.get_layer("log_sigma").bias.assign_add([added] * 55)

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ariel_tf.core import cli, log
+from ariel_tf.core import cli, messages
 from ariel_tf.core.errors import ArielError, Stopped, UsageError, run_command
 from ariel_tf.core.processes import LOOK, PATIENCE, ProcessGroup
 from ariel_tf.core.schema import Schema, option
@@ -158,7 +158,7 @@ class Supervisor(ProcessGroup):
                 self.command = [argument for argument in self.command if argument != "--overwrite"]
             if failures > self.restarts:
                 raise ArielError(f"{fault}; gave up after {self.restarts} restarts without a new epoch.")
-            log.info(f"{fault}: all workers of this host start again after epoch {epochs} (restart {failures})")
+            messages.info(f"{fault}: all workers of this host start again after epoch {epochs} (restart {failures})")
 
     def _start(self, folder: Path) -> list[Worker]:
         """Start all workers of this host."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.core import cli, log
+from ariel_tf.core import cli, messages
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.json_output import json_output
@@ -133,7 +133,7 @@ def check(folder: Path) -> tuple[Manifest, list[dict[str, Any]]]:
     strangers = [name for name in strangers if name not in listed]
     if strangers:
         count = "1 shard is" if len(strangers) == 1 else f"{len(strangers)} shards are"
-        log.info(f"note: {count} not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
+        messages.info(f"note: {count} not listed in {MANIFEST_NAME} and never read: {strangers[0]} ...")
     print(f"sound: {summary}")
     return manifest, found_dead
 

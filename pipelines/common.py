@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import model_validator
 
-from ariel_tf.core import cli, log
+from ariel_tf.core import cli, messages
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.core.resources import Progress as Progress
 from ariel_tf.core.resources import format_count as format_count
@@ -187,7 +187,7 @@ def warn_of_dead_bands(entries: Sequence[Mapping[str, Any]]) -> None:
         return
     shown = [f"{entry['planet']:04d} at wavelength {', '.join(map(str, entry['wavelengths']))}" for entry in entries]
     planets = "1 planet has" if len(entries) == 1 else f"{len(entries)} planets have"
-    log.warning(
+    messages.warning(
         f"{planets} bands without noise (dead, saturated or filled in), which are left out of white light "
         f"and of the weights of the score: {'; '.join(shown[:SHOWN_PLANETS])}{'; ...' * (len(shown) > SHOWN_PLANETS)}"
     )

@@ -3,7 +3,7 @@
 import socket
 import time
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.errors import ArielError
 
 CHIEF_SILENCE = 300.0  # seconds that a worker waits for its chief, which may be restarted
@@ -31,5 +31,5 @@ def wait_for_chief(address: str) -> None:
             )
         if printed == started or now - printed >= REMINDER:
             printed = now
-            log.info(f"waiting for the chief at {address} ({reason}), {now - started:.0f} s so far")
+            messages.info(f"waiting for the chief at {address} ({reason}), {now - started:.0f} s so far")
         time.sleep(min(1.0, REMINDER))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.processes import ProcessGroup
 
@@ -58,7 +58,7 @@ class LocalWorkers(ProcessGroup):
             name = self.name(index)
             heard = servicer.heard.get(name)
             if name in servicer.oracle.ongoing_trials and heard and time.monotonic() - heard > servicer.silence:
-                log.info(f"{name} hangs: it is killed and started again")
+                messages.info(f"{name} hangs: it is killed and started again")
                 process.kill()
         if not self.processes and not servicer.done:
             raise ArielError("every worker has ended, and trials are left; repeat the command to resume.")

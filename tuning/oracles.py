@@ -16,7 +16,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import remove_leftovers, replacing
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.sealed_json import read_sealed, write_sealed
@@ -60,7 +60,7 @@ class SafeOracle(keras_tuner.Oracle):
                 self.set_state_from(folder / name)
                 break
             except DataError as error:
-                log.info(f"{error} Taking the copy before it, or the trials' own files.")
+                messages.info(f"{error} Taking the copy before it, or the trials' own files.")
                 shutil.copyfile(folder / name, folder / f"{name}.torn")
         self.reconcile()
         self.save()

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import read_json, sha256
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.sealed_json import read_sealed
@@ -50,15 +50,15 @@ def recover(run: Path) -> None:
         if outcome is None:
             if damaged or status:
                 outcomes.write(run, rebuilt(run, number, record))
-                log.info(f"{path}: {'was damaged' if damaged else 'was missing'}; it was made again.")
+                messages.info(f"{path}: {'was damaged' if damaged else 'was missing'}; it was made again.")
         elif status and status != outcome.status:
             outcomes.write(run, rebuilt(run, number, record))
-            log.info(f"{path}: the trial was {status}, not {outcome.status}; it was made again.")
+            messages.info(f"{path}: the trial was {status}, not {outcome.status}; it was made again.")
         elif outcome.status == COMPLETED:
             correct = corrected(run, outcome)
             if correct != outcome:
                 outcomes.write(run, correct)
-                log.info(f"{path}: differed from {folder_of(run, outcome)}; it was corrected.")
+                messages.info(f"{path}: differed from {folder_of(run, outcome)}; it was corrected.")
     _check_best(run)
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import read_json, replacing, write_text
 from ariel_tf.core.resources import TimeLeft
 from ariel_tf.data.remote import naming
@@ -44,7 +44,7 @@ class ProgressReporter:
             if outcome.status != RUNNING and outcome.trial not in self.reported:
                 self.reported.add(outcome.trial)
                 left = self.left(len(self.reported), self.trials)
-                log.info(trial_line(outcome, all_, self.trials) + f"  {left}" * bool(left))
+                messages.info(trial_line(outcome, all_, self.trials) + f"  {left}" * bool(left))
 
 
 def keep_copy(source: Path, target: Path) -> None:

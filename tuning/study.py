@@ -21,7 +21,7 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core import log, processes
+from ariel_tf.core import messages, processes
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.sources import Source, open_source
@@ -107,11 +107,11 @@ class Study:
         with RunFolder(path, self.configuration, self.source.fingerprint, options.overwrite) as run:
             run.commit(trials=options.trials)
             names = ", ".join(self.configuration["space"])
-            log.info(f"searching {names} of {self.base.model}, {self.base.what}, in {path}")
+            messages.info(f"searching {names} of {self.base.model}, {self.base.what}, in {path}")
             oracle = self.oracle()
             self._run_trials(oracle)
             if (tried := len(oracle.trials)) < options.trials:
-                log.info(
+                messages.info(
                     f"the search space is exhausted after {tried} of {options.trials} trials: no new combination of "
                     "values was found; give --search wider ranges to continue."
                 )
@@ -153,7 +153,7 @@ class Study:
             local = LocalWorkers(options.jobs, self._worker_command(), self.path / "logs", share)
             workers.supervise(oracle, local, reporter.update)
         elif options.chief:
-            log.info(f"waiting for workers: this command with --worker {options.chief} instead of --chief")
+            messages.info(f"waiting for workers: this command with --worker {options.chief} instead of --chief")
             workers.serve(oracle, options.chief, reporter.update)
         else:
             self.runner.on_start = reporter.update
@@ -182,7 +182,7 @@ class Study:
             self.runner,
             client,
             options.worker_name,
-            lambda outcome: log.info(f"trial {outcome.trial} {outcome.status}"),
+            lambda outcome: messages.info(f"trial {outcome.trial} {outcome.status}"),
         )
 
     def _check_chief(self) -> None:
@@ -209,7 +209,7 @@ class Study:
             best = outcomes.best(outcomes.read_all(self.path))
             if best is None or best.plan.get("tuner/epochs", epochs) >= epochs:
                 return
-            log.info(f"training trial {best.trial}, the best, to its end: {best.epochs} of {epochs} epochs so far")
+            messages.info(f"training trial {best.trial}, the best, to its end: {best.epochs} of {epochs} epochs so far")
             trial = next(trial for name, trial in oracle.trials.items() if int(name) == best.trial)
             longer = dataclasses.replace(best, plan=best.plan | {"tuner/epochs": epochs})
             if self.runner.run(trial, longer).status != COMPLETED:

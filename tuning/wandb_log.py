@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from tuning.outcomes import FAILED, Outcome, name_of
 
 SERVICES = ("none", "wandb")
@@ -25,7 +25,7 @@ def tracker(service: str, run: Path) -> Callable[[Outcome, Sequence[Mapping[str,
         try:
             to_wandb(run, outcome, rows)
         except Exception as error:  # noqa: BLE001  (printed; the search continues)
-            log.info(f"wandb did not receive trial {outcome.trial}: {type(error).__name__}: {error}")
+            messages.info(f"wandb did not receive trial {outcome.trial}: {type(error).__name__}: {error}")
 
     return log_trial
 

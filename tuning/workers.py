@@ -21,7 +21,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.errors import ArielError, Stopped
 from ariel_tf.core.processes import PATIENCE
 from ariel_tf.core.signals import graceful_stop
@@ -56,7 +56,7 @@ class Servicer(oracle_chief.OracleServicer):
         for name in list(self.oracle.ongoing_trials):
             if now - self.heard.setdefault(name, now) > self.silence:
                 number = self.oracle.ongoing_trials[name].trial_id
-                log.info(f"worker {name} is silent: trial {int(number)} is assigned to another worker")
+                messages.info(f"worker {name} is silent: trial {int(number)} is assigned to another worker")
                 self.oracle.hand_on(name)
         answer = super().CreateTrial(request, context)
         self.on_change()

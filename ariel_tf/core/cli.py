@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ariel_tf.core import log, resources
+from ariel_tf.core import messages, resources
 from ariel_tf.core.devices import DEFAULT_DEVICES, DEVICES_HELP, Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.core.schema import Schema, add_flags, option
@@ -67,7 +67,7 @@ class Parser(argparse.ArgumentParser):
         for schema in schemas:
             self.add_schema(schema)
         self.add_argument(
-            "--log-level", action=_LogLevel, choices=log.LEVELS, default=argparse.SUPPRESS,
+            "--log-level", action=_LogLevel, choices=messages.LEVELS, default=argparse.SUPPRESS,
             help="print messages of this level and above; warning leaves out progress, results stay (default: info)"
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ class _LogLevel(argparse.Action):
     """Sets the level as soon as the flag is read, so that the namespace holds only options of the schemas."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        log.set_level(values)
+        messages.set_level(values)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import replacing
 from ariel_tf.core.errors import ArielError, UsageError
 
@@ -86,6 +86,6 @@ def draw_or_warn(picture: Callable[..., Any], *arguments: Any) -> bool:
         raise
     except Exception as error:  # noqa: BLE001  (any error of matplotlib, its fonts and its settings)
         reason = " ".join(str(error).split())[:200]
-        log.warning(f"a picture could not be drawn ({type(error).__name__}: {reason})")
+        messages.warning(f"a picture could not be drawn ({type(error).__name__}: {reason})")
         return False
     return True

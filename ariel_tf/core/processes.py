@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TextIO
 
-from ariel_tf.core import log, resources
+from ariel_tf.core import messages, resources
 from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import ArielError, Stopped, UsageError
 from ariel_tf.core.signals import StopRequest, graceful_stop
@@ -168,7 +168,7 @@ class ProcessGroup:
     def restart(self, index: int, code: int) -> None:
         """Restart a process that ended with this exit code, and print a line about it."""
         self.deaths += 1
-        log.info(f"{self.name(index)} {describe_exit(code)}: it is started again")
+        messages.info(f"{self.name(index)} {describe_exit(code)}: it is started again")
         self.start(index)
 
     def stop(self, patience: float, request: StopRequest | None = None) -> None:

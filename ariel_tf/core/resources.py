@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -163,7 +163,9 @@ class Progress:
         from tqdm import tqdm  # importing it takes a tenth of the time of `--help`
 
         self._settings: dict[str, Any] = {"total": total, "unit": f" {unit}s", "initial": done}
-        self._bar = tqdm(**self._settings, file=sys.stderr, disable=not (sys.stderr.isatty() and log.shows_progress()))
+        self._bar = tqdm(
+            **self._settings, file=sys.stderr, disable=not (sys.stderr.isatty() and messages.shows_progress())
+        )
         self._unit = unit
         self._n = self._first = done
         self._start = self._last = time.monotonic()
@@ -173,7 +175,7 @@ class Progress:
         self._n += count
         self._bar.update(count)
         now = time.monotonic()
-        if self._bar.disable and log.shows_progress() and now - self._last >= _SECONDS_BETWEEN_LINES:
+        if self._bar.disable and messages.shows_progress() and now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
             line = self._bar.format_meter(self._n, elapsed=now - self._start, ncols=100, **self._settings)
             print(line, file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import flush, read_json, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.resources import format_bytes
@@ -205,7 +205,9 @@ def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
     if not is_as_written(page, PAGE_SUM):
         raise _unsound(folder, f"{INDEX} has another content")
     if page.get("fingerprint") != fingerprint:
-        log.info(f"{folder} is of another data set, and is not used: `python -m pipelines.arrays {data}` makes it anew")
+        messages.info(
+            f"{folder} is of another data set, and is not used: `python -m pipelines.arrays {data}` makes it anew"
+        )
         return None
     try:
         return _opened(folder, page)

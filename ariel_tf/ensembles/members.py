@@ -12,7 +12,7 @@ from typing import Any
 
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import Stopped
 from ariel_tf.core.printable import masked
@@ -64,7 +64,7 @@ class Members:
         for number, (name, change) in enumerate(changes.items(), 1):
             if name in missing:
                 text = left(missing.index(name), len(missing))
-                log.info(f"member {number} of {len(changes)}: {name}{f', {text}' * bool(text)}")
+                messages.info(f"member {number} of {len(changes)}: {name}{f', {text}' * bool(text)}")
                 self._train_one(folder / name, change)
         each = [Predictor.load(folder / name) for name in changes]
         refuse_other_data(each)

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import remove_leftovers, require_utf8, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.printable import masked
@@ -270,7 +270,7 @@ class RunFolder:
         if not epoch:
             return last  # its checkpoint is then refused by name
         if self.is_chief:
-            log.info(f"{self.path / name} is damaged: resuming from epoch {epoch}, which was saved before")
+            messages.info(f"{self.path / name} is damaged: resuming from epoch {epoch}, which was saved before")
         self.rows = self.rows[:epoch]
         state = {**self.state, "epoch": epoch, "files": {k: v for k, v in self.state["files"].items() if k != name}}
         if state["best_epoch"] > epoch:
@@ -310,4 +310,4 @@ def move_aside(path: Path) -> None:
             number += 1
             aside = real.with_name(f"{name}-{number}")
         os.rename(real, aside)
-    log.info(f"the earlier run is now {aside}")
+    messages.info(f"the earlier run is now {aside}")

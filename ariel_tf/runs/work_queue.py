@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.runs.lock import Busy, is_locked
 from ariel_tf.runs.state import has_state, is_finished, read_state
 
@@ -60,7 +60,7 @@ def train_each(path: Path, groups: Sequence[Sequence[int]], train: Callable[[Seq
         if left:
             if not printed:
                 names = Targets.each(wavelength for group in left for wavelength in group)
-                log.info(f"waiting for other jobs, which train wavelengths {names}")
+                messages.info(f"waiting for other jobs, which train wavelengths {names}")
             printed = True
             time.sleep(CHECK_SECONDS)
 

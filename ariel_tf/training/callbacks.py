@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError, Stopped
 from ariel_tf.core.resources import TimeLeft
@@ -211,7 +211,7 @@ class PrintEpoch(keras.callbacks.Callback):
         best = "  best" if best_epoch(self.run) == row["epoch"] else ""
         width = len(str(self.epochs))
         left = self.left(int(row["epoch"]), self.epochs)
-        log.info(
+        messages.info(
             f"epoch {row['epoch']:{width}d}/{self.epochs}  loss {row['loss']:.4g}  score {row[TRAIN]:8.1f}  "
             f"val_loss {row['val_loss']:.4g}  val_score {row[VALIDATION]:8.1f}  "
             f"{row['observations_per_second']:,.0f} obs/s{f'  {left}' * bool(left)}{best}"
@@ -257,7 +257,7 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.received and not self.announced:
             self.announced = True
             if self.run.is_chief:
-                log.info("Finishing and saving the current epoch. Press Ctrl-C again to stop immediately.")
+                messages.info("Finishing and saving the current epoch. Press Ctrl-C again to stop immediately.")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.check()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ariel_tf.core import log, tf_startup
+from ariel_tf.core import messages, tf_startup
 from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import UsageError
 from ariel_tf.training import cluster
@@ -40,7 +40,7 @@ def strategy_of(devices: Devices) -> Any:
     if workers > 1 and devices.kind == "cpu" and devices.numbers:
         raise UsageError(f"--devices {devices}: several hosts take the whole CPU of each, --devices cpu.")
     if workers > 1:
-        log.info(f"waiting for the {workers} workers of this training")
+        messages.info(f"waiting for the {workers} workers of this training")
         cluster.wait_for_workers()
     tf = tf_startup.import_tensorflow(start_devices=False)
     with tf_startup.notices_hidden():

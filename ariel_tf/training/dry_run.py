@@ -3,6 +3,7 @@
 import json
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ariel_tf.config.hyperparameters import meaning
@@ -43,15 +44,16 @@ class Memory(NamedTuple):
         return sum(self)
 
 
-def describe(job: TrainingJob, built: "Built") -> None:
+def describe(job: TrainingJob, built: "Built", groups: Sequence[Sequence[int]] = ()) -> None:
     """Print what the training would do.
 
     Args:
         job: job with the settings of the built model.
         built: model of the training, or of its first wavelength.
+        groups: wavelengths that are trained together, for a list of wavelengths.
     """
     print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
-    print("\n".join(["", *setting_lines(built), "", *model_lines(built), "", *memory_lines(job, built)]))
+    print("\n".join(["", *setting_lines(built), "", *model_lines(built), "", *memory_lines(job, built, groups)]))
     print(f"would train in {job.path}; nothing was written")
 
 
@@ -112,6 +114,24 @@ def memory_needed(job: TrainingJob, built: "Built") -> Memory:
     )
 
 
+def stack_memory(job: TrainingJob, built: "Built", used: int, together: int) -> Memory:
+    """Estimate the memory of a stack of models.
+
+    Args:
+        job: job of the run.
+        built: model of one wavelength.
+        used: bytes that this process uses now.
+        together: number of wavelengths in the stack.
+    """
+    from ariel_tf.training.stacked import memory
+
+    config = job.config.for_each_wavelength()[0]
+    selection = config.selection("train")
+    rows = job.source.observations((*config.train_folds, *config.validation_folds)) // selection.stride
+    each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)
+    return Memory(used, together * each, 0)
+
+
 def _numbers(operation: Any) -> int:
     """Return the number of values that a layer or an operation computes per row."""
     import keras
@@ -121,16 +141,19 @@ def _numbers(operation: Any) -> int:
     return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors if hasattr(tensor, "shape"))
 
 
-def memory_lines(job: TrainingJob, built: "Built") -> list[str]:
-    """What the training of one model will need, beside what is free."""
+def memory_lines(job: TrainingJob, built: "Built", groups: Sequence[Sequence[int]] = ()) -> list[str]:
+    """Return the memory that the training needs, and the free memory; for stacks, that of the largest group."""
     needed = memory_needed(job, built)
     lines = [
         f"memory of one model's training: about {format_bytes(needed.total)}",
         f"  {format_bytes(needed.used):>10s}  this process now: libraries, model, rows that are held in memory",
         f"  {format_bytes(needed.weights):>10s}  gradients, optimiser and copies of the weights",
         f"  {format_bytes(needed.outputs):>10s}  outputs of layers, {job.config.batch_size} rows a batch",
-        f"  {format_bytes(resources.free_memory()):>10s}  of the machine's memory are free",
     ]
+    if (together := max(map(len, groups), default=1)) > 1:
+        needed = stack_memory(job, built, needed.used, together)
+        lines.append(f"memory of {together} models trained together: about {format_bytes(needed.total)}")
+    lines.append(f"  {format_bytes(resources.free_memory()):>10s}  of the machine's memory are free")
     if needed.total - needed.used > resources.free_memory():
         lines.append("  this may not fit: a smaller --batch-size needs less")
     return lines

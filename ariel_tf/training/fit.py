@@ -99,7 +99,7 @@ def fit(
                 callbacks.save_model(built.inference, run)
             run.commit(("best.keras",))
         if log:
-            log.info(f"resuming {run.path} after epoch {first}")
+            messages.info(f"resuming {run.path} after epoch {first}")
     reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
         watching = [*reports, *more, callbacks.ShowLife(run), stop]
@@ -111,7 +111,7 @@ def fit(
                 _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching])
             first = last
     if log and plan.patience and run.state["epoch"] < plan.epochs:
-        log.info(f"stopped early: {plan.patience} epochs without a better validation score")
+        messages.info(f"stopped early: {plan.patience} epochs without a better validation score")
 
 
 def frozen(built: Built) -> int:

@@ -18,7 +18,7 @@ from ariel_tf.config.model_registry import short_name
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
-from ariel_tf.core import log, user_code
+from ariel_tf.core import messages, user_code
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
@@ -189,7 +189,7 @@ def locate_data(config: TrainConfig) -> TrainConfig:
         return config.replace(data=str(folder.resolve())) if folder.is_dir() else config
     if (DEFAULT_DATA / "manifest.json").is_file():
         return config.replace(data=str(DEFAULT_DATA.resolve()))
-    log.info(f"no data set in ./{DEFAULT_DATA}: using simulated planets (--data names a data set)")
+    messages.info(f"no data set in ./{DEFAULT_DATA}: using simulated planets (--data names a data set)")
     return config.replace(data="simulated")
 
 

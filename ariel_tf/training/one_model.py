@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ariel_tf.config.train_config import TrainConfig
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.figures import SCREEN, draw_or_warn
 from ariel_tf.runs import model_card
@@ -58,10 +58,10 @@ def train_one(job: TrainingJob) -> Path:
             run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
                 what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
-                log.info(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}")
-                log.info(loss_line(job.config))
+                messages.info(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}")
+                messages.info(loss_line(job.config))
                 if job.begun == WINDOWS:
-                    log.info("rows are read from the data in windows, as when this run was begun")
+                    messages.info("rows are read from the data in windows, as when this run was begun")
             with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
                 fit_and_score(run, rows, built, job, tracking)
                 if tracking:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 
 # Seconds between two rounds of attempts, for one attempt, and between two lines about missing workers.
 PAUSE, ATTEMPT, REMINDER = 0.2, 2.0, 60.0
@@ -36,7 +36,7 @@ def wait_for_peers(index: int, addresses: Sequence[str]) -> None:
             _drop_callers(own)
             if time.monotonic() - reminded > REMINDER:
                 reminded = time.monotonic()
-                log.info(f"still waiting for {', '.join(absent)}")
+                messages.info(f"still waiting for {', '.join(absent)}")
             time.sleep(PAUSE)
 
 

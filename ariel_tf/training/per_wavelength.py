@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 
 from ariel_tf.config.targets import Targets
-from ariel_tf.core import log, processes, resources
+from ariel_tf.core import messages, processes, resources
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.resources import TimeLeft
@@ -59,8 +59,9 @@ def train(job: TrainingJob) -> Path:
     built = first.build(rows.statistics, rows.steps)
     job = job.built_with(built.settings)
     if job.options.dry_run:
-        describe(job, built)
-        print(describe_groups(plan(job, built, chosen)))
+        groups = plan(job, built, chosen)
+        describe(job, built, groups)
+        print(describe_groups(groups))
         return job.path
     with run_folder(job, shared=True) as run:
         groups = planned(run, job, built)
@@ -69,7 +70,7 @@ def train(job: TrainingJob) -> Path:
             with run.held():
                 run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
-                log.info(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}")
+                messages.info(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}")
             del rows, built
             train_groups(run, job, groups)
         elif cluster.task()[1] == 1:
@@ -137,7 +138,7 @@ def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
     except UsageError as error:
         if job.options.stack == "yes":
             raise
-        log.info(f"one wavelength at a time: {str(error).removesuffix(' Take --stack no.')}")
+        messages.info(f"one wavelength at a time: {str(error).removesuffix(' Take --stack no.')}")
         return alone
 
 
@@ -158,7 +159,7 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
             f"of the {resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > jobs:
-        log.info(
+        messages.info(
             f"{total} wavelengths together need {resources.format_bytes(total * each)} of memory, "
             f"{resources.format_bytes(free)} are free: {len(groups)} groups, one after another"
         )
@@ -175,7 +176,7 @@ def train_groups(run: RunFolder, job: TrainingJob, groups: Sequence[Sequence[int
         _train_group(job, group)
         ended += 1
         if run.is_chief and (text := time_left(ended, ended + len(_untrained(job, groups)))):
-            log.info(text)
+            messages.info(text)
         if run.is_chief and groups[-1] != group:
             finish(run, job, last=False)
 
@@ -202,7 +203,7 @@ def _train_group(job: TrainingJob, group: Sequence[int]) -> None:
         except NotStackable as error:  # found only when the stack was built
             if job.options.stack == "yes":
                 raise
-            log.info(f"one wavelength at a time: {error}")
+            messages.info(f"one wavelength at a time: {error}")
     for wavelength in work_queue.unfinished(job.path, group):
         train_alone(job, wavelength)
     return None

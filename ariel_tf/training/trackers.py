@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol
 
 import keras
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.printable import masked
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.lock import take_lock
@@ -201,7 +201,7 @@ class Tracked(keras.callbacks.Callback):
         except Exception as error:  # noqa: BLE001  (whatever a service raises is no reason to lose the training)
             self.failed = True
             reason = " ".join(str(error).split())[:200]
-            log.warning(f"{self.name} logs no more of this training ({type(error).__name__}: {reason})")
+            messages.warning(f"{self.name} logs no more of this training ({type(error).__name__}: {reason})")
             return None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

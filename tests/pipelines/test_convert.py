@@ -333,7 +333,7 @@ def test_light_curves_and_params_swapped(text, tmp_path):
     [
         (["--light-curves=nowhere", "--out=out"], "--light-curves: expected a folder of challenge text files"),
         (["--light-curves={text}/noisy_train", "--params=nowhere", "--out=out"], "--params: expected a folder"),
-        (["--light-curves={text}/noisy_train", "--out={text}/noisy_train/out"], "lies inside --light-curves"),
+        (["--light-curves={text}/noisy_train", "--out={text}/noisy_train/out"], "is inside --light-curves"),
     ],
 )
 def test_folders_that_do_not_fit_are_usage_errors(text, options, fault):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import replacing_by_library
 from ariel_tf.core.errors import NonFiniteError
 from ariel_tf.core.resources import TimeLeft
@@ -133,7 +133,7 @@ def fit(
     if epoch:
         stack.load(run.verified(run.checkpoint_name(epoch)))
         if run.is_chief:
-            log.info(f"resuming {run.path} after epoch {epoch}")
+            messages.info(f"resuming {run.path} after epoch {epoch}")
     now, pace = progress_of(run, wavelengths, plan.patience), CheckpointSchedule()
     left = TimeLeft(epoch)
     with callbacks.StopOnSignal(run, command) as stop:
@@ -161,7 +161,7 @@ def fit(
                 each.on_epoch_end(epoch - 1)
             stop.check(epoch_ended=True)
     if run.is_chief and plan.patience and epoch < plan.epochs:
-        log.info(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength")
+        messages.info(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength")
     return now
 
 
@@ -229,7 +229,7 @@ def _tell(run: RunFolder, now: Progress, epochs: int, time_left: str) -> None:
     """Print one line per epoch: means over wavelengths, mean of the best scores, number of improvements, time left."""
     row = run.rows[-1]
     better, left, total = (now.best_epoch == row["epoch"]).sum(), now.training.sum(), len(now.training)
-    log.info(
+    messages.info(
         f"epoch {row['epoch']:{len(str(epochs))}d}/{epochs}  loss {row['loss']:.4g}  score {row['score']:8.1f}  "
         f"val_loss {row['val_loss']:.4g}  val_score {row['val_score']:8.1f}  best {now.best_score.mean():8.1f}  "
         f"{better} better, {left} of {total} training  {row['observations_per_second']:,.0f} obs/s"

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from ariel_tf import train
-from ariel_tf.core import log
+from ariel_tf.core import messages
 from ariel_tf.core.resources import Progress
 from ariel_tf.core.schema import Schema
 
@@ -15,27 +15,27 @@ TINY = ("--model=linear", "--data=simulated:planets=10,spots=1,photons=1,seed=1"
 @pytest.fixture(autouse=True)
 def _level_of_before():
     yield
-    log.LOGGER.setLevel(logging.INFO)
+    messages.LOGGER.setLevel(logging.INFO)
 
 
 def test_progress_is_on_stdout_and_a_warning_on_stderr(capsys):
-    log.info("resuming 50 %s")
-    log.warning("a band has no noise")
+    messages.info("resuming 50 %s")
+    messages.warning("a band has no noise")
     assert capsys.readouterr() == ("resuming 50 %s\n", "warning: a band has no noise\n")
 
 
 def test_a_message_shows_no_secret(capsys):
-    log.info("reading gs://me:pw@bucket/data")
+    messages.info("reading gs://me:pw@bucket/data")
     assert "pw" not in capsys.readouterr().out
 
 
 def test_a_level_leaves_out_what_is_below_it(capsys):
-    log.set_level("warning")
-    log.info("resuming")
-    log.warning("a band has no noise")
+    messages.set_level("warning")
+    messages.info("resuming")
+    messages.warning("a band has no noise")
     assert capsys.readouterr() == ("", "warning: a band has no noise\n")
-    log.set_level("error")
-    log.warning("a band has no noise")
+    messages.set_level("error")
+    messages.warning("a band has no noise")
     assert capsys.readouterr() == ("", "")
 
 
@@ -46,7 +46,7 @@ def test_the_level_of_a_command_leaves_out_epochs_and_keeps_the_result(capsys):
     assert "epoch" not in quiet.replace("best epoch", "")
     assert "training" not in quiet
     assert "score, wavelength 12, on 1 test planets (10,000 is perfect):" in quiet
-    log.set_level("info")
+    messages.set_level("info")
     train.main([*TINY, "--run=loud"])
     loud = capsys.readouterr().out
     assert "epoch 1/1" in loud
@@ -66,13 +66,13 @@ def test_options_of_a_command_do_not_hold_the_level():
     from ariel_tf.core.cli import Parser
 
     assert vars(Parser("ariel_tf.train", "Train.", Options).parse_args(["--log-level", "error"])) == {}
-    assert not log.shows_progress()
+    assert not messages.shows_progress()
 
 
 def test_lines_of_progress_obey_the_level(monkeypatch, capsys):
     monkeypatch.setattr("ariel_tf.core.resources._SECONDS_BETWEEN_LINES", 0)
     for level, lines in (("warning", 0), ("info", 1)):
-        log.set_level(level)
+        messages.set_level(level)
         with Progress(2, "planet") as progress:
             progress(1)
         assert len(capsys.readouterr().err.splitlines()) == lines

@@ -1,7 +1,7 @@
 """Messages about the progress of a command, through Python's `logging`; results are printed. No TensorFlow.
 
-    log.info("resuming RUN after epoch 3")      standard output, like results
-    log.warning("a band has no noise")          standard error, after "warning: "
+    messages.info("resuming RUN after epoch 3")      standard output, like results
+    messages.warning("a band has no noise")          standard error, after "warning: "
 
 `--log-level warning` of every command leaves out the first kind. In a notebook, `logging.getLogger("ariel_tf")` is the
 logger: `setLevel` filters, and handlers of your own can be added.
