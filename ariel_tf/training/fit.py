@@ -8,6 +8,7 @@ from typing import Any, Self
 import keras
 
 from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.core import messages
 from ariel_tf.core.errors import DataError
 from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder

@@ -571,7 +571,7 @@ def test_a_band_without_noise_is_a_warning(text, tmp_path, make_planet, capsys):
     """Convert and check name it, and the manifest lists it."""
     plain = run(text, tmp_path / "plain")
     assert plain.dead_bands == []
-    assert "warning" not in capsys.readouterr().out
+    assert "warning" not in capsys.readouterr().err
     assert b"dead_bands" not in (tmp_path / "plain/manifest.json").read_bytes()
     planet = make_planet(40)
     planet.flux[30, 1] = 0.0
@@ -579,10 +579,10 @@ def test_a_band_without_noise_is_a_warning(text, tmp_path, make_planet, capsys):
     write_planet(text, planet)
     assert run(text, tmp_path / "out").dead_bands == [{"planet": 40, "wavelengths": [7, 30]}]
     said = "warning: 1 planet has bands without noise (dead, saturated or filled in), which are left out"
-    assert said in (printed := capsys.readouterr().out)
+    assert said in (printed := capsys.readouterr().err)
     assert "of the score: 0040 at wavelength 7, 30\n" in printed
     check.main([str(tmp_path / "out")])
-    assert said in capsys.readouterr().out
+    assert said in capsys.readouterr().err
 
 
 def test_a_manifest_with_damaged_dead_bands_is_one_sentence(text, tmp_path):
