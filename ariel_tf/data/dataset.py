@@ -158,11 +158,11 @@ def shuffled_stream(
     # Whole batches: each comes from one window, and none is assembled from two.
     window = max(1, memory // selection.signature.observation_bytes // batch_size) * batch_size
 
-    def windows(order):
+    def windows(order: tf.Tensor) -> tf.data.Dataset:
         numbered = observations(source, selection, order).rebatch(window).enumerate()
         return numbered.map(lambda number, rows: (tf.random.experimental.stateless_fold_in(order, number), rows))
 
-    def shuffled(order, rows):
+    def shuffled(order: tf.Tensor, rows: Any) -> tf.data.Dataset:
         index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], order)).batch(batch_size)
         return index.map(lambda index: _gather(rows, index))
 

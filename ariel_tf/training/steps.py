@@ -1,7 +1,7 @@
-"""Training steps in few calls of a compiled function, so that Python is no share of an epoch of a small model.
+"""Training steps in few calls of a compiled function, to reduce the overhead of Python in small models.
 
     Keras's `fit`        asks for one step after another, with all callbacks in between
-    `StepsTogether`      takes a tenth of a second's steps in one call, and answers the next ones from it
+    `StepsTogether`      takes the steps of a tenth of a second in one call, and returns its metrics for the next ones
 
 The number of steps of a call is an argument of the compiled function, so an epoch's last call takes what is left. Steps
 are Keras's own `train_step` in its order: weights and metrics are those of one step a call, bit for bit.
@@ -33,11 +33,11 @@ class StepsTogether(keras.callbacks.Callback):
         self._logs: dict[str, float] = {}
         self._several = self._compiled()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._done = self._ahead = 0
 
     def __call__(self, iterator: Any) -> dict[str, float]:
-        """The metrics so far, once the next step is taken; as Keras calls it."""
+        """Take the next step, and return the metrics so far; called by Keras."""
         if not self._ahead:
             self._take(iterator, min(self._chunk, self._steps - self._done))
         self._ahead -= 1
@@ -53,13 +53,13 @@ class StepsTogether(keras.callbacks.Callback):
             self._chunk = max(1, min(enough, 2 * self._chunk))
 
     def _compiled(self) -> Any:
-        """A function (iterator, number of steps) -> metrics."""
+        """Return a function (iterator, number of steps) -> metrics."""
         model = self._trained
         jit = model.jit_compile
         one = tf.function(model.train_step, reduce_retracing=True, jit_compile=jit, autograph=False)
 
-        def several(iterator, count):
-            def step(number):
+        def several(iterator: Any, count: tf.Tensor) -> dict[str, Any]:
+            def step(number: tf.Tensor) -> tuple[tf.Tensor]:
                 one(iterator.get_next())
                 return (number + 1,)
 
