@@ -3,8 +3,9 @@
     python -m ariel_tf.launch slurm --machines 8 -- train --wavelength 0-54 --data DATA --run RUN > job.sh
 
 SYSTEM is slurm (for `sbatch`), kubernetes (for `kubectl apply -f`), vertex (a script of `gcloud` calls for Vertex AI)
-or ray (for `ray job submit`). What follows `--` is a command of `ariel` with its options, which are checked here, so
-that a mistake does not wait in a queue. `ariel_tf.training.launching.work` has the table of what is divided, and how.
+or ray (for `ray job submit`). The arguments after `--` are a command of `ariel` with its options, which are checked
+here, so that a mistake does not wait in a queue. `ariel_tf.training.launching.work` has the table of how commands are
+divided.
 """
 
 import importlib
@@ -28,7 +29,7 @@ _VOLUMES = {
 
 
 class Options(Schema):
-    """What `python -m ariel_tf.launch` takes before `--`."""
+    """Options of `python -m ariel_tf.launch` before `--`."""
 
     system: str = option(..., "slurm, kubernetes, vertex or ray", metavar="SYSTEM", positional=True, choices=SYSTEMS)
     machines: int = option(1, "number of machines, pods or tasks", low=1, high=10_000, metavar="N")
@@ -36,14 +37,14 @@ class Options(Schema):
         "ariel", "name of the job", expected="lower-case letters, digits and -, like ariel-squid",
         check=lambda text: re.fullmatch("[a-z]([-a-z0-9]{0,40}[a-z0-9])?", text) is not None, metavar="NAME"
     )  # fmt: skip
-    cpus: int = option(8, "CPU cores of each", low=1, high=10_000, metavar="N", group=EACH)
-    gpus: int = option(0, "GPUs of each", low=0, high=64, metavar="N", group=EACH)
+    cpus: int = option(8, "CPU cores per machine", low=1, high=10_000, metavar="N", group=EACH)
+    gpus: int = option(0, "GPUs per machine", low=0, high=64, metavar="N", group=EACH)
     memory: str = option(
-        "32G", "memory of each", metavar="SIZE", group=EACH, expected="a size like 32G",
+        "32G", "memory per machine", metavar="SIZE", group=EACH, expected="a size like 32G",
         check=lambda text: text[-1:] in ("M", "G", "T") and resources.parse_bytes(text) is not None
     )  # fmt: skip
     time: str = option(
-        "12:00:00", "longest time of the job (slurm)", metavar="HH:MM:SS", group=EACH, expected="a time like 12:00:00",
+        "12:00:00", "time limit of the job (slurm)", metavar="HH:MM:SS", group=EACH, expected="a time like 12:00:00",
         check=lambda text: re.fullmatch(r"\d{1,4}:[0-5]\d:[0-5]\d", text, re.ASCII) is not None
     )  # fmt: skip
     image: str = option(
@@ -52,7 +53,7 @@ class Options(Schema):
         expected="the name of an image"
     )  # fmt: skip
     volume: tuple[str, ...] = option(
-        (), "a volume and where the container sees it: CLAIM:/PATH, SERVER:/SHARE:/PATH (vertex); repeatable",
+        (), "a volume and its mount point in the container: CLAIM:/PATH, SERVER:/SHARE:/PATH (vertex); repeatable",
         append=True, metavar="VOLUME", group=EACH, shown="ariel-data:/data and ariel-runs:/runs"
     )  # fmt: skip
     region: str = option(
@@ -67,7 +68,7 @@ class Options(Schema):
 
     @property
     def machine(self) -> Machine:
-        """What each machine has."""
+        """Return the resources of each machine."""
         volumes = self.volume or _VOLUMES.get(self.system, ())
         return Machine(
             self.machines, self.cpus, self.gpus, self.memory, self.time, self.name, self.image,
@@ -97,14 +98,14 @@ def parser() -> cli.Parser:
 
 
 def work_of(command: Sequence[str], machines: int) -> Work:
-    """The work of a command of `ariel`, whose options are checked.
+    """Return the work of a command of `ariel`, whose options are checked.
 
     Args:
-        command: its word and options.
+        command: name of the command and its options.
         machines: number of machines.
 
     Raises:
-        UsageError: no such command, or options that it refuses.
+        UsageError: no such command, or invalid options.
     """
     from ariel_tf.__main__ import MODULES
 
@@ -127,7 +128,7 @@ def work_of(command: Sequence[str], machines: int) -> Work:
 
 
 def job_file(options: Options, command: Sequence[str]) -> str:
-    """The text of the job file."""
+    """Return the text of the job file."""
     work, machine = work_of(command, options.machines), options.machine
     if options.system == "slurm":
         return slurm.script(work, machine)

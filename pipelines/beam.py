@@ -3,13 +3,13 @@
     python -m pipelines.beam convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.beam simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT ...
 
-    plan_shards ──▶ one element a shard ──▶ its planets, read or simulated ──▶ OUT/fold-*.tfrecord, .npz, .json
+    plan_shards ──▶ one element per shard ──▶ its planets, read or simulated ──▶ OUT/fold-*.tfrecord, .npz, .json
                                                                       all of them ──▶ OUT/statistics.npz, manifest.json
 
-The functions are those of `pipelines.convert` and `pipelines.simulate`, and so are the bytes. What follows `--` are
-options of Beam and its runner; without them it runs here. OUT is a folder that every worker sees, or a URL of
-TensorFlow's file systems; light curves and pickles must be on a file system that every worker sees. The same command
-goes on with the shards that are missing. Needs the extra `beam`.
+The functions are those of `pipelines.convert` and `pipelines.simulate`, and so are the bytes. The arguments after `--`
+are options of Beam and its runner; without them it runs on this machine. OUT is a folder that every worker can access,
+or a URL of TensorFlow's file systems; light curves and pickles must be on a file system that every worker can access.
+Repeat the command to write missing shards. Needs the extra `beam`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ COMMANDS = {"convert": convert, "simulate": simulate}
 
 
 def convert_shards(options: convert.Options, out: str) -> tuple[DataSet, list[ShardTask], Callable[[Any], PlanetRead]]:
-    """The shards of a conversion.
+    """Return the shards of a conversion.
 
     Raises:
         DataError: faults that are found before light curves are read, without --skip-bad.
@@ -57,7 +57,7 @@ def convert_shards(options: convert.Options, out: str) -> tuple[DataSet, list[Sh
 
 
 def simulated_shards(options: simulate.Options, out: str) -> Iterator[tuple[DataSet, list[ShardTask], Callable]]:
-    """The shards of the training planets, then of the test planets."""
+    """Return the shards of the training planets, then of the test planets."""
     simulate.check_priors(options)
     for part in simulate.parts(options):
         data = DataSet(
@@ -90,10 +90,10 @@ def run_pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam
     """Write a data set.
 
     Args:
-        data: to make.
+        data: data set to write.
         tasks: its shards.
-        read: from a task of a planet to what came of it.
-        beam_options: of Beam and its runner.
+        read: function from a task of a planet to its result.
+        beam_options: options of Beam and its runner.
 
     Raises:
         UsageError: OUT holds another data set.
@@ -113,10 +113,10 @@ def run_pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam
 
 
 def pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam_options: Sequence[str]) -> None:
-    """Write all shards, then the manifest; ends when the runner has.
+    """Write all shards, then the manifest; return when the runner has finished.
 
     Args:
-        data, tasks, read, beam_options: as of `run_pipeline`.
+        data, tasks, read, beam_options: as for `run_pipeline`.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out, beam_options = str(given.out), arguments[cut + 1 :]
     require_beam()
     import_tensorflow(start_devices=False)
-    with common.stopping("stopped; the same command goes on with the shards that are missing"):
+    with common.stopping("stopped; repeat the command to write the missing shards"):
         if given.command_word == "convert":
             run_pipeline(*convert_shards(_allowed(convert.Options.from_flags(given)), out), beam_options)
             return
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _allowed(options: Any) -> Any:
-    """The options, none of which is for other ways to share the work."""
+    """Return the options; refuse those for other ways to share the work."""
     for flag, value in (("--part", options.part), ("--finish", options.finish), ("--overwrite", options.overwrite)):
         if value:
             raise UsageError(f"{flag}: expected without it; a pipeline writes all shards into an empty folder.")

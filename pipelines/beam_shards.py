@@ -3,8 +3,8 @@
     ShardTask ── write_shard ──▶ OUT/fold-3-00002.tfrecord, .npz, .json      Outcome, from which
     Outcomes  ── finish ───────▶ OUT/statistics.npz, manifest.json           or OUT/faults.json
 
-OUT is a folder or a URL of TensorFlow's file systems. A worker writes into a folder of its own first, so that a file in
-OUT is always whole. `pipelines.beam` runs these functions in a pipeline.
+OUT is a folder or a URL of TensorFlow's file systems. A worker writes into its own folder first, so that a file in OUT
+is always complete. `pipelines.beam` runs these functions in a pipeline.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from ariel_tf.data.shards import PlannedShard
     from ariel_tf.data.writer import DatasetWriter
 
-FAULTS = "faults.json"  # what was wrong, where no manifest could be written
+FAULTS = "faults.json"  # the faults, if no manifest could be written
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set to make, as every worker knows it.
+    """A data set to write, as passed to every worker.
 
     Attributes:
-        out: folder, or URL.
+        out: folder or URL.
         rows: observations of each planet.
-        labelled, fold_seed, shard_bytes, settings, skip_bad: as of `DatasetWriter`.
+        labelled, fold_seed, shard_bytes, settings, skip_bad: as for `DatasetWriter`.
         source: for the manifest.
         skipped: {"file", "fault"} of what was left out before any planet was read.
-        changed: when the newest of the files was changed, in ns.
+        changed: time of the last change of any of the files, in ns.
     """
 
     out: str
@@ -55,7 +55,7 @@ class DataSet:
     def writer(
         self, folder: Path, part: Part | None = None, stamps: Mapping[int, str] | None = None
     ) -> "DatasetWriter":
-        """The writer of all shards, or of a part, in a folder of this machine."""
+        """Return the writer of all shards, or of a part, in a folder of this machine."""
         from ariel_tf.data.writer import DatasetWriter
 
         return DatasetWriter(
@@ -71,12 +71,12 @@ class DataSet:
         )
 
     def path(self, name: str) -> str:
-        """A file of the data set."""
+        """Return the path of a file of the data set."""
         return f"{self.out.rstrip('/')}/{name}"
 
 
 class ShardTask(NamedTuple):
-    """A shard to write: its number in the plan, from 1, of how many, and what its planets are made from, in order."""
+    """A shard to write: its number in the plan, from 1, of how many, and the inputs of its planets, in order."""
 
     number: int
     total: int
@@ -85,7 +85,7 @@ class ShardTask(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a shard: its name, the digest of its inputs, and faults, with which it was not written."""
+    """The result of a shard: its name, the digest of its inputs, and faults, with which it was not written."""
 
     name: str
     inputs: str
@@ -97,8 +97,8 @@ def write_shard(task: ShardTask, data: DataSet, read: Callable[[Any], PlanetRead
 
     Args:
         task: the shard.
-        data: that it belongs to.
-        read: from a task of a planet to what came of it.
+        data: data set of the shard.
+        read: function from a task of a planet to its result.
     """
     import_tensorflow(start_devices=False)
     from ariel_tf.data.commits import inputs_digest
@@ -123,7 +123,7 @@ def write_shard(task: ShardTask, data: DataSet, read: Callable[[Any], PlanetRead
 
 
 def _is_written(data: DataSet, planned: "PlannedShard", inputs: str) -> bool:
-    """Whether an earlier run has written a shard, byte for byte as its page says."""
+    """Whether an earlier run has written a shard, byte for byte as its page describes it."""
     from ariel_tf.data.commits import Commit
 
     page = read_value(data.path(f"{planned.name}.json"))
@@ -139,7 +139,7 @@ def _is_written(data: DataSet, planned: "PlannedShard", inputs: str) -> bool:
 
 
 def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
-    """Write the manifest of all shards, or the list of faults; the number of faults. Runs on one worker."""
+    """Write the manifest of all shards, or the list of faults; return the number of faults. Runs on one worker."""
     import_tensorflow(start_devices=False)
     from ariel_tf.data import commits
 
@@ -180,7 +180,7 @@ def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
 
 
 def _put(path: Path, where: str) -> None:
-    """Copy a file; it has its name only when it is whole."""
+    """Copy a file; the copy gets its name only when it is complete."""
     import tensorflow as tf
 
     folder, _, name = where.rpartition("/")
@@ -189,7 +189,7 @@ def _put(path: Path, where: str) -> None:
 
 
 def _chunks(where: str) -> Iterator[bytes]:
-    """The content of a file, a part at a time; nothing where there is none."""
+    """Yield the content of a file, a part at a time; nothing if it does not exist."""
     import tensorflow as tf
 
     try:
@@ -205,7 +205,7 @@ def _content(where: str) -> bytes | None:
 
 
 def _remove(data: DataSet, names: Sequence[str]) -> None:
-    """Remove files of OUT, where they are there."""
+    """Remove files of OUT, if they exist."""
     import tensorflow as tf
 
     for name in names:
@@ -214,7 +214,7 @@ def _remove(data: DataSet, names: Sequence[str]) -> None:
 
 
 def read_value(where: str) -> Any:
-    """A JSON file's value; None where there is none that can be read."""
+    """Return a JSON file's value; None if it cannot be read."""
     try:
         return json.loads(_content(where) or b"null")
     except ValueError:
@@ -225,10 +225,10 @@ def read_value(where: str) -> Any:
 
 
 def claim(data: DataSet) -> bool:
-    """Record in OUT which data set is being made; whether it is complete there.
+    """Record in OUT which data set is being written; return whether it is already complete there.
 
     Raises:
-        UsageError: OUT holds another data set, finished or not.
+        UsageError: OUT contains another data set, finished or not.
     """
     import tensorflow as tf
 
@@ -249,6 +249,6 @@ def claim(data: DataSet) -> bool:
 
 
 def manifest_of(data: DataSet) -> Manifest | None:
-    """The manifest in OUT; None where there is none."""
+    """Return the manifest in OUT; None if there is none."""
     page, sums = (_content(data.path(name)) for name in (MANIFEST_NAME, STATISTICS_NAME))
     return None if page is None else Manifest.from_bytes(page, sums or b"", data.out)

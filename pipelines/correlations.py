@@ -1,9 +1,9 @@
-"""Which time steps tell most about the radius: their correlation with the transit depth, by wavelength.
+"""Correlation of each time step with the transit depth, by wavelength: which steps carry information on the radius.
 
     python -m pipelines.check DATA --correlations OUT
 
-writes OUT/correlations.csv and OUT/correlations.png. It looks at the planets of the training folds only, so that
-a choice of steps made with it knows nothing of those that are held out.
+writes OUT/correlations.csv and OUT/correlations.png. It reads only the planets of the training folds, so that a choice
+of steps based on it is independent of the held-out planets.
 """
 
 import csv
@@ -31,7 +31,7 @@ TABLE, PICTURE = "correlations.csv", "correlations.png"
 
 
 def correlations(planets: Iterable[dict[str, Any]]) -> np.ndarray:
-    """Pearson's correlation of each flux with the transit depth at its wavelength, over observations.
+    """Return Pearson's correlation of each flux with the transit depth at its wavelength, over observations.
 
     Args:
         planets: records with all wavelengths, as NumPy: flux [55, n, 300], radii [55].
@@ -43,7 +43,7 @@ def correlations(planets: Iterable[dict[str, Any]]) -> np.ndarray:
     flux_sum, flux_squares, products = (np.zeros((N_WAVELENGTHS, N_STEPS)) for _ in range(3))
     depth_sum, depth_squares = (np.zeros((N_WAVELENGTHS, 1)) for _ in range(2))
     for planet in planets:
-        flux = planet["flux"].astype(np.float64) - 1  # near 0, where sums of squares lose no digits
+        flux = planet["flux"].astype(np.float64) - 1  # near 0, so that sums of squares keep their precision
         depth = np.square(planet["radii"].astype(np.float64))[:, None]
         n, total = flux.shape[1], flux.sum(axis=1)
         count += n
@@ -58,13 +58,13 @@ def correlations(planets: Iterable[dict[str, Any]]) -> np.ndarray:
 
 
 def strongest(values: np.ndarray, top: int = TOP) -> tuple[int, ...]:
-    """The steps of the largest absolute correlation, ascending; of [55, 300] those of the mean over wavelengths."""
+    """Return the steps of the largest absolute correlation, ascending; [55, 300] is averaged over wavelengths first."""
     strength = np.nan_to_num(np.abs(np.atleast_2d(values))).mean(axis=0)
     return tuple(sorted(np.argsort(-strength, kind="stable")[:top].tolist()))
 
 
 def refuse_written(out: Path, overwrite: bool) -> None:
-    """Raise where a table or a picture lies already; before the data are read, which can take long."""
+    """Raise if a table or a plot exists already; before the data are read, which can take long."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--correlations {out}: expected a folder.")
     for path in (out / TABLE, out / PICTURE):
@@ -76,7 +76,7 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
     """Measure, write and print.
 
     Raises:
-        DataError: radii are unknown, or no planet lies in these folds.
+        DataError: radii are unknown, or there is no planet in these folds.
     """
     rows = source.observations(folds)
     if not source.labelled or not rows:
@@ -101,13 +101,13 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
 
 
 def as_flag(steps: Sequence[int]) -> str:
-    """Ascending steps as `--steps` takes them: `98:198` where none between is left out."""
+    """Return ascending steps in the form of `--steps`: `98:198` if none between is left out."""
     whole = range(steps[0], steps[-1] + 1)
     return format_steps(whole if len(whole) == len(steps) else steps)
 
 
 def table(values: np.ndarray) -> str:
-    """A line a wavelength: the strongest step, its correlation, and what lies among its strongest hundred."""
+    """Return one line per wavelength: the strongest step, its correlation, and the range of its strongest hundred."""
     lines = [f"{'wavelength':>10} {'um':>7} {'step':>5} {'r':>7}   strongest {TOP} within"]
     for wavelength, row in enumerate(values):
         step = int(np.nanargmax(np.abs(row))) if np.isfinite(row).any() else 0
@@ -119,7 +119,7 @@ def table(values: np.ndarray) -> str:
 
 
 def as_csv(values: np.ndarray) -> str:
-    """A row a wavelength, a column a step."""
+    """Write one row per wavelength and one column per step."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["wavelength", *(f"step_{step}" for step in range(N_STEPS))])
@@ -128,7 +128,7 @@ def as_csv(values: np.ndarray) -> str:
 
 
 def picture(values: np.ndarray, path: Path) -> None:
-    """Correlation by step and wavelength, as colours; few values beyond their middle 99 % do not set the scale."""
+    """Draw the correlation by step and wavelength, as colours; the scale covers the middle 99 % of the values."""
     edges = np.append(band_edges()[:, 0], band_edges()[-1, 1])
     with saved_figure(path, 9, 5) as figure:
         axes = figure.subplots()

@@ -25,11 +25,11 @@ _OURS = re.compile(rf"{MANIFEST_NAME}|{STATISTICS_NAME}|{STATE_NAME}|{SHARD_NAME
 
 
 def lock(folder: Path, shared: bool = False) -> int:
-    """Hold the folder until the handle returned is closed, or the process ends in any way.
+    """Hold the folder until the returned handle is closed, or the process ends.
 
     Args:
-        folder: exists.
-        shared: whether other processes may hold it too, if they share it.
+        folder: folder to hold; exists.
+        shared: whether other processes that share it may hold it too.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -72,10 +72,10 @@ def claim(folder: Path, state: Mapping[str, Any], overwrite: bool) -> Path:
 
 
 def claim_together(folder: Path, state: Mapping[str, Any]) -> None:
-    """As `claim`, for several processes that write one data set; temporary files, which may be another's, stay.
+    """Like `claim`, for several processes that write one data set; temporary files of other processes are kept.
 
     Raises:
-        UsageError: as of `claim`.
+        UsageError: as for `claim`.
     """
     _refuse_foreign(folder)
     if (folder / MANIFEST_NAME).exists():
@@ -88,12 +88,12 @@ def _ours(work: Path) -> set[str]:
 
 
 def _holds_another(work: Path, state: Mapping[str, Any]) -> bool:
-    """Whether files of a data set are there, but none of an unfinished one of this state."""
+    """Whether the folder has files of a data set, but not of an unfinished one with this state."""
     return bool(_ours(work)) and json_or_none(work / STATE_NAME) != state
 
 
 def _begin(work: Path, state: Mapping[str, Any], folder: Path) -> None:
-    """Record the state of an unfinished data set, where none of another state is there."""
+    """Record the state of an unfinished data set, unless there is one with another state."""
     if _holds_another(work, state):
         what = "an unfinished data set of other files or settings: finish it with the same command,"
         what = what if (work / STATE_NAME).exists() else "shards without a manifest:"

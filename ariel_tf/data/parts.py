@@ -1,10 +1,10 @@
-"""Several machines that write one data set in one folder: each writes its part of the shards, one then the manifest.
+"""Several machines that write one data set in one folder: each writes its part of the shards, one of them the manifest.
 
     --part 1/8 ... 8/8    a share of the folder's lock; shard i of the plan belongs to part i modulo 8, plus 1
     --finish              all of the lock, once every part has ended: statistics.npz and manifest.json
 
-The plan is a function of the planets alone, so machines need not talk to each other. A shard is written under a
-temporary name by one part only; what an interrupted part has committed is not written again.
+The plan depends only on the planets, so the machines do not communicate. A shard is written under a temporary name by
+one part only; shards that an interrupted part has committed are not written again.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ LARGEST = 10_000
 
 
 class Part(NamedTuple):
-    """Which part of how many, counted from 1.
+    """One of several parts, counted from 1.
 
     >>> Part.parse("3/8")
     Part(number=3, total=8)
@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The part that a text like `3/8` names; None for any other text."""
+        """Return the part that a text like `3/8` names; None for any other text."""
         found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text, re.ASCII)
         part = cls(int(found[1]), int(found[2])) if found else None
         return part if part and 1 <= part.number <= part.total <= LARGEST else None
@@ -44,21 +44,21 @@ class Part(NamedTuple):
         return f"{self.number}/{self.total}"
 
     def of(self, plan: "Sequence[PlannedShard]") -> "list[PlannedShard]":
-        """The shards of this part; shards are of about one size, and so are parts."""
+        """Return the shards of this part; shards are of about equal size, and so are parts."""
         return list(plan[self.number - 1 :: self.total])
 
     def claim(self, folder: Path, state: Mapping[str, Any]) -> list[int]:
-        """Hold this part of a folder that holds nothing of ours but an unfinished data set of the same `state`.
+        """Hold this part of a folder that contains nothing of ours except an unfinished data set of the same `state`.
 
         Args:
-            folder: of the data set; exists.
-            state: as of `dataset_folder.claim`.
+            folder: folder of the data set; exists.
+            state: as for `dataset_folder.claim`.
 
         Returns:
             Handles to close at the end.
 
         Raises:
-            UsageError: another process writes this part or all of it, or something else lies there.
+            UsageError: another process writes this part or all of it, or the folder contains something else.
         """
         handles = [dataset_folder.lock(folder, shared=True)]
         try:

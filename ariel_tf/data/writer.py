@@ -38,15 +38,15 @@ class DatasetWriter:
         rows: observations of each planet that will be added.
         labelled: whether the planets have targets: all, or none.
         fold_seed, shard_bytes: see `plan_shards`.
-        settings: JSON-able; an unfinished run of other settings is not continued.
-        inputs: for each planet a text that changes when what it is made from changes: its shard is then redone.
-        skip_bad: whether an earlier run's shard may be kept from which something was left out.
-        overwrite: whether a data set that lies there may go: a finished one when this one is complete, not before.
-        part: of the shards, where several machines write one data set; never with `overwrite`. Only a writer of all
-            parts finishes.
+        settings: JSON-compatible; an unfinished run with other settings is not continued.
+        inputs: for each planet a text that changes when its input changes; its shard is then written again.
+        skip_bad: whether to keep an earlier run's shard from which something was left out.
+        overwrite: whether an existing data set may be replaced: a finished one when this one is complete, not before.
+        part: part of the shards, if several machines write one data set; never with `overwrite`. Only a writer of all
+            parts writes the manifest.
 
     Attributes:
-        state: JSON-able; what an unfinished data set must have been begun with to be continued.
+        state: JSON-compatible; an unfinished data set is continued only if it was begun with the same state.
 
     Raises:
         UsageError: the folder contains another data set, or files of another program under a data set's names, or
@@ -123,17 +123,17 @@ class DatasetWriter:
 
     @property
     def own(self) -> list[PlannedShard]:
-        """The shards that this writer writes, unless an earlier run has."""
+        """Return the shards that this writer writes, unless an earlier run has."""
         return self.plan if self.part is None else self.part.of(self.plan)
 
     @property
     def own_rows(self) -> int:
-        """Observations in the shards that this writer writes, earlier runs' among them."""
+        """Return the observations in the shards of this writer, including those written by earlier runs."""
         return sum(self.rows[planet] for shard in self.own for planet in shard.planets)
 
     @property
     def missing(self) -> list[str]:
-        """Names of the shards of the whole plan that no run has committed yet."""
+        """Return the names of the shards of the whole plan that no run has committed yet."""
         return [planned.name for planned in self.plan if not (self._work / f"{planned.name}.json").is_file()]
 
     @property
@@ -248,7 +248,7 @@ class DatasetWriter:
         return commits.inputs_digest(planned, self.rows, self.inputs)
 
     def _read_commit(self, planned: PlannedShard) -> Commit | None:
-        """An earlier run's shard, if every byte of it is still as it was committed."""
+        """Return an earlier run's shard, if every byte of it is as committed."""
         path = self._work / planned.name
         page = json_or_none(Path(f"{path}.json"))
         committed = Commit.of_page(page, planned, self._digest(planned), self.skip_bad)

@@ -1,4 +1,4 @@
-"""What four groups of bands say together of a planet's radius and impact parameter; `keras.ops` only.
+"""A planet's radius and impact parameter from four groups of bands together; `keras.ops` only.
 
 Limb darkening falls from .6 in the visible to .1 in the infrared, so that the shapes of transits in different bands
 differ in a way that depends on the impact parameter. A grid of radii and impact parameters is compared with the dips of
@@ -29,8 +29,8 @@ RADII = np.geomspace(0.012, 0.9, 72)
 IMPACTS = np.r_[np.linspace(0, 0.7, 15), np.linspace(0.73, 1.31, 29)]
 GROUPS = stars.ALIKE
 REFERENCE = 1  # the group of least noise
-# The grid's radius is that of the leading group, the one that is seen best. How far a group's depth may be from the
-# template's radius squared, relative: the leading group's by half a step of the grid, the others' by their spectrum.
+# The grid's radius is that of the leading group, the one with the best signal. Allowed deviation of a group's depth
+# from the template's radius squared, relative: half a grid step for the leading group, the spectrum's range for others.
 GRID_SPREAD, SCALE_SPREAD = 0.06, 0.3
 MODEL_ERROR = 0.003  # of a template, relative to the dip: spots, limb darkening, the grid
 # Templates have one radius for all groups: beyond this difference in ln depth a group's error grows.
@@ -41,7 +41,7 @@ WIDEST_LOG_SPREAD = 2.0
 PRIOR_PLANETS = 4000
 PRIOR_WIDTH = 0.1  # of ln radius, by which their distribution is smoothed
 PRIOR_FLOOR = 1e-3  # of the density, so that no radius is ruled out
-BEYOND_THE_LIMB = 0.03  # how common impact parameters above 1 are beside those below
+BEYOND_THE_LIMB = 0.03  # frequency of impact parameters above 1 relative to those below
 NO_DATA = 1e6  # variance of a place that no step is near, relative
 AWAY = np.abs(np.arange(N_STEPS) - MID_TRANSIT_STEP).astype(np.float32)  # minutes from mid-transit
 _TEMPERATURES = (3000.0, 4000.0, 5000.0, 6000.0, 7000.0)  # K, between which limb darkening is linear
@@ -81,7 +81,7 @@ class Posterior(NamedTuple):
 
 
 def along_the_path(dip: Any, axis: Any, period: Any) -> Profiles:
-    """Dips read as functions of x, the distance from mid-transit.
+    """Return dips as functions of x, the distance from mid-transit.
 
     Args:
         dip: [batch, c, 300], ramp divided out.
@@ -101,7 +101,7 @@ def along_the_path(dip: Any, axis: Any, period: Any) -> Profiles:
 
 @functools.cache
 def templates() -> np.ndarray:
-    """Moments of the starlight behind a planet at the places x, over radius^2: float32 [3, 3168, 30]."""
+    """Return moments of the starlight behind a planet at the places x, over radius^2: float32 [3, 3168, 30]."""
     fine = np.linspace(0, SPACING * N_PLACES, 10 * N_PLACES + 1)
     distance = np.hypot(fine, IMPACTS[:, None])
     near = np.maximum(1 - np.abs(fine - SPACING * np.arange(N_PLACES)[:, None]) / SPACING, 0)
@@ -114,7 +114,7 @@ def templates() -> np.ndarray:
 
 
 def limb_darkening(temperature: Any) -> tuple[Any, np.ndarray]:
-    """u1 [batch, 55] and u2 [55] of stars of these temperatures, [batch, 1]: `stars.limb_darkening` in `keras.ops`."""
+    """Return u1 [batch, 55] and u2 [55] of stars of these temperatures, [batch, 1]: `limb_darkening` in `keras.ops`."""
     nodes = np.array([stars.limb_darkening(kelvin)[0] for kelvin in _TEMPERATURES], np.float32)
     step = _TEMPERATURES[1] - _TEMPERATURES[0]
     place = ops.clip((temperature - _TEMPERATURES[0]) / step, 0.0, len(nodes) - 1.0)
@@ -123,11 +123,10 @@ def limb_darkening(temperature: Any) -> tuple[Any, np.ndarray]:
 
 
 def posterior(profiles: Profiles, noise: Any, weight: Any, depth: Any, temperature: Any) -> Posterior:
-    """Which radii and impact parameters agree with the dips of all groups.
+    """Return the posterior of radius and impact parameter given the dips of all groups.
 
-    Of a group's dip, in units of the rough depth, each template explains what it can with a scale that is free about
-    the template's own radius squared (a Gaussian prior). Its likelihood is integrated over the scale, as linear least
-    squares allow.
+    Each template is fitted to a group's dip, in units of the rough depth, with a scale that has a Gaussian prior about
+    the template's own radius squared. The likelihood is integrated over the scale analytically (linear least squares).
 
     Args:
         profiles: of the 55 bands.
@@ -143,7 +142,7 @@ def posterior(profiles: Profiles, noise: Any, weight: Any, depth: Any, temperatu
     total = ops.sum(share, axis=1, keepdims=True)
     share = share / (total + 1e-30)
     turned = ops.transpose(share, (0, 2, 1))
-    unseen = ops.transpose(ops.cast(total <= 0, "float32"), (0, 2, 1))  # a group without a living band
+    unseen = ops.transpose(ops.cast(total <= 0, "float32"), (0, 2, 1))  # a group without a usable band
     seen = ops.matmul(turned, profiles.dip) / depth[:, :, None]  # batch, groups, places
     group_noise = ops.sum(ops.square(turned * noise[:, None]), axis=2, keepdims=True) + unseen
     variance = group_noise / ops.square(depth)[:, :, None] * profiles.variance[:, None]
@@ -175,10 +174,10 @@ def posterior(profiles: Profiles, noise: Any, weight: Any, depth: Any, temperatu
 
 
 def shapes_at(found: Posterior, radius: Any) -> Any:
-    """Each band's transit over its depth, at a radius of its own, [batch, 55, 30].
+    """Return each band's transit over its depth, at its own radius, [batch, 55, 30].
 
     Args:
-        found: the posterior.
+        found: result of `posterior`.
         radius: Rp/Rs, [batch, 55].
     """
     step = np.log(RADII[1] / RADII[0])
@@ -194,7 +193,7 @@ def shapes_at(found: Posterior, radius: Any) -> Any:
 
 @functools.cache
 def _log_prior() -> np.ndarray:
-    """ln of how common each template is among the simulated planets: float32 [3168].
+    """Return ln of the frequency of each template among the simulated planets: float32 [3168].
 
     Radii as they are drawn, smoothed; impact parameters uniform to 1 and rare beyond.
     """
@@ -216,7 +215,7 @@ class _Fit(NamedTuple):
 
 
 def _times(values: Any, matrix: np.ndarray, name: str) -> Any:
-    """Values [..., m] times a constant matrix [m, n], held as weights: these are saved as numbers, not as text."""
+    """Multiply values [..., m] by a constant matrix [m, n] that is stored as weights, which are saved as numbers."""
     layer = keras.layers.Dense(matrix.shape[1], use_bias=False, trainable=False, dtype="float32", name=name)
     product = layer(values)
     layer.set_weights([matrix.astype(np.float32)])
@@ -224,14 +223,14 @@ def _times(values: Any, matrix: np.ndarray, name: str) -> Any:
 
 
 def _against(values: Any, tables: list[np.ndarray], name: str) -> list[Any]:
-    """Values [batch, groups, 30] against each of some tables of templates [3168, 30]: [batch, groups, 3168] each."""
+    """Multiply values [batch, groups, 30] by tables of templates [3168, 30]: [batch, groups, 3168] each."""
     products = _times(values, np.concatenate(tables).T, name)
     count = len(tables[0])
     return [products[:, :, start : start + count] for start in range(0, count * len(tables), count)]
 
 
 def _offset(seen: Any, variance: Any) -> tuple[Any, Any]:
-    """Which group is seen best, and ln of each group's depth over that group's, as far as it is known.
+    """Return the group with the best signal, and ln of each group's depth relative to it, as far as it is known.
 
     Returns:
         1 for the group of the largest depth over noise, 0 for the others, and the offsets, [batch, groups, 1] each.
@@ -247,16 +246,16 @@ def _offset(seen: Any, variance: Any) -> tuple[Any, Any]:
 
 
 def _preference() -> Any:
-    """A little for the group of least noise: it leads where others are seen as well."""
+    """Return a small preference for the group of least noise: it leads if others have about the same signal."""
     return ops.convert_to_tensor(np.eye(len(GROUPS), dtype=np.float32)[REFERENCE])
 
 
 def _unevenness(profiles: Any, noise: Any, depth: Any, share: Any) -> Any:
-    """Relative spread of the depths within each group, beyond their noise: [batch, groups, 1].
+    """Return the relative spread of the depths within each group, beyond their noise: [batch, groups, 1].
 
     Args:
-        profiles, noise, depth: as of `posterior`.
-        share: of each band in each group's mean, [batch, 55, groups].
+        profiles, noise, depth: as for `posterior`.
+        share: share of each band in each group's mean, [batch, 55, groups].
     """
     central = ops.mean(profiles.dip[:, :, :CENTRAL_PLACES], axis=2) / depth
     its = ops.square(noise / depth) * ops.sum(profiles.variance[:, :CENTRAL_PLACES], axis=1, keepdims=True)
@@ -266,7 +265,7 @@ def _unevenness(profiles: Any, noise: Any, depth: Any, share: Any) -> Any:
 
 
 def _fitted(seen: Any, variance: Any, darkening: Any, depth: Any, level: Any) -> _Fit:
-    """Linear least squares of the groups' dips by each template, with a scale of each group and a change of u1 for all.
+    """Fit the groups' dips by each template, with a scale for each group and one change of u1 for all.
 
     The change delta of the linear limb darkening, u1 (1 + delta), has a Gaussian prior of the stars' spread.
     With T a template, D = dT / d delta and Gaussian priors of the scales s about the template's radius squared,
@@ -321,12 +320,12 @@ def _fitted(seen: Any, variance: Any, darkening: Any, depth: Any, level: Any) ->
 
 
 def measured(profiles: Profiles, noise: Any, shape: Any, depth: Any) -> tuple[Any, Any]:
-    """Each band's depth over the rough depth by its own shape, and its noise: [batch, 55] each.
+    """Return each band's depth over the rough depth, measured with its own shape, and its noise: [batch, 55] each.
 
     Args:
         profiles: of the 55 bands.
         noise: [batch, 55], of one step.
-        shape: as of `Posterior`.
+        shape: as in `Posterior`.
         depth: [batch, 1].
     """
     certain = 1 / profiles.variance[:, None]

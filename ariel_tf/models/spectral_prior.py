@@ -1,4 +1,4 @@
-"""A spectrum from 55 noisy depths and what spectra look like: a Wiener filter of low rank; `keras.ops` only.
+"""A spectrum from 55 noisy depths and a prior over spectra: a Wiener filter of low rank; `keras.ops` only.
 
 Of ln(depth / reference depth), in units that fall with the planet's radius as atmospheres do, the simulated planets'
 covariance is nearly of rank 10. With depths known to variances N, and C = L L' + e^2,
@@ -19,11 +19,11 @@ RANK = 10
 PLANETS = 4000
 REFERENCE = slice(2, 9)  # bands of least noise
 SIZE = 0.05  # Rp/Rs at which atmospheres are of unit size
-LARGEST = 8.0  # of a planet's own unit, in which a few atmospheres that hardly end are cut
+LARGEST = 8.0  # in a planet's own unit; limit for the few very extended atmospheres
 
 
 class Shape(NamedTuple):
-    """The prior: float32 mean [55], factors [55, 10], and what they leave, the standard deviation [55]."""
+    """The prior: float32 mean [55], factors [55, 10], and the remaining standard deviation [55]."""
 
     mean: np.ndarray
     factors: np.ndarray
@@ -31,13 +31,13 @@ class Shape(NamedTuple):
 
 
 def unit(depth: Any, xp: Any = ops) -> Any:
-    """The size of a planet's atmosphere in ln(depth) that its depth lets expect: a power of the radius."""
+    """Return the expected size of a planet's atmosphere in ln(depth): a power of the radius."""
     return xp.exp(Priors().atmosphere_slope * (xp.log(depth) / 2 - float(np.log(SIZE))))
 
 
 @functools.cache
 def prior() -> Shape:
-    """Learnt from 4,000 planets of the default priors, always the same ones."""
+    """Fit the prior to 4,000 planets of the default priors, always the same ones."""
     radii = draw_population(np.random.default_rng(0), PLANETS, Priors()).radii
     log_depth = 2 * np.log(radii)
     reference = log_depth[:, REFERENCE].mean(axis=1)
@@ -50,7 +50,7 @@ def prior() -> Shape:
 
 
 def most_probable(log_ratio: Any, noise: Any, depth: Any) -> Any:
-    """ln(depth / reference depth) of each band, [batch, 55].
+    """Return the most probable ln(depth / reference depth) of each band, [batch, 55].
 
     Args:
         log_ratio: as measured, [batch, 55].

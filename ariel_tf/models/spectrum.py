@@ -4,12 +4,12 @@
         ── white light ──▶ rough depth
         ── along the planet's path, four groups of bands ──▶ radius, impact parameter, shapes (`orbit_posterior.py`)
         ── each band by its own shape ──▶ 55 depths with noise
-        ── what spectra look like ──▶ 55 expected depths (`spectral_prior.py`)
+        ── prior over spectra ──▶ 55 expected depths (`spectral_prior.py`)
         ── dense network over all of these ──▶ corrections, ln sigma, impact parameter
 
-The network reads how noisy its row is, so one network serves one observation and the mean of a hundred. The estimate
-that it corrects is already that of a physicist; what it adds is spots, limb darkening that differs from star to star,
-grazing orbits and the distribution of planets.
+The noise of the row is an input of the network, so one network serves one observation and the mean of a hundred. It
+corrects an estimate from physics alone; what it adds are spots, limb darkening that differs from star to star, grazing
+orbits and the distribution of planets.
 """
 
 from typing import Any, NamedTuple
@@ -31,20 +31,20 @@ STAR_MEAN = (4900.0, 4.5, 0.8, 0.8, 10.5, 6.4)
 STAR_SPREAD = (1000.0, 0.4, 0.35, 0.25, 1.6, 6.0)
 SMALLEST_DEPTH = 1e-8
 ITERATIONS = 2
-# Beyond this many deviations, of noise and of this share of the atmosphere's expected size, the prior does not count.
+# Beyond this many deviations, of noise and of this share of the atmosphere's expected size, the prior is ignored.
 UNLIKE, FAR = 0.1, 5.0
 LOG_SIGMA = (-9.0, 1.5)  # bounds of ln(sigma of ln depth)
 
 
 class Measured(NamedTuple):
-    """What physics alone says of a row; nothing in it is trained.
+    """Estimates from physics alone; they contain no trained parameters.
 
     Attributes:
-        features: of the network, [batch, f].
+        features: inputs of the network, [batch, f].
         reference: depth of the reference group of bands, [batch, 1].
-        size: of an atmosphere that such a planet is expected to have, in ln depth, [batch, 1].
+        size: expected size of the planet's atmosphere, in ln depth, [batch, 1].
         seen, noise: ln(depth / reference) of each band as measured, and its standard deviation, [batch, 55].
-        shaped: the same, as the measurements and the prior of spectra have it, [batch, 55].
+        shaped: the same, after applying the prior of spectra, [batch, 55].
         impact: impact parameter, stellar radii, [batch, 1].
     """
 
@@ -58,7 +58,7 @@ class Measured(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the network says: depth [batch, 55], ln sigma of ln depth [batch, 55], impact parameter [batch, 1]."""
+    """Output of the network: depth [batch, 55], ln sigma of ln depth [batch, 55], impact parameter [batch, 1]."""
 
     depth: Any
     log_sigma: Any
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
 @model(scope="joint", channels="all", star="all", transform="none", head="depth", loss="mae", epochs=30,
        batch_size=256, optimizer="adam", settings={"schedule": "cosine", "learning_rate": 0.001})  # fmt: skip
 def spectrum(hp: Any, inputs: Inputs) -> Depth:
-    """Four groups of bands tell the orbit, each band's own shape its depth, what spectra look like the rest."""
+    """Orbit from four groups of bands, depths from each band's own shape and a prior; a dense network corrects them."""
     if inputs.flux.shape[1] != N_STEPS or not inputs.raw or inputs.raw_star is None:
         raise UsageError(
             f"the model spectrum takes raw flux of all {N_STEPS} steps and all of the star: expected --transform none, "
@@ -80,10 +80,10 @@ def spectrum(hp: Any, inputs: Inputs) -> Depth:
 
 
 def with_uncertainty(units: int = 384, layers: int = 4) -> keras.Model:
-    """The model as it is shipped, untrained: raw flux and star to radius, sigma and impact parameter by name.
+    """Return the model as it is shipped, untrained: raw flux and star to radius, sigma and impact parameter by name.
 
     Args:
-        units, layers: of the dense network.
+        units, layers: width and number of the dense layers.
     """
     flux = keras.Input((N_STEPS, N_WAVELENGTHS), name="flux")
     star = keras.Input((len(STAR_NAMES),), name="star")
@@ -94,7 +94,7 @@ def with_uncertainty(units: int = 384, layers: int = 4) -> keras.Model:
 
 
 def measure(flux: Any, star: Any) -> Measured:
-    """The physicist's part.
+    """Return the estimates from physics alone.
 
     Args:
         flux: [batch, 300, 55], raw.
@@ -108,7 +108,7 @@ def measure(flux: Any, star: Any) -> Measured:
         part[:, :, 0] for part in rough_depth(white, ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True)))
     )
     depth = ops.maximum(depth, SMALLEST_DEPTH)
-    # A dead band is seen as white light, with a noise that makes it count for nothing.
+    # A dead band is replaced by white light, with a noise so large that it has no weight.
     dip = ops.where(dead, white_of(dip, weight), dip)
     noise = ops.where(dead, 30 * ops.mean(noise, axis=1, keepdims=True), noise)[:, :, 0]
     profiles = orbit_posterior.along_the_path(dip, *orbit_of(star))
@@ -146,22 +146,22 @@ def measure(flux: Any, star: Any) -> Measured:
 
 
 def correct(measured: Measured, units: int = 384, layers: int = 4) -> Answer:
-    """The network's part.
+    """Apply the network.
 
     Args:
-        measured: of `measure`.
-        units, layers: of the dense network.
+        measured: result of `measure`.
+        units, layers: width and number of the dense layers.
     """
     x = keras.layers.Dense(units, activation="gelu", name="dense_0")(measured.features)
     for index in range(1, layers):
         x = x + keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
     correction, common = _zeros(N_WAVELENGTHS, "correction")(x), _zeros(1, "common")(x)
-    # A spectrum unlike any of the prior's: what is measured counts where it is many deviations from what is expected.
+    # For a spectrum unlike any in the prior, measurements many deviations from the expected value are used directly.
     beyond = measured.seen - measured.shaped
     trusted = _zeros(N_WAVELENGTHS, "trust")(x)
     gate = ops.sigmoid(trusted + ops.abs(beyond) / (measured.noise + UNLIKE * measured.size) - FAR)
     log_ratio = ops.clip(measured.shaped + gate * beyond + common + correction, -8, 8)
-    # The spread learns from what is known, and does not change it.
+    # Sigma is trained on the features without changing them.
     y = ops.stop_gradient(keras.layers.Concatenate(name="known")([measured.features, x]))
     y = keras.layers.Dense(units // 2, activation="gelu", name="spread_0")(y)
     y = y + keras.layers.Dense(units // 2, activation="gelu", name="spread_1")(y)
@@ -171,17 +171,17 @@ def correct(measured: Measured, units: int = 384, layers: int = 4) -> Answer:
 
 
 def _zeros(units: int, name: str) -> keras.layers.Layer:
-    """A linear layer whose output is 0 before training: the network starts as the physicist's estimate."""
+    """Return a linear layer whose output is 0 before training: the network starts as the estimate from physics."""
     return keras.layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=name)
 
 
 def _seen(profiles: Any, noise: Any, shape: Any, reference: Any) -> tuple[Any, Any]:
-    """ln(depth / reference depth) of each band as measured, and its noise, [batch, 55] each.
+    """Return ln(depth / reference depth) of each band as measured, and its noise, [batch, 55] each.
 
     Where the depth is hardly above the noise, depth / reference depth - 1 is used instead: it is free of bias.
     """
     ratio, ratio_noise = orbit_posterior.measured(profiles, noise, shape, reference)
-    # A ratio far above 1 is trusted where it is many deviations above 0.
+    # A ratio far above 1 is used only if it is many deviations above 0.
     trust = ops.maximum(
         1 / (1 + 25 * ops.square(ratio_noise)),
         1 / (1 + ops.power(8 * ratio_noise / ops.maximum(ratio, 1.0), 4)),

@@ -8,11 +8,11 @@ A list of wavelengths has a run for each wavelength and one for the list, with t
 parent run of MLflow's. Wavelengths that train as a stack share a run of their means, which grows with each epoch; the
 run of each wavelength is logged when the stack is trained.
 
-Nothing leaves this machine unless the environment says so. wandb is offline, in a folder beside the run folders: `wandb
-sync runs/wandb/offline-run-*` sends it, WANDB_MODE=online sends it at once. MLflow writes a database beside them,
-runs/mlflow/mlflow.db, unless MLFLOW_TRACKING_URI names a server. Neither writes in a run folder, where links such as
-wandb's are refused. A resumed training continues in the same run of the service. A service that fails causes one
-warning, and never ends a training.
+Nothing is sent from this machine unless the environment requests it. wandb is offline, in a folder beside the run
+folders: `wandb sync runs/wandb/offline-run-*` sends it, WANDB_MODE=online sends it immediately. MLflow writes a
+database beside them, runs/mlflow/mlflow.db, unless MLFLOW_TRACKING_URI names a server. Neither writes in a run folder,
+where links such as wandb's are refused. A resumed training continues in the same run of the service. A service that
+fails causes one warning, and never ends a training.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ MEANS = ("epoch", "loss", "score", "val_loss", "val_score", "learning_rate", "ob
 
 
 class Place(NamedTuple):
-    """Where a run belongs at a service: beside which folder its files are written, its name, and the list it is of."""
+    """Place of a run at a service: the folder beside which files are written, its name, and the list it is part of."""
 
     beside: Path
     name: str
@@ -182,8 +182,8 @@ class Tracked(keras.callbacks.Callback):
 
     Args:
         service: a key of `SERVICES`.
-        run: of the training.
-        parameters: of its configuration.
+        run: run of the training.
+        parameters: options and settings of the training.
     """
 
     def __init__(self, service: str, run: RunFolder, parameters: Mapping[str, Any]):
@@ -193,12 +193,12 @@ class Tracked(keras.callbacks.Callback):
         self.callback: Any = self._try(self.service.start, run.path, masked(parameters))
 
     def _try(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        """Call what the service may fail at; None once it has failed."""
+        """Call a function of the service; return None if it fails, and whenever it has failed before."""
         if self.failed:
             return None
         try:
             return action(*arguments)
-        except Exception as error:  # noqa: BLE001  (whatever a service raises is no reason to lose the training)
+        except Exception as error:  # noqa: BLE001  (no error of a service may end the training)
             self.failed = True
             reason = " ".join(str(error).split())[:200]
             messages.warning(f"{self.name} logs no more of this training ({type(error).__name__}: {reason})")
@@ -252,11 +252,11 @@ class TrackedMeans(keras.callbacks.Callback):
 
 @contextmanager
 def tracked(service: str, run: RunFolder, parameters: Mapping[str, Any]) -> Iterator[Tracked | None]:
-    """A training in this block at a tracking service; None for the service "none" or where another process logs.
+    """Log a training in this block to a tracking service; yields None for "none" or if another process logs.
 
     Args:
         service: "none", or a key of `SERVICES`.
-        run: whose rows are logged.
+        run: run whose rows are logged.
         parameters: options and settings.
     """
     if service == "none" or not run.is_chief:

@@ -1,4 +1,4 @@
-"""A manifest for Kubernetes: a Job, whose pods have a number each where there are several, and their Service."""
+"""A manifest for Kubernetes: a Job with numbered pods, if there are several, and their Service."""
 
 import json
 
@@ -16,7 +16,7 @@ spec:
 ---
 """
 
-# Exit codes 2, 3 and 4 (options, data, losses) would come again, so they end the job; an evicted pod is not counted.
+# Errors with exit codes 2, 3 and 4 (options, data, losses) would repeat, so they end the job; evictions do not count.
 _JOB = """apiVersion: batch/v1
 kind: Job
 metadata: {{name: "{name}"}}
@@ -52,11 +52,11 @@ spec:{indexed}
 
 
 def manifest(work: Work, machine: Machine) -> str:
-    """The manifest that `kubectl apply -f` takes.
+    """Return the manifest for `kubectl apply -f`.
 
     Args:
-        work: of the job.
-        machine: of each pod; its volumes are names of claims.
+        work: work of the job.
+        machine: resources of each pod; its volumes are names of claims.
     """
     together, memory = work.way in ("workers", "search"), f"{machine.memory}i"
     indexed = f"\n  completionMode: Indexed\n  completions: {work.count}\n  parallelism: {work.count}"

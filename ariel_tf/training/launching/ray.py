@@ -1,4 +1,4 @@
-"""A Python script for a cluster of Ray: a task for each machine's command, retried where its node is lost."""
+"""A Python script for a Ray cluster: one task per machine, retried if its node is lost."""
 
 import json
 
@@ -49,7 +49,7 @@ if __name__ == "__main__":
 
 _APART = """    tasks = [run.options(**resources).remote(command, {}) for command in COMMANDS]"""
 
-# Each command has a place of its own, whose address is known before the first one starts.
+# Each command has a fixed placement, whose address is known before the first one starts.
 _TOGETHER = """    group = placement_group(
         [{"CPU": resources["num_cpus"], "GPU": resources["num_gpus"]}] * len(COMMANDS), strategy="STRICT_SPREAD"
     )
@@ -71,11 +71,11 @@ _SEARCHER = """        variables = {"CHIEF": addresses[0]}"""
 
 
 def script(work: Work, machine: Machine) -> str:
-    """The script that `ray job submit` runs.
+    """Return the script for `ray job submit`.
 
     Args:
-        work: of the job.
-        machine: of each task.
+        work: work of the job.
+        machine: resources of each task.
     """
     numbers = [str(number) for number in range(1, work.count + 1)]
     commands = [work.command(number) for number in numbers]

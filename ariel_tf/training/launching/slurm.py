@@ -4,11 +4,11 @@ from ariel_tf.training.launching.work import SEARCH_PORT, SECONDS_TO_SAVE, Machi
 
 
 def script(work: Work, machine: Machine) -> str:
-    """The script that `sbatch` takes.
+    """Return the script for `sbatch`.
 
     Args:
-        work: of the job.
-        machine: of each task.
+        work: work of the job.
+        machine: resources of each task.
     """
     array, nodes = work.way in ("slices", "parts"), work.count if work.way in ("workers", "search") else 1
     options = [f"--job-name={machine.name}", "--output=%x-%j.log"]
@@ -16,7 +16,7 @@ def script(work: Work, machine: Machine) -> str:
         options[1:] = [f"--array=1-{work.count}", "--output=%x-%A_%a.log"]
     options += [f"--nodes={nodes} --ntasks-per-node=1 --cpus-per-task={machine.cpus}", f"--mem={machine.memory}"]
     options += [f"--gpus-per-node={machine.gpus}"] if machine.gpus else []
-    # A training saves when it receives TERM; the same script, submitted again, resumes it.
+    # A training saves when it receives TERM; submit the same script again to resume it.
     options += [f"--time={machine.hours}", f"--signal=TERM@{SECONDS_TO_SAVE}", "--requeue"]
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in options)]
     if work.then:

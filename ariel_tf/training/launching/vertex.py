@@ -1,4 +1,4 @@
-"""A shell script that submits custom jobs of Vertex AI with `gcloud`: one job of several machines, or one a slice.
+"""A shell script that submits custom jobs of Vertex AI with `gcloud`: one job of several machines, or one per slice.
 
 Vertex AI mounts shares of Filestore, and sets TF_CONFIG and CLUSTER_SPEC in each container.
 """
@@ -16,14 +16,14 @@ print(json.loads(os.environ["CLUSTER_SPEC"])["task"]["index"] + 1)')
 
 
 def script(work: Work, machine: Machine, region: str, machine_type: str, accelerator: str) -> str:
-    """The script to run with `bash`.
+    """Return the script to run with `bash`.
 
     Args:
-        work: of the job.
-        machine: of each replica; its volumes are SERVER:/SHARE.
-        region: of the job, such as europe-west4.
-        machine_type: such as n1-standard-16.
-        accelerator: such as NVIDIA_TESLA_T4.
+        work: work of the job.
+        machine: resources of each replica; its volumes are SERVER:/SHARE.
+        region: region of the job, such as europe-west4.
+        machine_type: type of machine, such as n1-standard-16.
+        accelerator: type of GPU, such as NVIDIA_TESLA_T4.
     """
     spec: dict = {"machineType": machine_type}
     if machine.gpus:
@@ -66,7 +66,7 @@ def script(work: Work, machine: Machine, region: str, machine_type: str, acceler
 
 
 def _pools(work: Work) -> list[tuple[int, str]]:
-    """Replicas and the shell command of each pool; the first pool has one replica."""
+    """Return replicas and the shell command of each pool; the first pool has one replica."""
     if work.way == "search":
         chief, worker = work.of_search("$CHIEF", "$INDEX")
         return [(1, f"{_CHIEF}exec {chief}"), (work.count - 1, f"{_CHIEF}exec {worker}")]

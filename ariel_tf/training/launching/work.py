@@ -2,10 +2,10 @@
 
 | command | machines | each machine |
 |---|---|---|
-| any | 1 | the command as it is |
-| `train` of a list of wavelengths | N | `--wavelength LIST/N:i`, a slice of the list; none needs another |
-| `train` of one model | N | a worker of one training, started by `supervise`; they find each other by TF_CONFIG |
-| `search` | N | the first decides which settings are tried (`--chief`), the others train (`--worker`) |
+| any | 1 | the unchanged command |
+| `train` of a list of wavelengths | N | `--wavelength LIST/N:i`, a slice of the list; the machines are independent |
+| `train` of one model | N | a worker of one training, started by `supervise`; they find each other through TF_CONFIG |
+| `search` | N | the first selects the settings to try (`--chief`), the others train (`--worker`) |
 | `convert`, `simulate` | N | `--part i/N`; afterwards `--finish` once, on one machine |
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 from ariel_tf.core.errors import UsageError
 
 Way = Literal["one", "slices", "workers", "search", "parts"]
-# Where the chief of a search listens.
+# Port on which the chief of a search listens.
 SEARCH_PORT = 7000
 # Seconds that a training has to save after SIGTERM.
 SECONDS_TO_SAVE = 120
@@ -26,16 +26,16 @@ SECONDS_TO_SAVE = 120
 
 @dataclass(frozen=True)
 class Machine:
-    """What each machine has.
+    """Resources of each machine.
 
     Attributes:
-        count: of machines.
-        cpus, gpus: of each.
-        memory: of each, like `32G`.
-        hours: at most, as HH:MM:SS.
-        name: of the job.
-        image: of the container.
-        volumes: where the container sees which volume: (source, mount point).
+        count: number of machines.
+        cpus, gpus: number per machine.
+        memory: memory per machine, like `32G`.
+        hours: time limit, as HH:MM:SS.
+        name: name of the job.
+        image: container image.
+        volumes: volumes of the container: (source, mount point).
     """
 
     count: int
@@ -53,12 +53,12 @@ class Work:
     """A command and how it is divided.
 
     Attributes:
-        module: that runs it.
-        options: of the command.
-        way: how it is divided.
-        count: of machines.
-        writes: the folder that it writes into; "" where that is not known.
-        targets: the list of wavelengths of slices.
+        module: module of the command.
+        options: options of the command.
+        way: how the command is divided.
+        count: number of machines.
+        writes: folder that the command writes into; "" if not known.
+        targets: list of wavelengths to slice.
     """
 
     module: str
@@ -70,16 +70,16 @@ class Work:
 
     @classmethod
     def of(cls, word: str, module: str, options: Sequence[str], given: Mapping[str, Any], count: int) -> Self:
-        """The work of a command.
+        """Return the work of a command.
 
         Args:
-            word, module: of the command.
-            options: as typed.
-            given: values of its options by name; of `train`, the `Targets` under "wavelength".
-            count: of machines.
+            word, module: name and module of the command.
+            options: options as typed.
+            given: values of its options by name; for `train`, the `Targets` under "wavelength".
+            count: number of machines.
 
         Raises:
-            UsageError: several machines for a command that one runs, or without the folder that they share.
+            UsageError: several machines for a command that cannot be divided, or without a shared folder.
         """
         writes = str(given.get("run") or given.get("out") or "")
         way = cls._way(word, given, count)
@@ -110,10 +110,10 @@ class Work:
         raise UsageError(f"--machines: expected 1 for {word}; train, search, convert and simulate can be divided.")
 
     def command(self, number: str) -> str:
-        """The shell command of one machine of `one`, `slices`, `parts` or `workers`.
+        """Return the shell command of one machine of `one`, `slices`, `parts` or `workers`.
 
         Args:
-            number: of the machine, from 1; may be a shell expression.
+            number: number of the machine, from 1; may be a shell expression.
         """
         if self.way == "slices":
             options = without(self.options, "--wavelength")
@@ -125,18 +125,18 @@ class Work:
         return self._python(self.options)
 
     def of_search(self, chief: str, number: str) -> tuple[str, str]:
-        """The shell commands of a search's chief and of one worker.
+        """Return the shell commands of a search's chief and of one worker.
 
         Args:
             chief: HOST:PORT; may be a shell expression.
-            number: of the worker; may be a shell expression.
+            number: number of the worker; may be a shell expression.
         """
         python = self._python(self.options)
         return f'{python} --chief "{chief}"', f'{python} --worker "{chief}" --worker-name "worker-{number}"'
 
     @property
     def then(self) -> str:
-        """The command that follows once all machines are done; "" for none."""
+        """Return the command to run once all machines are done; "" if there is none."""
         return f"{self._python(self.options)} --finish" if self.way == "parts" else ""
 
     def is_read_only(self, mount: str) -> bool:
@@ -148,7 +148,7 @@ class Work:
 
 
 def without(options: Sequence[str], flag: str) -> list[str]:
-    """Options without a flag and its value.
+    """Return options without a flag and its value.
 
     >>> without(["--a", "1", "--b=2", "--c"], "--a"), without(["--a", "1", "--b=2"], "--b")
     (['--b=2', '--c'], ['--a', '1'])
@@ -163,5 +163,5 @@ def without(options: Sequence[str], flag: str) -> list[str]:
 
 
 def indented(text: str, spaces: int) -> str:
-    """Lines further to the right."""
+    """Indent lines."""
     return "\n".join(" " * spaces + line if line else line for line in text.split("\n"))
