@@ -94,7 +94,7 @@ def check(command: Command) -> None:
         file = getattr(parsed, "config", None)
         if file and (ROOT / file).is_file():
             parsed.config = str(ROOT / file)
-        elif file:  # one that a command before it wrote
+        elif file or getattr(parsed, "init_from", None):  # what a command before it wrote
             return
         TrainConfig.from_flags(parsed)
 

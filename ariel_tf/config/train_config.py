@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, PlainValidator, model_validator
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import choices, model_registry
+from ariel_tf.config import choices, model_registry, starting_run
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.config.time_steps import format_steps, parse_steps
 from ariel_tf.core import schema, user_code
@@ -111,6 +111,10 @@ class TrainConfig(Schema):
     weights: str = option(
         "none", "file of pretrained weights, for a model that takes some", group=TRAINS, metavar="FILE",
         flag="--pretrained-weights", aliases=("--weights",)
+    )  # fmt: skip
+    init_from: str = option(
+        "", "run folder whose best weights the training starts from, with its model; --set frozen_epochs=N trains only "
+        "the last layers for N epochs first", group=TRAINS, metavar="RUN", shown="random weights, by --seed"
     )  # fmt: skip
     augment: str = _recipe(
         f"data augmentation: none, or names among {', '.join(choices.AUGMENTATIONS)} with commas", TRAINS, "augment",
@@ -219,8 +223,14 @@ class TrainConfig(Schema):
         """Return the same configuration with the recipe of the model filled in.
 
         Raises:
-            UsageError: an unknown model, or options that the model does not accept.
+            UsageError: an unknown model, or options that the model, or that of `init_from`, does not accept.
+            DataError: `init_from` is damaged.
         """
+        if self.init_from:
+            started = starting_run.configuration(self.init_from)
+            config = self.replace(**starting_run.filled(started, self)).replace(init_from="").resolve()
+            starting_run.refuse_others(self.init_from, started, config)
+            return config.replace(init_from=self.init_from)
         entry = model_registry.entry(self.model)
         if entry.scope == ("one" if self.wavelength.is_joint else "joint"):
             raise UsageError(
@@ -259,7 +269,7 @@ class TrainConfig(Schema):
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
         # Left out if they have their defaults: runs of earlier versions do not contain them.
-        for name in ("model_source", "fused"):
+        for name in ("model_source", "fused", "init_from"):
             if values[name] == type(self).model_fields[name].default:
                 del values[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

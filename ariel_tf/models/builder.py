@@ -22,7 +22,7 @@ from ariel_tf.config import model_registry
 from ariel_tf.config.hyperparameters import Settings
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.models import outside, transforms
-from ariel_tf.models.fine_tuning import FineTuning
+from ariel_tf.models.fine_tuning import FineTuning, continued, trunk_of
 from ariel_tf.models.losses import ArielScore, RadiusLoss, predicted_radius
 from ariel_tf.models.yeo_johnson import Power
 
@@ -80,7 +80,13 @@ class Built:
     ranges: Mapping[str, str] = field(default_factory=dict)
 
 
-def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings | None = None) -> Built:
+def build(
+    config: TrainConfig,
+    statistics: Mapping,
+    steps: int = 1,
+    hp: Settings | None = None,
+    start: keras.Model | None = None,
+) -> Built:
     """Build and compile the model that a configuration describes.
 
     Args:
@@ -90,9 +96,11 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
             "depth" [targets]; with the Yeo-Johnson transform "power", a `yeo_johnson.Power` in the layout of flux.
         steps: steps of the whole training, for learning-rate schedules.
         hp: object that returns the model's settings; None for those of the configuration.
+        start: trained model of this configuration to be trained further, with its own standardisation; None for a new
+            model.
 
     Raises:
-        UsageError: an unknown setting, or a value out of its range.
+        UsageError: an unknown setting, a value out of its range, or a `start` of another shape.
     """
     function = model_registry.load(config.model)
     hp = hp or Settings(config.settings)
@@ -108,6 +116,14 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
         output = _answer(hp, pretrained.features if pretrained else features, config.head, statistics)
         training = keras.Model(raw, output, name=config.model_name)
         inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model_name)
+        frozen_epochs, backbone = (pretrained.frozen_epochs, pretrained.backbone) if pretrained else (0, None)
+        fine_rate = pretrained.fine_rate if pretrained else 1.0
+        if config.init_from:
+            frozen_epochs = hp.Int("frozen_epochs", 0, 1000, default=0)
+            fine_rate = hp.Float("fine_rate", 1e-4, 1.0, sampling="log", default=0.1)
+            if start is not None:
+                training, inference = continued(start, inference, config.head), start
+            backbone = trunk_of(training) if frozen_epochs else None
         spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
 
         def compile(rate: float = 1.0) -> None:
@@ -120,9 +136,9 @@ def build(config: TrainConfig, statistics: Mapping, steps: int = 1, hp: Settings
             )
 
         fine_tuning = None
-        if pretrained:
-            fine_tuning = FineTuning(pretrained.frozen_epochs, pretrained.fine_rate, pretrained.backbone, compile)
-            pretrained.backbone.trainable = False
+        if backbone is not None:
+            fine_tuning = FineTuning(frozen_epochs, fine_rate, backbone, compile)
+            backbone.trainable = False
         compile()
     if config.model_source:
         outside.refuse_layers(inference, config.model)

@@ -1,9 +1,12 @@
-"""A pretrained backbone that is frozen for the first epochs and then trained at a lower learning rate."""
+"""Training that goes on from trained weights; a backbone that is frozen for the first epochs, then trained slowly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+
+from ariel_tf.core.errors import UsageError
+from ariel_tf.models.losses import predicted_radius
 
 
 @dataclass
@@ -34,3 +37,47 @@ class FineTuning:
                 # Layers that are not trained keep their statistics too, which our small batches would spoil.
                 layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
         self.compile(self.fine_rate if unfrozen else 1.0)
+
+
+def continued(start: keras.Model, expected: keras.Model, head: str) -> keras.Model:
+    """Return the model that is trained, made of the layers of a saved one.
+
+    Args:
+        start: from raw input to radii, as it was saved.
+        expected: an untrained one of its configuration.
+        head: of both.
+
+    Raises:
+        UsageError: their weights differ in shape.
+    """
+    if [weight.shape for weight in start.weights] != [weight.shape for weight in expected.weights]:
+        raise UsageError(f"--init-from: the weights that were saved are not those of a model {expected.name}.")
+    one = keras.Input((1,))
+    (output,) = start.outputs
+    for _ in keras.Model(one, predicted_radius(one, head)).operations[1:]:
+        output = output._keras_history.operation.input
+    return keras.Model({tensor.name: tensor for tensor in start.inputs}, output, name=start.name)
+
+
+def trunk_of(model: keras.Model) -> keras.Model:
+    """Return all of a model but its last layers with weights: those that no other layer with weights follows.
+
+    Raises:
+        UsageError: it has no other layers with weights.
+    """
+    last = [layer for layer in model.layers if layer.weights and not _followed(layer)]
+    trunk = keras.Model(model.inputs, [layer.input for layer in last])
+    if not trunk.weights:
+        raise UsageError(f"--set frozen_epochs: the model {model.name} has no layers before its last ones.")
+    return trunk
+
+
+def _followed(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer with weights comes after this one."""
+    found = list(layer._outbound_nodes)
+    while found:
+        operation = found.pop().operation
+        if getattr(operation, "weights", None):
+            return True
+        found += operation._outbound_nodes
+    return False

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.config.run_options import RunOptions
-from ariel_tf.config.train_config import DEFAULT_MODEL, TrainConfig
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import user_code
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError, nearest
@@ -17,8 +17,8 @@ OF_THE_COMMAND = ("jobs", "dry_run", "price", "command", "arguments")
 
 
 def train_model(
-    model: str = DEFAULT_MODEL,
-    wavelength: Any = 12,
+    model: str | None = None,
+    wavelength: Any = None,
     data: Path | str = "",
     run: Path | str | None = None,
     **options: Any,
@@ -27,8 +27,9 @@ def train_model(
 
     Args:
         model: a registered name (`python -m ariel_tf.train --list-models`), or "my_model.py:attention" for a file of
-            yours.
-        wavelength: as for `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7].
+            yours; None for that of `init_from`, else "transit".
+        wavelength: as for `--wavelength`: an index 0-54, "joint", "all", or several like "3,7,12-20" or [3, 7]; None
+            for that of `init_from`, else 12.
         data: as for `--data`; "" uses ./data if it contains a data set, else simulated planets.
         run: run folder; by default one in ./runs named after the options.
         options: options of `python -m ariel_tf.train`, with _ for -, such as epochs=5, batch_size=64, head="depth",
@@ -40,12 +41,15 @@ def train_model(
         Stopped: Ctrl-C; saved epochs are kept, and the same call resumes.
     """
     for named in (model, str(data)):
-        user_code.name_by_user(named)
+        if named is not None:
+            user_code.name_by_user(named)
     config, how = _split(options)
     if isinstance(wavelength, list | tuple | range):
         wavelength = ",".join(map(str, wavelength))
-    resolved = TrainConfig(model=model, wavelength=wavelength, data=str(data), **config).resolve()
-    repeat = f"train_model({model!r}, {str(wavelength)!r}, ...)"
+    what: dict[str, Any] = {"model": model, "wavelength": wavelength}
+    what = {name: value for name, value in what.items() if value is not None}
+    resolved = TrainConfig(data=str(data), **what, **config).resolve()
+    repeat = f"train_model({resolved.model!r}, {str(resolved.wavelength)!r}, ...)"
     chosen = RunOptions(run=None if run is None else Path(run), command=repeat, **how)
     check(resolved, chosen)
     path = train(locate_data(resolved), chosen)

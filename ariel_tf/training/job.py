@@ -24,7 +24,7 @@ from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.runs.committed import has_scores
 from ariel_tf.runs.domain import star_ranges
-from ariel_tf.training import cluster, distribute
+from ariel_tf.training import cluster, distribute, starting_weights
 
 if TYPE_CHECKING:
     from ariel_tf.data.sources import Source
@@ -97,7 +97,8 @@ class TrainingJob:
 
     def facts(self) -> dict[str, Any]:
         """Return the data, how much of it has which role, and the command: for meta.json."""
-        return data_facts(self.source, self.config.folds) | {"command": self.options.command}
+        started = starting_weights.facts(self.config) if self.config.init_from else {}
+        return data_facts(self.source, self.config.folds) | started | {"command": self.options.command}
 
     def built_with(self, settings: Mapping[str, Any], run: Path | None = None) -> Self:
         """Return the same job with all settings of its built model, and its run folder.
@@ -169,7 +170,8 @@ class TrainingJob:
         from ariel_tf.models.builder import build
 
         with self.strategy.scope():
-            return build(self.config, statistics, steps * self.config.epochs, settings)
+            start = starting_weights.load(self.config) if self.config.init_from else None
+            return build(self.config, statistics, steps * self.config.epochs, settings, start)
 
 
 def locate_data(config: TrainConfig) -> TrainConfig:
@@ -182,6 +184,8 @@ def locate_data(config: TrainConfig) -> TrainConfig:
         if not Path(config.weights).is_file():
             raise UsageError(f"--pretrained-weights: expected a file. Received: {config.weights}")
         config = config.replace(weights=str(Path(config.weights).resolve()))
+    if config.init_from:
+        config = config.replace(init_from=str(Path(config.init_from).resolve()))
     if (own := user_code.reference(config.data)) is not None:
         return config.replace(data=str(own))
     if config.data:
@@ -221,6 +225,8 @@ def job_on(source: "Source", config: TrainConfig, options: RunOptions) -> Traini
     """
     job = TrainingJob(config, source, options)
     check_folds(source, job.config.folds)
+    if config.init_from:
+        starting_weights.refuse_tested(config, source)
     return dataclasses.replace(job, source=source.subset(config.train_folds, config.planets, config.signature))
 
 
