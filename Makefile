@@ -8,7 +8,7 @@ PYTHON_LOWEST ?= python3.11
 RUN = $(VENV)/bin/python
 TFIO_TESTS = tests/data/test_bigquery_tfio.py tests/data/test_bigquery.py tests/data/test_records.py tests/models/test_losses_and_metric.py
 
-.PHONY: train test docs sbom soak lint types test-slow test-jax test-tfio test-export test-lowest clean
+.PHONY: train test docs sbom soak bench lint types test-slow test-jax test-tfio test-export test-lowest clean
 
 train: $(VENV)/.installed
 	$(RUN) -m ariel_tf.train --wavelength 12
@@ -50,6 +50,13 @@ sbom: $(VENV)/.installed
 soak: $(VENV)/.installed-test
 	$(RUN) -m pytest -m soak -rf
 
+# The tables of docs/speed.md, with PyTorch beside us where it is installed (the extra `bench`); an hour on two cores.
+bench: $(VENV)/.installed-bench
+	$(RUN) -m benchmarks.step_speed dense squid
+	$(RUN) -m benchmarks.stack_peers squid
+	$(RUN) -m benchmarks.reading_speed --planets 120
+	$(RUN) -m benchmarks.full_size --scale 0.02
+
 # The documentation site in site/; needs no network once its packages are installed, and a warning is an error.
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 COLUMNS=100 $(VENV)/bin/mkdocs build --strict
@@ -70,6 +77,10 @@ $(VENV)/.installed: setup.cfg | $(VENV)/bin/python
 
 $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: setup.cfg | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: setup.cfg | $(VENV)/bin/python

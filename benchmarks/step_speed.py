@@ -4,12 +4,13 @@ Each way trains the same architecture on the same rows in batches of the same si
 process; CPU time of whole epochs, without the first, which traces, and without saves. Ways take turns, so that what
 else the machine does weighs alike on all of them; medians over turns, and the range of their ratios to the bare fit.
 
-    ours            as `ariel train` trains                 fused update of the weights, rows shuffled by the seed
-    ours, unfused   with --fused no                         Keras's own operations
-    ours, XLA       with --jit yes
-    bare            keras.fit on arrays in memory           stock optimiser
-    bare, XLA       the same with jit_compile
-    torch           the same layers, Adam; fused Adam       only if PyTorch is installed, only for dense models
+    ours                as `ariel train` trains             fused update of the weights, rows shuffled by the seed
+    ours unfused        with --fused no                     Keras's own operations
+    ours XLA            with --jit yes
+    bare                keras.fit on arrays in memory       stock optimiser
+    bare XLA            the same with jit_compile
+    torch Adam          the same layers in PyTorch          only if it is installed, only for dense models
+    torch fused Adam    the same, fused=True
 """
 
 import argparse
@@ -90,10 +91,10 @@ def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callabl
     unfused_jit = Case(config.replace(fused="no", jit="yes"), source)
     ways: dict[str, Callable[[int], float]] = {
         "ours": _clocked(Case(config, source).ours),
-        "ours, unfused": _clocked(unfused.ours),
-        "ours, XLA": _clocked(Case(config.replace(jit="yes"), source).ours),
+        "ours unfused": _clocked(unfused.ours),
+        "ours XLA": _clocked(Case(config.replace(jit="yes"), source).ours),
         "bare": _clocked(unfused.bare),
-        "bare, XLA": _clocked(unfused_jit.bare),
+        "bare XLA": _clocked(unfused_jit.bare),
     }
     with contextlib.suppress(ImportError):
         ways["torch Adam"] = _torch(unfused, False, threads)
