@@ -26,7 +26,7 @@ from ariel_tf.core.errors import ArielError, UsageError, run_command
 
 PLANETS, TEST_PLANETS, SPOTS, PHOTONS = 1256, 539, 10, 10
 # An observation as a record, and as text; twice as many bytes as records are the arrays.
-ROW_BYTES, TEXT_BYTES = 67_500, 230_000
+ROW_BYTES, TEXT_BYTES = 67_500, 320_000
 RUN_BYTES = 1_500_000_000  # checkpoints of the joint model, 55 models
 
 

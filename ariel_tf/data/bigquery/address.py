@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from ariel_tf.core import schema
+from ariel_tf.core import resources, schema
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 
@@ -73,6 +73,10 @@ class Address(Schema):
     cache: str = option("", "folder that keeps the data read, as shards, for later runs", group=GROUP)
     reader: str = option("arrow", "arrow, or tfio: tensorflow-io's", group=GROUP, choices=("arrow", "tfio"))
     streams: int = option(4, "number of streams of a read session", group=GROUP, low=1, metavar="N")
+    session: str = option(
+        "", "light curves of a read session, in memory; more are fewer sessions (default: 32M)", group=GROUP,
+        check=lambda text: not text or resources.parse_bytes(text), expected="a size like 256M", metavar="SIZE"
+    )  # fmt: skip
     billing_project: str = _name(
         "project that pays for queries and reading (default: that of the data)", re.compile(f"(?:{_PROJECT.pattern})?"),
         "lower-case letters, digits and hyphens", ""
@@ -147,6 +151,11 @@ class Address(Schema):
         return self.billing_project or self.project
 
     @property
+    def session_bytes(self) -> int:
+        """Light curves of a read session, as they come; 0 for the usual size."""
+        return resources.parse_bytes(self.session) or 0
+
+    @property
     def is_emulator(self) -> bool:
         """Whether the connection uses plain text and no credentials."""
         return self.rest.startswith("http://")
@@ -164,7 +173,7 @@ class Address(Schema):
 
 # Parameters of an address, and those of them that only control how the data are read.
 SETTINGS = tuple(name for name in Address.flags() if name not in ("project", "dataset"))
-READING = ("cache", "reader", "streams", "billing_project", "outage")
+READING = ("cache", "reader", "streams", "session", "billing_project", "outage")
 
 
 def add_flags(

@@ -19,7 +19,13 @@ _T = TypeVar("_T")
 
 
 class Tables(Protocol):
-    """The tables from which planets are read."""
+    """The tables from which planets are read.
+
+    Attributes:
+        session_bytes: light curves of a read session; 0 for `CHUNK_BYTES`.
+    """
+
+    session_bytes: int
 
     def read(self, planets: Sequence[int], wavelengths: Sequence[int], white: bool, rows: int | None) -> list[Planet]:
         """Return planets with the light curves of these wavelengths; `rows` is their number of observations, if known.
@@ -60,16 +66,23 @@ def planets_in_chunks(
                 raise DataError(f"{place}: {error.message}", error.faults) from error
         raise AssertionError("unreachable")
 
-    for chunk in _ahead(map(read, _chunks(rows, len(wavelengths)))):
+    for chunk in _ahead(map(read, chunks_of(rows, len(wavelengths), tables.session_bytes))):
         yield from chunk
 
 
-def _chunks(rows: Mapping[int, float], wavelengths: int) -> Iterator[list[int]]:
+def chunks_of(rows: Mapping[int, float], wavelengths: int, session_bytes: int) -> Iterator[list[int]]:
+    """Planets that are read together: consecutive ones, as many as a session holds.
+
+    Args:
+        rows: observations of each planet in the order wanted, perhaps roughly.
+        wavelengths: of each observation.
+        session_bytes: as of `Tables`.
+    """
     chunk: list[int] = []
     size = 0.0
     for planet, count in rows.items():
         needed = count * wavelengths * ROW_BYTES
-        if chunk and size + needed > CHUNK_BYTES:
+        if chunk and size + needed > (session_bytes or CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0.0
         chunk.append(planet)

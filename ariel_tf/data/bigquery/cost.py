@@ -73,6 +73,9 @@ def print_training_cost(
         total += size * times
         count = source.observations(own[role].folds)
         print(f"{role:12s}{count:>10,} observations, {size_in_words(size)}, read {_times(times)}")
+        if times > 1:
+            sessions = times * models * source.sessions(own[role])
+            print(f"{'':12s}{sessions:>10,} read sessions in all; fewer with ?session=256M in the address")
     print(f"{source.description}: {cost_line(total, price)}; nothing was read")
 
 

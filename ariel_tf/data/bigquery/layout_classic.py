@@ -64,7 +64,7 @@ class ClassicTables:
 
     def __init__(self, connection: Connection, reader: Reader, wavelengths: Sequence[int]):
         self._connection, self._reader = connection, reader
-        self._place = connection.address.description
+        self._place, self.session_bytes = connection.address.description, connection.address.session_bytes
         self._wavelengths = sorted(set(wavelengths))
         self.fold_seed = connection.address.fold_seed
         tables = self._check_tables()

@@ -28,6 +28,8 @@ class PlanetTables:
         stars: function that returns every planet's parameters and radii, called at the first read.
     """
 
+    session_bytes = 0
+
     def __init__(self, reader: Reader, stars: Callable[[], Mapping[int, Planet]]):
         self._reader, self._stars = reader, stars
 
@@ -69,7 +71,7 @@ class UploadedTables(PlanetTables):
 
     def __init__(self, connection: Connection, reader: Reader):
         super().__init__(reader, lambda: self.stars)
-        self._place = connection.address.description
+        self._place, self.session_bytes = connection.address.description, connection.address.session_bytes
         self.files = self._check_tables(connection)
         self.manifest = Manifest.from_bytes(self.files[MANIFEST_NAME], self.files[STATISTICS_NAME], self._place)
         self._check_counts()

@@ -20,7 +20,7 @@ from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import ArielError, DataError
 from ariel_tf.data import records
 from ariel_tf.data.bigquery.address import Address
-from ariel_tf.data.bigquery.chunks import CHUNK_BYTES, ROW_BYTES, Tables, planets_in_chunks
+from ariel_tf.data.bigquery.chunks import CHUNK_BYTES, ROW_BYTES, Tables, chunks_of, planets_in_chunks
 from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.layout_planets import UploadedTables
 from ariel_tf.data.bigquery.snapshot import Snapshot
@@ -163,6 +163,16 @@ class BigQuerySource(SourceBase):
         session = ArrowReader(self.connection, self.address.streams).session(table, columns, restriction)
         return int(session.estimated_total_bytes_scanned)
 
+    def sessions(self, selection: Selection) -> int:
+        """Read sessions of one pass over a selection whose rows stream: each part is read by itself."""
+        inputs, white = sorted(set(selection.signature.inputs)), selection.signature.white_light
+        count = 0
+        for part in self._parts(selection.folds):
+            rows = dict.fromkeys(part.planets, part.rows / len(part.planets))
+            for chunk in chunks_of(rows, len(inputs), self.layout.session_bytes):
+                count += len(self.layout.wanted(chunk, inputs, white))
+        return count
+
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         """Like `Source.planets`; from the snapshot if there is a cache."""
         if self.address.cache:
@@ -227,7 +237,7 @@ class _Reading:
         group: list[Part] = []
         for part in self._parts:
             rows = sum(other.rows for other in [*group, part])
-            if group and rows * len(self._wavelengths) * ROW_BYTES > CHUNK_BYTES:
+            if group and rows * len(self._wavelengths) * ROW_BYTES > (self._source.layout.session_bytes or CHUNK_BYTES):
                 yield group
                 group = []
             group.append(part)
