@@ -57,6 +57,7 @@ class TrainConfig(Schema):
     Attributes:
         model_source: for a model outside this package, its file and checksum or its plug-in, and the unit of a row; no
             flag.
+        also_source: fingerprint of the second data set, once it is open; no flag.
     """
 
     model: str = option(
@@ -82,6 +83,13 @@ class TrainConfig(Schema):
     planets: int = _recipe("number of training planets; 0: all", DATA, "planets", low=0, metavar="N")
     bootstrap: str = _recipe(
         "draw the training planets with replacement, by --seed", DATA, "bootstrap", choices=choices.YES_NO
+    )
+    also: str = option(
+        "", "second data set, whose training folds make up --share of each batch; validation and test are of --data",
+        group=DATA, metavar="DATA", shown="none", parse=user_code.name_by_user
+    )  # fmt: skip
+    share: float = option(
+        0.2, "share of the rows of a batch that are of --also", group=DATA, low=0.001, high=0.999, metavar="SHARE"
     )
     test_folds: tuple[int, ...] = _folds((9,), "folds for the test score, which is computed once, at the end")
 
@@ -142,14 +150,24 @@ class TrainConfig(Schema):
     )
 
     model_source: dict[str, Any] = Field(default={})
+    also_source: dict[str, Any] = Field(default={})
 
     @model_validator(mode="after")
     def _check_folds(self) -> Self:
         if shared := set(self.validation_folds) & set(self.test_folds):
             raise UsageError(f"folds {sorted(shared)} are in both --validation-folds and --test-folds.")
+        if self.also and self.batch_size is not None and self.batch_size < 2:
+            raise UsageError("--also: expected a --batch-size of 2 or more, for rows of both data sets.")
         if not self.train_folds:
             raise UsageError("no fold is left to train on; give fewer --validation-folds and --test-folds.")
         return self
+
+    @property
+    def own_rows(self) -> int:
+        """Number of rows of a batch that are of `data`; the others are of `also`."""
+        if not self.also:
+            return self.batch_size
+        return min(self.batch_size - 1, max(1, round((1 - self.share) * self.batch_size)))
 
     @property
     def signature(self) -> Signature:
@@ -269,7 +287,7 @@ class TrainConfig(Schema):
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
         # Left out if they have their defaults: runs of earlier versions do not contain them.
-        for name in ("model_source", "fused", "init_from"):
+        for name in ("model_source", "fused", "init_from", "also", "share", "also_source"):
             if values[name] == type(self).model_fields[name].default:
                 del values[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
@@ -292,7 +310,7 @@ class TrainConfig(Schema):
         """
         file, given = getattr(arguments, "config", None), cls.given(arguments)
         values = _read_file(Path(file)) if file else {}
-        for name, flag in (("data", "--data"), ("weights", "--pretrained-weights")):
+        for name, flag in (("data", "--data"), ("also", "--also"), ("weights", "--pretrained-weights")):
             if name not in given and isinstance(values.get(name), str):
                 remote.refuse_unnamed(values[name], f"--config {file}", flag)
         if (
@@ -334,6 +352,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise DataError(f"--config {path}: expected a configuration of {LARGEST_FILE >> 20} MiB at most.")
     _refuse_changed(path)
     values = read_json(path, dict)
+    values.pop("rows", None)  # the order of a run's rows, which its memory and arrays decided
     known = TrainConfig.model_fields
     if not isinstance(values.get("settings", {}), dict):
         raise UsageError(f"--config {path}: expected settings as names and values. Received: {values['settings']!r}")

@@ -129,6 +129,39 @@ def shuffled_table(
     return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
 
 
+def cycled_table(
+    table: dict[str, tf.Tensor], size: int, steps: int, seed: int, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
+    """Return rows in memory as `steps` batches of `size` rows per epoch: all rows in a new order, as often as needed.
+
+    Args:
+        table: rows in memory.
+        size: rows per batch.
+        steps: batches per epoch.
+        seed, first_epoch, epochs: as in `shuffled_table`.
+    """
+    rows = len(table["key"])
+    copies = -(-size * steps // rows)
+
+    def batches(order: tf.Tensor) -> tf.data.Dataset:
+        drawn = tf.random.stateless_uniform([copies, rows], seed=order)
+        places = tf.reshape(tf.argsort(drawn, axis=1), [-1])[: size * steps]
+        return tf.data.Dataset.from_tensor_slices(places).batch(size)
+
+    held = tf.data.Dataset.from_tensors(dict(table)).repeat()
+    places = _epochs(batches, seed, first_epoch, epochs)
+    return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
+
+
+def joined(batches: tf.data.Dataset, more: tf.data.Dataset) -> tf.data.Dataset:
+    """Append each batch of `more` to that of `batches`."""
+
+    def join(first: dict[str, tf.Tensor], second: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name: tf.concat([first[name], second[name]], axis=0) for name in first if name in second}
+
+    return tf.data.Dataset.zip(batches, more).map(join, 2)
+
+
 def shuffled_mapped(rows: MappedRows, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
     """Return rows in mapped files as the batches that `shuffled_table` makes of the same rows in memory."""
     places = _shuffled_places(rows.in_key_order(), batch_size, seed, first_epoch, epochs)

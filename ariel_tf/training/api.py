@@ -40,8 +40,8 @@ def train_model(
         DataError: no such data, or damaged data.
         Stopped: Ctrl-C; saved epochs are kept, and the same call resumes.
     """
-    for named in (model, str(data)):
-        if named is not None:
+    for named in (model, str(data), options.get("also")):
+        if named:
             user_code.name_by_user(named)
     config, how = _split(options)
     if isinstance(wavelength, list | tuple | range):

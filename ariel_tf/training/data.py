@@ -30,6 +30,7 @@ class TrainingData:
         load: reads rows as `dataset.load` does; trainings that share rows pass one that keeps them.
         memory: bytes that the training rows may take; None for `dataset.MEMORY_BYTES`.
         windows: whether rows are read anew in each epoch, in windows, even where they could be shuffled as a whole.
+        also: second source, of which a share of each batch is; None for none.
 
     Attributes:
         statistics: statistics of the training rows, from `dataset.statistics`.
@@ -42,8 +43,11 @@ class TrainingData:
         load: Callable[..., Any] = dataset.load,
         memory: int | None = None,
         windows: bool = False,
+        also: Source | None = None,
     ):
         self.source, self.config, self._load = source, config, load
+        if config.also and also is None:
+            raise UsageError("--also: expected a training of one model; a search trains on one data set.")
         self._selection = config.selection("train")
         if source.endless and self._selection.needs_memory:
             raise UsageError(
@@ -56,6 +60,7 @@ class TrainingData:
         self._mapped = None if held else source.mapped(self._selection)
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
+        self._also = None if also is None else self._second(also, memory)
         self.statistics = dataset.statistics(source, self._selection, self._table)
         if config.needs_pass:
             batches, count = self._flux(), self.count
@@ -63,6 +68,15 @@ class TrainingData:
                 self.statistics |= cached_flux_pass(batches, count, config, source, self._selection)
             else:
                 self.statistics |= flux_pass(batches, count, config)
+
+    def _second(self, also: Source, memory: int | None) -> dict[str, tf.Tensor]:
+        """Return the training rows of the second source."""
+        if also.endless or not dataset.fits_in_memory(also, self._selection, memory):
+            raise UsageError(
+                f"--also {also.description}: expected rows that fit in memory. Give more --memory, or that data set as "
+                "--data and this one as --also."
+            )
+        return self._load(also, self._selection)
 
     def _flux(self) -> Iterator[np.ndarray]:
         """Yield the raw flux of all training rows, batch by batch."""
@@ -80,7 +94,7 @@ class TrainingData:
     @property
     def steps(self) -> int:
         """Number of batches per epoch; the last one may be smaller."""
-        return -(-self.count // self.config.batch_size)
+        return -(-self.count // self.config.own_rows)
 
     @property
     def _streams(self) -> bool:
@@ -91,7 +105,7 @@ class TrainingData:
     def part(self) -> Source | None:
         """Return this host's part of rows streamed to several; None if every host reads all and uses its share."""
         index, count = cluster.task()
-        if count == 1 or not self._streams:
+        if count == 1 or not self._streams or self._also is not None:
             return None
         folds = self._selection.folds
         shards = [self.source.shard(folds, one, count) for one in range(count)]
@@ -108,12 +122,15 @@ class TrainingData:
         if self.part is not None:
             batches = dataset.shuffled_share(self.part, self._selection, self.steps, *order)
         elif self._streams:
-            batches = dataset.shuffled_stream(self.source, self._selection, config.batch_size, *order)
+            batches = dataset.shuffled_stream(self.source, self._selection, config.own_rows, *order)
         elif self._mapped is not None:
-            batches = dataset.shuffled_mapped(self._mapped, config.batch_size, *order)
+            batches = dataset.shuffled_mapped(self._mapped, config.own_rows, *order)
         else:
             assert self._table is not None
-            batches = dataset.shuffled_table(self._table, config.batch_size, *order)
+            batches = dataset.shuffled_table(self._table, config.own_rows, *order)
+        if self._also is not None:
+            size = config.batch_size - config.own_rows
+            batches = dataset.joined(batches, dataset.cycled_table(self._also, size, self.steps, *order))
         if config.augmentations:
             augment = Augment(config.augmentations, config.seed, self._table)
             batches = batches.enumerate(first_epoch * self.steps).map(augment, 2)

@@ -48,6 +48,7 @@ class TrainingJob:
         settings: of the model, complete, once it was built; until then those of the configuration.
         begun: how the rows of the run that is resumed are shuffled, `WHOLE` or `WINDOWS`; "" for as memory and
             arrays allow now.
+        also: second source, open like `source`, if the configuration names one.
     """
 
     config: TrainConfig
@@ -55,6 +56,7 @@ class TrainingJob:
     options: RunOptions
     settings: Mapping[str, Any] = field(default_factory=dict)
     begun: str = ""
+    also: "Source | None" = None
 
     @property
     def strategy(self) -> Any:
@@ -155,7 +157,7 @@ class TrainingJob:
         from ariel_tf.training.data import TrainingData
 
         memory, windows = self.options.memory_bytes, self.begun == WINDOWS
-        rows = TrainingData(self.source, self.config, memory=memory, windows=windows)
+        rows = TrainingData(self.source, self.config, memory=memory, windows=windows, also=self.also)
         distribute.check_batch(self.strategy, self.config.batch_size, rows.count)
         return rows
 
@@ -186,6 +188,8 @@ def locate_data(config: TrainConfig) -> TrainConfig:
         config = config.replace(weights=str(Path(config.weights).resolve()))
     if config.init_from:
         config = config.replace(init_from=str(Path(config.init_from).resolve()))
+    if config.also and Path(config.also).is_dir():
+        config = config.replace(also=str(Path(config.also).resolve()))
     if (own := user_code.reference(config.data)) is not None:
         return config.replace(data=str(own))
     if config.data:
@@ -227,7 +231,28 @@ def job_on(source: "Source", config: TrainConfig, options: RunOptions) -> Traini
     check_folds(source, job.config.folds)
     if config.init_from:
         starting_weights.refuse_tested(config, source)
-    return dataclasses.replace(job, source=source.subset(config.train_folds, config.planets, config.signature))
+    job = dataclasses.replace(job, source=source.subset(config.train_folds, config.planets, config.signature))
+    if config.also:
+        also = _open_also(config)
+        config = config.replace(also_source={"fingerprint": also.fingerprint})
+        job = dataclasses.replace(job, config=config, also=also)
+    return job
+
+
+def _open_also(config: TrainConfig) -> "Source":
+    """Open the second data set of a configuration.
+
+    Raises:
+        DataError: it has no radii, or no planet in the training folds.
+    """
+    from ariel_tf.data.sources import open_source
+
+    also = open_source(config.also, config.signature.inputs)
+    if not also.labelled or not set(also.folds.values()) & set(config.train_folds):
+        raise DataError(
+            f"--also {config.also}: expected planets with known radii in folds {list(config.train_folds)}, found none."
+        )
+    return also
 
 
 def run_folder(job: TrainingJob, shared: bool = False) -> Any:

@@ -133,6 +133,8 @@ def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
             raise NotStackable("--augment draws rows of its own for each model. Take --stack no.")
         if built.settings["schedule"] == "plateau":
             raise NotStackable("--set schedule=plateau gives each wavelength a rate of its own. Take --stack no.")
+        if job.config.also:
+            raise NotStackable("--also is for models that train alone. Take --stack no.")
         if built.fine_tuning:
             raise NotStackable("--set frozen_epochs trains some layers only. Take --stack no.")
         layers.refuse_unstackable(built.training)

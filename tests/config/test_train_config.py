@@ -169,3 +169,9 @@ def test_models_of_a_list_read_together_what_each_reads():
     ]
     config = configured("--model", "squid", "--wavelength", "3,12", "--channels", "all")
     assert config.signature == Signature((3, 12), tuple(range(55)))
+
+
+def test_the_configuration_of_a_run_that_recorded_the_order_of_its_rows_is_accepted(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TrainConfig(model="linear").resolve().as_json() | {"rows": "shuffled in windows"}))
+    assert configured("--config", str(path)) == TrainConfig(model="linear").resolve()
