@@ -31,7 +31,8 @@ test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)
 	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/commands/test_export.py
 
 # The whole suite at the lower bounds of setup.cfg, on the oldest Python, in an environment of its own. uv finds
-# versions that fit together in seconds, where pip tries one after another for an hour.
+# versions that fit together in seconds, where pip tries one after another for an hour. Packages are compiled: a
+# warning about a package's source at its first import would be an error of the tests.
 test-lowest: $(VENV_LOWEST)/.installed
 	$(VENV_LOWEST)/bin/python -m pytest -n 2 --dist loadfile
 
@@ -96,7 +97,7 @@ $(VENV_LOWEST)/.installed: setup.cfg tools/lowest.py
 	$(PYTHON_LOWEST) -m venv $(VENV_LOWEST)
 	$(PYTHON_LOWEST) tools/lowest.py test > $(VENV_LOWEST)/requirements.txt
 	$(VENV_LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check 'uv >=0.5,<1'
-	$(VENV_LOWEST)/bin/uv pip install --quiet --python $(VENV_LOWEST)/bin/python --requirement $(VENV_LOWEST)/requirements.txt
+	$(VENV_LOWEST)/bin/uv pip install --quiet --compile-bytecode --python $(VENV_LOWEST)/bin/python --requirement $(VENV_LOWEST)/requirements.txt
 	$(VENV_LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

@@ -64,6 +64,7 @@ def report_lines(path: Path, scores: Mapping[str, Any]) -> list[str]:
         *model_card.score_lines(scores),
         f"models       {path / 'wNN' / 'best.keras'}, each in its own run folder",
         f"model card   {path / 'README.md'}",
+        f"evaluation   python -m ariel_tf.evaluate {shlex.quote(str(path))}   (weighted scores, spectra)",
         f"TensorBoard  tensorboard --logdir {shlex.quote(str(path))}",
     ]
 

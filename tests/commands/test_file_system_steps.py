@@ -4,13 +4,14 @@
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import promises
 from support.steps.scenarios import SCENARIOS
-from support.steps.server import Server, memory_folder
-from support.steps.trials import Trials
+from support.steps.server import Result, Server, memory_folder
+from support.steps.trials import Trials, _ugly
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the library that counts steps needs a C compiler")
 
@@ -53,6 +54,14 @@ def test_the_trials_notice_litter_and_other_content(light_server, folder):
     assert "other content" in trials.trial("kill", 3)
     del trials.expected["TEXT/simulation.json"]
     assert "litter: ['TEXT/simulation.json']" in trials.trial("EIO", 3)
+
+
+def test_a_signal_that_ends_a_command_late_or_without_a_sentence_is_noticed():
+    ended = Result(code=143, steps=[], fired=1, output="\nstopped by SIGTERM; repeat.", seconds=1.0, after=1.0)
+    assert _ugly(ended, "signal", 0) == ""
+    assert "expected 130" in _ugly(ended, "signal", 1)
+    assert "expected 143 and a sentence" in _ugly(replace(ended, output="Killed"), "signal", 0)
+    assert _ugly(replace(ended, after=11.0), "signal", 0) == "took 11.0 s to end"
 
 
 @pytest.mark.soak
