@@ -143,6 +143,8 @@ def predict(runs: Sequence[Path], data: str | Path, output: Output, folds: Seque
         outside = writer.outside()
         if output.clip:
             writer.clip()
+        # Before the predictions: with them the command is complete, and repeats nothing.
+        notes.write(out)
         combine = "none" if how == "pooled" else how
         if output.datalabs:
             observations = None if writer.of_observations else source.keys(folds)
@@ -201,19 +203,27 @@ class Notes:
         if corrected:
             self._corrected[number] = corrected
 
-    def report(self, out: Path) -> None:
-        """Print the first notes; if there are more, or corrections, write all of them to a file beside `out`."""
-        path = out.with_name(out.name + ".notes.txt")
-        if not self._outside and not self._corrected:
-            path.unlink(missing_ok=True)  # of an earlier prediction
-            return
+    def _lines(self) -> list[str]:
+        """A line a planet."""
         sections = (("unlike what {} was trained on", self._outside), ("light curves corrected", self._corrected))
-        lines = [
+        return [
             f"planet {number:04d}, {title.format(self._model)}: {'; '.join(texts)}"
             for title, found in sections
             for number, texts in sorted(found.items())
         ]
-        write_text(path, "\n".join(lines) + "\n")
+
+    def write(self, out: Path) -> None:
+        """Write all of them to a file beside `out`; remove that of an earlier prediction where there are none."""
+        path = _notes_path(out)
+        if lines := self._lines():
+            write_text(path, "\n".join(lines) + "\n")
+        else:
+            path.unlink(missing_ok=True)
+
+    def report(self, out: Path) -> None:
+        """Print the first of them, and the name of the file."""
+        if not (lines := self._lines()):
+            return
         if self._outside:
             planets = format_count(len(self._outside), "planet")
             print(
@@ -224,7 +234,11 @@ class Notes:
                 print(f"  {line.replace(f', unlike what {self._model} was trained on', '')}", file=sys.stderr)
         if self._corrected:
             print(f"light curves of {format_count(len(self._corrected), 'planet')} were corrected")
-        print(f"notes on planets in {path}")
+        print(f"notes on planets in {_notes_path(out)}")
+
+
+def _notes_path(out: Path) -> Path:
+    return out.with_name(out.name + ".notes.txt")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import ariel_tf
 from ariel_tf import evaluate, predict
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.runs import shipped
+from ariel_tf.runs.prediction_files import PredictionWriter
 
 DATA = "simulated:planets=6,spots=2,photons=2,seed=77"
 
@@ -150,3 +151,20 @@ def test_a_run_tells_of_stars_that_it_was_not_trained_on(tmp_path, tiny_run, cap
     assert others[:, 0].max() > ranges["star_temp"][1] + 100
     assert f"planet {hottest:04d}" in (tmp_path / "r.csv.notes.txt").read_text()
     assert "unlike what" in capsys.readouterr().err
+
+
+def test_a_prediction_that_is_killed_before_its_end_has_its_notes_already(tmp_path, tiny_run, monkeypatch):
+    """Killed between the two files it left none, and the command, repeated, found that the first was there."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    data = "simulated:planets=20,spots=1,photons=1,seed=3"
+    run = tiny_run("--model=baseline", "--data", data, "--set", "first=8", "--set", "second=4", "--epochs", "1")
+    monkeypatch.setattr(PredictionWriter, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        predict.main(
+            [str(run), "--data", "simulated:planets=60,spots=1,photons=1,seed=4", "--out", str(tmp_path / "r.csv")]
+        )
+    assert not (tmp_path / "r.csv").exists()
+    assert "unlike what" in (tmp_path / "r.csv.notes.txt").read_text()
