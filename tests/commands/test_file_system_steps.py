@@ -3,6 +3,7 @@
 `make test` tries commands that need no TensorFlow, `make soak` every command.
 """
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +68,10 @@ def test_a_signal_that_ends_a_command_late_or_without_a_sentence_is_noticed():
 @pytest.mark.soak
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_command_at_its_file_system_steps(server, folder, name):
-    report = Trials(server, SCENARIOS[name], folder).run(SCENARIOS[name].most)
+    # Other steps with another seed.
+    report = Trials(server, SCENARIOS[name], folder).run(
+        SCENARIOS[name].most, int(os.environ.get("ARIEL_SOAK_SEED", 0))
+    )
     for fault, tried in report.tried.items():
         failed = sum(f": {fault} at step" in line for line in report.failed)
         promises.record(f"{fault} at a file-system step", f"{name}, {report.steps} steps", tried, failed)

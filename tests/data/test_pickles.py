@@ -161,7 +161,7 @@ class Calls:
         (lambda marker: Calls(getattr, os, "system"), "getattr"),
         (lambda marker: Calls(open, str(marker), "w"), "open"),
         (lambda marker: Calls(np.load, str(marker)), "numpy.load"),
-        (lambda marker: Calls(pd.read_pickle, str(marker)), "pandas.read_pickle"),
+        (lambda marker: Calls(pd.read_pickle, str(marker)), f"{pd.read_pickle.__module__}.read_pickle"),
         (lambda marker: Calls(np.dtype, "f8", state=Calls(os.system, f"touch {marker}")), "posix.system"),
         (lambda marker: {"X": {"0001_01_01.txt": Calls(os.system, f"touch {marker}")}}, "posix.system"),
         (lambda marker: np.array([Calls(os.system, f"touch {marker}")], object), "posix.system"),

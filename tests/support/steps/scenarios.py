@@ -36,49 +36,49 @@ SCENARIOS = {
         Scenario("simulate text", TEXT, most=EVERY),
         Scenario("convert", [*CONVERT, "--jobs", "1"], [TEXT], most=100),
         Scenario("simulate", SIMULATE, most=60),
-        Scenario("simulate --overwrite", [*SIMULATE, "--seed", "1", "--overwrite"], [SIMULATE], 60),
-        Scenario("arrays", ["pipelines.arrays", "DATA", "--layout", "rows"], [SIMULATE], 60),
-        Scenario("predict csv", [*PREDICT, "p.csv"], [SIMULATE, JOINT], 40, PRETENDED),
-        Scenario("predict parquet", [*PREDICT, "p.parquet"], [SIMULATE, JOINT], 40, PRETENDED),
-        Scenario("predict txt", [*PREDICT, "p.txt"], [SIMULATE, JOINT], 40, PRETENDED),
+        Scenario("simulate --overwrite", [*SIMULATE, "--seed", "1", "--overwrite"], [SIMULATE], 40),
+        Scenario("arrays", ["pipelines.arrays", "DATA", "--layout", "rows"], [SIMULATE], 40),
+        Scenario("predict csv", [*PREDICT, "p.csv"], [SIMULATE, JOINT], 20, PRETENDED),
+        Scenario("predict parquet", [*PREDICT, "p.parquet"], [SIMULATE, JOINT], 20, PRETENDED),
+        Scenario("predict txt", [*PREDICT, "p.txt"], [SIMULATE, JOINT], 20, PRETENDED),
         # It writes nothing, so its reads are what the disk can refuse.
         Scenario("submission", ["ariel_tf.submission", "p.csv", "--data", "DATA"], PREDICTED, 40, {"reads": True}),
-        Scenario("export keras", ["ariel_tf.export", "joint", "m.keras"], [SIMULATE, JOINT], 40, PRETENDED),
-        Scenario("export savedmodel", ["ariel_tf.export", "joint", "m"], [SIMULATE, JOINT], 40, PRETENDED),
+        Scenario("export keras", ["ariel_tf.export", "joint", "m.keras"], [SIMULATE, JOINT], 8, PRETENDED),
+        Scenario("export savedmodel", ["ariel_tf.export", "joint", "m"], [SIMULATE, JOINT], 6, PRETENDED),
         Scenario(
             "export --overwrite",
             ["ariel_tf.export", "joint", "m", "--overwrite"],
             [SIMULATE, JOINT, ["ariel_tf.export", "joint", "m"]],
-            40,
+            6,
             PRETENDED,
         ),
         # Steps and pictures are real.
         Scenario("train", train("run"), [SIMULATE], how={"drawn": True}),
-        Scenario("train, no steps", train("run"), [SIMULATE], 100, PRETENDED),
-        Scenario("train joint", ["ariel_tf.train", *WIDE, "--epochs", "2", "--run", "run"], [SIMULATE], 40, PRETENDED),
+        Scenario("train, no steps", train("run"), [SIMULATE], 40, PRETENDED),
+        Scenario("train joint", ["ariel_tf.train", *WIDE, "--epochs", "2", "--run", "run"], [SIMULATE], 20, PRETENDED),
         Scenario(
-            "train list", train("run", "--wavelength", "3,7", "--stack", "no", "--jobs", "1"), [SIMULATE], 60, PRETENDED
+            "train list", train("run", "--wavelength", "3,7", "--stack", "no", "--jobs", "1"), [SIMULATE], 20, PRETENDED
         ),
         Scenario("train stack", train("run", "--wavelength", "3,7", "--stack", "yes"), [SIMULATE]),
         Scenario(
             "ensemble average",
             ["ariel_tf.ensemble", "average", "a", "b", "--run", "mean"],
             [SIMULATE, train("a"), train("b", "--seed", "1")],
-            40,
+            20,
             PRETENDED,
         ),
         Scenario(
             "ensemble kfold",
             ["ariel_tf.ensemble", "kfold", "--splits", "2", *SMALL, "--epochs", "1", "--run", "folds"],
             [SIMULATE],
-            60,
+            20,
             PRETENDED,
         ),
-        Scenario("trees", ["ariel_tf.trees", "--data", "DATA", "--wavelength", "3", "--run", "trees"], [SIMULATE], 40),
-        Scenario("search", search("found"), [SIMULATE], 100, PRETENDED),
+        Scenario("trees", ["ariel_tf.trees", "--data", "DATA", "--wavelength", "3", "--run", "trees"], [SIMULATE]),
+        Scenario("search", search("found"), [SIMULATE], 40, PRETENDED),
         # Its steps are requests, and the other end of a connection can be gone.
         Scenario("upload", upload("trial"), [FEW], 40, {"connections": True}, "trial"),
-        Scenario("download", ["pipelines.download", "bigquery://proj/kept", "OUT"], [FEW, upload("kept")], 60),
+        Scenario("download", ["pipelines.download", "bigquery://proj/kept", "OUT"], [FEW, upload("kept")], 40),
     )
 }
 # Those that need the emulator of BigQuery.
