@@ -94,7 +94,13 @@ def stages(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
         "squid": ["ariel_tf.train", "--model=squid", "--wavelength=0-54", *training, f"--run={runs / 'squid'}"],
         "joint": ["ariel_tf.train", "--model=dense", "--wavelength=joint", *training, f"--run={runs / 'joint'}"],
         "simulate test": ["pipelines.simulate", str(tests), f"--planets={max(10, test)}", "--seed=1", *size],
-        "predict": ["ariel_tf.predict", str(runs / "joint"), f"--data={tests}", f"--out={folder / 'submission.txt'}"],
+        "predict": [
+            "ariel_tf.predict",
+            "--clip",
+            str(runs / "joint"),
+            f"--data={tests}",
+            f"--out={folder / 'submission.txt'}",
+        ],
         "submission": ["ariel_tf.submission", str(folder / "submission.txt"), f"--data={tests}"],
     }
 
