@@ -16,11 +16,12 @@ ours, in a process that does not import ariel_tf.
 import contextlib
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +188,33 @@ def export(run: Path, out: Path, kind: str, python: str = sys.executable) -> Non
     write: Callable[[Any, Path], None] = {"savedmodel": _savedmodel, "keras": _keras, "onnx": _onnx}[kind]
     with scratch_folder(out, ".exporting-") as scratch:
         made = scratch / out.name
-        write(trained, made)
+        with disk_refusals(out):
+            write(trained, made)
         largest = compare(trained, made, kind, python)
         # The description first: if the process is killed in between, the next export replaces it.
         write_description(out, describe(trained, kind), digests(made))
         publish(made, out)
     print(f"{out}: {kind}, tested in a separate process: radii differ from our predictions by {largest:.1e} at most")
     print(f"{description_path(out)}: description of inputs and outputs")
+
+
+@contextlib.contextmanager
+def disk_refusals(out: Path) -> Iterator[None]:
+    """In this block TensorFlow writes a file: what the disk refuses is one sentence.
+
+    Args:
+        out: named in the sentence.
+
+    Raises:
+        ArielError: with the system's reason.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = re.sub(r"\[Op:\w+\]", "", str(error).split(";")[-1]).strip()
+        raise ArielError(f"{out}: cannot be written ({reason}).") from error
 
 
 def describe(trained: Any, kind: str) -> dict[str, Any]:

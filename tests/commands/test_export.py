@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ariel_tf import ensemble, export, train
 from ariel_tf.core.errors import ArielError, DataError, UsageError
@@ -137,3 +138,18 @@ def test_a_changed_export_is_refused_by_its_checksums(tmp_path):
     export.description_path(out).write_text("{}")
     with pytest.raises(DataError, match="expected the checksums of an export"):
         export.verify(out)
+
+
+def test_a_disk_that_refuses_a_step_of_tensorflow_is_one_sentence(tmp_path):
+    """Exporting a SavedModel to a full disk ended in a traceback."""
+    reason = "{{function_node x}} .exporting-m/m/variables/part-0; Input/output error [Op:SaveV2]"
+    with (
+        pytest.raises(ArielError, match=r"/m: cannot be written \(Input/output error\)\."),
+        export.disk_refusals(tmp_path / "m"),
+    ):
+        raise tf.errors.UnknownError(None, None, reason)
+    with (
+        pytest.raises(ArielError, match=r"cannot be written \(No space left on device\)"),
+        export.disk_refusals(tmp_path / "m"),
+    ):
+        raise tf.errors.ResourceExhaustedError(None, None, ".exporting-m/m/variables; No space left on device")
