@@ -208,7 +208,8 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
     )
     monkeypatch.setattr(per_wavelength.list_run, "report_lines", lambda path, scores: ["mean score"])
     config = types.SimpleNamespace(wavelength=Targets.parse("3,7"))
-    job = types.SimpleNamespace(path=tmp_path, config=config)
+    options = types.SimpleNamespace(track="none", command="train")
+    job = types.SimpleNamespace(path=tmp_path, config=config, identity=None, options=options)
     told = []
     for number, details in (
         ("2", {"last": False}),
@@ -218,7 +219,7 @@ def test_the_job_that_ends_a_run_tells_whichever_group_it_was_at(tmp_path, monke
         ("2", {"repeated": True}),
     ):
         monkeypatch.setenv(processes.NUMBER, number)
-        with RunFolder(tmp_path, {}, "x", shared=True) as run_folder:
+        with RunFolder(tmp_path, {"settings": {}}, "x", shared=True) as run_folder:
             per_wavelength.finish(run_folder, job, **details)
         told.append(capsys.readouterr().out)
     assert told == ["mean score\n", "", "", "mean score\n", ""]
