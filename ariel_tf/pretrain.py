@@ -84,6 +84,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     import keras
 
     from ariel_tf.core.atomic_files import replacing_by_library, sha256, write_json
+    from ariel_tf.runs.model_file import make_portable
     from ariel_tf.training.pretraining import fit
     from ariel_tf.training.pretraining.rows import trained_on, training_stream
 
@@ -99,6 +100,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     path = options.folder / f"{NAME}.keras"
     with replacing_by_library(path) as temporary:
         fit.shipped_model(network, settings, 0.0).save(temporary)
+        make_portable(temporary)
     card = {
         "model": "spectrum",
         "data": f"simulator stream, seed {options.seed}",

@@ -10,6 +10,7 @@ file, is not ours. While Keras builds the model, its weights may not exceed the 
 
 import contextlib
 import io
+import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ REFUSED_MODULES = {
     "utils", "visualization",
 }  # fmt: skip
 PACKAGE = "ariel_tf>"
+# Arguments of layers and initialisers that newer versions of Keras write, and older ones refuse, even if they are None.
+NEWER = ("quantization_config", "input_axes", "output_axes")
 
 
 def load_model(path: Path, source: dict[str, Any] | None = None) -> Any:
@@ -250,3 +253,25 @@ def _bounded_weights(stored: int, path: Path) -> Iterator[None]:
         yield
     finally:
         keras.layers.Layer.add_weight = add_weight
+
+
+def make_portable(path: Path) -> None:
+    """Write a `.keras` file anew so that Keras 3.12.4 loads it too: without arguments that it does not know.
+
+    Args:
+        path: file that a newer Keras saved; an argument that is not None is left in it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [(member, archive.read(member)) for member in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members:
+            if member.filename == CONFIG:
+                content = json.dumps(_without_newer(json.loads(content))).encode()
+            archive.writestr(member, content)
+
+
+def _without_newer(value: Any) -> Any:
+    """Drop the arguments of `NEWER` that are None, in a configuration of any depth."""
+    if isinstance(value, dict):
+        return {name: _without_newer(part) for name, part in value.items() if name not in NEWER or part is not None}
+    return [_without_newer(part) for part in value] if isinstance(value, list) else value

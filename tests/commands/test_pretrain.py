@@ -1,11 +1,15 @@
 """The command that makes the shipped model, on few rows."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from ariel_tf import pretrain
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.runs import shipped
+from ariel_tf.runs.model_file import NEWER
 from ariel_tf.training.pretraining import rows
 
 ARGUMENTS = [
@@ -33,6 +37,15 @@ def test_the_model_and_its_card(made):
     assert set(card["validation"]) == {"1", "10 of one spot", "8 of 4 spots", "100 of 10 spots"}
     assert all(0 < found["coverage_68"] < 1 for found in card["validation"].values())
     assert len((made / "history.csv").read_text().splitlines()) == 3
+
+
+def test_the_lowest_keras_can_load_the_model_and_the_one_of_the_package(made):
+    """It refuses arguments that newer versions write even where they are None."""
+    for path in (made / "transit-joint.keras", shipped.FOLDER / "transit-joint.keras"):
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read("config.json").decode()
+        assert '"class_name": "Dense"' in text
+        assert not any(name in text for name in NEWER)
 
 
 def test_rows_that_are_there_are_not_measured_again(made, monkeypatch):

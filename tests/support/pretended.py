@@ -63,7 +63,7 @@ def _load(source, selection) -> dict:
     return _rows[key]
 
 
-def _init(data: TrainingData, source, config, load=None, memory=None, windows=False) -> None:
+def _init(data: TrainingData, source, config, load=None, memory=None, windows=False, also=None) -> None:
     _real_init(data, source, config, _load if load is None else load, memory, windows)
 
 
