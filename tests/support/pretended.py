@@ -64,7 +64,7 @@ def _load(source, selection) -> dict:
 
 
 def _init(data: TrainingData, source, config, load=None, memory=None, windows=False, also=None) -> None:
-    _real_init(data, source, config, _load if load is None else load, memory, windows)
+    _real_init(data, source, config, _load if load is None else load, memory, windows, also)
 
 
 def _test(data: TrainingData) -> Iterator[dict]:
