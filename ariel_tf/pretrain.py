@@ -1,4 +1,4 @@
-"""Train the model included in the package: endless simulation, measured once, and a small network on the results.
+"""Train the model included in the package: endless simulation, measured once, and a small network.
 
     python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
     KERAS_BACKEND=jax python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2

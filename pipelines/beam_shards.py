@@ -9,6 +9,7 @@ is always complete. `pipelines.beam` runs these functions in a pipeline.
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,7 +234,10 @@ def claim(data: DataSet) -> bool:
     import tensorflow as tf
 
     if (there := manifest_of(data)) is not None:
-        newer = tf.io.gfile.stat(data.path(MANIFEST_NAME)).mtime_nsec > data.changed
+        path = data.path(MANIFEST_NAME)
+        # TensorFlow gives whole seconds, which on this machine is too coarse for files that were just made.
+        written = os.stat(path).st_mtime_ns if os.path.exists(path) else tf.io.gfile.stat(path).mtime_nsec
+        newer = written > data.changed
         if not newer or not data.writer(Path()).wrote(there, data.source):
             raise UsageError(f"{data.out} already holds a data set: use another folder")
         return True
