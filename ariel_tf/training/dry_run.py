@@ -125,7 +125,7 @@ def stack_memory(job: TrainingJob, built: "Built", used: int, together: int) -> 
     """
     from ariel_tf.training.stacked import memory
 
-    config = job.config.for_each_wavelength()[0]
+    config = job.config.first
     selection = config.selection("train")
     rows = job.source.observations((*config.train_folds, *config.validation_folds)) // selection.stride
     each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)

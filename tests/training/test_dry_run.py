@@ -51,6 +51,11 @@ def test_the_dry_run_of_a_transit_model_fits_on_two_screens(capsys):
     assert list(Path().iterdir()) == []
 
 
+def test_a_list_without_wavelength_0_has_a_dry_run(capsys):
+    train.main(["--model=squid", "--wavelength=3,12", f"--data={DATA}", "--dry-run"])
+    assert "memory of 2 models trained together: about " in capsys.readouterr().out
+
+
 def test_memory_is_that_of_weights_optimiser_and_outputs(monkeypatch):
     flux = keras.Input((10,), name="flux")
     hidden = keras.layers.Dense(7)(flux)
@@ -77,7 +82,7 @@ def test_a_list_has_the_memory_of_its_largest_stack(monkeypatch):
     selection = SimpleNamespace(stride=2, signature=signature)
     one = SimpleNamespace(batch_size=5, train_folds=(0, 1), validation_folds=(8,), selection=lambda role: selection)
     source = SimpleNamespace(observations=lambda folds: 10 * len(folds))
-    job = SimpleNamespace(config=SimpleNamespace(batch_size=5, for_each_wavelength=lambda: [one]), source=source)
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=5, first=one), source=source)
     lines = dry_run.memory_lines(job, SimpleNamespace(training="model"), [[3, 7, 12], [20, 21]])
     assert "memory of 3 models trained together: about 22.0 MB" in lines
     assert asked == [("model", 5, 15, 1200)]
