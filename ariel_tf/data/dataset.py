@@ -124,9 +124,7 @@ def shuffled_table(
 ) -> tf.data.Dataset:
     """Return rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
     places = _shuffled_places(np.arange(len(table["key"])), batch_size, seed, first_epoch, epochs)
-    # An element that repeats, since tf.data copies the tensors that a function captures.
-    held = tf.data.Dataset.from_tensors(dict(table)).repeat()
-    return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
+    return _at(table, places)
 
 
 def cycled_table(
@@ -148,8 +146,13 @@ def cycled_table(
         places = tf.reshape(tf.argsort(drawn, axis=1), [-1])[: size * steps]
         return tf.data.Dataset.from_tensor_slices(places).batch(size)
 
+    return _at(table, _epochs(batches, seed, first_epoch, epochs))
+
+
+def _at(table: dict[str, tf.Tensor], places: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the rows of a table at these places, batches of row numbers."""
+    # An element that repeats, since tf.data copies the tensors that a function captures.
     held = tf.data.Dataset.from_tensors(dict(table)).repeat()
-    places = _epochs(batches, seed, first_epoch, epochs)
     return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
 
 

@@ -60,7 +60,7 @@ def continued(start: keras.Model, expected: keras.Model, head: str) -> keras.Mod
 
 
 def trunk_of(model: keras.Model) -> keras.Model:
-    """Return all of a model but its last layers with weights: those that no other layer with weights follows.
+    """Return the part of a model before its last layers: those with weights that no other layer with weights follows.
 
     Raises:
         UsageError: it has no other layers with weights.
