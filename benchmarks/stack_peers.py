@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ariel_tf.config.choices import AUTO_NO_YES
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
-from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.core.tf_startup import choose_onednn, import_tensorflow
 from benchmarks.fit_speed import SMALLER
 
 
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--planets", type=int, default=500, help="simulated, with 4 observations each")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="as that of `ariel train`")
     options = parser.parse_args()
+    choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)

@@ -23,10 +23,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ariel_tf.config import model_registry
+from ariel_tf.config.choices import AUTO_NO_YES
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
-from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.core.tf_startup import choose_onednn, import_tensorflow
 from benchmarks import fit_speed
 from benchmarks.fit_speed import SMALLER, Case, Cost
 
@@ -40,7 +41,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the training")
     parser.add_argument("--ways", default="", help="some of the ways, with commas")
+    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="as that of `ariel train`")
     options = parser.parse_args()
+    choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)

@@ -8,7 +8,7 @@ the validation folds. Repeat the command to resume an interrupted search, also i
 
 from collections.abc import Sequence
 
-from ariel_tf.core import cli
+from ariel_tf.core import cli, tf_startup
 from ariel_tf.core.errors import run_command
 from ariel_tf.training import distribute
 from tuning.connection import wait_for_chief
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(cli.given(arguments))
     if options.worker:
         wait_for_chief(options.worker)
+    tf_startup.choose_onednn(options.space.base.onednn)
     distribute.strategy_of(options.devices)  # devices cannot be chosen once TensorFlow has started
     if options.each:
         from tuning.per_wavelength import search_each

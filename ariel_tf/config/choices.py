@@ -17,6 +17,7 @@ TRANSFORMS = ("none", "baseline", "standardize", "max-abs", "min-max", "yeo-john
 RAMPS = ("keep", "one", "divide")
 FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
 YES_NO = ("no", "yes")
+AUTO_NO_YES = ("auto", "no", "yes")
 
 # Defaults of options that neither the user nor the model's recipe sets.
 FALLBACK: dict[str, Any] = {

@@ -145,6 +145,10 @@ class TrainConfig(Schema):
         group=TRAINS, choices=choices.YES_NO
     )  # fmt: skip
     jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=choices.YES_NO)
+    onednn: str = option(
+        "auto", "matrix products of oneDNN, faster on many processors, which differ in rounding; auto: as TensorFlow "
+        "chooses by the processor", group=TRAINS, choices=choices.AUTO_NO_YES
+    )  # fmt: skip
     seed: int = option(
         0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"
     )
@@ -287,7 +291,7 @@ class TrainConfig(Schema):
         values = {name: getattr(self, name) for name in type(self).model_fields}
         values |= {"settings": dict(self.settings), "wavelength": self.wavelength.as_json()}
         # Left out if they have their defaults: runs of earlier versions do not contain them.
-        for name in ("model_source", "fused", "init_from", "also", "share", "also_source"):
+        for name in ("model_source", "fused", "onednn", "init_from", "also", "share", "also_source"):
             if values[name] == type(self).model_fields[name].default:
                 del values[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

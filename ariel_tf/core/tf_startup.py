@@ -18,6 +18,8 @@ from ariel_tf.core.errors import ArielError, UsageError
 # TensorFlow's log level for errors only; a child process inherits it and hides no less than its parent.
 HIDDEN = "3"
 BACKEND = "tensorflow"
+# TensorFlow reads it once, when it is imported.
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 # Keras's defaults; `epsilon` is the smallest standard deviation that its normalisation divides by.
 FLOATX, EPSILON, IMAGE_DATA_FORMAT = "float32", 1e-7, "channels_last"
 
@@ -140,6 +142,33 @@ def keras_settings() -> dict[str, Any]:
         "epsilon": keras.config.epsilon(),
         "image_data_format": keras.config.image_data_format(),
     }
+
+
+def choose_onednn(choice: str) -> None:
+    """Switch TensorFlow's oneDNN kernels on or off, which differ in rounding; call it before TensorFlow is imported.
+
+    Args:
+        choice: "yes", "no", or "auto" for TensorFlow's own choice: by the processor, or by `ONEDNN` in the environment.
+
+    Raises:
+        UsageError: this process has started TensorFlow the other way already.
+    """
+    if choice == "auto":
+        return
+    if "tensorflow" not in sys.modules:
+        os.environ[ONEDNN] = "1" if choice == "yes" else "0"
+    elif uses_onednn() != (choice == "yes"):
+        raise UsageError(
+            f"--onednn {choice}: this process has started TensorFlow the other way already; set {ONEDNN}="
+            f"{int(choice == 'yes')} in the environment before Python starts."
+        )
+
+
+def uses_onednn() -> bool:
+    """Whether TensorFlow, which is imported, takes oneDNN's kernels."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 def import_tensorflow(start_devices: bool = True, any_backend: bool = False) -> Any:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.core.tf_startup import keras_settings
+from ariel_tf.core.tf_startup import keras_settings, uses_onednn
 
 PACKAGES = ("ariel_tf", "tensorflow", "keras", "numpy", "tensorboard", "pyarrow")
 
@@ -25,7 +25,7 @@ def collect(strategy: Any) -> dict[str, Any]:
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "keras": keras_settings(),
-        "hardware": _hardware() | {"devices": strategy.num_replicas_in_sync},
+        "hardware": _hardware() | {"devices": strategy.num_replicas_in_sync, "onednn": uses_onednn()},
     }
 
 

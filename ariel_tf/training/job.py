@@ -18,7 +18,7 @@ from ariel_tf.config.model_registry import short_name
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
-from ariel_tf.core import messages, user_code
+from ariel_tf.core import messages, tf_startup, user_code
 from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
@@ -211,6 +211,7 @@ def open_job(config: TrainConfig, options: RunOptions) -> TrainingJob:
     Raises:
         ArielError: an option, a setting or data that do not fit, in one sentence.
     """
+    tf_startup.choose_onednn(config.onednn)
     strategy = distribute.strategy_of(options.devices)  # first: devices cannot be chosen once TensorFlow has started
     from ariel_tf.data.sources import open_source
     from ariel_tf.models.builder import build_dry

@@ -175,3 +175,11 @@ def test_the_configuration_of_a_run_that_recorded_the_order_of_its_rows_is_accep
     path = tmp_path / "config.json"
     path.write_text(json.dumps(TrainConfig(model="linear").resolve().as_json() | {"rows": "shuffled in windows"}))
     assert configured("--config", str(path)) == TrainConfig(model="linear").resolve()
+
+
+def test_a_configuration_names_onednn_only_where_it_is_given():
+    """The folder of a run is named after its configuration: those of earlier versions name none."""
+    assert "onednn" not in TrainConfig(model="squid").as_json()
+    given = TrainConfig(model="squid", onednn="yes")
+    assert given.as_json()["onednn"] == "yes"
+    assert TrainConfig.from_json(given.as_json()) == given

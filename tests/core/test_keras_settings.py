@@ -42,6 +42,7 @@ def test_keras_json_changes_no_number(tmp_path, monkeypatch):
     rows = [table(tmp_path / name / "metrics.csv")[0] for name in ("home/run", "plain")]
     assert [rows[0][name] for name in MEASURED] == [rows[1][name] for name in MEASURED]
     meta = json.loads((tmp_path / "home/run/meta.json").read_text())
+    assert meta["sessions"][0]["hardware"]["onednn"] is tf_startup.uses_onednn()
     assert meta["sessions"][0]["keras"] == {
         "backend": "tensorflow",
         "floatx": "float32",

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
-from ariel_tf.core.tf_startup import HIDDEN, import_tensorflow, notices_hidden
+from ariel_tf.core.errors import UsageError
+from ariel_tf.core.tf_startup import HIDDEN, ONEDNN, choose_onednn, import_tensorflow, notices_hidden, uses_onednn
 
 
 @pytest.mark.parametrize(("error", "shown"), [(KeyboardInterrupt, ""), (RuntimeError, "a notice")])
@@ -29,3 +32,31 @@ def test_retracing_is_no_warning():
     for text, passes in (("5 out of the last 5 calls triggered tf.function retracing.", False), ("No gradients", True)):
         record = logging.LogRecord("tensorflow", logging.WARNING, "", 0, text, None, None)
         assert bool(logging.getLogger("tensorflow").filter(record)) is passes
+
+
+def test_onednn_is_chosen_before_tensorflow_starts(monkeypatch):
+    monkeypatch.setenv(ONEDNN, "9")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    for choice, value in (("auto", "9"), ("yes", "1"), ("no", "0")):
+        choose_onednn(choice)
+        assert os.environ[ONEDNN] == value
+
+
+def test_onednn_is_refused_where_tensorflow_started_otherwise():
+    """The environment variable would have been set without any effect."""
+    import_tensorflow()
+    other, same = ("no", "yes") if uses_onednn() else ("yes", "no")
+    choose_onednn(same)
+    with pytest.raises(UsageError, match=f"--onednn {other}: this process has started TensorFlow"):
+        choose_onednn(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["yes", "no"])
+def test_tensorflow_starts_as_chosen(choice):
+    code = (
+        f"from ariel_tf.core import tf_startup as start; start.choose_onednn('{choice}'); start.import_tensorflow();"
+        "print(start.uses_onednn())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(choice == "yes")
