@@ -1,15 +1,17 @@
-"""Convert or simulate a data set by a pipeline of Apache Beam, here or on Dataflow, Flink or Spark.
+"""Convert, simulate, upload or predict a data set by a pipeline of Apache Beam, here or on Dataflow, Flink or Spark.
 
     python -m pipelines.beam convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.beam simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT ...
+    python -m pipelines.beam predict RUN --data DATA --out radii.parquet
+    python -m pipelines.beam upload DATA --project PROJECT --dataset DATASET
 
     plan_shards ──▶ one element per shard ──▶ its planets, read or simulated ──▶ OUT/fold-*.tfrecord, .npz, .json
                                                                       all of them ──▶ OUT/statistics.npz, manifest.json
 
-The functions are those of `pipelines.convert` and `pipelines.simulate`, and so are the bytes. The arguments after `--`
-are options of Beam and its runner; without them it runs on this machine. OUT is a folder that every worker can access,
-or a URL of TensorFlow's file systems; light curves and pickles must be on a file system that every worker can access.
-Repeat the command to write missing shards. Needs the extra `beam`.
+The functions are those of the commands of these names, and so are the bytes. The arguments after `--` are options of
+Beam and its runner; without them it runs on this machine. OUT is a folder that every worker can access, or a URL of
+TensorFlow's file systems; light curves, pickles, shards and runs must be on a file system that every worker can access.
+Repeat the command to resume with what is missing. Needs the extra `beam`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from ariel_tf.core import cli
-from ariel_tf.core.errors import DataError, UsageError, run_command
+from ariel_tf.core.errors import ArielError, DataError, UsageError, run_command
 from ariel_tf.core.tf_startup import import_tensorflow
+from ariel_tf.data.bigquery.address import Address
 from ariel_tf.data.text.planet import PlanetRead
-from pipelines import common, convert, simulate
-from pipelines.beam_shards import FAULTS, DataSet, ShardTask, claim, finish, manifest_of, read_value, write_shard
+from pipelines import beam_predict, common, convert, simulate, upload
+from pipelines.beam_files import read_value
+from pipelines.beam_shards import FAULTS, DataSet, ShardTask, claim, finish, manifest_of, write_shard
 
-COMMANDS = {"convert": convert, "simulate": simulate}
+COMMANDS = {"convert": convert, "simulate": simulate, "predict": beam_predict, "upload": upload}
 
 
 def convert_shards(options: convert.Options, out: str) -> tuple[DataSet, list[ShardTask], Callable[[Any], PlanetRead]]:
@@ -118,24 +122,84 @@ def pipeline(data: DataSet, tasks: Sequence[ShardTask], read: Callable, beam_opt
     Args:
         data, tasks, read, beam_options: as for `run_pipeline`.
     """
+    on_workers(tasks, partial(write_shard, data=data, read=read), beam_options, partial(finish, data=data))
+
+
+def on_workers(
+    elements: Sequence[Any], work: Callable[[Any], Any], beam_options: Sequence[str], last: Callable[[list[Any]], Any]
+) -> None:
+    """Do a piece of work for each element, on any worker, then one with all results; return when all is done.
+
+    Args:
+        elements: elements of the pipeline.
+        work: function of an element.
+        beam_options: options of Beam and its runner.
+        last: function of the list of results, in any order.
+    """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    with beam.Pipeline(options=PipelineOptions(list(beam_options))) as made:
-        _ = (
-            made
-            | "shards" >> beam.Create(tasks)
-            | "spread" >> beam.Reshuffle()
-            | "write" >> beam.Map(write_shard, data, read)
-            | "all" >> beam.combiners.ToList()
-            | "manifest" >> beam.Map(finish, data)
-        )
+    try:
+        with beam.Pipeline(options=PipelineOptions(list(beam_options))) as made:
+            _ = (
+                made
+                | "elements" >> beam.Create(elements)
+                | "spread" >> beam.Reshuffle()
+                | "work" >> beam.Map(work)
+                | "all" >> beam.combiners.ToList()
+                | "last" >> beam.Map(last)
+            )
+    except ArielError:
+        raise
+    except RuntimeError as error:  # as a runner names an error of a worker, with its traceback
+        reason = [line for line in str(error).splitlines() if line.strip()][-1]
+        raise ArielError(f"a worker of the pipeline failed: {reason}") from error
+
+
+def run_prediction(plan: beam_predict.Plan, beam_options: Sequence[str]) -> None:
+    """Predict all parts that are missing, and write the file of all.
+
+    Raises:
+        UsageError: the folder of parts contains others.
+        ArielError: a worker failed, or a part is damaged.
+    """
+    if missing := beam_predict.claim(plan):
+        on_workers(missing, partial(beam_predict.predict_part, plan=plan), beam_options, len)
+    beam_predict.write(plan)
+
+
+def run_upload(options: upload.Options, address: Address, beam_options: Sequence[str]) -> None:
+    """Upload what is missing.
+
+    Raises:
+        UsageError, DataError: as for `upload.Upload.run`.
+        ArielError: a worker failed.
+    """
+    send = partial(send_shard, folder=options.data.resolve(), address=address)
+    upload.run(options, address, lambda pieces: on_workers(pieces, send, beam_options, len))
+
+
+def send_shard(piece: upload.Piece, folder: Path, address: Address) -> int:
+    """Send the rows of a shard that tables lack; runs on any worker.
+
+    Args:
+        piece: the shard.
+        folder: folder of the data set.
+        address: address of the destination, whose tables exist.
+
+    Returns:
+        The number of observations sent.
+    """
+    import_tensorflow(start_devices=False)
+    own = upload.Upload(folder, address, location="")
+    return sum(own.send([own.manifest.shards[piece.shard]], piece.missing))
 
 
 def parser() -> cli.Parser:
     examples = [
         "convert --light-curves noisy_train --params params_train --out DATA",
         "simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT --region=REGION",
+        "predict runs/joint --data DATA --out radii.parquet",
     ]
     made = cli.Parser("pipelines.beam", __doc__, examples=examples, rest="[-- OPTIONS_OF_BEAM]")
     made.add_commands("COMMAND", ((word, module.parser()) for word, module in COMMANDS.items()))
@@ -146,9 +210,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = cli.given(arguments)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     given = parser().parse_args(arguments[:cut])
-    out, beam_options = str(given.out), arguments[cut + 1 :]
+    beam_options = arguments[cut + 1 :]
     require_beam()
     import_tensorflow(start_devices=False)
+    if given.command_word == "predict":
+        with common.stopping("stopped; repeat the command to predict the missing parts"):
+            run_prediction(beam_predict.planned(beam_predict.Options.from_flags(given), given), beam_options)
+        return
+    if given.command_word == "upload":
+        options_of_upload = upload.Options.from_flags(given)
+        run_upload(options_of_upload, upload.address_of(options_of_upload, given), beam_options)
+        return
+    out = str(given.out)
     with common.stopping("stopped; repeat the command to write the missing shards"):
         if given.command_word == "convert":
             run_pipeline(*convert_shards(_allowed(convert.Options.from_flags(given)), out), beam_options)

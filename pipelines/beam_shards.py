@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.data.manifest import MANIFEST_NAME, STATE_NAME, STATISTICS_NAME, Manifest
 from ariel_tf.data.parts import Part
 from ariel_tf.data.text.planet import PlanetRead
+from pipelines import beam_files
 
 if TYPE_CHECKING:
     from ariel_tf.data.shards import PlannedShard
@@ -119,7 +120,7 @@ def write_shard(task: ShardTask, data: DataSet, read: Callable[[Any], PlanetRead
             return Outcome(planned.name, inputs, list(writer.faults))
         for suffix in ("", ".npz", ".json"):  # the page last: it is the commit
             if (path := Path(folder, planned.name + suffix)).is_file():
-                _put(path, data.path(path.name))
+                beam_files.put(path, data.path(path.name))
         return Outcome(planned.name, inputs, ())
 
 
@@ -127,14 +128,14 @@ def _is_written(data: DataSet, planned: "PlannedShard", inputs: str) -> bool:
     """Whether an earlier run has written a shard, byte for byte as its page describes it."""
     from ariel_tf.data.commits import Commit
 
-    page = read_value(data.path(f"{planned.name}.json"))
+    page = beam_files.read_value(data.path(f"{planned.name}.json"))
     commit = Commit.of_page(page, planned, inputs, data.skip_bad)
-    if commit is None or not commit.are_sums(_content(data.path(f"{planned.name}.npz")) or b""):
+    if commit is None or not commit.are_sums(beam_files.content(data.path(f"{planned.name}.npz")) or b""):
         return False
     if commit.shard is None:
         return True
     digest = hashlib.sha256()
-    for chunk in _chunks(data.path(planned.name)):
+    for chunk in beam_files.chunks(data.path(planned.name)):
         digest.update(chunk)
     return digest.hexdigest() == commit.shard.sha256
 
@@ -149,17 +150,17 @@ def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
         folder = Path(name)
         if faults:
             (folder / FAULTS).write_text(json.dumps(faults))
-            _put(folder / FAULTS, data.path(FAULTS))
+            beam_files.put(folder / FAULTS, data.path(FAULTS))
             return len(faults)
         plan = data.writer(folder).plan
         digests = {outcome.name: outcome.inputs for outcome in outcomes}
         found = []
         for planned in plan:
-            page = read_value(data.path(f"{planned.name}.json"))
+            page = beam_files.read_value(data.path(f"{planned.name}.json"))
             commit = commits.Commit.of_page(page, planned, digests[planned.name], data.skip_bad)
             if commit is None:
                 raise DataError(f"{data.path(planned.name)}: its page was changed meanwhile; start again.")
-            (folder / f"{planned.name}.npz").write_bytes(_content(data.path(f"{planned.name}.npz")) or b"")
+            (folder / f"{planned.name}.npz").write_bytes(beam_files.content(data.path(f"{planned.name}.npz")) or b"")
             found.append(commit)
         manifest = commits.whole(
             found,
@@ -171,55 +172,16 @@ def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
             skipped=data.skipped,
         )
         manifest.write(folder)
-        _put(folder / STATISTICS_NAME, data.path(STATISTICS_NAME))
-        _put(folder / MANIFEST_NAME, data.path(MANIFEST_NAME))
+        beam_files.put(folder / STATISTICS_NAME, data.path(STATISTICS_NAME))
+        beam_files.put(folder / MANIFEST_NAME, data.path(MANIFEST_NAME))
     _remove(data, [STATE_NAME, *(f"{planned.name}{suffix}" for planned in plan for suffix in (".npz", ".json"))])
     return 0
 
 
-# Files of OUT, on any of TensorFlow's file systems.
-
-
-def _put(path: Path, where: str) -> None:
-    """Copy a file; the copy gets its name only when it is complete."""
-    import tensorflow as tf
-
-    folder, _, name = where.rpartition("/")
-    tf.io.gfile.copy(str(path), f"{folder}/.writing-{name}", overwrite=True)
-    tf.io.gfile.rename(f"{folder}/.writing-{name}", where, overwrite=True)
-
-
-def _chunks(where: str) -> Iterator[bytes]:
-    """Yield the content of a file, a part at a time; nothing if it does not exist."""
-    import tensorflow as tf
-
-    try:
-        with tf.io.gfile.GFile(where, "rb") as file:
-            while chunk := file.read(8 << 20):
-                yield chunk
-    except tf.errors.NotFoundError:
-        return
-
-
-def _content(where: str) -> bytes | None:
-    return b"".join(_chunks(where)) or None
-
-
 def _remove(data: DataSet, names: Sequence[str]) -> None:
     """Remove files of OUT, if they exist."""
-    import tensorflow as tf
-
     for name in names:
-        if tf.io.gfile.exists(data.path(name)):
-            tf.io.gfile.remove(data.path(name))
-
-
-def read_value(where: str) -> Any:
-    """Return a JSON file's value; None if it cannot be read."""
-    try:
-        return json.loads(_content(where) or b"null")
-    except ValueError:
-        return None
+        beam_files.remove(data.path(name))
 
 
 # Before the first shard.
@@ -241,18 +203,18 @@ def claim(data: DataSet) -> bool:
         if not newer or not data.writer(Path()).wrote(there, data.source):
             raise UsageError(f"{data.out} already holds a data set: use another folder")
         return True
-    before, state = read_value(data.path(STATE_NAME)), json.loads(json.dumps(data.writer(Path()).state))
+    before, state = beam_files.read_value(data.path(STATE_NAME)), json.loads(json.dumps(data.writer(Path()).state))
     if before not in (None, state):
         raise UsageError(f"{data.out} holds an unfinished data set of other files or settings: use another folder")
     tf.io.gfile.makedirs(data.out)
     _remove(data, [FAULTS])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / STATE_NAME).write_text(json.dumps(state))
-        _put(Path(folder) / STATE_NAME, data.path(STATE_NAME))
+        beam_files.put(Path(folder) / STATE_NAME, data.path(STATE_NAME))
     return False
 
 
 def manifest_of(data: DataSet) -> Manifest | None:
     """Return the manifest in OUT; None if there is none."""
-    page, sums = (_content(data.path(name)) for name in (MANIFEST_NAME, STATISTICS_NAME))
+    page, sums = (beam_files.content(data.path(name)) for name in (MANIFEST_NAME, STATISTICS_NAME))
     return None if page is None else Manifest.from_bytes(page, sums or b"", data.out)

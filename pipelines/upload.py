@@ -7,9 +7,11 @@ contains are not sent again. Rows are sent as Parquet load jobs, which are free 
 compared with the manifest's, and `manifest` is filled last. `ariel_tf.data.bigquery.tables` describes the tables.
 """
 
+import argparse
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, run_command
@@ -25,6 +27,13 @@ from pipelines.destination import Destination
 
 # Light curves per load job, as float32; the limit is 1,500 jobs per table and day, and the whole challenge takes 130.
 JOB_BYTES = 64 << 20
+
+
+class Piece(NamedTuple):
+    """The work of one process: a shard, by its place in the manifest, and its planets that each table lacks."""
+
+    shard: int
+    missing: Mapping[str, set[int]]
 
 
 class Upload:
@@ -43,8 +52,11 @@ class Upload:
         self.connection = Connection(address)
         self.destination = Destination(self.connection, self.manifest.fingerprint)
 
-    def run(self) -> str:
+    def run(self, spread: Callable[[list["Piece"]], None] | None = None) -> str:
         """Upload what is missing.
+
+        Args:
+            spread: sends the rows of these pieces by other processes; None to send them from here.
 
         Returns:
             a description of what was done: "complete already" if nothing was.
@@ -57,9 +69,12 @@ class Upload:
         missing = {name: self._missing(name) for name in FILLED}
         complete = not any(missing.values())
         with common.Progress(self.manifest.rows, "observation", self._done(missing)) as progress:
-            for planets in self._jobs(missing):
-                self._send(planets, missing)
-                progress(sum(len(planet.instances) for planet in planets))
+            if spread and not complete:
+                spread(self._pieces(missing))
+                progress(self.manifest.rows - self._done(missing))
+            else:
+                for rows in self.send(self.manifest.shards, missing):
+                    progress(rows)
         self._verify()
         self.destination.make_views()
         files = {name: (self.folder / name).read_bytes() for name in (MANIFEST_NAME, STATISTICS_NAME)}
@@ -108,13 +123,32 @@ class Upload:
             if seen != shard.planets:
                 raise DataError(f"{self.folder / shard.name}: its planets are not those of the manifest")
 
-    def _jobs(self, missing: Mapping[str, set[int]]) -> Iterator[list[Planet]]:
+    def _pieces(self, missing: Mapping[str, set[int]]) -> list["Piece"]:
+        """Return the shards with planets that some table lacks, each as work for one process."""
+        pieces = []
+        for number, shard in enumerate(self.manifest.shards):
+            own = {name: planets & {*shard.planets} for name, planets in missing.items()}
+            if any(own.values()):
+                pieces.append(Piece(number, own))
+        return pieces
+
+    def send(self, shards: Sequence[Shard], missing: Mapping[str, set[int]]) -> Iterator[int]:
+        """Send the rows that tables lack; yield the number of observations of each load job.
+
+        Args:
+            shards: shards to read.
+            missing: planets that each table lacks.
+        """
+        for planets in self._jobs(shards, missing):
+            self._send(planets, missing)
+            yield sum(len(planet.instances) for planet in planets)
+
+    def _jobs(self, shards: Sequence[Shard], missing: Mapping[str, set[int]]) -> Iterator[list[Planet]]:
         """Yield planets that some table lacks, as many at a time as a load job takes."""
         left = set().union(*missing.values())
-        shards = [shard for shard in self.manifest.shards if left & {*shard.planets}]
         job: list[Planet] = []
         size = 0
-        for planet in self._planets(shards):
+        for planet in self._planets([shard for shard in shards if left & {*shard.planets}]):
             if planet.number in left:
                 job.append(planet)
                 size += planet.flux.nbytes
@@ -168,7 +202,22 @@ def parser() -> cli.Parser:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     options = Options.from_flags(given)
-    address = Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(given)
+    run(options, address_of(options, given))
+
+
+def address_of(options: Options, given: argparse.Namespace) -> Address:
+    """Return the address of the destination."""
+    return Address.parse(f"bigquery://{options.project}/{options.dataset}").with_options(given)
+
+
+def run(options: Options, address: Address, spread: Callable[[list[Piece]], None] | None = None) -> None:
+    """Upload a data set, or print what would be uploaded.
+
+    Args:
+        options: options of the command.
+        address: address of the destination.
+        spread: as for `Upload.run`.
+    """
     import_tensorflow(start_devices=False)
     upload = Upload(options.data, address, options.location, options.overwrite)
     manifest = upload.manifest
@@ -182,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{what}: about {size / 1e9:.2f} GB in {address.description}; nothing was sent")
         return
     with common.stopping("stopped; repeat the command to upload the missing rows"):
-        summary = upload.run()
+        summary = upload.run(spread)
     print(f"{address.description}: {what}; {summary}")
     print(f"next: python -m pipelines.check {address.description}")
     print(f"      python -m ariel_tf.train --data {address.description} --wavelength 12")

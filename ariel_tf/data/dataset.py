@@ -14,6 +14,7 @@ planets of each in the order of its file; a window then shuffles the rows that i
 depends only on (seed, epoch), so a resumed run reads the same rows as an uninterrupted one.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -251,27 +252,41 @@ def table_batches(table: dict[str, tf.Tensor], batch_size: int) -> tf.data.Datas
     return tf.data.Dataset.from_tensor_slices(table).batch(batch_size).prefetch(AHEAD)
 
 
-def evaluation_batches(source: Source, selection: Selection, batch_size: int = 1024) -> Iterator[dict[str, Any]]:
+def evaluation_batches(
+    source: Source, selection: Selection, batch_size: int = 1024, part: slice = slice(None)
+) -> Iterator[dict[str, Any]]:
     """Yield every row of a selection once, as NumPy batches; each row has its key.
 
     Observations stream in the source's order; rows that combine or skip observations are loaded first.
+
+    Args:
+        part: batches to yield, by their numbers; all by default.
     """
     if selection.needs_memory:
-        yield from table_batches(load(source, selection), batch_size).as_numpy_iterator()
+        table = table_batches(load(source, selection), batch_size).as_numpy_iterator()
+        yield from itertools.islice(table, part.start, part.stop)
     else:
-        yield from read(source, _in_order(source, selection, batch_size), selection.folds)
+        batches = _in_order(source, selection, batch_size, part)
+        yield from read(source, batches, selection.folds, whole=part == slice(None))
 
 
-def _in_order(source: Source, selection: Selection, size: int | None = None) -> Iterator[dict[str, Any]]:
+def _in_order(
+    source: Source, selection: Selection, size: int | None = None, part: slice = slice(None)
+) -> Iterator[dict[str, Any]]:
     """Yield every observation once, in the source's order: from mapped files if there are any, else from records.
 
     Args:
         size: rows per batch; None for the best size for the source.
+        part: batches to yield.
     """
     if (mapped := source.mapped(selection)) is not None:
-        return mapped.in_order(size or prediction_batch_size(selection.signature))
+        return mapped.in_order(size or prediction_batch_size(selection.signature), part)
     batches = observations(source, selection)
-    return (batches.rebatch(size) if size else batches).prefetch(2).as_numpy_iterator()
+    batches = batches.rebatch(size) if size else batches
+    if part != slice(None):
+        first = part.start or 0
+        batches = batches.skip(first).take(-1 if part.stop is None else part.stop - first)
+    return batches.prefetch(2).as_numpy_iterator()
 
 
 def prediction_batch_size(signature: Signature) -> int:

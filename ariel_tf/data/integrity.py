@@ -47,8 +47,16 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
     return planets.scan(tf.zeros(len(expected), tf.bool), check)
 
 
-def read(source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int]) -> Iterator[dict[str, Any]]:
+def read(
+    source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int], whole: bool = True
+) -> Iterator[dict[str, Any]]:
     """Yield the same batches of observations as NumPy arrays, checked.
+
+    Args:
+        source: open source.
+        batches: batches with keys.
+        folds: folds of the observations.
+        whole: whether these are all batches; `refuse_incomplete` checks the keys of several parts together.
 
     Raises:
         DataError: a record is damaged, an observation or a planet is missing, occurs twice, or is of another fold.
@@ -69,7 +77,23 @@ def read(source: Source, batches: Iterator[dict[str, Any]], folds: Sequence[int]
         raise DataError(f"{source.description}: {error}; copy or make it anew.", source.faults()) from error
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
-    _refuse_keys(source, folds, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
+    if whole or seen > announced:
+        refuse_incomplete(source, folds, np.concatenate([np.zeros((0, 3), np.int32), *keys]))
+
+
+def refuse_incomplete(source: Source, folds: Sequence[int], keys: np.ndarray) -> None:
+    """Refuse observations that are not all that the source announces, each once.
+
+    Args:
+        source: open source.
+        folds: folds of the observations.
+        keys: int32 [n, 3], in any order.
+
+    Raises:
+        DataError: an observation or a planet is missing or occurs twice.
+    """
+    _refuse_keys(source, folds, keys)
+    seen, announced = len(keys), source.observations(folds)
     if seen != announced:
         more = "more" if seen > announced else f"{seen}"
         raise DataError(f"{source.description}: expected {announced} observations, received {more}.")

@@ -96,9 +96,9 @@ class MappedRows:
             raise ChangedRow(f"planet {planet:04d} in the folder arrays is not as it was written")
         return found
 
-    def in_order(self, size: int) -> Iterator[dict[str, np.ndarray]]:
-        """Yield all rows in the source's order, `size` at a time."""
-        for start in range(0, len(self.index), size):
+    def in_order(self, size: int, part: slice = slice(None)) -> Iterator[dict[str, np.ndarray]]:
+        """Yield all rows in the source's order, `size` at a time; or a part of these batches."""
+        for start in range(0, len(self.index), size)[part]:
             yield self.read(self.index[start : start + size])
 
     def batches(self, places: tf.data.Dataset) -> tf.data.Dataset:

@@ -3,16 +3,20 @@
 Without Apache Beam its pipeline is played by a loop in another order; with it, by its own runner on this machine.
 """
 
+import dataclasses
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf import predict
+from ariel_tf.core.errors import ArielError, DataError, UsageError
+from ariel_tf.data import dataset
 from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.text.format import write_light_curve, write_params
-from pipelines import beam, beam_shards, convert, simulate
+from pipelines import beam, beam_files, beam_predict, beam_shards, convert, download, simulate
 
 SIMULATED = ["--planets=3", "--spots=1", "--photons=2", "--seed=7"]
 HERE = ["--", "--runner=FnApiRunner"]
@@ -37,12 +41,11 @@ def pipeline(request, monkeypatch):
         pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'ariel_tf[beam]'")
         return
 
-    def run(data, tasks, read, beam_options):
-        outcomes = [beam_shards.write_shard(task, data, read) for task in reversed(tasks)]
-        beam_shards.finish(outcomes, data)
+    def run(elements, work, beam_options, last):
+        last([work(element) for element in reversed(elements)])
 
     monkeypatch.setattr(beam, "require_beam", lambda: None)
-    monkeypatch.setattr(beam, "pipeline", run)
+    monkeypatch.setattr(beam, "on_workers", run)
 
 
 def options(text: Path, out: Path) -> list[str]:
@@ -93,7 +96,7 @@ def test_a_stopped_pipeline_goes_on_with_the_shards_that_are_missing(text, tmp_p
     Path(f"{shards[1]}.json").write_text("{}")
     put = []
     monkeypatch.setattr(
-        beam_shards, "_put", lambda path, where, real=beam_shards._put: put.append(where) or real(path, where)
+        beam_files, "put", lambda path, where, real=beam_files.put: put.append(where) or real(path, where)
     )
     assert [beam_shards.write_shard(task, data, read) for task in tasks] == outcomes
     assert {Path(where).name.partition(".")[0] for where in put} == {path.stem for path in shards[:2]}
@@ -120,3 +123,88 @@ def test_without_apache_beam_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'ariel_tf\[beam\]'"):
         beam.require_beam()
+
+
+@pytest.fixture
+def several_batches(monkeypatch):
+    """Batches of prediction of two observations of all wavelengths."""
+    monkeypatch.setattr(dataset, "PREDICTED_BYTES", 2 * 55 * 300 * 4)
+
+
+DATA = "simulated:planets=14,spots=1,photons=1"
+JOINT = ("--model=linear", "--wavelength=joint", "--epochs=1", f"--data={DATA}", "--set=layers=1", "--set=units=4")
+
+
+def test_predictions_are_those_of_one_machine(tiny_run, tmp_path, capsys, pipeline, several_batches):
+    run = tiny_run(*JOINT)
+    predict.main([str(run), f"--data={DATA}", f"--out={tmp_path}/one.csv"])
+    printed = capsys.readouterr().out.partition(" in ")[0]
+    beam.main(["predict", str(run), f"--data={DATA}", f"--out={tmp_path}/all.csv", "--parts=3", *HERE])
+    assert capsys.readouterr().out.startswith(f"{printed} in ")
+    assert contents_by_suffix(tmp_path, "all") == contents_by_suffix(tmp_path, "one")
+
+
+def contents_by_suffix(folder: Path, stem: str) -> dict[str, bytes]:
+    """The content of FILE, its notes and its checksum."""
+    return {
+        path.name.replace(stem, "FILE"): path.read_bytes().replace(stem.encode(), b"FILE")
+        for path in folder.iterdir()
+        if stem in path.name
+    }
+
+
+def test_pooled_planets_are_divided_by_planets(tmp_path):
+    options = beam_predict.Options.from_flags(given := predict_arguments(tmp_path / "all.csv", "--parts=2"))
+    plan = beam_predict.planned(options, given)
+    assert (plan.total, plan.count) == (14, 2)
+    assert [plan.part(number) for number in range(2)] == [slice(0, 7), slice(7, 14)]
+
+
+def predict_arguments(out: Path, *more: str):
+    return beam_predict.parser().parse_args([f"--data={DATA}", f"--out={out}", *more])
+
+
+def test_a_stopped_prediction_goes_on_with_the_parts_that_are_missing(tiny_run, tmp_path, several_batches):
+    given = predict_arguments(tmp_path / "all.csv", "--parts=3", str(tiny_run(*JOINT)))
+    plan = beam_predict.planned(beam_predict.Options.from_flags(given), given)
+    assert beam_predict.claim(plan) == [0, 1, 2]
+    beam_predict.predict_part(1, plan)
+    assert beam_predict.claim(plan) == [0, 2]
+    with pytest.raises(DataError, match=r"part-00000.npz: not a part of these predictions"):
+        beam_predict.write(plan)
+    for number in (0, 2):
+        shutil.copy(plan.path(1), plan.path(number))  # as if a worker had written another part
+    with pytest.raises(DataError, match="planets that are announced were not received"):
+        beam_predict.write(plan)
+    assert not (tmp_path / "all.csv").exists()
+    other = dataclasses.replace(plan, identity="another")
+    with pytest.raises(UsageError, match="holds parts of other predictions"):
+        beam_predict.claim(other)
+
+
+def test_an_upload_by_workers_is_that_of_one_machine(emulator, bigquery_shards, tmp_path, capsys, pipeline, request):
+    """Each way into a dataset of its own."""
+    data, dataset_name = str(bigquery_shards / "train"), f"beam{len(request.node.name)}"
+    beam.main(["upload", data, "--project=proj", f"--dataset={dataset_name}", *HERE])
+    download.main([f"bigquery://proj/{dataset_name}", str(tmp_path / "copy")])
+    assert contents(tmp_path / "copy") == contents(bigquery_shards / "train")
+    capsys.readouterr()
+    beam.main(["upload", data, "--project=proj", f"--dataset={dataset_name}", *HERE])
+    assert "complete already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (DataError("shard 3 is torn"), r"shard 3 is torn"),
+        (RuntimeError("Traceback:\n  File ...\nDataError: torn"), r"a worker of the pipeline failed: DataError: torn"),
+    ],
+)
+def test_an_error_of_a_worker_is_one_sentence(error, shown):
+    pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install 'ariel_tf[beam]'")
+
+    def refuse(number):
+        raise error
+
+    with pytest.raises(ArielError, match=rf"^{shown}"):
+        beam.on_workers([3], refuse, HERE[1:], len)
