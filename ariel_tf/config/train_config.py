@@ -144,7 +144,10 @@ class TrainConfig(Schema):
         "yes", "update the weights in one pass over memory; no: by Keras's own operations, which differ in rounding",
         group=TRAINS, choices=choices.YES_NO
     )  # fmt: skip
-    jit: str = _recipe("compile the training step with XLA", TRAINS, "jit", choices=choices.YES_NO)
+    jit: str = _recipe(
+        "compile the training step with XLA; auto: where that was measured to be faster, which is for no model yet",
+        TRAINS, "jit", choices=choices.AUTO_NO_YES
+    )  # fmt: skip
     onednn: str = option(
         "auto", "matrix products of oneDNN, faster on many processors, which differ in rounding; auto: as TensorFlow "
         "chooses by the processor", group=TRAINS, choices=choices.AUTO_NO_YES
@@ -273,6 +276,7 @@ class TrainConfig(Schema):
             steps=format_steps(complete.time_steps),
             star=choices.format_star(complete.star_names),
             augment=",".join(complete.augmentations) or "none",
+            jit=choices.XLA if complete.jit == "auto" else complete.jit,
         )
 
     def require_resolved(self) -> None:

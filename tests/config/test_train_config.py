@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ariel_tf.challenge import STAR_NAMES
+from ariel_tf.config import choices
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.time_steps import parse_steps
 from ariel_tf.config.train_config import TrainConfig, add_flags
@@ -183,3 +184,11 @@ def test_a_configuration_names_onednn_only_where_it_is_given():
     given = TrainConfig(model="squid", onednn="yes")
     assert given.as_json()["onednn"] == "yes"
     assert TrainConfig.from_json(given.as_json()) == given
+
+
+def test_a_run_records_what_jit_auto_is():
+    """A run that is resumed by another version must not change its steps."""
+    found = TrainConfig(model="squid", jit="auto").resolve()
+    assert found.as_json()["jit"] == choices.XLA == "no"
+    assert found == TrainConfig(model="squid").resolve()
+    assert TrainConfig(model="squid", jit="yes").resolve().jit == "yes"
