@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from ariel_tf import train
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.tf_startup import HIDDEN, ONEDNN, choose_onednn, import_tensorflow, notices_hidden, uses_onednn
+from tuning import search
 
 
 @pytest.mark.parametrize(("error", "shown"), [(KeyboardInterrupt, ""), (RuntimeError, "a notice")])
@@ -49,6 +51,14 @@ def test_onednn_is_refused_where_tensorflow_started_otherwise():
     choose_onednn(same)
     with pytest.raises(UsageError, match=f"--onednn {other}: this process has started TensorFlow"):
         choose_onednn(other)
+
+
+@pytest.mark.parametrize("command", [train, search], ids=["train", "search"])
+def test_commands_choose_onednn(command):
+    import_tensorflow()
+    other = "no" if uses_onednn() else "yes"
+    with pytest.raises(UsageError, match=f"--onednn {other}: this process has started TensorFlow"):
+        command.main(["--model=squid", "--data=simulated", "--dry-run", f"--onednn={other}"])
 
 
 @pytest.mark.slow
