@@ -2,11 +2,14 @@
 
     python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
     KERAS_BACKEND=jax python -m ariel_tf.pretrain runs/transit-joint --rows 1000000 --jobs 2
+    KERAS_BACKEND=jax python -m ariel_tf.pretrain runs/transit-each --each --units 128 --layers 3
 
 Rows are newly drawn planets, each as the mean of 1 to 100 observations. Worker processes simulate and measure them into
 FOLDER/measured, about 250 per second and core; then the network is trained. A stopped command resumes; with more rows
 it adds to the existing ones. It runs on any backend of Keras, with or without a GPU. FOLDER then contains
-transit-joint.keras and its card, transit-joint.json, the same two files as in `ariel_tf/pretrained`.
+transit-joint.keras and its card, transit-joint.json, the same two files as in `ariel_tf/pretrained`; `predict`,
+`evaluate` and `ariel_tf.load` accept FOLDER. With --each, 55 independent networks, one per wavelength, are trained
+side by side, into transit-each.keras.
 """
 
 import sys
@@ -20,7 +23,7 @@ from ariel_tf.core.errors import run_command
 from ariel_tf.core.resources import available_cpus
 from ariel_tf.core.schema import Schema, option
 
-NAME = "transit-joint"
+NAME, EACH = "transit-joint", "transit-each"
 
 
 class Options(Schema):
@@ -35,6 +38,7 @@ class Options(Schema):
     learning_rate: float = option(1e-3, "highest learning rate", low=1e-6, high=1.0)
     units: int = option(384, "width of the network's layers", low=8)
     layers: int = option(4, "number of the network's layers", low=1, high=32)
+    each: bool = option(False, "one network per wavelength instead of one for all 55")
     jobs: int | None = option(None, "worker processes that simulate and measure", low=1, shown="one for each core")
 
 
@@ -90,14 +94,22 @@ def _train(options: Options, tables: dict, command: str) -> Path:
 
     rows = tables.pop("train")
     settings = fit.Settings(
-        options.epochs, options.batch_size, options.learning_rate, options.units, options.layers, options.seed
+        options.epochs,
+        options.batch_size,
+        options.learning_rate,
+        options.units,
+        options.layers,
+        options.seed,
+        options.each,
     )
-    messages.info(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {options.folder}")
-    network = fit.fit(options.folder, rows, settings)
+    folder = fit.training_folder(options.folder, settings, len(rows["radii"]))
+    messages.info(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {folder}")
+    network = fit.fit(folder, rows, settings)
     added = fit.calibration(network, tables)
-    network.get_layer("log_sigma").bias.assign_add([added] * 55)
+    bias = network.get_layer("log_sigma").bias
+    bias.assign(bias + added)
     qualities = {name: fit.quality(network, table) for name, table in tables.items()}
-    path = options.folder / f"{NAME}.keras"
+    path = options.folder / f"{EACH if options.each else NAME}.keras"
     with replacing_by_library(path) as temporary:
         fit.shipped_model(network, settings, 0.0).save(temporary)
         make_portable(temporary)
@@ -108,13 +120,14 @@ def _train(options: Options, tables: dict, command: str) -> Path:
         "stream": repr(training_stream(options.seed)),
         "trained_on": trained_on(training_stream(options.seed)),
         "rows": len(rows["radii"]),
-        **{name: value for name, value in settings._asdict().items() if name != "seed"},
+        "networks": "one per wavelength" if options.each else "one",
+        **{name: value for name, value in settings._asdict().items() if name not in ("seed", "each")},
         "weights": network.count_params(),
         "keras": f"{keras.__version__}, {keras.backend.backend()}",
         "validation": qualities,
         "sha256": sha256(path),
     }
-    write_json(options.folder / f"{NAME}.json", card)
+    write_json(path.with_suffix(".json"), card)
     for name, found in qualities.items():
         print(f"{name} observations: score {found['score']}, {found['coverage_68']:.1%} within 1 sigma")
     print(f"{path}, {path.stat().st_size / 1e6:.1f} MB")

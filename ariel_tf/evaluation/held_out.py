@@ -11,7 +11,7 @@ from ariel_tf.data.remote import is_remote, refuse_unnamed
 from ariel_tf.data.sources import SIMULATED, Source
 from ariel_tf.data.sources.simulated import Recipe
 from ariel_tf.runs.predictor import Predictor
-from ariel_tf.runs.shipped import is_shipped
+from ariel_tf.runs.shipped import is_pretrained
 
 
 def is_own(trained: Predictor, source: Source) -> bool:
@@ -142,9 +142,6 @@ def own_data(trained: Predictor, flag: str = "--data") -> str:
     Raises:
         UsageError: the data are on another machine.
     """
-    if is_shipped(trained.path):
-        raise UsageError(
-            f"{trained.path}: comes with the package, and its training planets were simulated on the way; expected "
-            f"{flag} DATA."
-        )
+    if is_pretrained(trained.path):
+        raise UsageError(f"{trained.path}: its training planets were simulated for it; expected {flag} DATA.")
     return refuse_unnamed(trained.data, trained.path / "config.json", flag)

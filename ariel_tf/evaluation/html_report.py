@@ -203,7 +203,7 @@ def _run_card(comparison: "Comparison", entry: "RunEntry") -> str:
         "scored on": comparison.roles[entry.name],
         "folder": path,
         "meta.json": None
-        if meta or shipped.is_shipped(path)
+        if meta or shipped.is_pretrained(path)
         else "is gone, and with it the folds, versions and command",
         **_session(meta),
     }

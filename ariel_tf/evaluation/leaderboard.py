@@ -16,7 +16,7 @@ from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.printable import printable_line
 from ariel_tf.runs.committed import has_scores, read_configuration, read_scores, recorded_fingerprint
 from ariel_tf.runs.search_folder import is_search_folder, scored_runs
-from ariel_tf.runs.shipped import is_shipped
+from ariel_tf.runs.shipped import is_pretrained
 from ariel_tf.runs.state import is_finished
 
 MOST_LEVELS = 3  # runs/sweep/trial-3 is found, a checkpoint's own folders are not searched
@@ -58,13 +58,13 @@ class Leaderboard:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is a run folder, or the name of a model included in the package."""
-    return (path / "config.json").is_file() or is_shipped(path)
+    """Whether a path is a run folder, or names a pretrained model."""
+    return (path / "config.json").is_file() or is_pretrained(path)
 
 
 def runs_below(folder: Path, levels: int = MOST_LEVELS) -> Iterator[Path]:
     """Yield run folders, ascending; runs inside a run (a list's wavelengths, its stack) are part of it."""
-    if is_run(folder):
+    if (folder / "config.json").is_file():
         yield folder
     elif levels:
         for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):

@@ -12,6 +12,7 @@ corrects an estimate from physics alone; what it adds are spots, limb darkening 
 orbits and the distribution of planets.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -79,15 +80,16 @@ def spectrum(hp: Any, inputs: Inputs) -> Depth:
     return Depth(correct(measure(inputs.flux, inputs.raw_star), units, layers).depth)
 
 
-def with_uncertainty(units: int = 384, layers: int = 4) -> keras.Model:
+def with_uncertainty(units: int = 384, layers: int = 4, each: bool = False) -> keras.Model:
     """Return the model as it is shipped, untrained: raw flux and star to radius, sigma and impact parameter by name.
 
     Args:
         units, layers: width and number of the dense layers.
+        each: whether each wavelength has a network of its own, `correct_each`.
     """
     flux = keras.Input((N_STEPS, N_WAVELENGTHS), name="flux")
     star = keras.Input((len(STAR_NAMES),), name="star")
-    answer = correct(measure(flux, star), units, layers)
+    answer = (correct_each if each else correct)(measure(flux, star), units, layers)
     radius = ops.sqrt(answer.depth)
     outputs = {"radius": radius, "sigma": radius * ops.exp(answer.log_sigma) / 2, "impact": answer.impact}
     return keras.Model({"flux": flux, "star": star}, outputs, name="spectrum")
@@ -156,18 +158,61 @@ def correct(measured: Measured, units: int = 384, layers: int = 4) -> Answer:
     for index in range(1, layers):
         x = x + keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
     correction, common = _zeros(N_WAVELENGTHS, "correction")(x), _zeros(1, "common")(x)
-    # For a spectrum unlike any in the prior, measurements many deviations from the expected value are used directly.
-    beyond = measured.seen - measured.shaped
-    trusted = _zeros(N_WAVELENGTHS, "trust")(x)
-    gate = ops.sigmoid(trusted + ops.abs(beyond) / (measured.noise + UNLIKE * measured.size) - FAR)
-    log_ratio = ops.clip(measured.shaped + gate * beyond + common + correction, -8, 8)
+    depth = _corrected(measured, _zeros(N_WAVELENGTHS, "trust")(x), common, correction)
     # Sigma is trained on the features without changing them.
     y = ops.stop_gradient(keras.layers.Concatenate(name="known")([measured.features, x]))
     y = keras.layers.Dense(units // 2, activation="gelu", name="spread_0")(y)
     y = y + keras.layers.Dense(units // 2, activation="gelu", name="spread_1")(y)
-    log_sigma = _zeros(N_WAVELENGTHS, "log_sigma")(y) + ops.log(0.01 + ops.minimum(measured.noise, 0.3))
-    impact = measured.impact + _zeros(1, "impact")(y)
-    return Answer(measured.reference * ops.exp(log_ratio), ops.clip(log_sigma, *LOG_SIGMA), impact)
+    log_sigma = _bounded(_zeros(N_WAVELENGTHS, "log_sigma")(y), measured)
+    return Answer(depth, log_sigma, measured.impact + _zeros(1, "impact")(y))
+
+
+def correct_each(measured: Measured, units: int = 128, layers: int = 3) -> Answer:
+    """Apply 55 networks side by side, one per wavelength, that have the features in common and no weight.
+
+    Args:
+        measured: result of `measure`.
+        units, layers: width and number of the dense layers of each network.
+    """
+    features = ops.stack([measured.features] * N_WAVELENGTHS)  # 55, batch, f: fast in matrix products
+    x = _dense_each(features, units, "dense_0")
+    for index in range(1, layers):
+        x = x + _dense_each(x, units, f"dense_{index}")
+    depth = _corrected(measured, _zeros_each(x, "trust"), _zeros_each(x, "correction"))
+    y = ops.stop_gradient(keras.layers.Concatenate(name="known")([features, x]))
+    y = _dense_each(y, units // 2, "spread_0")
+    y = y + _dense_each(y, units // 2, "spread_1")
+    return Answer(depth, _bounded(_zeros_each(y, "log_sigma"), measured), measured.impact)
+
+
+def _corrected(measured: Measured, trusted: Any, *corrections: Any) -> Any:
+    """Return depths from the network's trust in each band's own measurement and its corrections of ln depth."""
+    # For a spectrum unlike any in the prior, measurements many deviations from the expected value are used directly.
+    beyond = measured.seen - measured.shaped
+    gate = ops.sigmoid(trusted + ops.abs(beyond) / (measured.noise + UNLIKE * measured.size) - FAR)
+    log_ratio = measured.shaped + gate * beyond
+    for correction in corrections:
+        log_ratio = log_ratio + correction
+    return measured.reference * ops.exp(ops.clip(log_ratio, -8, 8))
+
+
+def _bounded(log_sigma: Any, measured: Measured) -> Any:
+    """Return ln sigma of ln depth from the network's output, relative to the measurement's noise."""
+    return ops.clip(log_sigma + ops.log(0.01 + ops.minimum(measured.noise, 0.3)), *LOG_SIGMA)
+
+
+def _dense_each(x: Any, units: int, name: str, **options: Any) -> Any:
+    """Return a dense layer of each of 55 networks: [55, batch, f] to [55, batch, units]."""
+    limit = math.sqrt(6 / (x.shape[-1] + units))  # Glorot's, which Keras would compute from all 55 together
+    initial = {"activation": "gelu", "kernel_initializer": keras.initializers.RandomUniform(-limit, limit)}
+    return keras.layers.EinsumDense(
+        "wbf,wfu->wbu", (None, units), bias_axes="wu", name=name, **(initial | options)
+    )(x)  # fmt: skip
+
+
+def _zeros_each(x: Any, name: str) -> Any:
+    """Return a linear layer of each of 55 networks, 0 before training: [55, batch, f] to [batch, 55]."""
+    return ops.transpose(_dense_each(x, 1, name, activation=None, kernel_initializer="zeros", dtype="float32")[:, :, 0])
 
 
 def _zeros(units: int, name: str) -> keras.layers.Layer:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ariel_tf.challenge import N_STEPS, STAR_NAMES
+from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.core import user_code
 from ariel_tf.core.archives import MOST_EXPANSION, SMALL, refuse_expansion, require_archive
 from ariel_tf.core.atomic_files import LARGEST_JSON, parse_json
@@ -95,6 +95,30 @@ def check_rows(model: Any, path: Path, channels: int, targets: int) -> None:
         raise DataError(
             f"{path}: expected a model of flux [{N_STEPS}, {channels}] (and star [{STAR[-1]}]) and of {targets} radii, "
             "as its config.json says, received another; get another copy of it, or train the run again."
+        )
+
+
+def check_pretrained(model: Any, path: Path) -> None:
+    """Refuse a model whose inputs or outputs are not those of a pretrained model.
+
+    Args:
+        model: loaded model.
+        path: path of its file, for the message.
+
+    Raises:
+        DataError: it is another model.
+    """
+    outputs = {"radius": (None, N_WAVELENGTHS), "sigma": (None, N_WAVELENGTHS), "impact": (None, 1)}
+    try:
+        inputs = {tensor.name.split(":")[0]: tuple(tensor.shape) for tensor in model.inputs}
+        received = {name: tuple(tensor.shape) for name, tensor in model.output.items()}
+        fits = inputs == {"flux": (None, N_STEPS, N_WAVELENGTHS), "star": STAR} and received == outputs
+    except (AttributeError, TypeError):
+        fits = False
+    if not fits:
+        raise DataError(
+            f"{path}: expected a model of flux [{N_STEPS}, {N_WAVELENGTHS}] and star [{STAR[-1]}] to radius, sigma and "
+            "impact, as `python -m ariel_tf.pretrain` makes, received another."
         )
 
 

@@ -85,25 +85,27 @@ class Predictor:
         return cls._together(each, each[0].path, configuration)
 
     @classmethod
-    def _load_shipped(cls, name: str) -> Self:
-        """Load a model included in the package."""
+    def _load_pretrained(cls, path: Path) -> Self:
+        """Load a model included in the package, or made by `pretrain`."""
         import keras
 
-        from ariel_tf.runs.model_file import load_model
+        from ariel_tf.runs.model_file import check_pretrained, load_model
 
-        uncertain, facts = load_model(shipped.verified(name)), shipped.card(name)
-        model = keras.Model(uncertain.input, uncertain.output["radius"], name=name)
+        file, facts = shipped.verified(path), shipped.card(path)
+        uncertain = load_model(file)
+        check_pretrained(uncertain, file)
+        model = keras.Model(uncertain.input, uncertain.output["radius"], name=file.stem)
         every = tuple(range(N_WAVELENGTHS))
         folds = Folds((), (), tuple(range(N_FOLDS)))
         configuration = {"model": facts["model"], "wavelength": "joint", "data": facts["data"]}
         return cls(
-            Path(name), configuration, facts["sha256"], model, Signature(every, every), facts["data"], folds, uncertain
+            path, configuration, facts["sha256"], model, Signature(every, every), facts["data"], folds, uncertain
         )
 
     @classmethod
     def _load_one(cls, path: Path) -> Self:
-        if shipped.is_shipped(path):
-            return cls._load_shipped(str(path))
+        if shipped.is_pretrained(path):
+            return cls._load_pretrained(path)
         configuration = read_configuration(path)
         if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
             return cls._load_list(path, configuration, targets.every)
@@ -143,7 +145,7 @@ class Predictor:
     @property
     def digest(self) -> str:
         """Return the SHA-256 over the model's file, or over the files of a list run."""
-        if shipped.is_shipped(self.path):
+        if self.uncertain is not None:
             return self.fingerprint
         files = [self.path / "best.keras"]
         if not files[0].is_file():
@@ -163,7 +165,7 @@ class Predictor:
     @functools.cached_property
     def trained_on(self) -> dict[str, list[float]]:
         """Return ranges of the training planets (`runs.domain`); empty if they are not recorded."""
-        facts = shipped.card(str(self.path)) if shipped.is_shipped(self.path) else read_meta(self.path)
+        facts = shipped.card(self.path) if self.uncertain is not None else read_meta(self.path)
         return facts.get("trained_on", {})
 
     @property

@@ -1,14 +1,17 @@
-"""Models included in the package: each a Keras model with a card beside it, verified when it is used.
+"""Pretrained models: each a Keras model with a card beside it, verified when it is used.
 
-ariel_tf/pretrained/transit-joint.keras    flux [batch, 300, 55], star [batch, 6] to radius, sigma, impact
-                    transit-joint.json     description, training, scores, and the SHA-256 of the model
+NAME.keras     flux [batch, 300, 55], star [batch, 6] to radius, sigma, impact
+NAME.json      its card: description, training, scores, and the SHA-256 of the model
+
+One is included in the package, in ariel_tf/pretrained, and is used by its name; `python -m ariel_tf.pretrain FOLDER`
+makes others, which are used by FOLDER or by the path of the .keras file.
 """
 
 from pathlib import Path
 from typing import Any
 
 from ariel_tf.core.atomic_files import read_json, sha256
-from ariel_tf.core.errors import DataError
+from ariel_tf.core.errors import DataError, UsageError
 
 FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 DEFAULT = "transit-joint"
@@ -24,22 +27,53 @@ def is_shipped(path: Path) -> bool:
     return str(path) in names() and not path.exists()
 
 
-def card(name: str) -> dict[str, Any]:
-    """Return the card of a model.
+def is_pretrained(path: Path) -> bool:
+    """Whether a path names a pretrained model: one included in the package, a folder of `pretrain`, or a file of it."""
+    return is_shipped(path) or bool(_found(path))
+
+
+def _found(path: Path) -> list[Path]:
+    """Return the models with a card that a path of the user names."""
+    if path.suffix == ".keras":
+        return [path] if path.is_file() and path.with_suffix(".json").is_file() else []
+    if not path.is_dir() or (path / "config.json").exists():
+        return []
+    return sorted(file for file in path.glob("*.keras") if file.with_suffix(".json").is_file())
+
+
+def locate(path: Path) -> Path:
+    """Return the file of the pretrained model that a path names.
+
+    Raises:
+        UsageError: the folder contains several models.
+    """
+    if is_shipped(path):
+        return FOLDER / f"{path}.keras"
+    found = _found(path)
+    if len(found) > 1:
+        raise UsageError(
+            f"{path}: expected the file of one model. The folder contains {', '.join(file.name for file in found)}."
+        )
+    return found[0]
+
+
+def card(path: Path) -> dict[str, Any]:
+    """Return the card of the model that a path names.
 
     Raises:
         DataError: the card is damaged.
     """
-    return read_json(FOLDER / f"{name}.json", dict)
+    return read_json(locate(path).with_suffix(".json"), dict)
 
 
-def verified(name: str) -> Path:
-    """Return the file of a model if it matches its card.
+def verified(path: Path) -> Path:
+    """Return the file of the model that a path names if it matches its card.
 
     Raises:
         DataError: it was changed.
     """
-    path = FOLDER / f"{name}.keras"
-    if sha256(path) != card(name).get("sha256"):
-        raise DataError(f"{path}: damaged or changed since it was made; install ariel_tf again.")
-    return path
+    file = locate(path)
+    if sha256(file) != card(path).get("sha256"):
+        remedy = "install ariel_tf again" if is_shipped(path) else "repeat the command that made it"
+        raise DataError(f"{file}: damaged or changed since it was made; {remedy}.")
+    return file

@@ -1,5 +1,7 @@
 """Train the network of `models.spectrum` on measured rows, with Keras's own `fit` on any of its backends."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,8 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import N_WAVELENGTHS, score
-from ariel_tf.models.spectrum import Measured, correct
+from ariel_tf.core.atomic_files import write_json
+from ariel_tf.models.spectrum import Measured, correct, correct_each
 
 SCALE = 0.012  # depth; the unit of the error in the loss
 SATURATION = 0.02  # depth; much larger errors count by their logarithm, such as those of very extended atmospheres
@@ -29,6 +32,13 @@ class Settings(NamedTuple):
     units: int
     layers: int
     seed: int
+    each: bool = False
+
+
+def training_folder(folder: Path, settings: Settings, rows: int) -> Path:
+    """Return the folder of a training's checkpoint and history: one for each combination of settings and rows."""
+    recorded = json.dumps({**settings._asdict(), "rows": rows}, sort_keys=True)
+    return folder / "training" / hashlib.sha256(recorded.encode()).hexdigest()[:12]
 
 
 class Rows(keras.utils.PyDataset):
@@ -59,7 +69,7 @@ class Rows(keras.utils.PyDataset):
 def network(table: Mapping[str, np.ndarray], settings: Settings) -> keras.Model:
     """Return the network from measured rows to depth, ln sigma and impact parameter, concatenated to [batch, 111]."""
     inputs = {name: keras.Input(table[name].shape[1:], name=_input(name)) for name in Measured._fields}
-    answer = correct(Measured(**inputs), settings.units, settings.layers)
+    answer = (correct_each if settings.each else correct)(Measured(**inputs), settings.units, settings.layers)
     joined = ops.concatenate([answer.depth, answer.log_sigma, answer.impact], axis=1)
     return keras.Model({_input(name): values for name, values in inputs.items()}, joined)
 
@@ -92,13 +102,15 @@ def fit(folder: Path, table: Mapping[str, np.ndarray], settings: Settings) -> ke
     """Train from the last finished epoch in `folder` to the end; each epoch is saved.
 
     Args:
-        folder: folder of checkpoints and `history.csv`.
+        folder: folder of the checkpoint and `history.csv`, `training_folder`; created.
         table: measured rows.
         settings: settings of the training.
 
     Raises:
         UsageError: fewer rows than a batch.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "settings.json", {**settings._asdict(), "rows": len(table["radii"])})
     keras.utils.set_random_seed(settings.seed)
     model = network(table, settings)
     steps = max(1, len(table["radii"]) // settings.batch_size)
@@ -108,7 +120,11 @@ def fit(folder: Path, table: Mapping[str, np.ndarray], settings: Settings) -> ke
         settings.learning_rate / 25, max(1, total - warmup), alpha=1e-3,
         warmup_target=settings.learning_rate, warmup_steps=warmup,
     )  # fmt: skip
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=CLIP_NORM), loss)
+    if settings.each:  # a norm over all weights would join the networks; the mean over wavelengths divides gradients
+        optimizer = keras.optimizers.Adam(rate, epsilon=keras.config.epsilon() / N_WAVELENGTHS)
+    else:
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=CLIP_NORM)
+    model.compile(optimizer, loss)
     backup = keras.callbacks.BackupAndRestore(str(folder / "checkpoint"), delete_checkpoint=False)
     done = _epochs_done(folder / "history.csv")
     rows = Rows(table, min(settings.batch_size, len(table["radii"])), settings.seed, done)
@@ -161,7 +177,7 @@ def shipped_model(trained: keras.Model, settings: Settings, added: float) -> ker
     """
     from ariel_tf.models.spectrum import with_uncertainty
 
-    whole = with_uncertainty(settings.units, settings.layers)
+    whole = with_uncertainty(settings.units, settings.layers, settings.each)
     for layer in trained.layers:
         if layer.get_weights():
             whole.get_layer(layer.name).set_weights(layer.get_weights())
