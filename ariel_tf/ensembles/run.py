@@ -109,6 +109,7 @@ def save(
     from ariel_tf.evaluation.prediction_figures import draw_predictions, draw_spectra
     from ariel_tf.runs import metadata
     from ariel_tf.runs.predictor import Predictor
+    from ariel_tf.runs.uncertainty import Uncertainty
     from ariel_tf.training.callbacks import save_model
     from ariel_tf.training.job import data_facts
 
@@ -126,6 +127,7 @@ def save(
         pictures["predicted against true radii"] = "prediction.png"
     if run.configuration["wavelength"] == JOINT and draw_or_warn(draw_spectra, *drawn, run.path / "spectra.png"):
         pictures["true and predicted spectra"] = "spectra.png"
+    spread = Uncertainty.fit(validation)
     scores = {
         "test": test.scores(),
         "constant": test.replaced(constant).scores(),
@@ -135,6 +137,7 @@ def save(
         "best_epoch": 0,
         "best_score": validation.scores()["observation"],
         "members": table,
+        **({"uncertainty": spread.as_json()} if spread else {}),
     }
     write_json(run.path / "scores.json", scores)
     write_text(run.path / "README.md", ensemble_card(run.configuration, scores, facts, command, pictures))

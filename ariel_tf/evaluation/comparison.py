@@ -145,7 +145,13 @@ def compare(
         )
         columns = [trained.targets.index(wavelength) for wavelength in wavelengths]
         entry = _entry(name, trained, predictions, columns, wavelengths)
-        entries.append(entry if trained.uncertain is None else _pooled(entry, source, read, columns))
+        if trained.uncertain is not None:
+            entry = _pooled(entry, source, read, columns)
+        elif trained.spread is not None:
+            planets_of, sigma = trained.spread.columns(columns).of_planets(entry.predictions)
+            parts = (planets_of.keys[:, 0], planets_of.true, planets_of.predicted, sigma)
+            entry = replace(entry, measured=Measured(*parts))
+        entries.append(entry)
     learnt_from = ""
     if teacher is not None:
         trainer, learnt_from = _train_baselines(teacher, against, wavelengths)

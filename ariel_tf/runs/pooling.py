@@ -11,7 +11,7 @@ estimate does not fit them, the planet may be on an eccentric orbit: other speed
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
 from ariel_tf.physics.disturbances import Disturbances, steadied
 from ariel_tf.physics.goodness import Fit, curves_of, likelier_speed, star_of_speed
-from ariel_tf.planet import Planet
+from ariel_tf.planet import Planet, band_scatter
 from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ariel_tf.runs.predictor import Predictor
 
 
 # Error of the mean of both methods relative to that of the estimate from the mean of all observations, whose sigma is
@@ -137,6 +139,24 @@ def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) ->
     return found._replace(sigma=sigma, disturbances=disturbances, speed=speed, fit=fitted)
 
 
+def medians(trained: "Predictor", planets: Iterable[Planet]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield each planet's number, the median of a run's predictions for its observations, and their sigma, [targets].
+
+    Args:
+        trained: a run with `Predictor.spread`.
+        planets: planets with flux of all 55 wavelengths.
+    """
+    spread = trained.spread
+    assert spread is not None
+    for planet in planets:
+        radii = trained.predict([planet], as_frame=False)
+        noise = np.asarray(band_scatter(planet.flux)[:, list(trained.targets)], np.float64)
+        if len(noise) != len(radii):  # a row of the model combines several observations
+            noise = np.broadcast_to(noise.mean(axis=0), radii.shape)
+        sigma = np.median(spread.of_observations(radii, noise), axis=0) * spread.of_several(len(radii))
+        yield planet.number, np.median(radii, axis=0), sigma
+
+
 def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
     """Return the estimates as a DataFrame; see `Predictor.measure`."""
     import pandas as pd
@@ -144,11 +164,17 @@ def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
     given = planets_in(planets)
     if given is None:
         raise UsageError(f"measure: expected planets, as of ariel_tf.open_data. Received: {type(planets).__name__}")
-    rows, numbers = [], []
-    for planet, found in estimates(trained, given):
-        rows.append([*found.radius, *found.sigma, found.impact])
-        numbers.append(planet.number)
     um = [WAVELENGTHS_UM[target] for target in trained.targets]
-    columns = [*(("radius", one) for one in um), *(("sigma", one) for one in um), ("impact", "")]
+    columns: list[tuple[str, Any]] = [*(("radius", one) for one in um), *(("sigma", one) for one in um)]
+    rows, numbers = [], []
+    if getattr(trained, "spread", None) is not None:
+        for number, radius, sigma in medians(cast("Predictor", trained), given):
+            rows.append([*radius, *sigma])
+            numbers.append(number)
+    else:
+        columns.append(("impact", ""))
+        for planet, found in estimates(trained, given):
+            rows.append([*found.radius, *found.sigma, found.impact])
+            numbers.append(planet.number)
     head = pd.MultiIndex.from_tuples(columns, names=["quantity", WAVELENGTH_COLUMNS])
     return pd.DataFrame(np.reshape(rows, (-1, len(columns))), pd.Index(numbers, name="planet"), head)

@@ -5,8 +5,8 @@
     .csv        the submission of ESA Datalabs: files (0001_01_01.txt ...), w1 ... w55, one row per observation
     .parquet    like the first .csv, in float64
 
-For a model with uncertainty, the first .csv and .parquet contain sigma_00 ... sigma_54 too. The file's SHA-256 is
-beside it (`core.checksum_files`), and checked when the file is read.
+For a pretrained model and for trained runs, the first .csv and .parquet contain sigma_00 ... sigma_54 too. The file's
+SHA-256 is beside it (`core.checksum_files`), and checked when the file is read.
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with their
 number.
@@ -76,13 +76,21 @@ class PredictionWriter:
         rows: maximum number of rows.
         wavelengths: wavelengths of the columns.
         sigmas: whether each radius has a standard deviation, which .csv files with keys and .parquet contain too.
+        shrink: function from the number of observations to the factor [wavelengths] of sigma for their combination.
 
     Raises:
         OSError: not enough space for the scratch file.
     """
 
-    def __init__(self, folder: Path, rows: int, wavelengths: Sequence[int], sigmas: bool = False):
-        self.wavelengths = tuple(wavelengths)
+    def __init__(
+        self,
+        folder: Path,
+        rows: int,
+        wavelengths: Sequence[int],
+        sigmas: bool = False,
+        shrink: Callable[[int], np.ndarray] | None = None,
+    ):
+        self.wavelengths, self._shrink = tuple(wavelengths), shrink
         self._columns = [*map(column, wavelengths), *(map(sigma_column, wavelengths) if sigmas else ())]
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (open during the writer's lifetime)
         shape = (max(rows, 1), len(self._columns))
@@ -141,7 +149,10 @@ class PredictionWriter:
         order = np.lexsort(keys.T[::-1])
         planets, starts = np.unique(keys[order, 0], return_index=True)
         for planet, rows in zip(planets, np.split(order, starts[1:]), strict=True):
-            yield int(planet), int(self._repeats[rows].sum()), combine(self._radii[rows], axis=0)
+            observations, values = int(self._repeats[rows].sum()), combine(self._radii[rows], axis=0)
+            if self._shrink is not None:
+                values[len(self.wavelengths) :] *= self._shrink(len(rows))
+            yield int(planet), observations, values
 
     def rows(self, combine: str, repeat: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the rows of a file, some at a time: keys [n, 3] and radii [n, wavelengths].

@@ -144,6 +144,8 @@ class PredictionTask:
             yield Found(np.array([[planet.number, 0, 0]]), values, len(planet.instances), notes)
 
     def _rows(self, part: slice) -> Iterator[Found]:
+        import numpy as np
+
         from ariel_tf.data import dataset
         from ariel_tf.data.selection import Selection
         from ariel_tf.runs import domain
@@ -159,6 +161,9 @@ class PredictionTask:
             notes: list[Note] = [
                 (number, domain.outside(self.trained.trained_on, star), []) for number, star in stars.items()
             ]
+            if self.trained.spread is not None:
+                sigma = self.trained.spread.of_observations(radii, batch["scatter"])
+                radii = np.concatenate([radii, sigma], axis=1)
             # A row of some models contains several observations.
             yield Found(batch["key"], radii, batch["flux"].shape[1] if batch["flux"].ndim > 3 else 1, notes)
 
@@ -189,7 +194,9 @@ class PredictionTask:
         out, rows = output.path, self.source.observations(self.folds)
         out.parent.mkdir(parents=True, exist_ok=True)
         notes = Notes(self.trained.path.name)
-        with PredictionWriter(out.parent, rows, self.trained.targets, sigmas=self.how == "pooled") as writer:
+        spread = None if self.how == "pooled" else self.trained.spread
+        sigmas, shrink = self.how == "pooled" or spread is not None, spread and spread.of_several
+        with PredictionWriter(out.parent, rows, self.trained.targets, sigmas, shrink) as writer:
             with Progress(rows, "observation") as progress:
                 for some in found:
                     for note in some.notes:

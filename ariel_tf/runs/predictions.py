@@ -28,6 +28,11 @@ class Predictions:
     predicted: np.ndarray
     weights: np.ndarray
 
+    @property
+    def noise(self) -> np.ndarray:
+        """Return the noise outside transit that gave the weights: float64 [rows, wavelengths], 0 for a band without."""
+        return np.where(self.weights > 0, 1 / np.sqrt(np.where(self.weights > 0, self.weights, 1)), 0)
+
     @classmethod
     def collect(cls, model: Any, batches: Iterable[dict[str, Any]]) -> Self:
         """Predict every row; arguments and errors are those of `predicted_rows`."""

@@ -31,10 +31,11 @@ from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs import shipped
-from ariel_tf.runs.committed import read_meta, recorded_fingerprint
+from ariel_tf.runs.committed import has_scores, read_meta, read_scores, recorded_fingerprint
 from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.run_facts import facts_of, read_configuration, refuse_unsaved
+from ariel_tf.runs.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,8 @@ class Predictor:
         folds: folds on which any part of it was trained, folds that selected an epoch, and folds that no part of it was
             given.
         uncertain: the same model with uncertainty, a Keras model to "radius", "sigma" and "impact"; None for most.
+        spread: standard deviations of its predictions, from its errors for the validation planets; None for runs of
+            earlier versions.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Predictor:
     data: str
     folds: Folds
     uncertain: Any = None
+    spread: Uncertainty | None = None
     _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -115,7 +119,12 @@ class Predictor:
         signature, data, folds = facts_of(path, configuration)
         model = load_model(path / "best.keras", configuration.get("model_source"))
         check_rows(model, path / "best.keras", len(signature.inputs) + signature.white_light, len(signature.targets))
-        return cls(path, configuration, recorded_fingerprint(path), model, signature, data, folds)
+        spread = None
+        if has_scores(path):
+            recorded = read_scores(path).get("uncertainty")
+            spread = Uncertainty.from_json(recorded, len(signature.targets), path / "scores.json")
+        fingerprint = recorded_fingerprint(path)
+        return cls(path, configuration, fingerprint, model, signature, data, folds, spread=spread)
 
     @classmethod
     def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
@@ -135,7 +144,11 @@ class Predictor:
         model, signature = side_by_side([one.member for one in each])
         refuse_other_data(each)
         first = each[0]
-        return cls(path, configuration, first.fingerprint, model, signature, first.data, folds_of(each))
+        order = [wavelength for one in each for wavelength in one.targets]
+        spread = Uncertainty.together(
+            [one.spread for one in each], [order.index(wavelength) for wavelength in signature.targets]
+        )
+        return cls(path, configuration, first.fingerprint, model, signature, first.data, folds_of(each), spread=spread)
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
@@ -218,7 +231,8 @@ class Predictor:
             planets: a `Planet`, several, or the `Data` of `ariel_tf.open_data`.
 
         Returns:
-            one row per planet; columns ("radius", wavelength in um), ("sigma", wavelength), and ("impact", "").
+            one row per planet; columns ("radius", wavelength in um), ("sigma", wavelength), and, for a pretrained
+            model, ("impact", ""). A trained run's radii are the medians of its predictions for the observations.
 
         Raises:
             UsageError: not planets, or the model has no uncertainty.

@@ -289,7 +289,7 @@ class ShowLife(keras.callbacks.Callback):
 class EveryFewEpochs(keras.callbacks.Callback):
     """Call `action(epoch)` after epochs 1, 2, 4, 8, then every 10th: plots take time, and change less and less."""
 
-    def __init__(self, action: Callable[[int], None]):
+    def __init__(self, action: Callable[[int], Any]):
         super().__init__()
         self.action = action
 

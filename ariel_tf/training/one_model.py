@@ -103,11 +103,12 @@ def fit_and_score(
     if log:
         log.graph(built.inference)
 
-    def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> None:
+    def draw_validation(epoch: int, model: Any = built.inference, note: str = "") -> Predictions:
         predictions = Predictions.collect(model, validation.as_numpy_iterator())
         title = f"{config.model_name}: validation planets after epoch {epoch}{note}"
         files = {"validation": "validation.png", "validation spectra": "validation_spectra.png"}
         draw_pictures(run, job, predictions, Pictures(title, files, log, epoch, on_screen=not note))
+        return predictions
 
     plan = fit.FitPlan.of(rows, config, rows.pairs(validation))
     try:
@@ -123,10 +124,10 @@ def fit_and_score(
     if log is None:  # the chief does the rest
         return
     best = fit.best_model(run, built)
-    draw_validation(run.state["best_epoch"], best, ", the best one")
+    validated = draw_validation(run.state["best_epoch"], best, ", the best one")
     predictions = Predictions.collect(best, rows.test())
     log.test_score(predictions.scores()["observation"])  # the measure of best_score
-    finish(run, predictions, rows.statistics["radius"].mean, job, log)
+    finish(run, Found(predictions, validated, rows.statistics["radius"].mean), job, log)
     log.close()
 
 
@@ -177,25 +178,44 @@ def draw_pictures(run: RunFolder, job: TrainingJob, predictions: "Predictions", 
     return drawn
 
 
-def finish(
-    run: RunFolder, predictions: "Predictions", constant: Any, job: TrainingJob, log: "TensorBoardLog | None" = None
-) -> None:
+@dataclass(frozen=True)
+class Found:
+    """What a finished run is scored by.
+
+    Attributes:
+        test, validation: predictions of the best epoch's model for the test and the validation folds.
+        constant: mean radius [targets] of the training planets.
+    """
+
+    test: "Predictions"
+    validation: "Predictions"
+    constant: Any
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """Return the part of `scores.json` that follows from the predictions."""
+        from ariel_tf.runs.uncertainty import Uncertainty
+
+        scores = {"test": self.test.scores(), "constant": self.test.replaced(self.constant).scores()}
+        spread = Uncertainty.fit(self.validation)
+        return scores | ({"uncertainty": spread.as_json()} if spread else {})
+
+
+def finish(run: RunFolder, found: Found, job: TrainingJob, log: "TensorBoardLog | None" = None) -> None:
     """Write the test scores, the plots and the model card, and mark the run as finished.
 
     Args:
         run: run that is trained to its end.
-        predictions: predictions for the test folds.
-        constant: mean radius [targets] of the training planets.
+        found: its predictions.
         job: job of the run.
         log: TensorBoard log, which receives the plots too.
     """
     facts = data_facts(job.source, job.config.folds)
     files = {"test": "prediction.png", "test spectra": "spectra.png"}
     pictures = Pictures(f"{job.config.model_name}: test planets", files, log, run.state["epoch"])
-    drawn = draw_pictures(run, job, predictions, pictures)
+    drawn = draw_pictures(run, job, found.test, pictures)
     scores = {
-        "test": predictions.scores(),
-        "constant": predictions.replaced(constant).scores(),
+        **found.scores,
         "test_planets": facts["folds"]["test"]["planets"],
         "test_observations": facts["folds"]["test"]["observations"],
         "epochs": run.state["epoch"],

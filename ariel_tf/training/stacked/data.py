@@ -106,9 +106,9 @@ class StackedData:
         """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
         return dataset.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
 
-    def test(self) -> Iterator[list[dict[str, Any]]]:
-        """Return each wavelength's rows of the test folds, with keys, as lists of NumPy batches."""
-        rows, size = self._load("test"), dataset.prediction_batch_size(self.config.signature)
+    def batches(self, role: Role) -> Iterator[list[dict[str, Any]]]:
+        """Return each wavelength's rows of the folds of a role, with keys, as lists of NumPy batches."""
+        rows, size = self._load(role), dataset.prediction_batch_size(self.config.signature)
         for index in range(len(self.configs)):
             own = {name: rows[name].numpy() for name in ("key", "star")}
             own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}

@@ -16,7 +16,7 @@ from ariel_tf.runs.predictions import Predictions
 from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import callbacks, cluster
 from ariel_tf.training.job import TrainingJob, run_folder
-from ariel_tf.training.one_model import finish
+from ariel_tf.training.one_model import Found, finish
 from ariel_tf.training.stacked import fit
 from ariel_tf.training.stacked.data import StackedData
 from ariel_tf.training.stacked.fit import Progress
@@ -61,9 +61,10 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
             return
         stack.take_out_best()
         with callbacks.StopOnSignal(run, job.options.command) as stop:
-            for index, batches in enumerate(rows.test()):
+            held_out = zip(rows.batches("test"), rows.batches("validation"), strict=True)
+            for index, (test, validation) in enumerate(held_out):
                 mean = rows.statistics[index]["radius"].mean
-                write_alone(Part(members[index], built[index], index, mean, batches), run, now)
+                write_alone(Part(members[index], built[index], index, mean, test, validation), run, now)
                 if group[index] in damaged:
                     write_model(members[index], built[index])
                 stop.check()
@@ -79,7 +80,7 @@ class Part:
         built: its model, with the weights of its best epoch.
         index: its position in the stack.
         mean: mean radius of its training planets, [1].
-        test: batches of its test rows.
+        test, validation: batches of its test and validation rows.
     """
 
     job: TrainingJob
@@ -87,6 +88,7 @@ class Part:
     index: int
     mean: Any
     test: Any
+    validation: Any
 
 
 def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
@@ -109,7 +111,9 @@ def write_alone(part: Part, stack_run: RunFolder, now: Progress) -> None:
         callbacks.save_model(model, run)
         best = {"best_epoch": int(now.best_epoch[part.index]), "best_score": float(now.best_score[part.index])}
         run.commit(("metrics.csv", "best.keras"), epoch=last, **best)
-        finish(run, Predictions.collect(model, part.test), part.mean, job)
+        test, validation = (Predictions.collect(model, rows) for rows in (part.test, part.validation))
+        found = Found(test, validation, part.mean)
+        finish(run, found, job)
         with tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking:
             if tracking:
                 tracking.log(run.rows)
