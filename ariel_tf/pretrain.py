@@ -90,7 +90,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     from ariel_tf.core.atomic_files import replacing_by_library, sha256, write_json
     from ariel_tf.runs.model_file import make_portable
     from ariel_tf.training.pretraining import fit
-    from ariel_tf.training.pretraining.rows import trained_on, training_stream
+    from ariel_tf.training.pretraining.rows import trained_on, training_stream, validation_streams
 
     rows = tables.pop("train")
     settings = fit.Settings(
@@ -109,6 +109,8 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     bias = network.get_layer("log_sigma").bias
     bias.assign(bias + added)
     qualities = {name: fit.quality(network, table) for name, table in tables.items()}
+    pools = {name: stream.pool for name, stream in validation_streams(options.seed).items()}
+    correlation = {str(pools[name]): fit.correlation(network, table) for name, table in tables.items()}
     path = options.folder / f"{EACH if options.each else NAME}.keras"
     with replacing_by_library(path) as temporary:
         fit.shipped_model(network, settings, 0.0).save(temporary)
@@ -125,6 +127,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
         "weights": network.count_params(),
         "keras": f"{keras.__version__}, {keras.backend.backend()}",
         "validation": qualities,
+        "correlation": correlation,
         "sha256": sha256(path),
     }
     write_json(path.with_suffix(".json"), card)

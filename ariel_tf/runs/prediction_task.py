@@ -195,7 +195,7 @@ class PredictionTask:
         out.parent.mkdir(parents=True, exist_ok=True)
         notes = Notes(self.trained.path.name)
         spread = None if self.how == "pooled" else self.trained.spread
-        sigmas, shrink = self.how == "pooled" or spread is not None, spread and spread.of_several
+        sigmas, shrink = self.how == "pooled" or spread is not None, spread.of_several if spread else None
         with PredictionWriter(out.parent, rows, self.trained.targets, sigmas, shrink) as writer:
             with Progress(rows, "observation") as progress:
                 for some in found:

@@ -32,6 +32,7 @@ from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs import shipped
 from ariel_tf.runs.committed import has_scores, read_meta, read_scores, recorded_fingerprint
+from ariel_tf.runs.correlation import covariance_of, for_observations
 from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.run_facts import facts_of, read_configuration, refuse_unsaved
@@ -241,6 +242,33 @@ class Predictor:
         from ariel_tf.runs.pooling import table
 
         return table(self, planets)
+
+    def covariance(self, sigma: Any, observations: int = 100) -> np.ndarray:
+        """Return the covariance of radii between wavelengths, for standard deviations that `measure` returned.
+
+        Args:
+            sigma: [55] or [planets, 55], such as `measured["sigma"]`.
+            observations: number of observations of each planet, 1 to 100.
+
+        Returns:
+            float64 [55, 55] or [planets, 55, 55], in units of Rp/Rs squared; `runs.correlation` has the formula.
+
+        Raises:
+            UsageError: the model has no correlation: it is a run, or its card does not contain one.
+        """
+        recorded = shipped.card(self.path).get("correlation") if self.uncertain is not None else None
+        if recorded is None:
+            raise UsageError(
+                f"{self.path}: its errors have no known correlation between wavelengths; expected a pretrained model, "
+                f"like {shipped.DEFAULT}."
+            )
+        sigma = np.asarray(sigma, np.float64)
+        if sigma.shape[-1:] != (len(self.targets),) or sigma.ndim > 2 or observations < 1:
+            raise UsageError(
+                f"covariance: expected sigma [55] or [planets, 55] and 1 observation or more. Received: sigma of shape "
+                f"{sigma.shape}, {observations} observations"
+            )
+        return covariance_of(for_observations(recorded, observations, len(self.targets)), sigma)
 
     def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
         """Return radius and sigma float64 [n, 55] and impact [n, 1] of light curves in the challenge's layout.

@@ -14,6 +14,7 @@ from keras import ops
 from ariel_tf.challenge import N_WAVELENGTHS, score
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.models.spectrum import Measured, correct, correct_each
+from ariel_tf.runs.correlation import leading_factors
 
 SCALE = 0.012  # depth; the unit of the error in the loss
 SATURATION = 0.02  # depth; much larger errors count by their logarithm, such as those of very extended atmospheres
@@ -155,6 +156,13 @@ def quality(model: keras.Model, table: Mapping[str, np.ndarray]) -> dict[str, An
         "coverage_95": round(float((deviations < 1.96).mean()), 3),
         "rows": len(depth),
     }
+
+
+def correlation(model: keras.Model, table: Mapping[str, np.ndarray]) -> list[list[float]]:
+    """Return the leading factors of the correlation of errors between wavelengths, `runs.correlation`, rounded."""
+    depth, log_sigma = answers(model, table)
+    deviations = (depth - np.square(table["radii"])) / (depth * np.exp(log_sigma))
+    return [[round(float(value), 3) for value in row] for row in leading_factors(deviations)]
 
 
 def calibration(model: keras.Model, tables: Mapping[str, Mapping[str, np.ndarray]]) -> float:
