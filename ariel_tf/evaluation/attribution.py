@@ -33,6 +33,7 @@ from ariel_tf.evaluation import panels
 from ariel_tf.evaluation.style import MANY, set_title
 from ariel_tf.models.composite import row_shape
 from ariel_tf.physics.detector import RAMP
+from ariel_tf.physics.disturbances import steadied
 from ariel_tf.planet import Planet
 from ariel_tf.runs.pooling import pools_of
 from ariel_tf.runs.predictor import Predictor
@@ -131,7 +132,9 @@ def _row(trained: Predictor, planet: Planet, spot: int, photon: int) -> tuple[st
     """Return the model's input for a planet: its name, and float32 [55, 300] or [observations, 55, 300]."""
     count = len(planet.instances)
     if trained.uncertain is not None:
-        return f"planet {planet.number:04d}, mean of {count} observations", pools_of(planet).flux[0]
+        steady, _ = steadied(planet)  # as for a prediction
+        corrected = ", corrected" * (not np.array_equal(steady.flux, planet.flux))
+        return f"planet {planet.number:04d}, mean of {count} observations{corrected}", pools_of(steady).flux[0]
     spots, photons = planet.instances.T
     kind = trained.signature.row
     its = np.flatnonzero((kind == "planet") | ((spots == spot) & ((kind == "spot") | (photons == photon))))

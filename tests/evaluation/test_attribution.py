@@ -13,6 +13,7 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data.selection import Signature
 from ariel_tf.evaluation import attribution
 from ariel_tf.physics.detector import RAMP
+from ariel_tf.physics.simulator import simulate_planet
 from ariel_tf.planet import Planet
 
 DATA = "simulated:planets=10,spots=1,photons=2,seed=1"
@@ -119,3 +120,17 @@ def test_the_command_explains_a_run_and_the_model_that_comes_along(tiny_run, tmp
     ):
         with pytest.raises(UsageError, match=words):
             explain.main([str(run), *wrong])
+
+
+def test_a_pretrained_model_explains_the_corrected_light_curves_that_it_predicts_from():
+    class Pooled(MeanDip):
+        uncertain = object()
+
+    original = simulate_planet(3, 1, 1, 4)
+    flux = original.flux.copy()
+    flux[12, :, 40] += 0.2  # a cosmic ray in each observation
+    hit = Planet.from_observations(1, original.instances, original.star, flux)
+    assert attribution.attribution(Pooled(), original).name == "planet 0001, mean of 4 observations"
+    found = attribution.attribution(Pooled(), hit)
+    assert found.name == "planet 0001, mean of 4 observations, corrected"
+    assert abs(found.flux[12, 40] - original.flux[12, :, 40].mean()) < 0.01
