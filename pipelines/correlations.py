@@ -64,12 +64,14 @@ def strongest(values: np.ndarray, top: int = TOP) -> tuple[int, ...]:
 
 
 def refuse_written(out: Path, overwrite: bool) -> None:
-    """Raise if a table or a plot exists already; before the data are read, which can take long."""
+    """Raise if the table exists already; before the data are read, which can take long.
+
+    The table is written last: a plot alone is that of a command that was killed between the two.
+    """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--correlations {out}: expected a folder.")
-    for path in (out / TABLE, out / PICTURE):
-        if path.exists() and not overwrite:
-            raise UsageError(f"--correlations: {path} exists already; give another folder, or --overwrite.")
+    if (out / TABLE).exists() and not overwrite:
+        raise UsageError(f"--correlations: {out / TABLE} exists already; give another folder, or --overwrite.")
 
 
 def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
@@ -93,8 +95,8 @@ def report(source: Source, out: Path, folds: Sequence[int] = FOLDS) -> None:
 
         values = correlations(counted())
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / TABLE, as_csv(values))
     drawn = draw_or_warn(picture, values, out / PICTURE)
+    write_text(out / TABLE, as_csv(values))
     print(table(values))
     print(f"the {TOP} strongest steps over all wavelengths:\n  --steps {as_flag(strongest(values))}")
     print(f"{rows} observations of folds {list(folds)}; in {out}: {TABLE}{f', {PICTURE}' if drawn else ''}")

@@ -56,6 +56,20 @@ def test_what_lies_there_is_replaced_only_when_asked(data, tmp_path, monkeypatch
         check.main([str(data), "--overwrite"])
 
 
+def test_a_command_that_was_killed_between_picture_and_table_can_be_repeated(data, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    command = [str(data), "--correlations", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(correlations, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            check.main(command)
+    assert [path.name for path in tmp_path.glob("*.csv")] == []
+    check.main(command)
+    assert (tmp_path / "correlations.csv").is_file()
+
+
 def test_the_strongest_steps_worked_by_hand():
     values = np.zeros((2, 300))
     values[0, [5, 9]] = -0.8, 0.3
