@@ -55,6 +55,9 @@ soak: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(RUN) -m benchmarks.step_speed dense squid
 	$(RUN) -m benchmarks.stack_peers squid
+	$(RUN) -m benchmarks.stack_peers squid --onednn yes
+	$(RUN) -m benchmarks.jit_speed squid baseline linear dense
+	$(RUN) -m benchmarks.streaming_speed
 	$(RUN) -m benchmarks.reading_speed --planets 120
 	$(RUN) -m benchmarks.full_size --scale 0.02
 
