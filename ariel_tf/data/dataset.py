@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from ariel_tf.challenge import STAR_PARAMETERS
 from ariel_tf.data import arrays
+from ariel_tf.data.graph import as_written
 from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
@@ -73,7 +74,7 @@ def observations(source: Source, selection: Selection, order: tf.Tensor | None =
     planets = source.records(selection, order)
     if not source.endless:
         planets = refuse_others(planets, expected_planets(source, selection.folds))
-    return planets.map(lambda planet: as_rows(planet, selection), PARALLEL)
+    return planets.map(as_written(lambda planet: as_rows(planet, selection)), PARALLEL)
 
 
 def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
@@ -154,12 +155,15 @@ def _at(table: dict[str, tf.Tensor], places: tf.data.Dataset) -> tf.data.Dataset
     """Return the rows of a table at these places, batches of row numbers."""
     # An element that repeats, since tf.data copies the tensors that a function captures.
     held = tf.data.Dataset.from_tensors(dict(table)).repeat()
-    return tf.data.Dataset.zip(places, held).map(lambda index, held: _gather(held, index), 2).prefetch(AHEAD)
+    return (
+        tf.data.Dataset.zip(places, held).map(as_written(lambda index, held: _gather(held, index)), 2).prefetch(AHEAD)
+    )
 
 
 def joined(batches: tf.data.Dataset, more: tf.data.Dataset) -> tf.data.Dataset:
     """Append each batch of `more` to that of `batches`."""
 
+    @as_written
     def join(first: dict[str, tf.Tensor], second: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: tf.concat([first[name], second[name]], axis=0) for name in first if name in second}
 
@@ -197,11 +201,14 @@ def shuffled_stream(
 
     def windows(order: tf.Tensor) -> tf.data.Dataset:
         numbered = observations(source, selection, order).rebatch(window).enumerate()
-        return numbered.map(lambda number, rows: (tf.random.experimental.stateless_fold_in(order, number), rows))
+        return numbered.map(
+            as_written(lambda number, rows: (tf.random.experimental.stateless_fold_in(order, number), rows))
+        )
 
+    @as_written
     def shuffled(order: tf.Tensor, rows: Any) -> tf.data.Dataset:
         index = tf.data.Dataset.from_tensor_slices(permutation(tf.shape(rows["key"])[0], order)).batch(batch_size)
-        return index.map(lambda index: _gather(rows, index))
+        return index.map(as_written(lambda index: _gather(rows, index)))
 
     # One window is put together while another is used, the next epoch's first one too.
     ahead = _epochs(windows, seed, first_epoch, epochs).prefetch(1)
@@ -239,7 +246,7 @@ def _epochs(
     batches: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first_epoch: int, epochs: int
 ) -> tf.data.Dataset:
     numbers = tf.data.Dataset.range(first_epoch, epochs, output_type=tf.int32)
-    return numbers.flat_map(lambda epoch: batches(tf.stack([tf.constant(seed), epoch])))
+    return numbers.flat_map(as_written(lambda epoch: batches(tf.stack([tf.constant(seed), epoch]))))
 
 
 def permutation(n: int | tf.Tensor, order: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
 from ariel_tf.data import arrays
 from ariel_tf.data.array_files import COLUMNS, ROWS, WHITE, ArrayFiles, column_name, joint_sum, words_sum
+from ariel_tf.data.graph import as_written
 from ariel_tf.data.selection import Selection, Signature
 
 
@@ -115,6 +116,7 @@ class MappedRows:
             rows = self.read(index)
             return [rows[name] for name in shapes]
 
+        @as_written
         def batch(index: tf.Tensor) -> dict[str, tf.Tensor]:
             found = tf.numpy_function(read, [index], [dtype for _, dtype in shapes.values()], stateful=False)
             return {

@@ -11,6 +11,7 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset
 from ariel_tf.data.augment import Augment
+from ariel_tf.data.graph import as_written
 from ariel_tf.data.sources import Source
 from ariel_tf.training import cluster
 from ariel_tf.training.flux_statistics import cached_flux_pass, flux_pass
@@ -133,7 +134,7 @@ class TrainingData:
             batches = dataset.joined(batches, dataset.cycled_table(self._also, size, self.steps, *order))
         if config.augmentations:
             augment = Augment(config.augmentations, config.seed, self._table)
-            batches = batches.enumerate(first_epoch * self.steps).map(augment, 2)
+            batches = batches.enumerate(first_epoch * self.steps).map(as_written(augment), 2)
         return self.pairs(batches)
 
     def validation(self) -> tf.data.Dataset:
@@ -153,4 +154,4 @@ class TrainingData:
 
     def pairs(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Convert rows to the input of `fit`: (inputs, radius)."""
-        return batches.map(lambda rows: dataset.for_model(rows, star=bool(self.config.star_names)))
+        return batches.map(as_written(lambda rows: dataset.for_model(rows, star=bool(self.config.star_names))))

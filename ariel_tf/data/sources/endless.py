@@ -24,6 +24,7 @@ import tensorflow as tf
 from ariel_tf.core import resources
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import records
+from ariel_tf.data.graph import as_written
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import ENDLESS, Source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource, described, numbers_of
@@ -146,9 +147,9 @@ class EndlessSource(SourceBase):
             parts.append(self._stream_records(np.array(numbers, np.int32), order))
         if held := _held_folds(selection.folds):
             chosen = Selection(held, Signature((), tuple(self._wavelengths), white_light=True))
-            parts.append(self._held.records(chosen, order).map(self._numbered))
+            parts.append(self._held.records(chosen, order).map(as_written(self._numbered)))
         joined = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
-        return joined.map(lambda record: records.narrow(record, columns, white))
+        return joined.map(as_written(lambda record: records.narrow(record, columns, white)))
 
     def _numbered(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return record | {"planet": record["planet"] + self._recipe.rows}

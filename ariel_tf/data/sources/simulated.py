@@ -16,6 +16,7 @@ from ariel_tf.core import resources
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import arrays, records
 from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.graph import as_written
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.base import SIMULATED
 from ariel_tf.data.sources.subset import SourceBase
@@ -140,6 +141,7 @@ class SimulatedSource(SourceBase):
         if order is not None:
             chosen = tf.random.experimental.stateless_shuffle(chosen, seed=order)
 
+        @as_written
         def planet(index: tf.Tensor) -> dict[str, tf.Tensor]:
             record = {name: tf.gather(values, index) for name, values in self._table.items()}
             return records.narrow(record, columns, white)
