@@ -4,8 +4,8 @@
 
 The process is a child of the pytest worker, as one that `subprocess.Popen` starts: it can be killed, stopped and waited
 for. It runs `python -m MODULE ...` or `python -c PROGRAM ...` as `__main__`, in the environment, folder and with the
-files that it is given. Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`),
-unless the test draws.
+files that it is given, and has a zygote of its own, so that the Python processes that it starts are forked too.
+Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`), unless the test draws.
 """
 
 import atexit
@@ -154,6 +154,8 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
         for number, file in enumerate(above):
             os.dup2(file, number)
         os.closerange(3, max(above) + 1)
+        start()
+        subprocess.Popen = Forked  # type: ignore[misc]
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
