@@ -29,19 +29,27 @@ def test_every_notebook_is_in_the_readme():
 def test_the_quickstart_runs_in_jupyter(tmp_path, monkeypatch, forked, draws):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel does: too late here
-    ran = notebooks.by_jupyter("quickstart.ipynb", tmp_path)
+    smaller = (
+        ("planets=40", "planets=20"),
+        ('"transit"', '"linear"'),
+        ("units=64", "units=8"),
+        ('"8", "--b', '"1", "--b'),
+    )
+    ran = notebooks.by_jupyter("quickstart.ipynb", tmp_path, *smaller)
     notebooks.assert_pictures(ran)
-    assert float(printed(ran, r"^score (\d+)").group(1)) > 8500
+    assert float(printed(ran, r"^score (-?\d+)").group(1)) < 10000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ALL if name != "quickstart.ipynb"])
-def test_every_other_notebook_runs_in_jupyter(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ALL)
+def test_every_notebook_runs_in_jupyter(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     ran = notebooks.by_jupyter(name, tmp_path)
     notebooks.assert_pictures(ran)
     if name == "datalabs.ipynb":
         assert float(printed(ran, r"^score (\d+)$").group(1)) > 9000
+    elif name == "quickstart.ipynb":
+        assert float(printed(ran, r"^score (\d+)").group(1)) > 8500
     elif name == "uncertainty.ipynb":
         assert float(printed(ran, r"^score (\d+)$").group(1)) > 9700
     else:

@@ -46,7 +46,7 @@ def test_its_data_set_passes_check(capsys):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_its_runs_evaluate_and_predict_as_they_did(name, capsys, tmp_path):
+def test_its_runs_evaluate_and_predict_as_they_did(name, capsys, tmp_path, pretended_training_here):
     evaluate.main([f"runs/{name}"])
     score = loaded(f"runs/{name}/scores.json")["test"]["planet"]
     assert f"{score:9.1f}" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_its_runs_evaluate_and_predict_as_they_did(name, capsys, tmp_path):
     np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-7)
 
 
-def test_a_command_that_it_finished_only_shows_the_result(capsys):
+def test_a_command_that_it_finished_only_shows_the_result(capsys, pretended_training_here):
     for arguments in (
         [*SQUID, "--run", "runs/squid"],
         [*SMALL, "--wavelength", "3,7", "--run", "runs/stack"],

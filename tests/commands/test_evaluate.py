@@ -45,7 +45,7 @@ def folder(tmp_path_factory, pretended_training):
         convert.main(["--light-curves=text/noisy_train", "--params=text/params_train", "--out=data", "--jobs=1"])
         common = ["--data", "data", *SMALL]
         with pictures.drawn():
-            train.main([*common, "--model", "transit", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
+            train.main([*common, "--model", "linear", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
         train.main([*common, "--model", "squid", "--wavelength", "12", "--run", "runs/squid"])
         train.main([*common, "--model", "squid", "--wavelength", "3,12", "--run", "runs/two"])
         compressed = ["--model", "compressed", "--set", "second=8", "--set", "third=8"]
@@ -366,10 +366,9 @@ def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path, draws):
     assert {"scores", "differences", "spectra", "reading"} <= set(page.headings)
     assert "url(" not in text
     said = " ".join(page.texts)
-    scores = [score_in(printed(capsys, "runs/joint", "runs/two", "--against", "constant"), name)
-              for name in ("joint", "two", "constant")]  # fmt: skip
-    for score in scores:
-        assert f"{score:,.0f}" in said
+    ladder = printed(capsys, "runs/joint", "runs/two", "--against", "constant")
+    for name in ("joint", "two", "constant"):
+        assert f"{score_in(ladder, name):,.0f}" in said
     assert json.loads(Path("runs/joint/meta.json").read_text())["command"] in said
     assert f"python -m ariel_tf.report runs/joint runs/two --against constant,photon-limit --out {out}" in said
     assert "not a test score" not in said.lower()

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.models import small_backbone
 from support.pictures import is_drawn
 from support.run_folders import ALWAYS, SELDOM, run, send_in_epoch, table
 
@@ -157,14 +158,6 @@ def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
     Path("seldom/best.keras").write_bytes(b"torn")  # and there is no checkpoint to make it from
     with pytest.raises(DataError, match=r"seldom/best.keras: not the file that this run saved"):
         run(*arguments, "--run", "seldom")
-
-
-def small_backbone(input_shape, weights=None, include_top=False, pooling=None, name="backbone", alpha=1.0):
-    """Takes the place of `keras.applications.MobileNet`, which is tried in tests/models; this one compiles faster."""
-    inputs = keras.Input(input_shape)
-    x = keras.layers.Conv2D(8, 3, strides=4, use_bias=False, name="conv")(inputs)
-    x = keras.layers.ReLU(name="relu")(keras.layers.BatchNormalization(name="norm")(x))
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x) if pooling else x, name=name)
 
 
 @pytest.mark.slow

@@ -55,22 +55,29 @@ def drawn(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_users_backend_settings_and_open_figures_stay_as_they_are(tmp_path):
+def test_a_users_settings_change_no_picture_and_stay_as_they_are(tmp_path, monkeypatch):
+    """`text.usetex` without LaTeX raised after a whole training."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("PATH", "")
+    for name in ("plain", "changed"):
+        (tmp_path / name).mkdir()
+    draw_each_kind(tmp_path / "plain")
+    changed = {"text.usetex": True, "figure.dpi": 300, "savefig.format": "pdf", "axes.grid": True, "font.size": 17.0,
+               "lines.linewidth": 3.0}  # fmt: skip
     backend = matplotlib.get_backend()
     try:
         pyplot.switch_backend("svg")
         figure = pyplot.figure()
-        with matplotlib.rc_context({"font.size": 17.0, "lines.linewidth": 3.0}):
+        with matplotlib.rc_context(changed):
             before = dict(matplotlib.rcParams)
-            draw_each_kind(tmp_path)
+            draw_each_kind(tmp_path / "changed")
             assert dict(matplotlib.rcParams) == before
         assert matplotlib.get_backend() == "svg"
         assert pyplot.get_fignums() == [figure.number]
     finally:
         pyplot.close("all")
         pyplot.switch_backend(backend)
-    drawn(tmp_path)
+    assert drawn(tmp_path / "changed") == drawn(tmp_path / "plain")
 
 
 def test_importing_what_draws_imports_no_matplotlib():
@@ -78,17 +85,6 @@ def test_importing_what_draws_imports_no_matplotlib():
     program = f"import sys, {modules}; print([m for m in sys.modules if m.split('.')[0] == 'matplotlib'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_users_settings_change_no_picture(tmp_path, monkeypatch):
-    """`text.usetex` without LaTeX raised after a whole training."""
-    monkeypatch.setenv("PATH", "")
-    for name in ("plain", "tex"):
-        (tmp_path / name).mkdir()
-    draw_each_kind(tmp_path / "plain")
-    with matplotlib.rc_context({"text.usetex": True, "figure.dpi": 300, "savefig.format": "pdf", "axes.grid": True}):
-        draw_each_kind(tmp_path / "tex")
-    assert drawn(tmp_path / "tex") == drawn(tmp_path / "plain")
 
 
 def test_a_picture_that_fails_is_one_sentence_and_leaves_no_file(tmp_path, capsys):

@@ -20,21 +20,36 @@ ROOT = Path(__file__).parents[2]
 TINY = ["--model", "cnn", "--data", "simulated:planets=10,spots=1,photons=1,seed=1", "--epochs", "1",
         "--set", "first=8", "--set", "second=4", "--set", "dense=4", "--devices", "cpu"]  # fmt: skip
 MEASURED = ("loss", "score", "val_loss", "val_score")
+SOUND = {"backend": "tensorflow", "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 HOSTILE = {"floatx": "float16", "epsilon": 0.1, "backend": "theano", "image_data_format": "channels_first"}
 
 
-def train_with(home, settings):
-    """Train in a process of its own with this keras.json."""
+def python_with(home, settings, *arguments):
+    """Run Python in a process of its own with this keras.json."""
     (home / ".keras").mkdir(parents=True)
     (home / ".keras/keras.json").write_text(json.dumps(settings))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KERAS_")}
     environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "ariel_tf.train", *TINY, "--run", str(home / "run")]
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, check=False
+    )
 
 
-def test_keras_json_changes_no_number(tmp_path, monkeypatch):
+def train_with(home, settings):
+    return python_with(home, settings, "-m", "ariel_tf.train", *TINY, "--run", str(home / "run"))
+
+
+def test_keras_json_changes_no_setting_that_a_number_depends_on(tmp_path):
     """floatx float16 gave 9,087.5 for 9,760.1, channels_first an IndexError, theano a traceback."""
+    program = "from ariel_tf.core.tf_startup import import_keras\nkeras = import_keras()\nprint("
+    program += ", ".join(f"keras.config.{name}()" for name in SOUND) + ", keras.Variable(1.0).dtype)"
+    done = python_with(tmp_path, HOSTILE, "-c", program)
+    assert done.stdout.split() == [*map(str, SOUND.values()), "float32"], done.stderr
+
+
+@pytest.mark.slow
+def test_keras_json_changes_no_number(tmp_path, monkeypatch):
+    """The promise above, in a whole training."""
     done = train_with(tmp_path / "home", HOSTILE)
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(tmp_path)
@@ -43,12 +58,7 @@ def test_keras_json_changes_no_number(tmp_path, monkeypatch):
     assert [rows[0][name] for name in MEASURED] == [rows[1][name] for name in MEASURED]
     meta = json.loads((tmp_path / "home/run/meta.json").read_text())
     assert meta["sessions"][0]["hardware"]["onednn"] is tf_startup.uses_onednn()
-    assert meta["sessions"][0]["keras"] == {
-        "backend": "tensorflow",
-        "floatx": "float32",
-        "epsilon": 1e-7,
-        "image_data_format": "channels_last",
-    }
+    assert meta["sessions"][0]["keras"] == SOUND
 
 
 def test_a_keras_json_that_keras_refuses_is_one_sentence(tmp_path):

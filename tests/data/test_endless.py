@@ -112,6 +112,7 @@ def test_what_needs_a_fixed_set_is_refused(arguments, said):
         train.main(["--data", DATA, "--model=baseline", "--epochs", "1", "--run", "never", *arguments])
 
 
+@pytest.mark.slow
 def test_a_stopped_training_resumes_to_the_bit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--data", DATA, "--model=baseline", "--set", "first=8", "--set", "second=4", "--batch-size", "16"]

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from support import pictures
 
 from ariel_tf import evaluate, report
-from ariel_tf.evaluation import calibration
+from ariel_tf.evaluation import calibration, comparison
 from ariel_tf.evaluation.calibration import Measured, gathered
 from ariel_tf.evaluation.uncertainty_figures import draw_measured_spectra, draw_reliability
 
@@ -76,7 +76,21 @@ def test_pictures_of_uncertainty(measured, tmp_path):
     assert all(pictures.is_drawn(tmp_path / name) for name in ("spectra.png", "reliability.png"))
 
 
-def test_evaluate_and_report_give_the_uncertainty_of_the_model_that_comes_along(tmp_path, capsys):
+@pytest.fixture
+def compared_once(monkeypatch):
+    """What is compared a second time is not computed again."""
+    made = {}
+    compare = comparison.compare
+
+    def once(*arguments):
+        if repr(arguments) not in made:
+            made[repr(arguments)] = compare(*arguments)
+        return made[repr(arguments)]
+
+    monkeypatch.setattr(comparison, "compare", once)
+
+
+def test_evaluate_and_report_give_the_uncertainty_of_the_model_that_comes_along(tmp_path, capsys, compared_once):
     evaluate.main(["transit-joint", f"--data={DATA}", "--out", str(tmp_path / "out"), "--json"])
     captured = capsys.readouterr()
     its = json.loads(captured.out)["uncertainty"]["transit-joint"]

@@ -3,16 +3,17 @@
 import keras
 import numpy as np
 import pytest
-from support.models import ROWS, Sample, built, configured, small
+from support.models import ROWS, Sample, built, configured, small, small_backbone
 
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.models.image import picture
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+@pytest.fixture(params=[small_backbone, pytest.param(keras.applications.MobileNet, marks=pytest.mark.slow)])
+def weights(request, tmp_path, monkeypatch):
     """A file of a backbone's weights, as keras.applications reads them."""
-    path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
+    path = tmp_path / "mobilenet.weights.h5"
+    monkeypatch.setattr(keras.applications, "MobileNet", request.param)
     backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.25)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

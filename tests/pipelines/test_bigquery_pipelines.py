@@ -198,7 +198,7 @@ def test_a_stopped_epoch_leaves_no_half_snapshot(uploaded, tmp_path):
 
 
 def test_training_from_bigquery_is_training_from_shards(uploaded, bigquery_shards, tmp_path, capsys):
-    options = ["--wavelength", "12", "--epochs", "2", "--model", "squid"]
+    options = ["--epochs", "2", "--model", "baseline", "--set", "first=8", "--set", "second=4"]
     train.main(["--data", uploaded, "--cache", str(tmp_path / "cache"), *options, "--run", str(tmp_path / "one")])
     train.main(["--data", str(bigquery_shards / "train"), *options, "--run", str(tmp_path / "other")])
     rows = [

@@ -6,7 +6,10 @@ import pytest
 from ariel_tf import predict, train
 from pipelines import simulate, upload
 
-MODELS = {"joint": ["transit", "--wavelength", "joint", "--set", "units=8"], "one": ["squid", "--wavelength", "7"]}
+MODELS = {
+    "joint": ["linear", "--wavelength", "joint", "--channels", "all", "--set", "units=8"],
+    "one": ["squid", "--wavelength", "7"],
+}
 
 
 @pytest.fixture(scope="module")

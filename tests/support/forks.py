@@ -5,7 +5,8 @@
 The process is a child of the pytest worker, as one that `subprocess.Popen` starts: it can be killed, stopped and waited
 for. It runs `python -m MODULE ...` or `python -c PROGRAM ...` as `__main__`, in the environment, folder and with the
 files that it is given, and has a zygote of its own, so that the Python processes that it starts are forked too.
-Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`), unless the test draws.
+Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`), unless the test draws;
+trainings take no step if the test's own take none (`support.pretended`).
 """
 
 import atexit
@@ -84,6 +85,7 @@ class Forked(subprocess.Popen):
             "environment": dict(os.environ if environment is None else environment),
             "new_session": new_session,
             "draws": pictures.are_drawn(),
+            "pretends": "support.pretended" in sys.modules and sys.modules["support.pretended"].active(),
         }
         given = (pipes[0], pipes[3], pipes[5])
         self.pid = _fork(request, [number if file == -1 else file for number, file in enumerate(given)])
@@ -160,6 +162,11 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         _as_started(request["draws"])
+        if request["pretends"]:
+            from . import pretended
+
+            held = pretended.trainings()
+            held.__enter__()
         sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]

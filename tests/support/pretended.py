@@ -1,21 +1,24 @@
 """Trainings without their steps: everything else of a run is real, its weights are those of the start, moved a little.
 
 Most of a tiny training's time goes into building the graph of a step, or of a stack's step, and into reading its few
-rows again. Tests of what happens to a run afterwards need a run folder, not a good model: they take no step, read the
-rows of equal data once, and train a list of wavelengths one by one. With ARIEL_REAL_TRAINING=1 in the environment they
-train after all.
+rows again. Tests of what happens to a run afterwards need a run folder, not a good model: they take no step, train a
+list of wavelengths one by one, and read the rows of equal data, simulate equal planets and load equal model files once.
+With ARIEL_REAL_TRAINING=1 in the environment they train after all.
 """
 
 import contextlib
+import hashlib
 import os
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from ariel_tf.data import dataset
+from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.training import per_wavelength
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.stacked.layers import NotStackable
@@ -25,6 +28,9 @@ STEP = 0.02
 
 
 _rows: dict[tuple, dict] = {}
+_batches: dict[tuple, list[dict]] = {}
+_sources: dict[tuple, SimulatedSource] = {}
+_models: dict[str, keras.Model] = {}
 
 
 @contextlib.contextmanager
@@ -41,6 +47,9 @@ def trainings(stacks: bool = True) -> Iterator[None]:
         patch.setattr(keras.Model, "fit", _fit)
         patch.setattr(TrainingData, "__init__", _init)
         patch.setattr(TrainingData, "test", _test)
+        patch.setattr(keras.models, "load_model", _load_model)
+        patch.setattr(dataset, "evaluation_batches", _evaluation_batches)
+        patch.setattr(SimulatedSource, "from_description", classmethod(_simulated))
         if not stacks:
             patch.setattr(per_wavelength, "by_memory", _refuse_stack)
         yield
@@ -55,9 +64,45 @@ def _refuse_stack(*_) -> None:
     raise NotStackable("a pretended training is alone.")
 
 
+def _load_model(path, compile=True, safe_mode=True, **rest) -> keras.Model:
+    """As `keras.models.load_model`, once for equal files where it is not to be trained."""
+    if compile or rest or not safe_mode:
+        return _real_load_model(path, compile=compile, safe_mode=safe_mode, **rest)
+    key = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if key not in _models:
+        _models[key] = _real_load_model(path, compile=False)
+    return _models[key]
+
+
+def _is_simulated(source) -> bool:
+    return type(source) is SimulatedSource and SimulatedSource._simulate is _real_simulate
+
+
+def _evaluation_batches(source, selection, batch_size=1024) -> Iterator[dict]:
+    """As `dataset.evaluation_batches`, once for equal simulated rows; files are read each time."""
+    if not _is_simulated(source):
+        yield from _real_batches(source, selection, batch_size)
+        return
+    key = (source.fingerprint, selection, batch_size)
+    if key not in _batches:
+        _batches[key] = list(_real_batches(source, selection, batch_size))
+    for batch in _batches[key]:
+        yield dict(batch)
+
+
+def _simulated(kind, description, wavelengths) -> SimulatedSource:
+    """As `SimulatedSource.from_description`, simulated once."""
+    if SimulatedSource._simulate is not _real_simulate:
+        return _real_from_description(description, wavelengths)
+    key = (description, tuple(wavelengths))
+    if key not in _sources:
+        _sources[key] = _real_from_description(description, wavelengths)
+    return _sources[key]
+
+
 def _load(source, selection) -> dict:
     """As `dataset.load`, once for equal rows."""
-    key = (source.fingerprint, selection)
+    key = (type(source), source.description, source.fingerprint, selection)
     if key not in _rows:
         _rows[key] = dataset.load(source, selection)
     return _rows[key]
@@ -74,6 +119,10 @@ def _test(data: TrainingData) -> Iterator[dict]:
 
 
 _real_init = TrainingData.__init__
+_real_load_model = keras.models.load_model
+_real_batches = dataset.evaluation_batches
+_real_from_description = SimulatedSource.from_description
+_real_simulate = SimulatedSource._simulate
 
 
 def _fit(model: keras.Model, batches, *, initial_epoch: int, epochs: int, callbacks: list, **_) -> None:

@@ -83,6 +83,16 @@ def check_supervised(arguments, silence, faults):
     return supervisor.starts, [session["from_epoch"] for session in meta["sessions"]]
 
 
+def test_two_processes_train_what_one_process_trains(capfd):
+    starts, began = check_supervised([*TRAINING, "--epochs", "2"], 60, [])
+    assert (starts, began) == (1, [0])
+    printed = capfd.readouterr()
+    assert "worker 1: waiting for the 2 workers" in printed.out  # whose lines are signed
+    assert printed.out.count("on 2 devices, in two") == 1  # the chief speaks for all
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.slow
 def test_two_processes_one_killed_train_what_one_process_trains(capfd):
     killed = (lambda: epochs_of("two") >= 1, lambda processes: processes[1].kill())
     starts, began = check_supervised(TRAINING, 60, [killed])

@@ -67,9 +67,8 @@ def test_clipping_and_batch_normalisation_see_the_whole_batch():
     assert config["synchronized"] is False  # which only TensorFlow could load
 
 
-@pytest.mark.parametrize(
-    "precision", [pytest.param(name, marks=pytest.mark.slow if name != "mixed_float16" else []) for name in PRECISIONS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_precision_learns_on_two_devices_what_it_learns_on_one(precision):
     """In mixed_float16 the loss was not scaled, but its gradients were divided by the scale: nothing was learnt."""
     options = ["--precision", precision, "--optimizer", "sgd", "--set", "learning_rate=0.01", "--epochs", "4"]
