@@ -69,6 +69,7 @@ def test_from_pickles_to_a_checked_submission():
     assert float(printed(ran, r"^score (-?\d+)$").group(1)) < 10000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pretended_training_here", "own_folder")
 def test_models_are_compared_with_intervals():
     data = "simulated:planets=10,spots=1,photons=1,seed="

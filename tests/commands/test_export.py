@@ -78,7 +78,7 @@ def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys
 
 
 def test_an_export_that_answers_otherwise_is_refused(run, tmp_path, forked):
-    trained = Predictor.load(run)
+    trained = Predictor.load(run.parent / "b")
     path = tmp_path / "model.keras"
     trained.model.save(path)
 

@@ -17,6 +17,8 @@ from ariel_tf.runs.history import best_row, read_history, require_scores
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
 
+pytestmark = pytest.mark.usefixtures("pretended_training")
+
 DATA = "simulated:planets=12,spots=1,photons=2,seed=1"
 SMALL = ["--model=baseline", "--data", DATA, "--epochs", "1", "--set", "first=8"]
 

@@ -137,7 +137,7 @@ def test_planets_unlike_the_training_s_and_corrected_light_curves_are_told(
     assert not (tmp_path / "spectra.csv.notes.txt").exists()
 
 
-def test_a_run_tells_of_stars_that_it_was_not_trained_on(tmp_path, tiny_run, capsys):
+def test_a_run_tells_of_stars_that_it_was_not_trained_on(tmp_path, tiny_run, capsys, pretended_training_here):
     data = "simulated:planets=20,spots=1,photons=1,seed=3"
     run = tiny_run("--model=baseline", "--data", data, "--set", "first=8", "--set", "second=4", "--epochs", "1")
     ranges = ariel_tf.load(run).trained_on
@@ -153,7 +153,9 @@ def test_a_run_tells_of_stars_that_it_was_not_trained_on(tmp_path, tiny_run, cap
     assert "unlike what" in capsys.readouterr().err
 
 
-def test_a_prediction_that_is_killed_before_its_end_has_its_notes_already(tmp_path, tiny_run, monkeypatch):
+def test_a_prediction_that_is_killed_before_its_end_has_its_notes_already(
+    tmp_path, tiny_run, monkeypatch, pretended_training_here
+):
     """Killed between the two files it left none, and the command, repeated, found that the first was there."""
 
     def killed(*_):

@@ -12,6 +12,8 @@ from ariel_tf.data.sources import bigquery
 from ariel_tf.runs.state import read_state, write_state
 from tuning import search
 
+pytestmark = pytest.mark.usefixtures("pretended_training")
+
 SMALL = ["--model=baseline", "--data", "simulated:planets=12,spots=1,photons=2,seed=1", "--epochs", "1",
          "--set", "first=8"]  # fmt: skip
 REMOTE = ("bigquery://stranger/set?endpoint=https://stranger.example", "gs://stranger/set", "s3://stranger/set")

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import pretended
 from support.models import small_backbone
 from support.pictures import is_drawn
 from support.run_folders import ALWAYS, SELDOM, run, send_in_epoch, table
@@ -146,7 +147,9 @@ def test_the_same_signal_again_stops_at_once_and_the_epochs_since_the_last_save_
     check_stopped(stopped, 1, FOUR, capsys)
 
 
-def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch):
+def test_the_best_epoch_between_two_saves_is_the_one_that_is_kept(monkeypatch, pretended_training_here):
+    if pretended.active():
+        monkeypatch.setattr(pretended, "score", lambda epoch, weights: 9000.0 - abs(epoch - 2))
     arguments = [*SMALL, "--epochs", "6", "--patience", "0", "--set", "learning_rate=0.1"]
     for name, share in (("each", ALWAYS), ("seldom", SELDOM)):
         monkeypatch.setattr(schedule, "SHARE", share)
@@ -193,6 +196,7 @@ def test_weights_that_are_not_there_are_refused():
         run("--model", "image", "--wavelength", "joint", "--weights", "nothing.h5")
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_in_memory_stream_and_resume_to_the_same_scores(monkeypatch):
     simulate.main(["data", "--planets=20", "--spots=1", "--photons=3", "--seed=1", "--jobs=1"])
     arguments = [*FOUR, "--data", "data"]

@@ -222,7 +222,7 @@ def test_too_little_memory_is_one_sentence_or_one_by_one(monkeypatch, capsys):
         (["--set", "schedule=plateau"], "plateau"),
         (["--jit", "yes"], "--jit yes"),
         (["--precision", "mixed_float16"], "half precision"),
-        (["--precision", "mixed_bfloat16"], "half precision"),
+        pytest.param(["--precision", "mixed_bfloat16"], "half precision", marks=pytest.mark.slow),
     ],
 )
 def test_what_acts_on_all_weights_together_is_refused_and_by_itself_goes_one_by_one(more, said, capsys):

@@ -101,8 +101,18 @@ def test_rows_are_the_planets_observations(simulated):
     np.testing.assert_array_equal(table["scatter"][row], planet.scatter[1, list(WAVELENGTHS)])
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["in memory", "streamed"])
-@pytest.mark.parametrize("kind", ["simulated", "on_disk"])
+each_way = pytest.mark.parametrize(
+    ("kind", "streamed"),
+    [
+        pytest.param("simulated", False, id="simulated in memory"),
+        pytest.param("simulated", True, id="simulated streamed", marks=pytest.mark.slow),
+        pytest.param("on_disk", False, id="on disk in memory", marks=pytest.mark.slow),
+        pytest.param("on_disk", True, id="on disk streamed"),
+    ],
+)
+
+
+@each_way
 def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request):
     source = request.getfixturevalue(kind)
     choice = chosen(0, 1, 2, 3)
@@ -119,8 +129,7 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request)
     assert (epochs[0] != in_order).any()
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["in memory", "streamed"])
-@pytest.mark.parametrize("kind", ["simulated", "on_disk"])
+@each_way
 def test_a_resumed_epoch_is_the_unbroken_one(kind, streamed, request):
     source = request.getfixturevalue(kind)
     choice = chosen(0, 1, 2, 3)

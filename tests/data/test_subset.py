@@ -121,7 +121,6 @@ def test_a_training_on_some_is_another_scored_on_the_same_test_planets():
     assert table("some/metrics.csv")[-1]["val_score"] != table("all/metrics.csv")[-1]["val_score"]
 
 
-@pytest.mark.slow
 def test_a_training_on_some_streams_with_a_transform_that_takes_a_pass_over_them(shards, monkeypatch):
     monkeypatch.setattr(dataset, "fits_in_memory", lambda *_: False)
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")

@@ -55,12 +55,25 @@ def marks(index, head=None):
     return [] if short else pytest.mark.slow
 
 
-each_layer_type = pytest.mark.parametrize(
-    ("name", "wavelength", "settings"), [pytest.param(*case, marks=marks(i)) for i, case in enumerate(MODELS)]
-)
 each_headed_type = pytest.mark.parametrize(
     ("name", "wavelength", "settings", "head"),
     [pytest.param(*case, head, marks=marks(index, head)) for index, case in enumerate(MODELS) for head in HEADS],
+)
+
+
+# Models whose layers differ most from one another; `make test-slow` tries all.
+UNLIKE = ("baseline", "lstm_cnn", "image", "transit", "cnn")
+each_unlike_type = pytest.mark.parametrize(
+    ("name", "wavelength", "settings"),
+    [pytest.param(*case, marks=marks(i) if case[0] in UNLIKE else pytest.mark.slow) for i, case in enumerate(MODELS)],
+)
+each_unlike_headed_type = pytest.mark.parametrize(
+    ("name", "wavelength", "settings", "head"),
+    [
+        pytest.param(*case, head, marks=marks(index, head) if case[0] in UNLIKE else pytest.mark.slow)
+        for index, case in enumerate(MODELS)
+        for head in HEADS
+    ],
 )
 
 
@@ -145,7 +158,7 @@ def test_every_setting_builds_at_both_ends_of_its_range(name, wavelength):
         assert "multiplier" in ends, "a setting that another's value brings is tried too"
 
 
-@each_layer_type
+@each_unlike_type
 def test_a_copy_of_a_model_with_its_weights_answers_the_same(name, wavelength, settings):
     config = configured(name, wavelength, star="all", **small(name, **settings))
     sample = Sample(config)
@@ -191,19 +204,7 @@ def stem_of(name, wavelength, settings, head):
     return "-".join(map(str, (name, wavelength, *settings.values(), head)))
 
 
-# Those whose layers differ most from one another; `make test-slow` tries all.
-LOADED = ("baseline", "lstm_cnn", "image", "transit", "cnn")
-each_loaded_type = pytest.mark.parametrize(
-    ("name", "wavelength", "settings", "head"),
-    [
-        pytest.param(*case, head, marks=marks(index, head) if case[0] in LOADED else pytest.mark.slow)
-        for index, case in enumerate(MODELS)
-        for head in HEADS
-    ],
-)
-
-
-@each_loaded_type
+@each_unlike_headed_type
 def test_a_saved_model_answers_the_same_in_a_fresh_process_without_our_code(saved, name, wavelength, settings, head):
     folder, expected = saved
     stem = stem_of(name, wavelength, settings, head)

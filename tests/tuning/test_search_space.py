@@ -48,7 +48,14 @@ def test_what_the_builder_asks_beside_any_model_is_known(monkeypatch):
     assert set(asked.asked) == set(BUILDER)
 
 
-@pytest.mark.parametrize("name", list(model_registry.entries()))
+# Each build of these takes seconds.
+LONG = ("transit", "spectrum")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LONG else []) for name in model_registry.entries()],
+)
 def test_every_model_tells_what_can_be_searched(name):
     entry = model_registry.entry(name)
     base = TrainConfig(model=name, wavelength="joint" if entry.scope == "joint" else 12).resolve()
