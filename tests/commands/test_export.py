@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ariel_tf import ensemble, export, train
 from ariel_tf.core.errors import ArielError, DataError, UsageError
+from ariel_tf.runs import export_formats
 from ariel_tf.runs.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("pretended_training")
@@ -74,7 +75,7 @@ def test_an_export_runs_where_nothing_of_ours_is_installed(run, tmp_path, capsys
     out = tmp_path / ("model" if kind == "savedmodel" else f"model.{kind}")
     export.main([str(run), str(out), "--format", kind, "--python", str(python)])
     difference = float(capsys.readouterr().out.split("at most ")[1].split()[0])
-    assert difference <= {"onnx": export.TOLERANCE, "savedmodel": 1e-5, "keras": 1e-5}[kind]
+    assert difference <= {"onnx": export_formats.TOLERANCE, "savedmodel": 1e-5, "keras": 1e-5}[kind]
 
 
 def test_an_export_that_answers_otherwise_is_refused(run, tmp_path, forked):
