@@ -12,12 +12,11 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, PlainValidator, model_validator
 
 from ariel_tf.challenge import N_WAVELENGTHS
-from ariel_tf.config import choices, model_registry, starting_run
+from ariel_tf.config import choices, config_file, model_registry, starting_run
 from ariel_tf.config.targets import HELP, JOINT, Targets
 from ariel_tf.config.time_steps import format_steps, parse_steps
 from ariel_tf.core import schema, user_code
-from ariel_tf.core.atomic_files import read_json, sha256
-from ariel_tf.core.errors import DataError, UsageError, nearest
+from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data import remote
 from ariel_tf.data.bigquery import address
@@ -27,8 +26,6 @@ from ariel_tf.data.selection import Row, Selection, Signature
 DEFAULT_MODEL = "transit"
 Role = Literal["train", "validation", "test"]
 WHAT, DATA, READS, TRAINS = "what to train", "data", "what the model reads", "how it trains"
-# A configuration file has about a page; a larger file was given by mistake.
-LARGEST_FILE = 1 << 20
 SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
 
 
@@ -317,7 +314,7 @@ class TrainConfig(Schema):
             DataError: a `--config` file that is not JSON.
         """
         file, given = getattr(arguments, "config", None), cls.given(arguments)
-        values = _read_file(Path(file)) if file else {}
+        values = config_file.read_values(Path(file), cls.model_fields) if file else {}
         for name, flag in (("data", "--data"), ("also", "--also"), ("weights", "--pretrained-weights")):
             if name not in given and isinstance(values.get(name), str):
                 remote.refuse_unnamed(values[name], f"--config {file}", flag)
@@ -351,32 +348,3 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     schema.add_flags(parser, TrainConfig)
     schema.add_flags(parser, ConfigFile)
     address.add_flags(parser)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UsageError(f"--config {path}: expected a file, such as a run's config.json.")
-    if path.stat().st_size > LARGEST_FILE:
-        raise DataError(f"--config {path}: expected a configuration of {LARGEST_FILE >> 20} MiB at most.")
-    _refuse_changed(path)
-    values = read_json(path, dict)
-    values.pop("rows", None)  # the order of a run's rows, which its memory and arrays decided
-    known = TrainConfig.model_fields
-    if not isinstance(values.get("settings", {}), dict):
-        raise UsageError(f"--config {path}: expected settings as names and values. Received: {values['settings']!r}")
-    if unknown := sorted(set(values) - set(known)):
-        raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
-    return values
-
-
-def _refuse_changed(path: Path) -> None:
-    """Refuse the `config.json` of a run folder that differs from the one the run saved."""
-    state = path.with_name("state.json")
-    if path.name != "config.json" or not state.is_file():
-        return
-    files = read_json(state, dict).get("files")
-    saved = files.get(path.name) if isinstance(files, dict) else None
-    if saved is not None and saved != sha256(path):
-        raise DataError(
-            f"--config {path}: not the file that this run saved; restore it, or give a copy outside the run folder."
-        )

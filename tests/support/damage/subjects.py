@@ -12,7 +12,8 @@ from unittest import mock
 import numpy as np
 
 from ariel_tf import export, trees
-from ariel_tf.config.train_config import TrainConfig, _read_file
+from ariel_tf.config.config_file import read_values
+from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.atomic_files import write_json
 from ariel_tf.core.errors import DataError
 from ariel_tf.data import dataset, integrity
@@ -192,7 +193,14 @@ def _scored(copy: Path) -> Any:
         raise DataError("meta.json is gone, and with it the folds")  # as the card of a report says
     scored = board.runs[0]
     model = verified_file(copy, "best.keras").read_bytes()
-    return scored, read_scores(copy), read_configuration(copy), _read_file(copy / "config.json"), meta, model
+    return (
+        scored,
+        read_scores(copy),
+        read_configuration(copy),
+        read_values(copy / "config.json", TrainConfig.model_fields),
+        meta,
+        model,
+    )
 
 
 def _runs(folder: Path, make_planet: MakePlanet) -> list[Subject]:

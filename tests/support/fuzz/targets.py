@@ -49,7 +49,8 @@ def _text(read: Callable[[str], Any]) -> Parse:
 
 def _files() -> dict[str, Target]:
     from ariel_tf import export
-    from ariel_tf.config.train_config import TrainConfig, _read_file
+    from ariel_tf.config.config_file import read_values
+    from ariel_tf.config.train_config import TrainConfig
     from ariel_tf.core import checksum_files
     from ariel_tf.core.atomic_files import parse_json
     from ariel_tf.data.manifest import Manifest
@@ -82,7 +83,9 @@ def _files() -> dict[str, Target]:
         "submission": _file("a.txt", read_predictions),
         "predictions_csv": _file("a.csv", read_predictions),
         "predictions_parquet": _file("a.parquet", read_predictions),
-        "config": _file("c.json", lambda path: TrainConfig.from_json(_read_file(path)).resolve()),
+        "config": _file(
+            "c.json", lambda path: TrainConfig.from_json(read_values(path, TrainConfig.model_fields)).resolve()
+        ),
         "state": _file("state.json", lambda path: read_state(path.parent)),
         "meta": _file("meta.json", lambda path: read_meta(path.parent)),
         "metrics": _file("metrics.csv", lambda path: read_history(path.parent)),
