@@ -56,6 +56,7 @@ def test_every_notebook_runs_in_jupyter(name, tmp_path, monkeypatch):
         assert float(printed(ran, r"^transit against linear: ([+-]\d+)").group(1)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pretended_training_here", "own_folder")
 def test_from_pickles_to_a_checked_submission():
     ran = notebooks.here("datalabs.ipynb", PLANETS=10, MODEL="linear", OPTIONS={"epochs": 1, **LINEAR})
@@ -82,6 +83,7 @@ def test_models_are_compared_with_intervals():
     assert "photon-limit" in "".join(cell.printed for cell in ran)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_folder")
 def test_a_spectrum_is_read_with_its_uncertainty():
     ran = notebooks.here("uncertainty.ipynb", DATA="simulated:planets=2,spots=1,photons=3,seed=11")

@@ -45,7 +45,9 @@ def test_its_data_set_passes_check(capsys):
     assert f"fingerprint {loaded('data/manifest.json')['fingerprint'][:16]}" in printed
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "squid" else []) for name in RUNS]
+)
 def test_its_runs_evaluate_and_predict_as_they_did(name, capsys, tmp_path, pretended_training_here):
     evaluate.main([f"runs/{name}"])
     score = loaded(f"runs/{name}/scores.json")["test"]["planet"]

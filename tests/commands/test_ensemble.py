@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("pretended_training")
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=1"
 SMALL = ["--model=baseline", "--data", DATA, "--set", "first=8", "--set", "second=4", "--head", "depth",
-         "--epochs", "2"]  # fmt: skip
+         "--epochs", "1"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +164,13 @@ def test_k_folds_share_the_validation_out_and_hold_the_test_out(tmp_path, capsys
     assert "training" not in capsys.readouterr().out
 
 
-def test_bagging_draws_planets_with_replacement(tmp_path):
-    ensemble.main(["bagging", *SMALL, "--members", "2", "--wavelength", "3,12", "--run", str(tmp_path / "out")])
+@pytest.mark.parametrize("wavelengths", [(12,), pytest.param((3, 12), marks=pytest.mark.slow)])
+def test_bagging_draws_planets_with_replacement(tmp_path, wavelengths):
+    text = ",".join(map(str, wavelengths))
+    ensemble.main(["bagging", *SMALL, "--members", "2", "--wavelength", text, "--run", str(tmp_path / "out")])
     configs = [loaded(tmp_path / f"out/members/k{index}/config.json") for index in range(2)]
     assert [(config["bootstrap"], config["seed"]) for config in configs] == [("yes", 0), ("yes", 1)]
-    assert Predictor.load(tmp_path / "out").targets == (3, 12)
+    assert Predictor.load(tmp_path / "out").targets == wavelengths
     source = open_source(DATA, (12,))
     choice = Selection(tuple(range(8)), Signature((12,), (12,)), bootstrap_seed=4)
     drawn = dataset.load(source, choice)["key"].numpy()

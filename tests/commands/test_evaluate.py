@@ -31,8 +31,9 @@ from pipelines import convert, simulate
 pytestmark = pytest.mark.usefixtures("pretended_training")
 
 SOURCE = "simulated:planets=40,spots=1,photons=2,seed=3"
-SMALL = ["--epochs", "2", "--batch-size", "32"]
+SMALL = ["--epochs", "1", "--batch-size", "32"]
 TINY = ["--set", "units=8", "--set", "layers=1"]
+NET = ["--model", "baseline", "--set", "first=8", "--set", "second=4"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def folder(tmp_path_factory, pretended_training):
         common = ["--data", "data", *SMALL]
         with pictures.drawn():
             train.main([*common, "--model", "linear", "--wavelength", "joint", *TINY, "--run", "runs/joint"])
-        train.main([*common, "--model", "squid", "--wavelength", "12", "--run", "runs/squid"])
-        train.main([*common, "--model", "squid", "--wavelength", "3,12", "--run", "runs/two"])
+        train.main([*common, *NET, "--wavelength", "12", "--run", "runs/one"])
+        train.main([*common, *NET, "--wavelength", "3,12", "--run", "runs/two"])
         compressed = ["--model", "compressed", "--set", "second=8", "--set", "third=8"]
         train.main([*common, *compressed, "--wavelength", "12", "--run", "runs/rows"])
     return here
@@ -92,15 +93,15 @@ def test_the_score_is_that_of_the_predictions_and_the_params_files(capsys):
 
 
 def test_runs_of_any_kind_meet_on_the_wavelengths_that_they_share(capsys):
-    text = printed(capsys, "runs/joint", "runs/squid", "runs/two", "runs/rows")
+    text = printed(capsys, "runs/joint", "runs/one", "runs/two", "runs/rows")
     assert "wavelength 12" in text.splitlines()[0]
-    for name in ("squid", "rows"):
+    for name in ("one", "rows"):
         alone = json.loads(Path("runs", name, "scores.json").read_text())["test"]["planet"]
         assert score_in(text, name) == pytest.approx(alone, abs=0.06)
     alone = json.loads(Path("runs/two/w12/scores.json").read_text())["test"]["planet"]
     assert score_in(text, "two") == pytest.approx(alone, abs=0.06)
-    differences = re.findall(r"^  (squid|two|rows)\s+([-+\d.]+) ", text, re.MULTILINE)
-    assert [name for name, _ in differences] == ["squid", "two", "rows"]
+    differences = re.findall(r"^  (one|two|rows)\s+([-+\d.]+) ", text, re.MULTILINE)
+    assert [name for name, _ in differences] == ["one", "two", "rows"]
     for name, value in differences:
         assert float(value) == pytest.approx(score_in(text, "joint") - score_in(text, name), abs=0.11)
 
@@ -114,7 +115,7 @@ def test_a_list_of_wavelengths_is_one_run(capsys):
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    return Predictor.load(folder / "runs/squid")
+    return Predictor.load(folder / "runs/one")
 
 
 def test_only_planets_that_all_runs_hold_out_are_compared(trained):
@@ -126,9 +127,9 @@ def test_only_planets_that_all_runs_hold_out_are_compared(trained):
     assert len(in_nine) == 4
     assert held_out.common([trained, other], source, None) == in_nine
     assert held_out.common([trained, other], source, (9,)) == in_nine
-    with pytest.raises(UsageError, match=r"4 of these 8 planets were seen by .*runs/squid in training"):
+    with pytest.raises(UsageError, match=r"4 of these 8 planets were seen by .*runs/one in training"):
         held_out.common([trained, other], source, (7, 9))
-    with pytest.raises(UsageError, match=r"no planet of data .* \(of each: .*runs/squid 4, third 4\)"):
+    with pytest.raises(UsageError, match=r"no planet of data .* \(of each: .*runs/one 4, third 4\)"):
         held_out.common([trained, third], source, None)
 
 
@@ -161,7 +162,7 @@ def test_references_stand_beside_a_run_on_the_same_planets(capsys):
 
 def test_the_constant_is_the_training_planets_best_one(capsys):
     """Of folds 0-7 alone, scored on fold 9, from the text files."""
-    text = printed(capsys, "runs/squid", "--against", "constant")
+    text = printed(capsys, "runs/one", "--against", "constant")
     folds = {planet: fold for shard in json.loads(Path("data/manifest.json").read_text())["shards"]
              for planet in shard["planets"] for fold in [shard["fold"]]}  # fmt: skip
     radii = {planet: read_params(f"text/params_train/{planet:04d}_01_01.txt")[1][12] for planet in folds}
@@ -173,7 +174,7 @@ def test_the_constant_is_the_training_planets_best_one(capsys):
 
 def test_references_alone_need_no_run(capsys):
     text = printed(capsys, "--data", "data", "--against", "constant,median-depth", "--wavelength", "12")
-    beside = printed(capsys, "runs/squid", "--against", "constant,median-depth")
+    beside = printed(capsys, "runs/one", "--against", "constant,median-depth")
     assert score_in(text, "constant") == score_in(beside, "constant")
     other = "simulated:planets=30,spots=1,photons=1,seed=8"
     taught = printed(capsys, "--data", "data", "--against", "constant", "--learn-from", other, "--wavelength", "12")
@@ -210,7 +211,7 @@ def test_tables_and_pictures_are_written_once(capsys, tmp_path, draws):
 def test_a_folder_of_runs_is_a_leaderboard(capsys):
     text = printed(capsys, "runs")
     assert re.findall(r"runs/(\w+)$", text, re.MULTILINE)[-1] in ("joint", "two")
-    files = {name: Path(f"runs/{name}/scores.json") for name in ("squid", "rows")}
+    files = {name: Path(f"runs/{name}/scores.json") for name in ("one", "rows")}
     scores = {name: json.loads(file.read_text())["test"]["planet"] for name, file in files.items()}
     best, worst = sorted(scores, key=scores.__getitem__, reverse=True)
     assert re.search(rf"1 \w+ +{scores[best]:.1f} .* runs/{best}\n +2 \w+ +{scores[worst]:.1f} .* runs/{worst}\n", text)
@@ -220,19 +221,19 @@ def test_a_folder_of_runs_is_a_leaderboard(capsys):
 
 
 def test_scores_and_leaderboards_as_json_are_those_that_are_printed(capsys):
-    found = json.loads(printed(capsys, "runs/squid", "--against", "constant", "--json"))
+    found = json.loads(printed(capsys, "runs/one", "--against", "constant", "--json"))
     scores = {(row["name"], row["of"], row["weighted"]): row["score"] for row in found["scores"]}
-    expected = json.loads(Path("runs/squid/scores.json").read_text())["test"]
-    assert scores["squid", "planet", 0] == pytest.approx(expected["planet"])
-    assert scores["squid", "observation", 1] == pytest.approx(expected["observation_weighted"])
+    expected = json.loads(Path("runs/one/scores.json").read_text())["test"]
+    assert scores["one", "planet", 0] == pytest.approx(expected["planet"])
+    assert scores["one", "observation", 1] == pytest.approx(expected["observation_weighted"])
     assert (found["planets"], found["observations"], found["wavelengths"]) == (4, 8, [12])
-    assert [row["name"] for row in found["differences"]] == ["squid"]
+    assert [row["name"] for row in found["differences"]] == ["one"]
     board = json.loads(printed(capsys, "runs", "--json"))
-    assert {run["path"]: run["planet"] for run in board["runs"]}["runs/squid"] == expected["planet"]
+    assert {run["path"]: run["planet"] for run in board["runs"]}["runs/one"] == expected["planet"]
 
 
 def test_an_unfinished_run_is_named_and_a_damaged_one_refused(capsys, tmp_path):
-    shutil.copytree("runs/squid", tmp_path / "a")
+    shutil.copytree("runs/one", tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b/config.json").write_text("{}")
     assert f"not finished: {tmp_path}/b" in printed(capsys, str(tmp_path))
@@ -253,7 +254,7 @@ def recommit(run):
 
 def test_a_damaged_state_is_named_and_the_others_are_ranked(capsys, tmp_path):
     for name in ("sound", "damaged"):
-        shutil.copytree("runs/squid", tmp_path / name)
+        shutil.copytree("runs/one", tmp_path / name)
     (tmp_path / "damaged/state.json").write_text("{}")
     with pytest.raises(DataError, match=r"left out of the leaderboard: .*/damaged/state.json"):
         evaluate.main([str(tmp_path)])
@@ -263,8 +264,8 @@ def test_a_damaged_state_is_named_and_the_others_are_ranked(capsys, tmp_path):
 @pytest.mark.parametrize("value", ["9999.5", "NaN", "Infinity", '"9000"', "true", "10000.5", "null"])
 def test_a_leaderboard_ranks_no_damaged_scores(value, capsys, tmp_path):
     """One digit of a scores.json made the worst run the best; the others are still ranked, the damaged one is named."""
-    shutil.copytree("runs/squid", tmp_path / "sound")
-    shutil.copytree("runs/squid", tmp_path / "damaged")
+    shutil.copytree("runs/one", tmp_path / "sound")
+    shutil.copytree("runs/one", tmp_path / "damaged")
     file = tmp_path / "damaged/scores.json"
     score = json.loads(file.read_text())["test"]["planet"]
     file.write_text(file.read_text().replace(f'"planet": {score}', f'"planet": {value}', 1))
@@ -281,15 +282,15 @@ def test_a_leaderboard_ranks_no_damaged_scores(value, capsys, tmp_path):
 
 
 def test_runs_of_different_data_or_wavelengths_need_something_in_common(tmp_path):
-    train.main(["--data", SOURCE, *SMALL, "--model", "squid", "--wavelength", "7", "--run", str(tmp_path / "seven")])
+    train.main(["--data", SOURCE, *SMALL, *NET, "--wavelength", "7", "--run", str(tmp_path / "seven")])
     with pytest.raises(UsageError, match="were trained on different data; name one with --data"):
-        evaluate.main(["runs/squid", str(tmp_path / "seven")])
+        evaluate.main(["runs/one", str(tmp_path / "seven")])
     with pytest.raises(UsageError, match="no wavelength in common"):
-        evaluate.main(["runs/squid", str(tmp_path / "seven"), "--data", "data"])
-    with pytest.raises(UsageError, match=r"runs/squid does not predict \[5\]"):
-        evaluate.main(["runs/squid", "--wavelength", "5,12"])
+        evaluate.main(["runs/one", str(tmp_path / "seven"), "--data", "data"])
+    with pytest.raises(UsageError, match=r"runs/one does not predict \[5\]"):
+        evaluate.main(["runs/one", "--wavelength", "5,12"])
     with pytest.raises(UsageError, match="each RUN once"):
-        evaluate.main(["runs/squid", "runs/../runs/squid"])
+        evaluate.main(["runs/one", "runs/../runs/one"])
 
 
 def test_order_of_rows_changes_no_score():
@@ -311,7 +312,7 @@ def test_a_joint_training_leaves_spectra_in_its_folder_and_in_tensorboard():
     assert {"prediction.png", "spectra.png"} <= set(state["files"])
     assert all(is_drawn(f"runs/joint/{name}.png") for name in ("prediction", "spectra", "validation_spectra"))
     assert "(spectra.png)" in Path("runs/joint/README.md").read_text()
-    assert "spectra" not in Path("runs/squid/README.md").read_text()
+    assert "spectra" not in Path("runs/one/README.md").read_text()
     tags = {
         value.tag
         for path in Path("runs/joint/tensorboard/validation").glob("events*")
@@ -379,7 +380,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path, draws):
 
 
 def test_a_report_escapes_names_and_calls_a_training_score_one(tmp_path):
-    shutil.copytree("runs/squid", tmp_path / "<b>&squid")
+    shutil.copytree("runs/one", tmp_path / "<b>&squid")
     out = tmp_path / "report.html"
     report.main([str(tmp_path / "<b>&squid"), "--folds", "0,9", "--against", "none", "--out", str(out)])
     page = Page()

@@ -1,5 +1,6 @@
 """Predictions by the model that comes with the package: no training, all observations of a planet together."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ import pandas as pd
 import pytest
 
 import ariel_tf
-from ariel_tf import evaluate, predict
+from ariel_tf import evaluate, predict, report
 from ariel_tf.core.errors import DataError, UsageError
+from ariel_tf.evaluation import comparison
 from ariel_tf.runs import shipped
 from ariel_tf.runs.prediction_files import PredictionWriter
 
@@ -101,12 +103,37 @@ def test_pools_need_a_model_that_knows_how_certain_it_is(model, planets):
         replace(model, uncertain=None).measure(planets)
 
 
-def test_evaluate_scores_planets_by_their_pooled_observations(capsys, model, planets, no_second_load):
-    evaluate.main(["transit-joint", "--data", DATA])
-    printed = capsys.readouterr().out
+@pytest.fixture
+def compared_once(monkeypatch):
+    """What is compared a second time is not computed again."""
+    made = {}
+    compare = comparison.compare
+
+    def once(*arguments):
+        if repr(arguments) not in made:
+            made[repr(arguments)] = compare(*arguments)
+        return made[repr(arguments)]
+
+    monkeypatch.setattr(comparison, "compare", once)
+
+
+def test_evaluate_and_report_give_pooled_scores_and_uncertainties(
+    tmp_path, capsys, model, planets, no_second_load, compared_once
+):
+    evaluate.main(["transit-joint", f"--data={DATA}", "--out", str(tmp_path / "out"), "--json"])
+    captured = capsys.readouterr()
     true = np.stack([planet.radii for planet in planets])
     expected = ariel_tf.score(true, model.measure(planets)["radius"])
-    assert f"{expected:.1f}" in printed
+    assert f"{expected:.1f}" in captured.err
+    its = json.loads(captured.out)["uncertainty"]["transit-joint"]
+    assert f"true radii within 1 sigma {its['coverage']['1 sigma']['value']:28.1%}" in captured.err
+    assert 0.3 < its["log_likelihood_score"] <= 1
+    assert len(its["reliability"]["found"]) == 19
+    assert (tmp_path / "out/reliability.png").is_file()
+    report.main(["transit-joint", f"--data={DATA}", "--against=none", "--out", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert '<a href="#reliability">Uncertainties</a>' in page
+    assert f"{its['log_likelihood_score']:.3f}</td>" in page
 
 
 def test_evaluate_needs_data_for_a_model_that_comes_with_the_package(no_second_load):

@@ -118,9 +118,11 @@ def arrays(path):
         return {name: values[()] for name, values in file.items()}
 
 
+# In the fast suite `tests/training/test_stacked.py` resumes a stack.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "held"),
-    [pytest.param(ALWAYS, 2, marks=pytest.mark.slow), (SELDOM, 3)],
+    [(ALWAYS, 2), (SELDOM, 3)],
     ids=["each epoch saved", "seldom saved"],
 )
 def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, tiny_run, monkeypatch, capsys):

@@ -39,6 +39,16 @@ def train_with(home, settings):
     return python_with(home, settings, "-m", "ariel_tf.train", *TINY, "--run", str(home / "run"))
 
 
+def test_settings_that_a_number_depends_on_are_set_back(monkeypatch):
+    keras.config.set_floatx("float16")
+    keras.config.set_epsilon(0.1)
+    keras.config.set_image_data_format("channels_first")
+    monkeypatch.setattr(tf_startup, "_keras_is_set", False)
+    tf_startup.import_keras()
+    assert tf_startup.keras_settings() == SOUND
+
+
+@pytest.mark.slow
 def test_keras_json_changes_no_setting_that_a_number_depends_on(tmp_path):
     """floatx float16 gave 9,087.5 for 9,760.1, channels_first an IndexError, theano a traceback."""
     program = "from ariel_tf.core.tf_startup import import_keras\nkeras = import_keras()\nprint("

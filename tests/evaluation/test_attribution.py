@@ -100,13 +100,23 @@ def test_words_add_up_and_name_the_strongest_part(planet):
 
 
 @pytest.mark.usefixtures("draws", "pretended_training_here")
-def test_the_command_explains_a_run_and_the_model_that_comes_along(tiny_run, tmp_path, capsys, monkeypatch):
+def test_the_command_explains_a_run(tiny_run, tmp_path, capsys):
     run = tiny_run("--model=linear", f"--data={DATA}", "--set=units=4", "--epochs=1")
     explain.main([str(run), "--planet=3", "--out", str(tmp_path / "one.png"), "--json"])
     result = json.loads(capsys.readouterr().out)
     assert result["bands"] == [[12]]
     assert np.shape(result["change_ppm"]) == (1, 25)
     assert pictures.is_drawn(tmp_path / "one.png")
+    for wrong, words in (
+        (["--planet=99"], "one of the 10 planets"),
+        (["--planet=3", "--out=x.gif"], "expected the name"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            explain.main([str(run), *wrong])
+
+
+@pytest.mark.slow
+def test_the_command_explains_the_model_that_comes_along(capsys, monkeypatch):
     monkeypatch.setattr(attribution, "BLOCK", 60)
     explain.main(["transit-joint", f"--data={DATA}", "--planet=3"])
     printed = capsys.readouterr().out
@@ -114,12 +124,7 @@ def test_the_command_explains_a_run_and_the_model_that_comes_along(tiny_run, tmp
     # What fills the transit lowers the depth; most of it is within the middle third.
     everywhere, _, middle, _ = map(int, re.search(r"AIRS-CH0" + 4 * r" +([+-]\d+)", printed).groups())
     assert everywhere < middle / 2 < -100
-    for wrong, words in (
-        (["--planet=99"], "one of the 10 planets"),
-        (["--planet=3", "--out=x.gif"], "expected the name"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            explain.main([str(run), *wrong])
+
 
 
 def test_a_pretrained_model_explains_the_corrected_light_curves_that_it_predicts_from():

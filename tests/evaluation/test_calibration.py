@@ -1,18 +1,13 @@
 """Coverage, reliability and the Gaussian log-likelihood score, against numbers by hand and scipy."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy.stats import norm
 from support import pictures
 
-from ariel_tf import evaluate, report
-from ariel_tf.evaluation import calibration, comparison
+from ariel_tf.evaluation import calibration
 from ariel_tf.evaluation.calibration import Measured, gathered
 from ariel_tf.evaluation.uncertainty_figures import draw_measured_spectra, draw_reliability
-
-DATA = "simulated:planets=3,spots=1,photons=1,seed=5"
 
 
 @pytest.fixture
@@ -74,31 +69,3 @@ def test_pictures_of_uncertainty(measured, tmp_path):
     draw_measured_spectra(few, (0, 1, 2, 12, 20, 50), "five planets\nmade up", tmp_path / "spectra.png")
     draw_reliability({"right": (measured, "#0072b2")}, "made up", tmp_path / "reliability.png")
     assert all(pictures.is_drawn(tmp_path / name) for name in ("spectra.png", "reliability.png"))
-
-
-@pytest.fixture
-def compared_once(monkeypatch):
-    """What is compared a second time is not computed again."""
-    made = {}
-    compare = comparison.compare
-
-    def once(*arguments):
-        if repr(arguments) not in made:
-            made[repr(arguments)] = compare(*arguments)
-        return made[repr(arguments)]
-
-    monkeypatch.setattr(comparison, "compare", once)
-
-
-def test_evaluate_and_report_give_the_uncertainty_of_the_model_that_comes_along(tmp_path, capsys, compared_once):
-    evaluate.main(["transit-joint", f"--data={DATA}", "--out", str(tmp_path / "out"), "--json"])
-    captured = capsys.readouterr()
-    its = json.loads(captured.out)["uncertainty"]["transit-joint"]
-    assert f"true radii within 1 sigma {its['coverage']['1 sigma']['value']:28.1%}" in captured.err
-    assert 0.3 < its["log_likelihood_score"] <= 1
-    assert len(its["reliability"]["found"]) == 19
-    assert (tmp_path / "out/reliability.png").is_file()
-    report.main(["transit-joint", f"--data={DATA}", "--against=none", "--out", str(tmp_path / "page.html")])
-    page = (tmp_path / "page.html").read_text()
-    assert '<a href="#reliability">Uncertainties</a>' in page
-    assert f"{its['log_likelihood_score']:.3f}</td>" in page

@@ -44,21 +44,15 @@ MODELS = (*((*case, {}) for case in CASES), *LAYER_TYPES)
 def marks(index, head=None):
     """None where a short test tries this model, and this head of it; `make test-slow` tries all.
 
-    Scopes and heads are the builder's: two models try both heads; each other one is tried with one of them, in one
+    Scopes and heads are the builder's: `baseline` tries both heads; each other model is tried with one of them, in one
     of its scopes, by turns.
     """
     name, wavelength, settings = MODELS[index]
     scopes = [its for model, its in CASES if model == name]
     its_turn = scopes[list(dict(CASES)).index(name) % len(scopes)]
     short = name == "cnn" if settings else wavelength == its_turn
-    short = short and name not in LONG and (head is None or name in ("baseline", "dense") or HEADS[index % 2] == head)
+    short = short and name not in LONG and (head is None or name == "baseline" or HEADS[index % 2] == head)
     return [] if short else pytest.mark.slow
-
-
-each_headed_type = pytest.mark.parametrize(
-    ("name", "wavelength", "settings", "head"),
-    [pytest.param(*case, head, marks=marks(index, head)) for index, case in enumerate(MODELS) for head in HEADS],
-)
 
 
 # Models whose layers differ most from one another; `make test-slow` tries all.
@@ -91,7 +85,18 @@ def test_names_read_from_source_are_the_functions_that_import_gives():
         assert entry.summary.endswith(".")
 
 
-@each_headed_type
+# A step of these takes seconds, and `lstm_cnn` and `cnn` have the same layers.
+each_quick_headed_type = pytest.mark.parametrize(
+    ("name", "wavelength", "settings", "head"),
+    [
+        pytest.param(*case, head, marks=pytest.mark.slow if case[0] in ("image", "lstm") else marks(index, head))
+        for index, case in enumerate(MODELS)
+        for head in HEADS
+    ],
+)
+
+
+@each_quick_headed_type
 def test_a_step_of_training_lowers_the_loss(name, wavelength, settings, head):
     options = {"head": head, "star": "all", **small(name, learning_rate=1e-4, **settings)}
     sample = Sample(configured(name, wavelength, **options))

@@ -22,7 +22,7 @@ def home(emulator, tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["joint", pytest.param("one", marks=pytest.mark.slow)])
 def test_predictions_are_those_from_shards_and_from_text_files(home, name, pretended_training_here):
     train.main(["--data", str(home / "data"), "--model", *MODELS[name], "--epochs", "1", "--run", str(home / name)])
     sources = {

@@ -50,6 +50,7 @@ def test_the_planets_are_the_simulators(both):
     check.main([str(both)])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(both, tmp_path):
     run(tmp_path, "--format=both", "--test-planets=1", "--jobs=2")
     assert contents(tmp_path) == contents(both)

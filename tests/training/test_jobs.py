@@ -98,6 +98,7 @@ def test_a_damaged_model_of_a_stack_is_made_anew_by_its_command(tiny_run, capsys
     assert Path("one/w07/best.keras").stat().st_mtime_ns == untouched
 
 
+@pytest.mark.slow
 def test_the_configuration_of_a_list_trains_the_list_again(tiny_run):
     tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     run("--config", "one/config.json", "--run", "two")
