@@ -7,7 +7,17 @@ from ariel_tf import predict, train
 from pipelines import simulate, upload
 
 MODELS = {
-    "joint": ["linear", "--wavelength", "joint", "--channels", "all", "--set", "units=8"],
+    "joint": [
+        "linear",
+        "--wavelength",
+        "joint",
+        "--channels",
+        "all",
+        "--set",
+        "units=8",
+        "--set",
+        "head_activation=sigmoid",
+    ],
     "one": ["squid", "--wavelength", "7"],
 }
 
