@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from support.pictures import is_drawn
 
-from ariel_tf.core import figures
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
 from ariel_tf.evaluation.light_curve_figures import draw_light_curves
@@ -22,12 +21,6 @@ from tuning.outcomes import COMPLETED, Outcome
 pytestmark = pytest.mark.usefixtures("draws")
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def coarse(monkeypatch):
-    """A fifth of the time of pictures as they are printed."""
-    monkeypatch.setattr(figures, "DOTS_PER_INCH", 40)
 
 
 def draw_each_kind(folder):

@@ -3,10 +3,10 @@
     pytest worker ──fork, before TensorFlow starts a device or a thread──▶ zygote ──fork, twice──▶ the process
 
 The process is a child of the pytest worker, as one that `subprocess.Popen` starts: it can be killed, stopped and waited
-for. It runs `python -m MODULE ...` or `python -c PROGRAM ...` as `__main__`, in the environment, folder and with the
-files that it is given, and has a zygote of its own, so that the Python processes that it starts are forked too.
-Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`), unless the test draws;
-trainings take no step if the test's own take none (`support.pretended`).
+for. It runs `python -m MODULE ...` or `python -c PROGRAM ...`, with -P or without, as `__main__`, in the environment,
+folder and with the files that it is given, and has a zygote of its own, so that the Python processes that it starts are
+forked too. Everything else is started as ever. Pictures are dots, as in all tests (`support.pictures`), unless the test
+draws; trainings take no step if the test's own take none (`support.pretended`).
 """
 
 import atexit
@@ -75,20 +75,22 @@ class Forked(subprocess.Popen):
     # The arguments are those of `subprocess.Popen._execute_child` in Python 3.11 to 3.13.
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, *rest: Any) -> None:
         cwd, environment, shell, pipes, new_session = rest[2], rest[3], rest[6], rest[7:13], rest[18]
-        python = isinstance(args, list) and len(args) > 2 and args[0] == sys.executable and args[1] in ("-m", "-c")
-        if not python or shell or preexec_fn:
+        given = [os.fspath(part) for part in args] if isinstance(args, list) else []
+        program = given[2:] if given[1:2] == ["-P"] else given[1:]
+        if given[:1] != [sys.executable] or program[:1] not in (["-m"], ["-c"]) or shell or preexec_fn:
             super()._execute_child(args, executable, preexec_fn, *rest)  # type: ignore[misc]
             return
         request = {
-            "arguments": [os.fspath(argument) for argument in args[1:]],
+            "arguments": program,
+            "searches_here": given[1] != "-P",
             "folder": os.fspath(cwd or os.getcwd()),
             "environment": dict(os.environ if environment is None else environment),
             "new_session": new_session,
             "draws": pictures.are_drawn(),
             "pretends": "support.pretended" in sys.modules and sys.modules["support.pretended"].active(),
         }
-        given = (pipes[0], pipes[3], pipes[5])
-        self.pid = _fork(request, [number if file == -1 else file for number, file in enumerate(given)])
+        files = (pipes[0], pipes[3], pipes[5])
+        self.pid = _fork(request, [number if file == -1 else file for number, file in enumerate(files)])
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
@@ -172,7 +174,8 @@ def _run(request: dict[str, Any], files: list[int]) -> None:
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
         kind, what, *arguments = request["arguments"]
         searched = os.environ.get("PYTHONPATH", "")
-        sys.path[:0] = [request["folder"] if kind == "-m" else "", *filter(None, searched.split(os.pathsep))]
+        here = [request["folder"] if kind == "-m" else ""] if request["searches_here"] else []
+        sys.path[:0] = [*here, *filter(None, searched.split(os.pathsep))]
         sys.argv = [kind if kind == "-c" else what, *arguments]
         if kind == "-m":
             runpy.run_module(what, run_name="__main__", alter_sys=True)
