@@ -83,14 +83,14 @@ def _is_simulated(source) -> bool:
     return type(source) is SimulatedSource and SimulatedSource._simulate is _real_simulate
 
 
-def _evaluation_batches(source, selection, batch_size=1024) -> Iterator[dict]:
+def _evaluation_batches(source, selection, *rest) -> Iterator[dict]:
     """As `dataset.evaluation_batches`, once for equal simulated rows; files are read each time."""
     if not _is_simulated(source):
-        yield from _real_batches(source, selection, batch_size)
+        yield from _real_batches(source, selection, *rest)
         return
-    key = (source.fingerprint, selection, batch_size)
+    key = (source.fingerprint, selection, *rest)
     if key not in _batches:
-        _batches[key] = list(_real_batches(source, selection, batch_size))
+        _batches[key] = list(_real_batches(source, selection, *rest))
     for batch in _batches[key]:
         yield dict(batch)
 
