@@ -126,7 +126,6 @@ def test_the_command_explains_the_model_that_comes_along(capsys, monkeypatch):
     assert everywhere < middle / 2 < -100
 
 
-
 def test_a_pretrained_model_explains_the_corrected_light_curves_that_it_predicts_from():
     class Pooled(MeanDip):
         uncertain = object()

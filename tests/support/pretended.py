@@ -88,7 +88,7 @@ def _evaluation_batches(source, selection, *rest) -> Iterator[dict]:
     if not _is_simulated(source):
         yield from _real_batches(source, selection, *rest)
         return
-    key = (source.fingerprint, selection, *rest)
+    key = (source.fingerprint, selection, repr(rest))
     if key not in _batches:
         _batches[key] = list(_real_batches(source, selection, *rest))
     for batch in _batches[key]:
