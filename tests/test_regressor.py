@@ -65,6 +65,7 @@ def test_a_star_that_the_model_reads_is_asked_for(arrays):
         model.fit(flux, radii[:, 12])
 
 
+@pytest.mark.slow
 def test_it_works_in_a_pipeline_with_groups(arrays):
     flux, _, radii, planets = arrays
     pipeline = make_pipeline(FunctionTransformer(lambda x: x.reshape(len(x), -1)), ariel_tf.ArielRegressor(**SMALL))

@@ -188,6 +188,7 @@ def test_one_by_one_a_finished_wavelength_is_skipped_and_the_next_goes_on(monkey
     assert list(loaded("one/scores.json")["wavelengths"]) == ["03", "07"]
 
 
+@pytest.mark.slow
 def test_wavelengths_train_in_as_many_groups_as_memory_asks_for(monkeypatch, capsys, pretended_training_here):
     needed = memory.needed
 

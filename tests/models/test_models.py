@@ -55,8 +55,8 @@ def marks(index, head=None):
     return [] if short else pytest.mark.slow
 
 
-# Models whose layers differ most from one another; `make test-slow` tries all.
-UNLIKE = ("baseline", "lstm_cnn", "image", "transit", "cnn")
+# Models whose layers differ most from one another, without those that take seconds; `make test-slow` tries all.
+UNLIKE = ("baseline", "lstm_cnn", "cnn")
 each_unlike_type = pytest.mark.parametrize(
     ("name", "wavelength", "settings"),
     [pytest.param(*case, marks=marks(i) if case[0] in UNLIKE else pytest.mark.slow) for i, case in enumerate(MODELS)],
