@@ -241,6 +241,11 @@ class Predictor:
         """
         from ariel_tf.runs.pooling import table
 
+        if self.uncertain is None and self.spread is None:
+            raise UsageError(
+                f"{self.path}: the uncertainty of this run is not known. Expected a pretrained model, like "
+                f"{shipped.DEFAULT}, or a run with 5 validation planets or more, trained by this version."
+            )
         return table(self, planets)
 
     def covariance(self, sigma: Any, observations: int = 100) -> np.ndarray:

@@ -13,6 +13,7 @@ from ariel_tf import evaluate, predict, report
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.evaluation import comparison
 from ariel_tf.runs import shipped
+from ariel_tf.runs.pooling import estimates
 from ariel_tf.runs.prediction_files import PredictionWriter
 
 DATA = "simulated:planets=6,spots=2,photons=2,seed=77"
@@ -99,8 +100,11 @@ def test_a_folder_of_the_same_name_comes_first(tmp_path, monkeypatch):
 
 
 def test_pools_need_a_model_that_knows_how_certain_it_is(model, planets):
+    without = replace(model, uncertain=None)
+    with pytest.raises(UsageError, match="5 validation planets or more"):
+        without.measure(planets)
     with pytest.raises(UsageError, match="predicts single observations"):
-        replace(model, uncertain=None).measure(planets)
+        next(estimates(without, planets))
 
 
 @pytest.fixture

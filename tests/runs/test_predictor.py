@@ -1,6 +1,7 @@
 """Any run folder becomes one predictor: a single run, a list run, a joint run, several runs together."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ariel_tf.planet import Planet
 from ariel_tf.runs.prediction_input import rows_of
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.state import read_state, write_state
+from ariel_tf.runs.uncertainty import Uncertainty
 
 pytestmark = pytest.mark.usefixtures("pretended_training")
 
@@ -183,3 +185,17 @@ def test_a_run_trained_on_another_s_test_planets_is_refused(runs, tmp_path):
     write_state(tmp_path / "o", read_state(tmp_path / "o") | {"data_fingerprint": "f" * 64})
     with pytest.raises(UsageError, match="different data"):
         Predictor.load(*[runs / "alone", tmp_path / "o"])
+
+
+def test_a_run_measures_planets_with_the_uncertainty_that_its_validation_planets_gave(runs):
+    trained = Predictor.load(runs / "list")
+    (planet,) = open_data("simulated:planets=1,spots=1,photons=3,seed=8")
+    with pytest.raises(UsageError, match="5 validation planets or more"):  # it has one
+        trained.measure(planet)
+    known = Uncertainty(np.array([-5.0, -6.0, -7.0]), np.zeros(3), np.zeros(3), np.full(3, 0.5))
+    table = replace(trained, spread=known).measure(planet)
+    assert table.index.tolist() == [1]
+    np.testing.assert_allclose(table["radius"].iloc[0], trained.predict(planet).median())
+    np.testing.assert_allclose(table["sigma"].iloc[0], np.exp([-5, -6, -7]) * known.of_several(3))
+    with pytest.raises(UsageError, match="no known correlation"):
+        trained.covariance(table["sigma"])
