@@ -110,12 +110,14 @@ def planned(options: Options, given: Any) -> Plan:
 
 
 def _digests(runs: Sequence[Path]) -> list[str]:
-    """Return the checksums of all models; of a model included in the package, its name."""
-    return [
-        name
-        for run in runs
-        for name in ([str(run)] if shipped.is_shipped(run) else map(sha256, sorted(run.rglob("best.keras"))))
-    ]
+    """Return the checksums of all models and of their scores, which contain the uncertainties."""
+    files: list[Path] = []
+    for run in runs:
+        if shipped.is_pretrained(run):
+            files.append(shipped.locate(run))
+        else:
+            files += sorted(path for name in ("best.keras", "scores.json") for path in run.rglob(name))
+    return [sha256(path) for path in files]
 
 
 def claim(plan: Plan) -> list[int]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def test_a_changed_model_is_refused(tmp_path, monkeypatch):
     for path in shipped.FOLDER.glob("transit-joint.*"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    assert shipped.verified("transit-joint").is_file()
+    assert shipped.verified(Path("transit-joint")).is_file()
     with open(tmp_path / "transit-joint.keras", "r+b") as file:
         file.seek(1000)
         file.write(b"!")
