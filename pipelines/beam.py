@@ -1,4 +1,4 @@
-"""Convert, simulate, upload or predict a data set by a pipeline of Apache Beam, here or on Dataflow, Flink or Spark.
+"""Convert, simulate, upload or predict by pipelines of Apache Beam, here or on Dataflow, Flink or Spark.
 
     python -m pipelines.beam convert --light-curves noisy_train --params params_train --out DATA
     python -m pipelines.beam simulate gs://BUCKET/DATA --planets 100000 -- --runner=DataflowRunner --project=PROJECT ...

@@ -197,9 +197,7 @@ def test_a_stopped_epoch_leaves_no_half_snapshot(uploaded, tmp_path):
         assert len(list(tf.data.TFRecordDataset(str(path)))) in (2, 3)
 
 
-def test_training_from_bigquery_is_training_from_shards(
-    uploaded, bigquery_shards, tmp_path, capsys, pretended_training_here
-):
+def test_training_from_bigquery_is_training_from_shards(uploaded, bigquery_shards, tmp_path, capsys):
     options = ["--epochs", "2", "--model", "baseline", "--set", "first=8", "--set", "second=4"]
     train.main(["--data", uploaded, "--cache", str(tmp_path / "cache"), *options, "--run", str(tmp_path / "one")])
     train.main(["--data", str(bigquery_shards / "train"), *options, "--run", str(tmp_path / "other")])

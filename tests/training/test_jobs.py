@@ -84,6 +84,7 @@ def test_a_slice_of_what_trains_together_is_refused(tiny_run):
         run(*SMALL, "--wavelength", "3,7/2:1", "--run", "one")
 
 
+@pytest.mark.slow
 def test_a_damaged_model_of_a_stack_is_made_anew_by_its_command(tiny_run, capsys):
     tiny_run(*SMALL, "--wavelength", "3,7", into="one")
     score = loaded("one/w03/scores.json")["test"]["planet"]

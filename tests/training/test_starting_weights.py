@@ -53,6 +53,12 @@ def test_the_trunk_is_frozen_at_first(tiny_run):
     old, new = weights(before), weights("further")
     changed = {path.split("/")[0] for path, values in old.items() if (new[path] != values).any()}
     assert changed == {"head", "trust_path", "trust"}
+
+
+@pytest.mark.slow
+def test_the_trunk_is_trained_after_the_frozen_epochs(tiny_run):
+    before = tiny_run(*SMALL)
+    old = weights(before)
     further(before, "--set=frozen_epochs=1", "--epochs=2", into="longer", data=DATA)
     assert json.loads(Path("longer/scores.json").read_text())["best_epoch"] == 2
     new = weights("longer")
@@ -73,6 +79,7 @@ def test_each_wavelength_of_a_list_starts_from_its_own_model(tiny_run):
         further(before, "--wavelength=7", into="other")
 
 
+@pytest.mark.slow
 def test_from_python_the_model_is_that_of_the_run(tiny_run):
     run = ariel_tf.train_model(init_from=str(tiny_run(*SMALL)), data=OTHER, epochs=1, batch_size=8, run="python")
     assert json.loads((run.path / "config.json").read_text())["settings"]["units"] == 8
