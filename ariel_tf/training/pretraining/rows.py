@@ -75,7 +75,7 @@ def measure_block(stream: Stream, index: int) -> dict[str, np.ndarray]:
     """
     from ariel_tf.models.spectrum import Measured
 
-    model = _model()
+    model = measuring_model()
     flux, star, radii, impact = stream.block(index)
     parts = [
         model.predict_on_batch([flux[start : start + _MEASURED_AT_ONCE], star[start : start + _MEASURED_AT_ONCE]])
@@ -87,7 +87,7 @@ def measure_block(stream: Stream, index: int) -> dict[str, np.ndarray]:
     return {name: np.asarray(values[finite], np.float32) for name, values in rows.items()}
 
 
-def _model() -> Any:
+def measuring_model() -> Any:
     """Return the model from flux and star to the measured values, built once per process."""
     if "model" not in _MODELS:
         import keras
