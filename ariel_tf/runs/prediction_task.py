@@ -146,17 +146,10 @@ class PredictionTask:
     def _rows(self, part: slice) -> Iterator[Found]:
         import numpy as np
 
-        from ariel_tf.data import dataset
-        from ariel_tf.data.selection import Selection
         from ariel_tf.runs import domain
-        from ariel_tf.runs.predictions import predicted_rows
 
-        signature = self.trained.signature
-        part = part if signature.row == "observation" else slice(None)
-        batches = dataset.evaluation_batches(
-            self.source, Selection(self.folds, signature), dataset.prediction_batch_size(signature), part
-        )
-        for batch, radii in predicted_rows(self.trained, batches):
+        part = part if self.trained.signature.row == "observation" else slice(None)
+        for batch, radii in self.trained.predict_rows(self.source, self.folds, part):
             stars = dict(zip(batch["key"][:, 0].tolist(), batch["star"], strict=True))
             notes: list[Note] = [
                 (number, domain.outside(self.trained.trained_on, star), []) for number, star in stars.items()

@@ -318,26 +318,28 @@ class Predictor:
             raise NonFiniteError(f"the prediction for row {int(np.argwhere(~np.isfinite(radii))[0, 0])} is not finite.")
         return radii[0] if one else radii
 
-    def rows(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Iterator[dict[str, Any]]:
+    def rows(
+        self, source: Source, folds: Sequence[int] = range(N_FOLDS), part: slice = slice(None)
+    ) -> Iterator[dict[str, Any]]:
         """Yield every row of these folds once, in NumPy batches with keys: the input of `predict_rows`.
 
         Args:
             source: source opened for the inputs of the signature.
             folds: all by default.
+            part: batches to yield, by their numbers; all by default.
         """
         selection = Selection(tuple(folds), self.signature)
-        return dataset.evaluation_batches(source, selection, dataset.prediction_batch_size(self.signature))
+        return dataset.evaluation_batches(source, selection, dataset.prediction_batch_size(self.signature), part)
 
     def predict_rows(
-        self, source: Source, folds: Sequence[int] = range(N_FOLDS)
+        self, source: Source, folds: Sequence[int] = range(N_FOLDS), part: slice = slice(None)
     ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Yield batches of rows and their predicted radii, float64 [batch, targets]; raises like `predicted_rows`.
 
         Args:
-            source: as in `rows`.
-            folds: as in `rows`.
+            source, folds, part: as in `rows`.
         """
-        return predicted_rows(self, self.rows(source, folds))
+        return predicted_rows(self, self.rows(source, folds, part))
 
     def predictions(self, source: Source, folds: Sequence[int] = range(N_FOLDS)) -> Predictions:
         """Return the predictions for every row of these folds, in memory; arguments as in `rows`."""
