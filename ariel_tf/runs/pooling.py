@@ -26,8 +26,6 @@ from ariel_tf.runs.prediction_input import planets_in, refuse_bounds
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ariel_tf.runs.predictor import Predictor
-
 
 # Error of the mean of both methods relative to that of the estimate from the mean of all observations, whose sigma is
 # used. From 150 planets of the default population (seed 5150): .96 at 8 observations, .90 at 100.
@@ -70,6 +68,21 @@ class Uncertain(Protocol):
 
     def call_uncertain(self, flux: np.ndarray, star: np.ndarray) -> dict[str, np.ndarray]:
         """See `Predictor.call_uncertain`."""
+
+
+class Spread(Protocol):
+    """A run that predicts single observations and has an uncertainty, such as a `Predictor` of one."""
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Wavelengths that the model predicts."""
+
+    @property
+    def spread(self) -> Any:
+        """The uncertainty, `uncertainty.Uncertainty`."""
+
+    def predict(self, flux: Any, star: Any = None, as_frame: bool | None = None) -> Any:
+        """See `Predictor.predict`."""
 
 
 def pools_of(planet: Planet) -> Pools:
@@ -139,15 +152,14 @@ def _estimate(trained: Uncertain, planet: Planet, disturbances: Disturbances) ->
     return found._replace(sigma=sigma, disturbances=disturbances, speed=speed, fit=fitted)
 
 
-def medians(trained: "Predictor", planets: Iterable[Planet]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def medians(trained: Spread, planets: Iterable[Planet]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield each planet's number, the median of a run's predictions for its observations, and their sigma, [targets].
 
     Args:
-        trained: a run with `Predictor.spread`.
+        trained: a run whose uncertainty is known.
         planets: planets with flux of all 55 wavelengths.
     """
     spread = trained.spread
-    assert spread is not None
     for planet in planets:
         radii = trained.predict([planet], as_frame=False)
         noise = np.asarray(band_scatter(planet.flux)[:, list(trained.targets)], np.float64)
@@ -157,7 +169,7 @@ def medians(trained: "Predictor", planets: Iterable[Planet]) -> Iterator[tuple[i
         yield planet.number, np.median(radii, axis=0), sigma
 
 
-def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
+def table(trained: Uncertain | Spread, planets: Any) -> "pd.DataFrame":
     """Return the estimates as a DataFrame; see `Predictor.measure`."""
     import pandas as pd
 
@@ -168,12 +180,12 @@ def table(trained: Uncertain, planets: Any) -> "pd.DataFrame":
     columns: list[tuple[str, Any]] = [*(("radius", one) for one in um), *(("sigma", one) for one in um)]
     rows, numbers = [], []
     if getattr(trained, "spread", None) is not None:
-        for number, radius, sigma in medians(cast("Predictor", trained), given):
+        for number, radius, sigma in medians(cast(Spread, trained), given):
             rows.append([*radius, *sigma])
             numbers.append(number)
     else:
         columns.append(("impact", ""))
-        for planet, found in estimates(trained, given):
+        for planet, found in estimates(cast(Uncertain, trained), given):
             rows.append([*found.radius, *found.sigma, found.impact])
             numbers.append(planet.number)
     head = pd.MultiIndex.from_tuples(columns, names=["quantity", WAVELENGTH_COLUMNS])
