@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import io
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
+from benchmarks.simulated import simulated_shards
 
 BATCH, ROW_GROUP, TRAIN = 64, 4096, tuple(range(8))
 
@@ -36,13 +36,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     import_tensorflow()
-    from pipelines import arrays, simulate
+    from pipelines import arrays
 
-    with tempfile.TemporaryDirectory() as name:
-        data = Path(name) / "data"
+    with simulated_shards(options.planets) as data:
         with contextlib.redirect_stdout(io.StringIO()):
-            made = ["--planets", str(options.planets), "--spots", "10", "--photons", "4", "--jobs", "1"]
-            simulate.main([str(data), *made])
             ways = ways_of(data, lambda: arrays.main([str(data)]))
         rows = {kind: next(iter(its.values()))() for kind, its in ways.items()}
         for kind, its in ways.items():

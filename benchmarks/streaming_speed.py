@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import io
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.core.tf_startup import import_tensorflow
+from benchmarks.simulated import simulated_shards
 
 
 def main() -> None:
@@ -30,13 +30,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     import_tensorflow()
-    from pipelines import arrays, simulate
+    from pipelines import arrays
 
-    with tempfile.TemporaryDirectory() as name:
-        data = Path(name) / "data"
+    with simulated_shards(options.planets) as data:
         with contextlib.redirect_stdout(io.StringIO()):
-            size = ["--planets", str(options.planets), "--spots", "10", "--photons", "4", "--jobs", "1"]
-            simulate.main([str(data), *size])
             arrays.main([str(data)])
         for model in options.models:
             scope = "joint" if model_registry.entry(model).scope == "joint" else 12
