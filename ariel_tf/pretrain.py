@@ -93,15 +93,7 @@ def _train(options: Options, tables: dict, command: str) -> Path:
     from ariel_tf.training.pretraining.rows import trained_on, training_stream, validation_streams
 
     rows = tables.pop("train")
-    settings = fit.Settings(
-        options.epochs,
-        options.batch_size,
-        options.learning_rate,
-        options.units,
-        options.layers,
-        options.seed,
-        options.each,
-    )
+    settings = fit.Settings(**{name: getattr(options, name) for name in fit.Settings._fields})
     folder = fit.training_folder(options.folder, settings, len(rows["radii"]))
     messages.info(f"training on {len(rows['radii']):,} rows, {options.epochs} epochs, in {folder}")
     network = fit.fit(folder, rows, settings)

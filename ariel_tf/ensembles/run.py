@@ -109,9 +109,9 @@ def save(
     from ariel_tf.evaluation.prediction_figures import draw_predictions, draw_spectra
     from ariel_tf.runs import metadata
     from ariel_tf.runs.predictor import Predictor
-    from ariel_tf.runs.uncertainty import Uncertainty
     from ariel_tf.training.callbacks import save_model
     from ariel_tf.training.job import data_facts
+    from ariel_tf.training.one_model import Found
 
     trained = Predictor.of_ensemble(run.path, run.configuration, source.fingerprint, model)
     run.fingerprint = source.fingerprint
@@ -127,17 +127,14 @@ def save(
         pictures["predicted against true radii"] = "prediction.png"
     if run.configuration["wavelength"] == JOINT and draw_or_warn(draw_spectra, *drawn, run.path / "spectra.png"):
         pictures["true and predicted spectra"] = "spectra.png"
-    spread = Uncertainty.fit(validation)
     scores = {
-        "test": test.scores(),
-        "constant": test.replaced(constant).scores(),
+        **Found(test, validation, constant).scores,
         "test_planets": facts["folds"]["test"]["planets"],
         "test_observations": facts["folds"]["test"]["observations"],
         "epochs": 0,
         "best_epoch": 0,
         "best_score": validation.scores()["observation"],
         "members": table,
-        **({"uncertainty": spread.as_json()} if spread else {}),
     }
     write_json(run.path / "scores.json", scores)
     write_text(run.path / "README.md", ensemble_card(run.configuration, scores, facts, command, pictures))
