@@ -27,6 +27,7 @@ from ariel_tf.config.model_registry import model
 from ariel_tf.core.errors import UsageError
 from ariel_tf.models import transit_chord
 from ariel_tf.models.builder import Depth, Inputs
+from ariel_tf.models.stages import stage
 from ariel_tf.physics.detector import RAMP
 from ariel_tf.physics.references import fold_matrix
 from ariel_tf.planet import (
@@ -85,37 +86,6 @@ def bin_noise() -> np.ndarray:
     return np.sqrt(np.square(fold_matrix()).sum(axis=0)).astype(np.float32)
 
 
-class Curves(NamedTuple):
-    """Light curves in the form that the network uses.
-
-    Attributes:
-        bins, noise: folded bins [batch, c, 27] and step noise [batch, c, 1] of the channels.
-        white, white_noise, white_dip: folded bins [batch, 1, 27], step noise [batch, 1, 1] and dip [batch, 1, 300] of
-            white light.
-    """
-
-    bins: Any
-    noise: Any
-    white: Any
-    white_noise: Any
-    white_dip: Any
-
-
-def measured_curves(flux: Any) -> Curves:
-    """Return raw flux [batch, 300, c] as curves; white light is the second of two channels, or the mean of all."""
-    dip, bins, noise = dips(flux)
-    if flux.shape[2] == 2:  # own and white
-        white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
-        return Curves(bins[:, :1], noise[:, :1], white, white_noise, white_dip)
-    dead = noise_free(noise, dip)
-    weight = ops.where(dead, 0.0, 1 / ops.square(noise))
-    white, white_dip = white_of(bins, weight), white_of(dip, weight)
-    white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
-    # A dead channel is replaced by the white curve, with the noise of a typical channel.
-    bins, noise = ops.where(dead, white, bins), ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
-    return Curves(bins, noise, white, white_noise, white_dip)
-
-
 def rough_depth(white: Any, noise: Any) -> tuple[Any, Any]:
     """Return the depth at mid-transit of white light, always above zero: [batch, 1, 1], and its noise."""
     depth = ops.mean(white[:, :, :CENTRAL_BINS], axis=2, keepdims=True)
@@ -123,16 +93,165 @@ def rough_depth(white: Any, noise: Any) -> tuple[Any, Any]:
     return (depth + ops.sqrt(ops.square(depth) + 4 * ops.square(own))) / 2, own
 
 
-def matched_ratio(bins: Any, noise: Any, white: Any, depth: Any) -> tuple[Any, Any]:
+class Folded(NamedTuple):
+    """Light curves without the ramp.
+
+    Attributes:
+        dip: [batch, c, 300].
+        bins: folded bins [batch, c, 27].
+        noise: of a step, [batch, c, 1].
+    """
+
+    dip: Any
+    bins: Any
+    noise: Any
+
+
+class White(NamedTuple):
+    """White light, and the channels without dead ones.
+
+    Attributes:
+        bins, noise: of the channels, folded [batch, c, 27], and of a step [batch, c, 1].
+        white, white_dip, white_noise: of white light, folded [batch, 1, 27], [batch, 1, 300], and of a step
+            [batch, 1, 1].
+        depth: rough depth [batch, 1, 1].
+        features: [batch, 2].
+    """
+
+    bins: Any
+    noise: Any
+    white: Any
+    white_dip: Any
+    white_noise: Any
+    depth: Any
+    features: Any
+
+
+class Ratios(NamedTuple):
+    """Depth of each channel relative to white light's rough depth.
+
+    Attributes:
+        ratio, noise: [batch, c, 1].
+        features: [batch, 2 c].
+    """
+
+    ratio: Any
+    noise: Any
+    features: Any
+
+
+class Chord(NamedTuple):
+    """What the planet's path across its star tells.
+
+    Attributes:
+        log_ratio, log_spread: expected value and standard deviation of ln(radius^2 / rough depth), [batch, 1].
+        features: [batch, 31].
+    """
+
+    log_ratio: Any
+    log_spread: Any
+    features: Any
+
+
+def fold(flux: Any) -> Folded:
+    """Return raw flux [batch, 300, c] without the ramp, folded about mid-transit."""
+    return Folded(*dips(flux))
+
+
+def white_light(dip: Any, bins: Any, noise: Any) -> White:
+    """Return white light: the second of two channels, or the mean of all.
+
+    Args:
+        dip, bins, noise: of `Folded`.
+    """
+    if bins.shape[1] == 2:  # own and white
+        white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]
+        bins, noise = bins[:, :1], noise[:, :1]
+    else:
+        dead = noise_free(noise, dip)
+        weight = ops.where(dead, 0.0, 1 / ops.square(noise))
+        white, white_dip = white_of(bins, weight), white_of(dip, weight)
+        white_noise = ops.sqrt(1 / ops.sum(weight, axis=1, keepdims=True))
+        # A dead channel is replaced by the white curve, with the noise of a typical channel.
+        bins = ops.where(dead, white, bins)
+        noise = ops.where(dead, ops.mean(noise, axis=1, keepdims=True), noise)
+    depth, depth_noise = rough_depth(white, white_noise)
+    features = [ops.log(depth)[:, :, 0] / 2 + 3, ops.log(depth_noise / depth)[:, :, 0] / 2]
+    return White(bins, noise, white, white_dip, white_noise, depth, ops.concatenate(features, axis=-1))
+
+
+def matched_ratios(bins: Any, noise: Any, white: Any, depth: Any) -> Ratios:
     """Return each channel's depth relative to white light's, matched to the white curve's shape, and its noise.
 
-    Weighted least squares of the channel's bins on the white bins: [batch, c, 1] each.
+    Weighted least squares of the channel's bins on the white bins.
+
+    Args:
+        bins, noise, white, depth: of `White`.
     """
     weight = ops.convert_to_tensor(1 / np.square(bin_noise()))  # on the right of each product, as JAX requires
     template = white / depth
     power = ops.sum(ops.square(template) * weight, axis=2, keepdims=True) + 1.0
     ratio = ops.sum(template * bins * weight, axis=2, keepdims=True) / power / depth
-    return ratio, noise / ops.sqrt(power) / depth
+    noise = noise / ops.sqrt(power) / depth
+    trust = 1 / (1 + ops.square(noise) * 100)  # a ratio known to 10 % has half the weight
+    features = [
+        ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # the ratio of a huge atmosphere can exceed 5
+        ops.log(noise)[:, :, 0] / 2,
+    ]
+    return Ratios(ratio, noise, ops.concatenate(features, axis=-1))
+
+
+def chord(white_dip: Any, white_noise: Any, depth: Any, star: Any) -> Chord:
+    """Return the radius, and features, from white light along the planet's path.
+
+    Args:
+        white_dip, white_noise, depth: of `White`.
+        star: raw stellar parameters [batch, 6].
+    """
+    along, steps = transit_chord.along_the_path(white_dip[:, 0], *transit_chord.orbit_of(star))
+    path = transit_chord.path_of(along, steps, white_noise[:, 0], depth[:, 0])
+    features = [
+        ops.clip(along / depth[:, 0], -2, 2),
+        ops.log(steps) - TYPICAL_LOG_STEPS,
+        3 * path.log_ratio / (1 + 10 * ops.square(path.log_spread)),
+        ops.log(path.log_spread) / 2 + 1,
+        path.impact,
+        ops.log(path.impact_spread) / 2 + 1,
+    ]
+    return Chord(path.log_ratio, path.log_spread, ops.concatenate(features, axis=-1))
+
+
+def shape_in_time(white: Any, depth: Any) -> Any:
+    """Return the folded bins of white light relative to its rough depth, [batch, 27], where the orbit is unknown."""
+    return ops.clip(white / depth, -2, 2)[:, 0]
+
+
+def path_gate(trusted: Any, log_ratio: Any, log_spread: Any) -> Any:
+    """Return the radius from the shape, weighted by its certainty; neighbouring steps have similar gates: [batch, 1].
+
+    Args:
+        trusted: output of the network, [batch, 1].
+        log_ratio, log_spread: of `Chord`.
+    """
+    return ops.sigmoid(trusted - 2 * ops.log(log_spread / EXPECTED_SHIFT)) * log_ratio
+
+
+def ratio_gate(trusted: Any, ratio: Any, noise: Any) -> Any:
+    """Return the measurement at the wavelength itself, weighted by its certainty: [batch, targets].
+
+    Args:
+        trusted: output of the network, [batch, targets].
+        ratio, noise: of `Ratios`.
+    """
+    gate = ops.sigmoid(trusted - 2 * ops.log(noise[:, :, 0] / EXPECTED_SPREAD))
+    return gate * ops.log(ops.clip(ratio, SMALLEST_RATIO, 1 / SMALLEST_RATIO))[:, :, 0]
+
+
+def corrected_depth(depth: Any, correction: Any, **additions: Any) -> Any:
+    """Return depths [batch, targets]: the rough depth times the exponential of all corrections."""
+    for addition in additions.values():
+        correction += addition
+    return depth[:, :, 0] * ops.exp(ops.clip(correction, -5, 5))
 
 
 @model(scope="any", channels="own+white", star="all", transform="none", head="depth", loss="mae",
@@ -148,30 +267,17 @@ def transit(hp: Any, inputs: Inputs) -> Depth:
         raise UsageError(
             "the model transit takes raw flux: expected --transform none, --ramp keep and --function none."
         )
-    bins, noise, white, white_noise, white_dip = measured_curves(inputs.flux)
-    depth, depth_noise = rough_depth(white, white_noise)
-    ratio, ratio_noise = matched_ratio(bins, noise, white, depth)
-    trust = 1 / (1 + ops.square(ratio_noise) * 100)  # a ratio known to 10 % has half the weight
-    features = [
-        ops.log(depth)[:, :, 0] / 2 + 3,
-        ops.log(depth_noise / depth)[:, :, 0] / 2,
-        ops.arcsinh((ratio - 1) * 10 * trust)[:, :, 0],  # the ratio of a huge atmosphere can exceed 5
-        ops.log(ratio_noise)[:, :, 0] / 2,
-    ]
-    path = None
+    folded = stage("fold", fold, flux=inputs.flux)
+    white = stage("white_light", white_light, **folded._asdict())
+    known = {"white": white.white, "depth": white.depth}
+    ratios = stage("ratios", matched_ratios, bins=white.bins, noise=white.noise, **known)
+    features, path = [white.features, ratios.features], None
     if inputs.raw_star is None:  # the orbit is unknown: only the shape in time is
-        features.append(ops.clip(white / depth, -2, 2)[:, 0])
+        features.append(stage("shape", shape_in_time, **known))
     else:
-        along, steps = transit_chord.along_the_path(white_dip[:, 0], *transit_chord.orbit_of(inputs.raw_star))
-        path = transit_chord.path_of(along, steps, white_noise[:, 0], depth[:, 0])
-        features += [
-            ops.clip(along / depth[:, 0], -2, 2),
-            ops.log(steps) - TYPICAL_LOG_STEPS,
-            3 * path.log_ratio / (1 + 10 * ops.square(path.log_spread)),
-            ops.log(path.log_spread) / 2 + 1,
-            path.impact,
-            ops.log(path.impact_spread) / 2 + 1,
-        ]
+        measured = {"white_dip": white.white_dip, "white_noise": white.white_noise, "depth": white.depth}
+        path = stage("chord", chord, **measured, star=inputs.raw_star)
+        features.append(path.features)
     if inputs.star is not None:
         features.append(ops.clip(inputs.star, -4, 4))
     x = keras.layers.Concatenate(name="features")(features)
@@ -181,14 +287,15 @@ def transit(hp: Any, inputs: Inputs) -> Depth:
         x = keras.layers.Dense(units, activation="gelu", name=f"dense_{index}")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
-    correction = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="head")(x)
+
+    def linear(count: int, name: str) -> Any:
+        return keras.layers.Dense(count, kernel_initializer="zeros", dtype="float32", name=name)(x)
+
+    parts = {"depth": white.depth, "correction": linear(inputs.targets, "head")}
     if path is not None:
-        # The radius from the shape, weighted by its certainty; neighbouring steps have similar gates.
-        trusted = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="trust_path")(x)
-        correction += ops.sigmoid(trusted - 2 * ops.log(path.log_spread / EXPECTED_SHIFT)) * path.log_ratio
-    if bins.shape[1] == inputs.targets:
-        # The measurement at the wavelength itself, weighted by its certainty.
-        trusted = keras.layers.Dense(inputs.targets, kernel_initializer="zeros", dtype="float32", name="trust")(x)
-        gate = ops.sigmoid(trusted - 2 * ops.log(ratio_noise[:, :, 0] / EXPECTED_SPREAD))
-        correction += gate * ops.log(ops.clip(ratio, SMALLEST_RATIO, 1 / SMALLEST_RATIO))[:, :, 0]
-    return Depth(depth[:, :, 0] * ops.exp(ops.clip(correction, -5, 5)))
+        given = {"log_ratio": path.log_ratio, "log_spread": path.log_spread}
+        parts["path"] = stage("path_gate", path_gate, trusted=linear(1, "trust_path"), **given)
+    if white.bins.shape[1] == inputs.targets:
+        given = {"ratio": ratios.ratio, "noise": ratios.noise}
+        parts["own"] = stage("ratio_gate", ratio_gate, trusted=linear(inputs.targets, "trust"), **given)
+    return Depth(stage("depth", corrected_depth, **parts))

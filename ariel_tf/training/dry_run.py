@@ -81,7 +81,9 @@ def _short(value: Any) -> str:
 
 
 def model_lines(built: "Built") -> list[str]:
-    """Return the number of weights, and the layers that have some."""
+    """Return the number of weights, and the layers that have some or consist of several operations."""
+    import keras
+
     model = built.inference
     total, trained = (sum(math.prod(one.shape) for one in part) for part in (model.weights, model.trainable_weights))
     inputs = ", ".join(f"{one.name} {list(one.shape[1:])}" for one in model.inputs)
@@ -89,14 +91,14 @@ def model_lines(built: "Built") -> list[str]:
         f"model {model.name}: {inputs} to {list(model.output.shape[1:])}",
         f"{total:,} weights, {trained:,} of them trained, {format_bytes(FLOAT * total)}",
     ]
-    holding = [layer for layer in model.layers if layer.weights]
+    holding = [layer for layer in model.layers if layer.weights or isinstance(layer, keras.Model)]
     for layer in holding[:MOST_LAYERS]:
         count = sum(math.prod(one.shape) for one in layer.weights)
         lines.append(f"  {layer.name:24s}{type(layer).__name__:22s}{count:12,d} weights")
     if (more := len(holding) - MOST_LAYERS) > 0:
-        lines.append(f"  ... and {more} more layers with weights")
+        lines.append(f"  ... and {more} more layers like these")
     if (without := len(model.operations) - len(holding)) > 0:
-        lines.append(f"  and {without} layers and operations without weights")
+        lines.append(f"  and {without} others without weights")
     return lines
 
 
@@ -136,6 +138,8 @@ def _numbers(operation: Any) -> int:
     """Return the number of values that a layer or an operation computes per row."""
     import keras
 
+    if isinstance(operation, keras.Model):
+        return sum(_numbers(one) for one in operation.operations if not isinstance(one, keras.layers.InputLayer))
     tensors = keras.tree.flatten(operation.output)
     # Keras may not know a dimension other than the batch; a constant has no batch.
     return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors if hasattr(tensor, "shape"))

@@ -1,12 +1,15 @@
 """What the transit model is told of a planet's path: worked by hand, and found again in curves of known planets."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
+from support.models import built
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
 from ariel_tf.models import transit as transit_model
 from ariel_tf.models import transit_chord
+from ariel_tf.models.stages import stage
 from ariel_tf.physics import planets, stars, transit
 
 PERIOD = 3.0
@@ -116,3 +119,19 @@ def test_a_smoothed_channel_does_not_take_over_white_light():
     for curves, expected in ((flux, []), (smoothed, [[1, 6]])):
         dip, _, noise = transit_model.dips(curves.astype(np.float32))
         assert np.argwhere(np.asarray(transit_model.noise_free(noise, dip))[..., 0]).tolist() == expected
+
+
+@pytest.mark.parametrize(("options", "orbit"), [({}, "chord"), ({"star": "none"}, "shape")])
+def test_its_summary_reads_from_light_curves_to_depth(options, orbit):
+    names = [layer.name for layer in built("transit", **options).training.layers if not layer.weights]
+    gate = ["path_gate"] if orbit == "chord" else []
+    expected = {"fold", "white_light", "ratios", orbit, "features", *gate, "ratio_gate", "depth"}
+    assert expected == set(names) - {"flux", "star", "star_transform"}
+
+
+def test_a_stage_is_one_layer_without_weights_and_changes_nothing():
+    x = keras.Input((3,), name="x")
+    layered = keras.Model(x, stage("twice_and_sum", lambda x, y: 2 * x + ops.sum(y, axis=1, keepdims=True), x=x, y=x))
+    assert [layer.name for layer in layered.layers] == ["x", "twice_and_sum"]
+    assert layered.weights == []
+    np.testing.assert_array_equal(layered(np.array([[1.0, 2.0, 4.0]])), [[9.0, 11.0, 15.0]])

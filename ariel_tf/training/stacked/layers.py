@@ -108,7 +108,9 @@ def refuse_unstackable(model: keras.Model) -> None:
 
 def _about_layers(found: Sequence[Any]) -> Iterator[str]:
     for layer in found:
-        if type(layer) not in LAYERS:
+        if isinstance(layer, keras.Model) and not layer.variables:  # operations under one name (`models.stages`)
+            yield from _about_layers(layer.layers)
+        elif type(layer) not in LAYERS:
             yield f"its layer {layer.name}, {type(layer).__name__}, works in steps or is unknown to stacks"
         if type(layer) in STAND_INS and (getattr(layer, "groups", 1) > 1 or layer.data_format != "channels_last"):
             yield f"its layer {layer.name} is a grouped convolution, or one with channels first"

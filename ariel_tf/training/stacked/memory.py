@@ -38,7 +38,7 @@ def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> in
 
 def _numbers(layer: Any) -> int:
     """Return the number of values that a layer computes per row; a convolution unfolds its windows first."""
-    numbers = math.prod(layer.output.shape[1:])
+    numbers = sum(math.prod(output.shape[1:]) for output in keras.tree.flatten(layer.output))
     if type(layer) in layers.STAND_INS:
         numbers += layer.output.shape[1] * layer.kernel_size[0] * layer.input.shape[-1]
     return int(numbers)
