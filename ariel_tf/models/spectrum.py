@@ -23,8 +23,8 @@ from ariel_tf.config.model_registry import model
 from ariel_tf.core.errors import UsageError
 from ariel_tf.models import orbit_posterior, spectral_prior
 from ariel_tf.models.builder import Depth, Inputs
-from ariel_tf.models.transit import dips, noise_free, rough_depth, white_of
 from ariel_tf.models.transit_chord import orbit_of
+from ariel_tf.models.white_light import dips, noise_free, rough_depth, white_of
 
 TYPICAL_LOG_STEPS = 1.5
 SMALLEST_RATIO, LARGEST_RATIO = 0.02, 500.0

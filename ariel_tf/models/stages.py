@@ -1,4 +1,4 @@
-"""Steps of a model as layers with names, so that its summary, its graph and a viewer show five of them, not fifty ops."""
+"""Steps of a model as named layers: its summary, its graph and a viewer show a few, not fifty operations."""
 
 from collections.abc import Callable
 from typing import Any

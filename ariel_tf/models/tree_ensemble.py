@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.models.transit import dips
+from ariel_tf.models.white_light import dips
 from ariel_tf.physics.references import N_BINS
 
 # Below any observable planet: the square root stays finite if the leaves do not sum to a positive depth.

@@ -7,8 +7,7 @@ from keras import ops
 from support.models import built
 
 from ariel_tf.challenge import N_STEPS, STAR_NAMES
-from ariel_tf.models import transit as transit_model
-from ariel_tf.models import transit_chord
+from ariel_tf.models import transit_chord, white_light
 from ariel_tf.models.stages import stage
 from ariel_tf.physics import planets, stars, transit
 
@@ -103,11 +102,11 @@ def test_a_dead_channel_does_not_take_over_white_light():
     draw = np.random.default_rng(0)
     noise = np.linspace(0.001, 0.03, 10, dtype=np.float32).reshape(1, 10, 1)
     dip = (draw.normal(0, 1, (1, 10, N_STEPS)) * noise).astype(np.float32)
-    assert not np.asarray(transit_model.noise_free(noise, dip)).any()
-    noise[0, 4] = transit_model.SMALLEST_NOISE
-    assert np.flatnonzero(np.asarray(transit_model.noise_free(noise, dip))).tolist() == [4]
+    assert not np.asarray(white_light.noise_free(noise, dip)).any()
+    noise[0, 4] = white_light.SMALLEST_NOISE
+    assert np.flatnonzero(np.asarray(white_light.noise_free(noise, dip))).tolist() == [4]
     quiet = np.full((1, 10, 1), 1e-6, np.float32)
-    assert not np.asarray(transit_model.noise_free(quiet, np.zeros_like(dip))).any()
+    assert not np.asarray(white_light.noise_free(quiet, np.zeros_like(dip))).any()
 
 
 def test_a_smoothed_channel_does_not_take_over_white_light():
@@ -117,8 +116,8 @@ def test_a_smoothed_channel_does_not_take_over_white_light():
     smoothed = flux.copy()
     smoothed[1, :, 6] = np.interp(np.arange(N_STEPS), np.arange(0, N_STEPS, 10), flux[1, ::10, 6])
     for curves, expected in ((flux, []), (smoothed, [[1, 6]])):
-        dip, _, noise = transit_model.dips(curves.astype(np.float32))
-        assert np.argwhere(np.asarray(transit_model.noise_free(noise, dip))[..., 0]).tolist() == expected
+        dip, _, noise = white_light.dips(curves.astype(np.float32))
+        assert np.argwhere(np.asarray(white_light.noise_free(noise, dip))[..., 0]).tolist() == expected
 
 
 @pytest.mark.parametrize(("options", "orbit"), [({}, "chord"), ({"star": "none"}, "shape")])
