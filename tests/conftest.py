@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from ariel_tf.planet import Planet
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on; and no pictures."""
+    """Two logical CPUs, before anything starts TensorFlow's devices: what replicas run on; and no pictures.
+
+    Byte code is kept, whatever the environment says: many processes import the same modules, and compiling the tests
+    costs more than importing TensorFlow.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return  # its workers run the tests
     Figure.savefig = pictures.save_dot

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from support.pictures import is_drawn
+from support.pictures import drawn, is_drawn
 
 from ariel_tf.core.errors import DataError
 from ariel_tf.core.figures import draw_or_warn, saved_figure
@@ -18,9 +18,13 @@ from pipelines import correlations
 from tuning import pictures
 from tuning.outcomes import COMPLETED, Outcome
 
-pytestmark = pytest.mark.usefixtures("draws")
-
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def arranged_pictures():
+    with drawn(arranged=True):
+        yield
 
 
 def draw_each_kind(folder):
@@ -38,7 +42,7 @@ def draw_each_kind(folder):
     pictures.draw(folder, trials)
 
 
-def drawn(folder):
+def bytes_of(folder):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         f"{name}.png" for name in ("prediction", "spectra", "curves", "correlations", "history", "parallel", "values")
@@ -70,7 +74,7 @@ def test_a_users_settings_change_no_picture_and_stay_as_they_are(tmp_path, monke
     finally:
         pyplot.close("all")
         pyplot.switch_backend(backend)
-    assert drawn(tmp_path / "changed") == drawn(tmp_path / "plain")
+    assert bytes_of(tmp_path / "changed") == bytes_of(tmp_path / "plain")
 
 
 def test_importing_what_draws_imports_no_matplotlib():
