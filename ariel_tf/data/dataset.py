@@ -280,14 +280,15 @@ def evaluation_batches(
 def _in_order(
     source: Source, selection: Selection, size: int | None = None, part: slice = slice(None)
 ) -> Iterator[dict[str, Any]]:
-    """Yield every observation once, in the source's order: from mapped files if there are any, else from records.
+    """Yield every observation once, in the source's order: from mapped files or memory if possible, else from records.
 
     Args:
         size: rows per batch; None for the best size for the source.
         part: batches to yield.
     """
-    if (mapped := source.mapped(selection)) is not None:
-        return mapped.in_order(size or prediction_batch_size(selection.signature), part)
+    for rows in (source.mapped(selection), source.held(selection)):
+        if rows is not None:
+            return rows.in_order(size or prediction_batch_size(selection.signature), part)
     batches = observations(source, selection)
     batches = batches.rebatch(size) if size else batches
     if part != slice(None):

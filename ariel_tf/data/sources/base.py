@@ -12,6 +12,7 @@ from ariel_tf.planet import Planet
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from ariel_tf.data.held_rows import HeldRows
     from ariel_tf.data.mapped_rows import MappedRows
 
 SIMULATED = "simulated"
@@ -73,6 +74,14 @@ class Source(Protocol):
 
         Raises:
             DataError: the files are damaged.
+        """
+        ...
+
+    def held(self, selection: Selection) -> "HeldRows | None":
+        """Return the observations of the selected folds if the source holds its planets in memory; None if it does not.
+
+        Args:
+            selection: its folds and signature determine what is read, as in `mapped`.
         """
         ...
 

@@ -25,6 +25,7 @@ from ariel_tf.core import resources
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data import records
 from ariel_tf.data.graph import as_written
+from ariel_tf.data.held_rows import HeldRows
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.base import ENDLESS, Source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource, described, numbers_of
@@ -150,6 +151,13 @@ class EndlessSource(SourceBase):
             parts.append(self._held.records(chosen, order).map(as_written(self._numbered)))
         joined = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
         return joined.map(as_written(lambda record: records.narrow(record, columns, white)))
+
+    def held(self, selection: Selection) -> HeldRows | None:
+        """Like `Source.held`; None if planets of the training folds are selected."""
+        if len(self._streamed(selection.folds)):
+            return None
+        chosen = Selection(_held_folds(selection.folds), selection.signature)
+        return self._held.held(chosen).shifted(self._recipe.rows)
 
     def _numbered(self, record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return record | {"planet": record["planet"] + self._recipe.rows}

@@ -17,6 +17,7 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data import arrays, records
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.graph import as_written
+from ariel_tf.data.held_rows import HeldRows
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.base import SIMULATED
 from ariel_tf.data.sources.subset import SourceBase
@@ -99,7 +100,8 @@ class SimulatedSource(SourceBase):
                 table = {name: arrays.empty((len(bar), *part.shape), part.dtype) for name, part in planet.items()}
             for name, part in planet.items():
                 table[name][index] = part
-        self._table = {name: arrays.as_tensor(values) for name, values in table.items()}
+        self._arrays = table
+        self._table = {name: arrays.as_tensor(values) for name, values in table.items()}  # the same memory
 
     @property
     def folds(self) -> Mapping[int, int]:
@@ -147,6 +149,9 @@ class SimulatedSource(SourceBase):
             return records.narrow(record, columns, white)
 
         return tf.data.Dataset.from_tensor_slices(chosen).map(planet, PARALLEL)
+
+    def held(self, selection: Selection) -> HeldRows:
+        return HeldRows(self._arrays, self._wavelengths, selection.signature, self._of(selection.folds))
 
     def planets(self, folds: Sequence[int]) -> Iterator[Planet]:
         """Yield each planet of these folds, simulated again: only the requested wavelengths are in memory."""

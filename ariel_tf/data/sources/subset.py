@@ -13,6 +13,7 @@ import tensorflow as tf
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import first_planets
+from ariel_tf.data.held_rows import HeldRows
 from ariel_tf.data.integrity import UNREADABLE, damaged
 from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.selection import Selection, Signature
@@ -54,6 +55,9 @@ class SourceBase(Source):
         return SubsetSource(self, folds, there - first_planets(there, planets), signature)
 
     def mapped(self, selection: Selection) -> MappedRows | None:
+        return None
+
+    def held(self, selection: Selection) -> HeldRows | None:
         return None
 
     def shard(self, folds: Sequence[int], index: int, count: int) -> Source | None:
@@ -152,6 +156,11 @@ class SubsetSource(SourceBase):
     def mapped(self, selection: Selection) -> MappedRows | None:
         """Like `Source.mapped`, without the rows of dropped planets."""
         rows = self._source.mapped(selection)
+        return None if rows is None else rows.only(self.folds)
+
+    def held(self, selection: Selection) -> HeldRows | None:
+        """Like `Source.held`, without the rows of dropped planets."""
+        rows = self._source.held(selection)
         return None if rows is None else rows.only(self.folds)
 
     def planet(self, number: int) -> Planet | None:
