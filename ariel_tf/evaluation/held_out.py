@@ -1,15 +1,21 @@
 """Planets of a data set that were held out of the training of a run."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ariel_tf.core.errors import UsageError
+import numpy as np
+
+from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import assign_folds
+from ariel_tf.data.integrity import read_planet
 from ariel_tf.data.manifest import MANIFEST_NAME, Manifest
 from ariel_tf.data.remote import is_remote, refuse_unnamed
-from ariel_tf.data.sources import SIMULATED, Source
+from ariel_tf.data.sources import SIMULATED, Source, open_source
 from ariel_tf.data.sources.simulated import Recipe
+from ariel_tf.data.text.folders import text_folders
+from ariel_tf.planet import Planet
 from ariel_tf.runs.predictor import Predictor
 from ariel_tf.runs.shipped import is_pretrained
 
@@ -23,14 +29,52 @@ def held_out(trained: Predictor, source: Source) -> set[int]:
     """Return planets of the source that neither trained the model nor selected its best epoch.
 
     In the run's own data these are its test folds. Other data are assumed to contain other planets, unless both come
-    from the simulator with the same seed: planet 7 is then the same planet in both, whatever their numbers of planets.
+    from the simulator with the same seed, or planets of the same number are equal in both, as in text files and the
+    shards converted from them: planet 7 is then the same planet in both, whatever their numbers of planets.
     """
     if is_own(trained, source):
         return {planet for planet, fold in source.folds.items() if fold in trained.folds.test}
-    before, now = simulation(trained.data), simulation(source.description)
-    if before is None or now is None or before.seed != now.seed:
-        return set(source.folds)
-    return {planet for planet in source.folds if before.folds.get(planet) in (None, *trained.folds.test)}
+    known = _folds_if_equal(trained.data, source) or {}
+    return {planet for planet in source.folds if known.get(planet) in (None, *trained.folds.test)}
+
+
+@functools.lru_cache(maxsize=16)
+def _folds_if_equal(description: str, source: Source) -> Mapping[int, int] | None:
+    """Return the fold of each planet of the data that a run was trained on, if the source contains the same planets.
+
+    Without the seeds of two simulations, the stars and light curves of up to three planets of the same number are
+    compared.
+
+    Args:
+        description: value of `--data` of the run; only simulations and folders on this machine are read.
+        source: other data.
+
+    Returns:
+        fold by planet number; empty if the planets differ, None if that is unknown.
+    """
+    before = simulation(description)
+    if before is not None and (now := simulation(source.description)) is not None:
+        return before.folds if before.seed == now.seed else {}
+    if any(map(is_remote, (description, source.description))):
+        return None
+    try:
+        if before is None and not _is_folder_of_planets(Path(description)):
+            return None
+        trained_on = open_source(description, ())
+        return trained_on.folds if same_planets(trained_on, source) else {}
+    except (UsageError, DataError, OSError):  # moved, changed or damaged since
+        return None
+
+
+def _is_folder_of_planets(path: Path) -> bool:
+    return (path / MANIFEST_NAME).is_file() or text_folders(path) is not None
+
+
+def _equal(one: Planet, other: Planet) -> bool:
+    """Whether the star, and the light curves of an observation that both hold, are the same numbers."""
+    keys = sorted({*one.keys} & {*other.keys})[:1]
+    curves = [[planet.flux[:, planet.keys.index(key)] for planet in (one, other)] for key in keys]
+    return bool(keys) and np.allclose(one.star, other.star) and all(np.array_equal(*pair) for pair in curves)
 
 
 class Simulation(NamedTuple):
@@ -54,11 +98,22 @@ def simulation(description: str) -> Simulation | None:
 
 
 def same_planets(one: Source, other: Source) -> set[int]:
-    """Return numbers of planets that are identical in both: of the same data, or simulated with the same seed."""
+    """Return numbers of planets that are identical in both.
+
+    These are the numbers in both, if the data are the same, were simulated with the same seed, or if any of up to three
+    planets on this machine is equal in both.
+    """
+    shared = set(one.folds) & set(other.folds)
     a, b = simulation(one.description), simulation(other.description)
-    if one.fingerprint == other.fingerprint or (a is not None and b is not None and a.seed == b.seed):
-        return set(one.folds) & set(other.folds)
-    return set()
+    if one.fingerprint == other.fingerprint:
+        return shared
+    if a is not None and b is not None:
+        return shared if a.seed == b.seed else set()
+    if any(is_remote(source.description) for source in (one, other)):
+        return set()
+    ordered = sorted(shared)
+    tried = sorted({*ordered[:1], *ordered[len(ordered) // 2 :][:1], *ordered[-1:]})
+    return shared if any(_equal(read_planet(one, number), read_planet(other, number)) for number in tried) else set()
 
 
 def common(each: Sequence[Predictor], source: Source, folds: tuple[int, ...] | None) -> set[int]:
@@ -97,7 +152,11 @@ def evaluation_role(trained: Predictor, source: Source, folds: Sequence[int]) ->
     if not is_own(trained, source):
         unseen = len(held_out(trained, source))
         left = len(source.folds) - unseen
-        same = f"; {left} planets of it were, and are left out" if left else ""
+        if left:
+            same = f"; {left} planets of it were, and are left out"
+        else:
+            unknown = trained.folds.train and _folds_if_equal(trained.data, source) is None
+            same = "; whether planets of it are in both could not be checked" if unknown else ""
         return f"none of it is the data set that the model was trained on{same}"
     roles = {"trained on": trained.folds.train, "the best epoch chosen by": trained.folds.validation}
     used = [f"{role} {sorted({*folds} & {*its})}" for role, its in roles.items() if {*folds} & {*its}]

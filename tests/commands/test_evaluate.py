@@ -118,6 +118,24 @@ def trained(folder):
     return Predictor.load(folder / "runs/one")
 
 
+def test_planets_of_the_training_are_left_out_of_the_text_files_that_they_were_converted_from(trained, capsys):
+    text = printed(capsys, "runs/one", "--data", "text/noisy_train")
+    assert "4 planets, 8 observations" in text
+    assert "36 planets of it were, and are left out" in text
+    files = open_source("text/noisy_train", ())
+    assert held_out.held_out(trained, files) == {p for p, fold in trained_folds().items() if fold == 9}
+    assert held_out.same_planets(open_source("data", ()), files) == set(trained_folds())
+    others = open_source("simulated:planets=40,spots=1,photons=1,seed=5", ())
+    assert held_out.held_out(trained, others) == set(range(1, 41))
+    assert held_out.evaluation_role(trained, others, range(10)).endswith("the model was trained on")
+    moved = dataclasses.replace(trained, data="elsewhere")
+    assert "could not be checked" in held_out.evaluation_role(moved, files, range(10))
+
+
+def trained_folds():
+    return open_source("data", ()).folds
+
+
 def test_only_planets_that_all_runs_hold_out_are_compared(trained):
     """One run holds out folds 7 and 9, one fold 9 alone: fold 9 it is; and no fold that either has seen."""
     source = open_source("data", (12,))
