@@ -84,7 +84,7 @@ def open_data(data: Path | str, params: Path | str | None = None) -> "Data":
 
     Args:
         data: a value of `--data`, or a folder of challenge text files.
-        params: folder with the targets of text files, such as `params_train`.
+        params: folder with the targets of text files, if it is not `params_train` beside `noisy_train`.
 
     Returns:
         `Data`: iterating yields each planet once, as `planet.Planet` with flux [55, n, 300]; `data[52]` is planet 0052,

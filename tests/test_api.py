@@ -57,6 +57,9 @@ def test_text_files_and_shards_are_the_same_planets(tmp_path):
     for number in (0, 3, "1", True, 1.0):
         with pytest.raises(UsageError, match=r"one of the 2 planets of .*, 1 to 2 \(data.numbers\)"):
             shards[number]
+    beside = ariel_tf.open_data(tmp_path / "data/noisy_train")  # finds params_train, as --data does
+    pd.testing.assert_frame_equal(beside.to_pandas(), text.to_pandas())
+    (tmp_path / "data/params_train").rename(tmp_path / "targets")
     unknown = ariel_tf.open_data(tmp_path / "data/noisy_train")
     assert "radii unknown" in repr(unknown)
     assert unknown.to_pandas().columns.tolist() == shards.to_pandas("stars").columns.tolist()

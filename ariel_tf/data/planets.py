@@ -20,7 +20,6 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.integrity import read_planet, read_planets
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.data.sources.text import TextSource
-from ariel_tf.data.text.folders import text_folders
 from ariel_tf.planet import Planet
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Data:
 
     Args:
         data: a value of `--data`, or a folder of challenge text files.
-        params: folder of the targets of text files.
+        params: folder of the targets of text files, if it is not `params_train` beside `noisy_train`.
 
     Attributes:
         source: source of the planets, `sources.base.Source`.
@@ -45,11 +44,8 @@ class Data:
     """
 
     def __init__(self, data: Path | str, params: Path | str | None = None):
-        found = text_folders(Path(data))
         if params is not None:
             self.source: Source = TextSource(data, params)
-        elif found is not None and not found.named:
-            self.source = TextSource(data)
         else:
             self.source = open_source(str(data), range(N_WAVELENGTHS))
         self.labelled = self.source.labelled
