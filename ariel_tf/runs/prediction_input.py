@@ -114,23 +114,35 @@ def checked_arrays(
         UsageError, DataError: as for `Predictor.predict`.
     """
     flux, stars = unmasked("flux", flux), None
-    one = flux.ndim == 2 + len(instances)
+    one, given = flux.ndim == 2 + len(instances), flux.shape
     flux = flux[None] if one else flux
     if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
         expected = [*instances, N_WAVELENGTHS, N_STEPS]
-        raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(flux.shape)}")
+        raise UsageError(
+            f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(given)}{_reordered(given, expected)}"
+        )
     if needs_star:
         if star is None:
             raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
-        stars = np.atleast_2d(unmasked("star", star_values(star)))
-        if stars.shape != (len(flux), len(STAR_NAMES)):
-            raise UsageError(f"predict: expected star {[len(flux), len(STAR_NAMES)]}. Received: {list(stars.shape)}")
+        stars = unmasked("star", star_values(star))
+        if stars.shape not in ((len(STAR_NAMES),), (len(flux), len(STAR_NAMES))):
+            expected = f"[{len(flux)}, {len(STAR_NAMES)}], or [{len(STAR_NAMES)}] for all rows"
+            raise UsageError(f"predict: expected star {expected}. Received: {list(stars.shape)}")
+        stars = np.broadcast_to(stars, (len(flux), len(STAR_NAMES)))
     for name, values in (("flux", flux), ("star", stars)):
         if values is not None and not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible prediction
             row = int(np.argwhere(~np.isfinite(values))[0, 0])
             raise DataError(f"predict: {name} of row {row} is not finite.")
     refuse_bounds(flux, stars)
     return flux, stars, one
+
+
+def _reordered(shape: tuple[int, ...], expected: list[int]) -> str:
+    """Return a hint on the order of axes, if these are [55, n, 300], [n, 300, 55] or [300, 55]."""
+    if len(shape) == 3 and (shape[0], shape[2]) == (N_WAVELENGTHS, N_STEPS):
+        return "; a planet's flux is [wavelengths, observations, minutes]: pass flux.transpose(1, 0, 2), or the planet"
+    swapped = [*expected[:-2], N_STEPS, N_WAVELENGTHS]
+    return "; wavelengths and minutes are swapped" if list(shape[-len(swapped) :]) == swapped else ""
 
 
 def refuse_bounds(flux: np.ndarray, star: np.ndarray | None) -> None:

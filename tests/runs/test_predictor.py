@@ -122,6 +122,21 @@ def test_a_star_s_table_is_read_by_its_names(runs):
         trained.predict(flux, star.rename(columns={"star_temp (K)": "temp"}))
 
 
+def test_one_star_is_that_of_all_rows_and_swapped_axes_are_named(runs):
+    """`predict(flux, planet.star)` was refused for several observations of a planet, as star [1, 6]."""
+    planet, trained = open_data(DATA)[5], Predictor.load(runs / "list")
+    flux = planet.flux.transpose(1, 0, 2)
+    np.testing.assert_array_equal(trained.predict(flux, planet.star), trained.predict(planet, as_frame=False))
+    assert trained.predict(flux[:0], planet.star).shape == (0, 3)
+    with pytest.raises(UsageError, match=r"expected star \[2, 6\], or \[6\] for all rows. Received: \[1, 6\]"):
+        trained.predict(flux, planet.star[None])
+    with pytest.raises(UsageError, match=r"Received: \[55, 2, 300\]; a planet's flux is .*transpose\(1, 0, 2\)"):
+        trained.predict(planet.flux, planet.star)
+    for swapped in (flux.transpose(0, 2, 1), flux[0].T):
+        with pytest.raises(UsageError, match=r"300, 55\]; wavelengths and minutes are swapped"):
+            trained.predict(swapped, planet.star)
+
+
 def test_a_planet_of_masked_values_is_refused():
     """The mask was dropped, and what was below it became the planet's flux."""
     flux = np.ma.masked_greater(np.ones((55, 1, 300)), 0.5)
@@ -135,7 +150,7 @@ def test_flux_that_does_not_fit_is_refused(runs):
     for arguments, said in [
         ((flux[:, 1:],), r"flux \[55, 300\]"),
         ((flux,), "needs star"),
-        ((flux, np.ones(6)), r"star \[2, 6\]"),
+        ((flux, np.ones(5)), r"star \[2, 6\]"),
     ]:
         with pytest.raises(UsageError, match=said):
             trained.predict(*arguments)
