@@ -70,7 +70,7 @@ class TrainConfig(Schema):
     )  # fmt: skip
 
     data: str = option(
-        "", "data set: folder of shards and manifest, simulated[:planets=1000,spots=4,...], "
+        "", "data set: folder of shards and manifest, folder of text files, simulated[:planets=1000,spots=4,...], "
         "simulator[:rows=20000,...] for other planets in each epoch, or "
         "bigquery://PROJECT/DATASET", group=DATA, shown="the folder ./data if it holds a manifest, else simulated",
         parse=user_code.name_by_user

@@ -118,9 +118,8 @@ def checked_arrays(
     flux = flux[None] if one else flux
     if flux.shape[1:] != (*instances, N_WAVELENGTHS, N_STEPS):
         expected = [*instances, N_WAVELENGTHS, N_STEPS]
-        raise UsageError(
-            f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(given)}{_reordered(given, expected)}"
-        )
+        hint = _reordered(given, expected)
+        raise UsageError(f"predict: expected flux {expected}, or [n, ...] of it. Received: {list(given)}{hint}")
     if needs_star:
         if star is None:
             raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")

@@ -117,7 +117,7 @@ def test_all_faults_are_listed_at_once_and_skip_bad_leaves_them_out(train, tmp_p
     train["y"]["9999_01_01.txt"] = np.full(55, 1.5)
     files = dumped(tmp_path, train=train)
     assert faults(tmp_path / "out", files) == [
-        "train.pkl['0001_01_02.txt']: expected an array of [55, 300] numbers, found [300, 55]",
+        "train.pkl['0001_01_02.txt']: expected an array of [55, 300] numbers, found [300, 55]: it is transposed",
         "train.pkl['0001_01_05.txt']: another observation has the very same light curves",
         "train.pkl['notes']: expected a file name like 0052_01_10.txt (planet_spot_photon), received 'notes'",
         "train.pkl: planet 0777 has light curves, but no radii",

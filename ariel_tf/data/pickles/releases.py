@@ -203,8 +203,7 @@ def _light_curves(part: _Part, faults: list[Fault]) -> dict[Key, Array]:
                 key = key_of(label)
                 place = value.data.offset if type(value) is Array and isinstance(value.data, Span) else None
                 if type(value) is not Array or value.final_shape != (N_WAVELENGTHS, N_STEPS) or place is None:
-                    shape = f"[{', '.join(map(str, value.final_shape))}]" if type(value) is Array else "no array"
-                    raise DataError(f"expected an array of [{N_WAVELENGTHS}, {N_STEPS}] numbers, found {shape}")
+                    raise DataError(f"expected an array of [{N_WAVELENGTHS}, {N_STEPS}] numbers, found {_shape(value)}")
                 if key in found:
                     raise DataError("the same observation is there twice")
                 if place in places:
@@ -215,6 +214,14 @@ def _light_curves(part: _Part, faults: list[Fault]) -> dict[Key, Array]:
             found[key] = value
             places.add(place)
     return found
+
+
+def _shape(value: Any) -> str:
+    """Describe the shape of a value that is not light curves."""
+    if type(value) is not Array:
+        return "no array"
+    swapped = value.final_shape == (N_STEPS, N_WAVELENGTHS)
+    return f"[{', '.join(map(str, value.final_shape))}]{': it is transposed' if swapped else ''}"
 
 
 def _radii(part: _Part) -> Rows:
