@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from ariel_tf.challenge import STAR_PARAMETERS
 from ariel_tf.data import arrays
-from ariel_tf.data.graph import as_written
+from ariel_tf.data.graph import as_written, traced_once
 from ariel_tf.data.integrity import UNREADABLE as UNREADABLE
 from ariel_tf.data.integrity import damaged as damaged
 from ariel_tf.data.integrity import expected_planets, read, refuse_others
@@ -48,7 +48,7 @@ PARALLEL = 4
 AHEAD = 2
 
 
-def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.Tensor]:
+def as_rows(planet: dict[str, tf.Tensor], signature: Signature) -> dict[str, tf.Tensor]:
     """Parse one planet's record to its n observations.
 
     Returns:
@@ -56,9 +56,9 @@ def as_rows(planet: dict[str, tf.Tensor], selection: Selection) -> dict[str, tf.
     """
     instances = planet["instances"]
     n = tf.shape(instances)[0]
-    columns = [selection.signature.inputs.index(wavelength) for wavelength in selection.signature.targets]
+    columns = [signature.inputs.index(wavelength) for wavelength in signature.targets]
     flux = planet["flux"]
-    if selection.signature.white_light:
+    if signature.white_light:
         flux = tf.concat([flux, planet["white"][None]], axis=0)
     return {
         "key": tf.concat([tf.fill([n, 1], planet["planet"]), instances], axis=1),
@@ -74,7 +74,7 @@ def observations(source: Source, selection: Selection, order: tf.Tensor | None =
     planets = source.records(selection, order)
     if not source.endless:
         planets = refuse_others(planets, expected_planets(source, selection.folds))
-    return planets.map(as_written(lambda planet: as_rows(planet, selection)), PARALLEL)
+    return planets.map(as_written(traced_once(as_rows, selection.signature)), PARALLEL)
 
 
 def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.core.errors import DataError
-from ariel_tf.data.graph import as_written
+from ariel_tf.data.graph import as_written, traced_once
 from ariel_tf.data.mapped_rows import ChangedRow
 from ariel_tf.data.sources.base import Source
 from ariel_tf.planet import Planet, planet_faults
@@ -38,15 +38,19 @@ def refuse_others(planets: tf.data.Dataset, expected: np.ndarray) -> tf.data.Dat
 
     @as_written
     def check(seen: tf.Tensor, planet: Any) -> tuple[Any, Any]:
-        number = planet["planet"]
-        place = tf.minimum(tf.searchsorted(numbers, number[None])[0], len(expected) - 1)
-        known = tf.equal(numbers[place], number)
-        fault = tf.where(known, " occurs twice", " is not of the requested folds")
-        name = tf.strings.as_string(number, width=4, fill="0")
-        tf.debugging.Assert(known & ~seen[place], [tf.strings.join(["planet ", name, fault])])
-        return tf.tensor_scatter_nd_update(seen, place[None, None], [True]), planet
+        return traced_once(_seen_with)(seen, planet["planet"], numbers), planet
 
     return planets.scan(tf.zeros(len(expected), tf.bool), check)
+
+
+def _seen_with(seen: tf.Tensor, number: tf.Tensor, expected: tf.Tensor) -> tf.Tensor:
+    """Return which expected planets were seen, bool [planets], with a further one; an error if it is no new one."""
+    place = tf.minimum(tf.searchsorted(expected, number[None])[0], tf.size(expected) - 1)
+    known = tf.equal(expected[place], number)
+    fault = tf.where(known, " occurs twice", " is not of the requested folds")
+    name = tf.strings.as_string(number, width=4, fill="0")
+    tf.debugging.Assert(known & ~seen[place], [tf.strings.join(["planet ", name, fault])])
+    return tf.tensor_scatter_nd_update(seen, place[None, None], [True])
 
 
 def read(

@@ -25,7 +25,7 @@ from ariel_tf.data.bigquery.connection import Connection
 from ariel_tf.data.bigquery.layout_planets import UploadedTables
 from ariel_tf.data.bigquery.snapshot import Snapshot
 from ariel_tf.data.bigquery.streams import ArrowReader, Reader
-from ariel_tf.data.graph import as_written
+from ariel_tf.data.graph import as_written, traced_once
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.subset import SourceBase
 from ariel_tf.data.sources.tfrecord import PARALLEL, SHARDS_AT_ONCE
@@ -130,7 +130,7 @@ class BigQuerySource(SourceBase):
         signature = selection.signature
         serialized = self._serialized(selection.folds, signature.inputs, signature.white_light, order)
         inputs, white = signature.inputs, signature.white_light
-        return serialized.map(as_written(lambda record: records.parse(record, inputs, white, self.labelled)), PARALLEL)
+        return serialized.map(as_written(traced_once(records.parse, inputs, white, self.labelled)), PARALLEL)
 
     def _serialized(
         self, folds: Sequence[int], wavelengths: Sequence[int], white: bool, order: tf.Tensor | None

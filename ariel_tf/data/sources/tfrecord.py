@@ -13,7 +13,7 @@ from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError
 from ariel_tf.data import records
 from ariel_tf.data.array_files import ArrayFiles, open_arrays
-from ariel_tf.data.graph import as_written
+from ariel_tf.data.graph import as_written, traced_once
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.selection import Selection
@@ -103,7 +103,7 @@ class TFRecordSource(SourceBase):
         serialized = serialized.apply(tf.data.experimental.assert_cardinality(planets))
         signature = selection.signature
         inputs, white = signature.inputs, signature.white_light
-        return serialized.map(as_written(lambda record: records.parse(record, inputs, white, self.labelled)), PARALLEL)
+        return serialized.map(as_written(traced_once(records.parse, inputs, white, self.labelled)), PARALLEL)
 
     @functools.cached_property
     def _arrays(self) -> ArrayFiles | None:
