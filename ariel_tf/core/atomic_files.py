@@ -5,6 +5,7 @@ import fcntl
 import gc
 import glob
 import hashlib
+import io
 import json
 import os
 import re
@@ -33,8 +34,7 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
 
     The order protects against a power cut: write, flush to disk, rename, flush the folder.
     The temporary name keeps the suffixes, because some writers choose the format by suffix. The file is locked while
-    this
-    process writes it, so that the next writer in the folder can remove the temporary files of killed processes.
+    this process writes it, so that the next writer in the folder can remove the temporary files of killed processes.
 
     Args:
         path: the final name.
@@ -78,12 +78,12 @@ def _new_file(folder: Path, suffix: str, lock: bool) -> tuple[int, Path]:
 
 @contextmanager
 def replacing_by_library(path: Path | str) -> Iterator[Path]:
-    """Like `replacing`, for a block in which HDF5 or Keras writes the file, in a folder that this process holds.
+    """Like `replacing`, for a block in which Keras writes a `.keras` file, in a folder that this process holds.
 
     Raises:
-        OSError: the error of the disk, with the name of the file, as Python's own files raise it. HDF5 hides the
-            reason in
-            a paragraph, raises some errors as RuntimeError, and prints more when the partly written file is collected.
+        OSError: the error of the disk, with the name of the file, as Python's own files raise it. HDF5, which writes
+            the weights of a model that memory does not hold twice, hides the reason in a paragraph, raises some errors
+            as RuntimeError, and prints more when the partly written file is collected.
     """
     # h5py prints through the first of these, Python through the second.
     hooks, sys.excepthook, sys.unraisablehook = (sys.excepthook, sys.unraisablehook), lambda *_: None, lambda _: None
@@ -100,6 +100,29 @@ def replacing_by_library(path: Path | str) -> Iterator[Path]:
         raise OSError(number, os.strerror(number), str(path)) from None
     finally:
         sys.excepthook, sys.unraisablehook = hooks
+
+
+class _NamedBuffer(io.BytesIO):
+    """Bytes in memory; Keras reads the format from the name."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+
+@contextmanager
+def replacing_by_hdf5(path: Path | str) -> Iterator[io.BytesIO]:
+    """Like `replacing`, for a block in which HDF5 writes the file: into memory.
+
+    A write that the disk refuses to HDF5 may end the process by a segmentation fault, or be lost without an error.
+    """
+    buffer = _NamedBuffer(str(path))
+    yield buffer
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def refuse_parent(out: Path) -> None:

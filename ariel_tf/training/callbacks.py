@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ariel_tf.core import messages
-from ariel_tf.core.atomic_files import replacing_by_library
+from ariel_tf.core.atomic_files import replacing_by_hdf5, replacing_by_library
 from ariel_tf.core.errors import NonFiniteError, Stopped
 from ariel_tf.core.resources import TimeLeft
 from ariel_tf.core.signals import StopRequest, graceful_stop
@@ -167,8 +167,8 @@ class SaveEpoch(keras.callbacks.Callback):
         run = self.run
         files = [run.checkpoint_name(epoch), "metrics.csv"]
         if run.is_chief:
-            with replacing_by_library(run.path / files[0]) as path:
-                self.model.save_weights(path)
+            with replacing_by_hdf5(run.path / files[0]) as buffer:
+                self.model.save_weights(buffer)
         run.write_rows()
         if best > run.state["best_epoch"]:
             if run.is_chief:

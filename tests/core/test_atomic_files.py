@@ -2,8 +2,10 @@
 
 import errno
 import os
+from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -142,6 +144,28 @@ def test_hdf5_which_locks_its_files_itself_writes_into_a_replaced_file(tmp_path)
         file["weights"] = np.arange(3)
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert file["weights"][2] == 2
+
+
+def test_hdf5_writes_into_memory_and_the_disk_sees_one_write(tmp_path, monkeypatch):
+    """A disk that refused a write in the middle of a checkpoint ended the process by a segmentation fault."""
+    path = tmp_path / "epoch-00001.weights.h5"
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with atomic_files.replacing_by_hdf5(path) as buffer:
+        model.save_weights(buffer)
+        assert os.listdir(tmp_path) == []
+    written = [weight.numpy() for weight in model.weights]
+    model.set_weights([np.zeros(weight.shape) for weight in model.weights])
+    model.load_weights(path)
+    assert all((weight.numpy() == expected).all() for weight, expected in zip(model.weights, written, strict=True))
+
+    def refuse(self, content):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match="Input/output error") as caught, atomic_files.replacing_by_hdf5(path) as buffer:
+        model.save_weights(buffer)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_a_temporary_file_that_cannot_be_removed_costs_nothing(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ariel_tf.core import messages
-from ariel_tf.core.atomic_files import replacing_by_library
+from ariel_tf.core.atomic_files import replacing_by_hdf5
 from ariel_tf.core.errors import NonFiniteError
 from ariel_tf.core.resources import TimeLeft
 from ariel_tf.runs.folder import RunFolder
@@ -219,8 +219,8 @@ def _row(
 def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     name = run.checkpoint_name(epoch)
     if run.is_chief:
-        with replacing_by_library(run.path / name) as path:
-            stack.save(path)
+        with replacing_by_hdf5(run.path / name) as buffer:
+            stack.save(buffer)
     run.write_rows()
     run.commit((name, "metrics.csv"), epoch=epoch)
 

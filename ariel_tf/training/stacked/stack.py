@@ -17,7 +17,7 @@ epoch and a Python round trip a step, and its metrics are one number, not one a 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import keras
@@ -306,9 +306,9 @@ class Stack:
     def _kept(self) -> list[Any]:
         return [*self.weights, *self.state, *self.best, *self.optimizer.variables]
 
-    def save(self, path: Path) -> None:
-        """Weights, best weights and optimiser as an HDF5 file."""
-        with h5py.File(path, "w") as file:
+    def save(self, target: Path | BinaryIO) -> None:
+        """Write weights, best weights and optimiser as HDF5."""
+        with h5py.File(target, "w") as file:
             for index, variable in enumerate(self._kept()):
                 file.create_dataset(f"{index:04d}", data=variable.numpy())
 
