@@ -137,7 +137,9 @@ def test_every_family_of_models_scores_alike_on_two_devices(name):
     scope = model_registry.entry(name).scope
     more = ["--wavelength", "joint"] if scope == "joint" else []
     small = ["--data", DATA, "--batch-size", "8", "--epochs", "3", "--patience", "0", *FEW.get(name, [])]
-    check_one_and_two("--model", name, *more, *small)
+    # `spectrum` measures in float32 before it learns: another batch size changes its answer for one row in ten by 1e-5,
+    # for one in eighty by 3e-3.
+    check_one_and_two("--model", name, *more, *small, tolerance=2e-4 if name == "spectrum" else 1e-5)
 
 
 def test_each_row_goes_to_exactly_one_device():
