@@ -56,8 +56,9 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
         flush(path.parent)
     except OSError as error:
-        if error.errno is not None:  # the error of a full disk has no file name
-            error.filename = error.filename or str(path)
+        # The error of a full disk has no file name; the temporary one is unknown to the user.
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
         raise
     finally:
         with contextlib.suppress(OSError):  # not fatal: the next writer removes it

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,8 @@ def disk_refusals(out: Path) -> Iterator[None]:
 
 def _savedmodel(trained: Any, path: Path) -> None:
     trained.model.export(path, format="tf_saved_model", verbose=False)
+    # TensorFlow ignores a disk that refuses to remove its temporary files.
+    shutil.rmtree(path / "variables" / "variables_temp", ignore_errors=True)
 
 
 def _keras(trained: Any, path: Path) -> None:
