@@ -30,7 +30,7 @@ from ariel_tf.data.dataset_folder import complete_already
 from ariel_tf.data.manifest import MANIFEST_NAME
 from ariel_tf.data.pickles import planet as pickles_planet
 from ariel_tf.data.pickles.releases import read_release
-from ariel_tf.data.text.discovery import Fault, FoundFiles, find_files, group
+from ariel_tf.data.text.discovery import Fault, FoundFiles, find_files, group, refuse_other_kind
 from ariel_tf.data.text.planet import PlanetRead, read_planet
 from pipelines import common
 
@@ -81,9 +81,11 @@ def text_planets(options: Options) -> Planets:
     if options.light_curves is None:
         raise UsageError("expected --light-curves, a folder of challenge text files, or --pickle.")
     light_curves = find_files(_folder(options.light_curves, "--light-curves", options.out))
+    refuse_other_kind(options.light_curves, light_curves, params=False)
     params = None
     if options.params is not None:
         params = find_files(_folder(options.params, "--params", options.out))
+        refuse_other_kind(options.params, params, params=True)
     tasks, faults = group(light_curves, params)
     faults = light_curves.faults + (params.faults if params else []) + faults
     if not tasks:

@@ -139,6 +139,11 @@ class Manifest:
         if not path.is_file():
             if (folder / STATE_NAME).is_file():
                 raise DataError(f"{folder} holds an unfinished data set; finish it with the command that began it")
+            if folder.suffix in (".pkl", ".pickle") and folder.is_file():
+                raise DataError(
+                    f"{folder}: expected a folder, found a pickle; convert it with "
+                    f"`python -m pipelines.convert --pickle {folder} --out DATA`"
+                )
             raise DataError(
                 f"expected a data set with {MANIFEST_NAME} in {folder}, found none; make one with "
                 "`python -m pipelines.convert` or `python -m pipelines.simulate`"

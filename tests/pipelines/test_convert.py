@@ -22,6 +22,7 @@ from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.parts import Part
 from ariel_tf.data.records import decode
 from ariel_tf.data.shards import read_records
+from ariel_tf.data.sources import open_source
 from ariel_tf.data.text import planet as text_planet
 from ariel_tf.data.text.format import write_light_curve, write_params
 from ariel_tf.planet import Planet
@@ -257,6 +258,30 @@ def test_a_folder_above_both_kinds_is_one_sentence(text, tmp_path, compressed):
     assert caught.value.faults == []
 
 
+@pytest.mark.parametrize(
+    ("light_curves", "params", "said"),
+    [
+        ("params_train", "noisy_train", "params_train: expected light curves, found params files"),
+        ("noisy_train", "noisy_train", "noisy_train: expected params files, found light curves"),
+    ],
+)
+def test_the_folder_of_the_other_kind_is_one_sentence(text, tmp_path, light_curves, params, said):
+    """It was a line for each file, after all of them were read."""
+    with pytest.raises(DataError) as caught:
+        convert.main([f"--light-curves={text / light_curves}", f"--params={text / params}", f"--out={tmp_path}/out"])
+    assert str(caught.value) == f"{text}/{said}; name the other folder."
+    assert caught.value.faults == []
+    if light_curves == "params_train":
+        with pytest.raises(DataError, match="expected light curves, found params files"):
+            open_source(str(text / light_curves), ())
+
+
+def test_a_pickle_given_as_data_is_answered_with_what_converts_it(tmp_path):
+    (tmp_path / "x.pkl").write_bytes(b"")
+    with pytest.raises(DataError, match=r"x.pkl: expected a folder, found a pickle; .*convert --pickle .*x.pkl --out"):
+        open_source(str(tmp_path / "x.pkl"), ())
+
+
 def test_two_targets_of_one_planet(text, tmp_path, make_planet):
     planet = make_planet(2)
     radii = planet.radii.copy()
@@ -317,15 +342,6 @@ def test_an_empty_folder(tmp_path):
     with pytest.raises(DataError, match=r"noisy_train: expected light curves with targets AAAA_BB_CC.txt, found none"):
         run(tmp_path / "text", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_light_curves_and_params_swapped(text, tmp_path):
-    with pytest.raises(DataError) as caught:
-        convert.main(
-            [f"--light-curves={text}/params_train", f"--params={text}/noisy_train", f"--out={tmp_path}/o", "--jobs=1"]
-        )
-    assert len(caught.value.faults) == 16
-    assert "expected the header '# star_temp: <number>', found '# sma: " in caught.value.faults[0]
 
 
 @pytest.mark.parametrize(

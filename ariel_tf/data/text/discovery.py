@@ -56,6 +56,8 @@ class PlanetFiles:
     sums: dict[str, set[str]] = field(default_factory=dict)
 
 
+# First bytes of the two kinds of files.
+_LIGHT_CURVES, _PARAMS = b"# star", b"# sma:"
 # Files that macOS, Windows and editors leave behind, besides hidden files.
 _LEFTOVERS = ("__macosx", "thumbs.db", "desktop.ini")
 
@@ -139,11 +141,29 @@ def _refuse_two_kinds(folder: Path, path: str, other: str) -> None:
         DataError: one of the two files is of each kind.
     """
     kinds = {_first_bytes(one): os.path.dirname(one) for one in (path, other)}
-    if kinds.keys() == {b"# star", b"# sma:"}:
-        light_curves, params = kinds[b"# star"], kinds[b"# sma:"]
+    if kinds.keys() == {_LIGHT_CURVES, _PARAMS}:
+        light_curves, params = kinds[_LIGHT_CURVES], kinds[_PARAMS]
         raise DataError(
             f"{folder}: holds light curves (in {light_curves}) and params files (in {params}): name the folder of each."
         )
+
+
+def refuse_other_kind(folder: Path | str, found: FoundFiles, params: bool) -> None:
+    """Refuse a folder of params files where light curves are expected, or the reverse; the names are the same.
+
+    Args:
+        folder: folder of the files.
+        found: files in it, of which the first, the middle and the last are looked at.
+        params: whether params files are expected.
+
+    Raises:
+        DataError: all of them are of the other kind.
+    """
+    paths = list(found.paths.values())
+    kinds = {_first_bytes(path) for path in (*paths[:1], *paths[len(paths) // 2 :][:1], *paths[-1:])}
+    if kinds == {_LIGHT_CURVES if params else _PARAMS}:
+        names = ("light curves", "params files")
+        raise DataError(f"{folder}: expected {names[params]}, found {names[not params]}; name the other folder.")
 
 
 def _first_bytes(path: str) -> bytes:
