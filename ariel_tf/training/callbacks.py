@@ -109,6 +109,11 @@ def best_epoch(run: RunFolder) -> int:
     return int(max(run.rows, key=lambda row: row[VALIDATION])["epoch"])
 
 
+def stopped_early(patience: int) -> str:
+    """Return why a training ended before its last epoch."""
+    return f"stopped early: {patience} epoch{'s' * (patience != 1)} without a better validation score"
+
+
 class SaveEpoch(keras.callbacks.Callback):
     """Add a metrics row after each epoch, save after the first, the last and whenever due, and stop early.
 

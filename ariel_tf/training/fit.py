@@ -112,7 +112,7 @@ def fit(
                 _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching])
             first = last
     if log and plan.patience and run.state["epoch"] < plan.epochs:
-        messages.info(f"stopped early: {plan.patience} epochs without a better validation score")
+        messages.info(callbacks.stopped_early(plan.patience))
 
 
 def frozen(built: Built) -> int:

@@ -33,7 +33,7 @@ from ariel_tf.runs.work_queue import folder_of
 from ariel_tf.training import cluster
 from ariel_tf.training.dry_run import describe
 from ariel_tf.training.job import WINDOWS, TrainingJob, run_folder
-from ariel_tf.training.one_model import train_one
+from ariel_tf.training.one_model import loss_line, train_one
 from ariel_tf.training.stacked import layers, memory
 from ariel_tf.training.stacked.group import train_together
 from ariel_tf.training.stacked.layers import NotStackable
@@ -71,6 +71,8 @@ def train(job: TrainingJob) -> Path:
                 run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
                 messages.info(f"training {job.config.model_name}, {describe_groups(groups)}, in {job.path}")
+                if max(map(len, groups)) > 1:  # a training alone prints its own
+                    messages.info(loss_line(job.config))
             del rows, built
             train_groups(run, job, groups)
         elif cluster.task()[1] == 1:

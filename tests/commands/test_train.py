@@ -25,6 +25,7 @@ from ariel_tf.data import dataset
 from ariel_tf.data.sources.simulated import SimulatedSource
 from ariel_tf.runs.state import read_state, write_state
 from ariel_tf.training import one_model, schedule
+from ariel_tf.training.callbacks import stopped_early
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -265,6 +266,7 @@ def test_early_stopping_counts_epochs_without_a_better_score(capsys):
     assert len(rows) < 60
     assert np.argmax(rows) == len(rows) - 3
     printed = capsys.readouterr().out
+    assert stopped_early(1) == "stopped early: 1 epoch without a better validation score"
     assert "\nstopped early: 2 epochs without a better validation score\n" in printed
     assert "loss: mean squared error of the depth (Rp/Rs)^2, in units of its variance" in printed
     assert re.search(r"\nepoch  2/60 .* obs/s  at most \d+ s left", printed)

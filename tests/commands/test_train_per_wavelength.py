@@ -56,7 +56,7 @@ def check_same_runs(one, other, tolerance=1e-4):
 
 def test_a_stack_leaves_the_run_folders_that_trainings_alone_leave(tiny_run):
     printed = tiny_run.printed(*FOUR)
-    assert f"training baseline, wavelengths 3,7,12 together, in {tiny_run(*FOUR)}" in printed
+    assert f"training baseline, wavelengths 3,7,12 together, in {tiny_run(*FOUR)}\nloss: mean squared" in printed
     tiny_run(*FOUR, into="together")
     assert printed.count("epoch ") >= 4
     assert "3 of 3 training" in printed

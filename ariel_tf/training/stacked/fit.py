@@ -161,7 +161,7 @@ def fit(
                 each.on_epoch_end(epoch - 1)
             stop.check(epoch_ended=True)
     if run.is_chief and plan.patience and epoch < plan.epochs:
-        messages.info(f"stopped early: {plan.patience} epochs without a better validation score at any wavelength")
+        messages.info(f"{callbacks.stopped_early(plan.patience)} at any wavelength")
     return now
 
 
