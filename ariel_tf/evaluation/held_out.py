@@ -1,6 +1,5 @@
 """Planets of a data set that were held out of the training of a run."""
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -34,11 +33,14 @@ def held_out(trained: Predictor, source: Source) -> set[int]:
     """
     if is_own(trained, source):
         return {planet for planet, fold in source.folds.items() if fold in trained.folds.test}
-    known = _folds_if_equal(trained.data, source) or {}
+    return _not_trained_on(trained, source, _folds_if_equal(trained.data, source) or {})
+
+
+def _not_trained_on(trained: Predictor, source: Source, known: Mapping[int, int]) -> set[int]:
+    """Return planets of the source that are in no fold, or in a test fold, of the data that a run was trained on."""
     return {planet for planet in source.folds if known.get(planet) in (None, *trained.folds.test)}
 
 
-@functools.lru_cache(maxsize=16)
 def _folds_if_equal(description: str, source: Source) -> Mapping[int, int] | None:
     """Return the fold of each planet of the data that a run was trained on, if the source contains the same planets.
 
@@ -72,9 +74,11 @@ def _is_folder_of_planets(path: Path) -> bool:
 
 def _equal(one: Planet, other: Planet) -> bool:
     """Whether the star, and the light curves of an observation that both hold, are the same numbers."""
-    keys = sorted({*one.keys} & {*other.keys})[:1]
-    curves = [[planet.flux[:, planet.keys.index(key)] for planet in (one, other)] for key in keys]
-    return bool(keys) and np.allclose(one.star, other.star) and all(np.array_equal(*pair) for pair in curves)
+    shared = sorted({*one.keys} & {*other.keys})
+    if not shared or not np.allclose(one.star, other.star):
+        return False
+    curves, others = (planet.flux[:, planet.keys.index(shared[0])] for planet in (one, other))
+    return np.array_equal(curves, others)
 
 
 class Simulation(NamedTuple):
@@ -150,12 +154,12 @@ def _named(planets: Iterable[int]) -> str:
 def evaluation_role(trained: Predictor, source: Source, folds: Sequence[int]) -> str:
     """Describe the role of these folds in a run's training: test folds, or folds that it used."""
     if not is_own(trained, source):
-        unseen = len(held_out(trained, source))
-        left = len(source.folds) - unseen
+        known = _folds_if_equal(trained.data, source)
+        left = len(source.folds) - len(_not_trained_on(trained, source, known or {}))
         if left:
             same = f"; {left} planets of it were, and are left out"
         else:
-            unknown = trained.folds.train and _folds_if_equal(trained.data, source) is None
+            unknown = trained.folds.train and known is None
             same = "; whether planets of it are in both could not be checked" if unknown else ""
         return f"none of it is the data set that the model was trained on{same}"
     roles = {"trained on": trained.folds.train, "the best epoch chosen by": trained.folds.validation}

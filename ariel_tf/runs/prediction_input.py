@@ -125,8 +125,8 @@ def checked_arrays(
             raise UsageError(f"predict: this model needs star [n, {len(STAR_NAMES)}]: {', '.join(STAR_NAMES)}.")
         stars = unmasked("star", star_values(star))
         if stars.shape not in ((len(STAR_NAMES),), (len(flux), len(STAR_NAMES))):
-            expected = f"[{len(flux)}, {len(STAR_NAMES)}], or [{len(STAR_NAMES)}] for all rows"
-            raise UsageError(f"predict: expected star {expected}. Received: {list(stars.shape)}")
+            shapes = f"[{len(flux)}, {len(STAR_NAMES)}], or [{len(STAR_NAMES)}] for all rows"
+            raise UsageError(f"predict: expected star {shapes}. Received: {list(stars.shape)}")
         stars = np.broadcast_to(stars, (len(flux), len(STAR_NAMES)))
     for name, values in (("flux", flux), ("star", stars)):
         if values is not None and not np.isfinite(values).all():  # a ReLU would turn a NaN into a plausible prediction
