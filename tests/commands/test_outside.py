@@ -60,6 +60,10 @@ def survey(argument):
 
 def one(argument):
     return 3
+
+
+def bare():
+    return survey("10")
 """
 
 
@@ -228,6 +232,7 @@ def test_streamed_rows_of_a_file_s_planets_are_those_of_any_source(same_planets)
     [
         ("one", UsageError, r"expected ariel_tf\.planet\.Planet .* Received: int"),
         ("none", UsageError, "expected a function none in the file"),
+        ("bare", UsageError, r"expected a function with one parameter, .* def bare\(argument\)"),
         ("survey:-1", DataError, "expected sound planets, received none"),
     ],
 )

@@ -9,6 +9,7 @@ All planets are read when the source is opened, checked like those of any other 
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -105,6 +106,13 @@ def outside_source(description: str) -> PlanetsSource | None:
         if name not in plugins:
             return None
         function = plugins[name].load()
+    try:
+        inspect.signature(function).bind(argument)
+    except TypeError:
+        raise UsageError(
+            f"--data {description}: expected a function with one parameter, the text after the second colon, like "
+            f"def {function.__name__}(argument)."
+        ) from None
     made = function(argument)
     try:
         planets = list(made)
