@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictor:
     """A run's model, with its inputs and training folds.
 
@@ -72,6 +72,10 @@ class Predictor:
     uncertain: Any = None
     spread: Uncertainty | None = None
     _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        count = len(self.targets)
+        return f"Predictor({str(self.path)!r}): {self.model.name}, {count} wavelength{'s' * (count != 1)}"
 
     @classmethod
     def load(cls, *runs: Path | str) -> Self:

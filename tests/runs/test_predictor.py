@@ -1,5 +1,6 @@
 """Any run folder becomes one predictor: a single run, a list run, a joint run, several runs together."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,7 @@ def test_a_star_s_table_is_read_by_its_names(runs):
 def test_one_star_is_that_of_all_rows_and_swapped_axes_are_named(runs):
     """`predict(flux, planet.star)` was refused for several observations of a planet, as star [1, 6]."""
     planet, trained = open_data(DATA)[5], Predictor.load(runs / "list")
+    assert re.fullmatch(r"Predictor\('.*list'\): \S+, 3 wavelengths", repr(trained))
     flux = planet.flux.transpose(1, 0, 2)
     np.testing.assert_array_equal(trained.predict(flux, planet.star), trained.predict(planet, as_frame=False))
     assert trained.predict(flux[:0], planet.star).shape == (0, 3)
