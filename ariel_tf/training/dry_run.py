@@ -112,8 +112,15 @@ def memory_needed(job: TrainingJob, built: "Built") -> Memory:
     return Memory(
         used=resources.memory_used(),
         weights=FLOAT * (slots + WEIGHT_COPIES * trained),
-        outputs=FLOAT * OUTPUT_COPIES * job.config.batch_size * outputs,
+        outputs=FLOAT * OUTPUT_COPIES * rows_of_a_batch(job) * outputs,
     )
+
+
+def rows_of_a_batch(job: TrainingJob) -> int:
+    """Return the size of a batch, which holds no more rows than there are for training."""
+    folds = job.config.first.train_folds
+    rows = sum(source.observations(folds) for source in (job.source, job.also) if source is not None)
+    return min(job.config.batch_size, max(1, rows))
 
 
 def stack_memory(job: TrainingJob, built: "Built", used: int, together: int) -> Memory:
@@ -152,7 +159,7 @@ def memory_lines(job: TrainingJob, built: "Built", groups: Sequence[Sequence[int
         f"memory of one model's training: about {format_bytes(needed.total)}",
         f"  {format_bytes(needed.used):>10s}  this process now: libraries, model, rows that are held in memory",
         f"  {format_bytes(needed.weights):>10s}  gradients, optimiser and copies of the weights",
-        f"  {format_bytes(needed.outputs):>10s}  outputs of layers, {job.config.batch_size} rows a batch",
+        f"  {format_bytes(needed.outputs):>10s}  outputs of layers, {rows_of_a_batch(job)} rows a batch",
     ]
     if (together := max(map(len, groups), default=1)) > 1:
         needed = stack_memory(job, built, needed.used, together)

@@ -62,12 +62,17 @@ def test_memory_is_that_of_weights_optimiser_and_outputs(monkeypatch):
     model = keras.Model(flux, keras.layers.Dense(3)(hidden * 2.0))
     model.compile("adam", "mse")
     monkeypatch.setattr(dry_run.resources, "memory_used", lambda: 1000)
-    job = SimpleNamespace(config=SimpleNamespace(batch_size=5))
+    first = SimpleNamespace(train_folds=(0, 1))
+    source = SimpleNamespace(observations=lambda folds: 10 * len(folds))
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=5, first=first), source=source, also=None)
     needed = dry_run.memory_needed(job, SimpleNamespace(training=model))
     trained = 10 * 7 + 7 + 7 * 3 + 3
     assert needed.weights == 4 * (2 * trained + 2 + 4 * trained)  # two moments of Adam, its step and rate
     assert needed.outputs == 4 * 3 * 5 * (10 + 7 + 7 + 3)
     assert needed.total == 1000 + needed.weights + needed.outputs
+    assert dry_run.rows_of_a_batch(job) == 5
+    job.config.batch_size = 256
+    assert dry_run.rows_of_a_batch(job) == 20, "there are no more rows for training"
     monkeypatch.setattr(dry_run.resources, "free_memory", lambda: 100)
     assert any("may not fit" in line for line in dry_run.memory_lines(job, SimpleNamespace(training=model)))
 
@@ -82,7 +87,7 @@ def test_a_list_has_the_memory_of_its_largest_stack(monkeypatch):
     selection = SimpleNamespace(stride=2, signature=signature)
     one = SimpleNamespace(batch_size=5, train_folds=(0, 1), validation_folds=(8,), selection=lambda role: selection)
     source = SimpleNamespace(observations=lambda folds: 10 * len(folds))
-    job = SimpleNamespace(config=SimpleNamespace(batch_size=5, first=one), source=source)
+    job = SimpleNamespace(config=SimpleNamespace(batch_size=5, first=one), source=source, also=None)
     lines = dry_run.memory_lines(job, SimpleNamespace(training="model"), [[3, 7, 12], [20, 21]])
     assert "memory of 3 models trained together: about 22.0 MB" in lines
     assert asked == [("model", 5, 15, 1200)]
