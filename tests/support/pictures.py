@@ -13,6 +13,7 @@ from ariel_tf.core import figures
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+COARSE = 40  # dots per inch
 _save = Figure.savefig
 _draw = figures.draw
 
@@ -48,7 +49,7 @@ def drawn(arranged: bool = False) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", _save if arranged else save_unarranged)
         patch.setattr(figures, "draw", _draw)
-        patch.setattr(figures, "DOTS_PER_INCH", 40)
+        patch.setattr(figures, "DOTS_PER_INCH", COARSE)
         yield
 
 
@@ -58,8 +59,8 @@ def are_drawn() -> bool:
 
 
 def draw_from_now() -> None:
-    """Save real pictures to the end of this process."""
-    Figure.savefig, figures.draw = _save, _draw
+    """Save real pictures to the end of this process, coarse ones, with the layout of the product."""
+    Figure.savefig, figures.draw, figures.DOTS_PER_INCH = _save, _draw, COARSE
 
 
 def is_drawn(path) -> bool:

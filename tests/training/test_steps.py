@@ -34,7 +34,7 @@ def trained(model, *callbacks):
     return [weight.numpy() for weight in model.variables], history.history
 
 
-@pytest.mark.parametrize("seconds", [0.0, 10.0])
+@pytest.mark.parametrize("seconds", [pytest.param(0.0, marks=pytest.mark.slow), 10.0])
 def test_steps_of_one_call_are_the_steps_of_many(monkeypatch, seconds):
     monkeypatch.setattr(steps, "CALL_SECONDS", seconds)
     one, other = model_of(1), model_of(1)

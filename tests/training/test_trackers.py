@@ -132,7 +132,7 @@ def started(made):
 
 
 @pytest.mark.parametrize("stack", ["no", "yes"])
-def test_each_wavelength_of_a_list_is_a_run_at_the_service_and_so_is_the_list(stack, service):
+def test_each_wavelength_of_a_list_is_a_run_at_the_service_and_so_is_the_list(stack, service, pretended_training_here):
     train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=wandb", f"--stack={stack}"])
     *stacks, third, seventh, whole = service.made
     folders = [Path("run/w03"), Path("run/w07"), Path("run")]
@@ -165,6 +165,7 @@ def test_the_files_of_a_service_are_written_beside_the_folder_of_a_list():
     assert trackers.place_of(Path("runs/list")) == (Path("runs").resolve(), "list", None)
 
 
+@pytest.mark.slow
 def test_a_service_that_fails_never_costs_a_stack(service, monkeypatch, capsys):
     monkeypatch.setattr(Recording, "fails", "log")
     train.main([*TINY, "--wavelength=3,7", "--epochs=1", "--track=wandb", "--stack=yes"])
