@@ -341,7 +341,9 @@ class Predictor:
         """Yield batches of rows and their predicted radii, float64 [batch, targets]; raises like `predicted_rows`.
 
         Args:
-            source, folds, part: as in `rows`.
+            source: source opened for the inputs of the signature.
+            folds: all by default.
+            part: batches to yield, by their numbers; all by default.
         """
         return predicted_rows(self, self.rows(source, folds, part))
 
