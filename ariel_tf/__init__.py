@@ -53,8 +53,7 @@ def load(*runs: Path | str) -> "Predictor":
 
     Args:
         runs: folders that `python -m ariel_tf.train`, `trees` or `ensemble` wrote, or "transit-joint", the model
-            included
-            in the package.
+            included in the package.
 
     Returns:
         `Predictor`; its `predict(planet)` returns a DataFrame, and `predict(flux, star)` takes light curves in the

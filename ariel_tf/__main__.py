@@ -5,7 +5,7 @@
     ariel --version                        versions and devices
     ariel --print-completion bash          a script for the shell to source; also zsh and tcsh
 
-Commands are imported by name when they run, so this module knows pipelines and tuning without importing them.
+A command's module is imported when the command runs, so this module imports neither pipelines nor tuning.
 """
 
 import argparse

@@ -8,9 +8,8 @@
     stacking                      train a meta-model on the out-of-fold predictions of base models
 
 OUT is a run folder: its `best.keras` is one Keras model that contains all members, so `evaluate`, `predict` and
-`export`
-accept it. Runs can be combined if they were trained on the same data and none of them was trained on, or selected by,
-planets in another's test folds.
+`export` accept it. Runs can be combined if they were trained on the same data and none of them was trained on, or
+selected by, planets in another's test folds.
 """
 
 import argparse

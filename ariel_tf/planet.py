@@ -15,8 +15,7 @@ OUT_OF_TRANSIT = np.r_[28:70, 228:300]
 # in. The quietest band of an observation has a share of 0.18 in real files, and 0.11 in 400 simulated ones.
 NOISE_FREE_SHARE = 0.02
 # The same limit for a planet compared with the other planets, at one wavelength. Stars differ more: the brightest of
-# 400
-# simulated ones has a share of 0.006.
+# 400 simulated ones has a share of 0.006.
 NOISE_FREE_PLANET_SHARE = 1e-4
 SMALLEST_SCATTER = 1e-9
 # A band with less than this share of the median scatter is examined further: smoothing and interpolation in time make

@@ -4,8 +4,7 @@
 
 The arguments after `--` are options of `python -m ariel_tf.train`. `--workers N` starts N workers on this host. Without
 it, the command starts one: the worker that `TF_CONFIG` describes, or SLURM's task (`srun` starts a supervisor for
-each).
-When any worker ends, the others end with an error, so each host's supervisor restarts its own.
+each). When any worker ends, the others end with an error, so each host's supervisor restarts its own.
 
 Workers resume from the last saved epoch. A training that ends by itself, finished or refused, is not restarted.
 """

@@ -1,8 +1,7 @@
 """Scores of models between naive estimators and the physical limit, on the same planets: `python -m benchmarks.ladder`.
 
 Trains each model at one wavelength on simulated planets and scores it on the test folds, together with every reference
-of
-`ariel_tf.evaluation.baselines`, fitted to the same training planets.
+of `ariel_tf.evaluation.baselines`, fitted to the same training planets.
 """
 
 import argparse

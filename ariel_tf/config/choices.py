@@ -18,7 +18,7 @@ RAMPS = ("keep", "one", "divide")
 FUNCTIONS = ("none", "log", "sqrt", "square", "exp")
 YES_NO = ("no", "yes")
 AUTO_NO_YES = ("auto", "no", "yes")
-# What --jit auto is: with the update in one pass XLA is not faster for any model (docs/speed.md, "XLA").
+# Resolved value of --jit auto: with the update in one pass XLA is not faster for any model (docs/speed.md, "XLA").
 XLA = "no"
 
 # Defaults of options that neither the user nor the model's recipe sets.

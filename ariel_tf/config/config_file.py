@@ -1,4 +1,4 @@
-"""Configuration files: what `--config` names, read and checked."""
+"""Read and check configuration files, the values of `--config`."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The run that a training starts from, `--init-from`: its model is taken over, so that its weights fit."""
+"""`--init-from`: the run whose weights a training starts from; the training uses the model of that run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +9,9 @@ from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema
 
-# What makes a model what it is: options that are those of the run.
+# Options that define the model; they must have the values of the run.
 OF_THE_MODEL = ("model", "channels", "steps", "ramp", "function", "transform", "star", "clip_star", "logg", "head")
-# Settings of how a model is trained, which may differ.
+# Settings of the training, which may differ from those of the run.
 OF_THE_TRAINING = ("learning_rate", "schedule", "clip_norm", "weight_decay", "frozen_epochs", "fine_rate")
 
 
@@ -34,11 +34,11 @@ def configuration(run: str) -> dict[str, Any]:
 
 
 def filled(started: Mapping[str, Any], config: Schema) -> dict[str, Any]:
-    """Return the run's options and settings, where the configuration gives none.
+    """Return the run's values of the options and settings that the configuration does not give.
 
     Args:
-        started: of `configuration`.
-        config: not yet resolved.
+        started: result of `configuration`.
+        config: configuration that is not resolved yet.
     """
     absent = [name for name in OF_THE_MODEL if _is_absent(config, name)]
     own = {name: value for name, value in started["settings"].items() if name not in OF_THE_TRAINING}
@@ -58,8 +58,8 @@ def refuse_others(run: str, started: Mapping[str, Any], config: Schema) -> None:
 
     Args:
         run: path of the run folder.
-        started: of `configuration`.
-        config: resolved.
+        started: result of `configuration`.
+        config: resolved configuration.
 
     Raises:
         UsageError: names the first option that differs.

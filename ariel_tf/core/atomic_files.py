@@ -22,8 +22,7 @@ from ariel_tf.core.errors import DataError, UsageError
 
 # Manifests are the largest JSON files: 10 bytes of text and one number in memory per planet.
 LARGEST_JSON, MOST_JSON_MEMORY = 32 << 20, 150 << 20
-# Approximate bytes of memory that each of these characters stands for: a number or a short text; a key; an object; a
-# list.
+# Approximate bytes of memory per occurrence of a character: a number or a short text; a key; an object; a list.
 _JSON_MEMORY = {b",": 40, b":": 110, b"{": 100, b"[": 90}
 _PREFIX = ".writing-"
 
@@ -32,9 +31,9 @@ _PREFIX = ".writing-"
 def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
-    The order protects against a power cut: write, flush to disk, rename, flush the folder.
-    The temporary name keeps the suffixes, because some writers choose the format by suffix. The file is locked while
-    this process writes it, so that the next writer in the folder can remove the temporary files of killed processes.
+    The order protects against a power cut: write, flush to disk, rename, flush the folder. The temporary name keeps the
+    suffixes, because some writers choose the format by suffix. The file is locked while this process writes it, so that
+    the next writer in the folder can remove the temporary files of killed processes.
 
     Args:
         path: the final name.
@@ -47,7 +46,7 @@ def replacing(path: Path | str, lock: bool = True) -> Iterator[Path]:
         remove_leftovers(path.parent, f"{_PREFIX}????????{glob.escape(suffix)}")
         handle, temporary = _new_file(path.parent, suffix, lock)
     except OSError as error:
-        error.filename = str(path)  # rather than the temporary name, which the user does not know
+        error.filename = str(path)  # rather than the temporary name, which means nothing to the user
         raise
     try:
         yield temporary
@@ -170,8 +169,7 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text in UTF-8.
 
     A byte of a file name that is not UTF-8, which Python represents as a lone surrogate, is written as `\\udcXX`. In
-    JSON
-    that is its escape sequence, so the same name is read back.
+    JSON that is its escape sequence, so the same name is read back.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

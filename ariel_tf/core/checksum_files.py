@@ -64,8 +64,7 @@ def replacing_with_sum(path: Path) -> Iterator[Path]:
     """Like `atomic_files.replacing`, and write a checksum file beside it.
 
     During the replacement the checksum file holds the checksums of the old and of the new file, so that an intact file
-    is
-    never refused, even if the process is killed.
+    is never refused, even if the process is killed.
     """
     with replacing(path) as temporary:
         yield temporary

@@ -1,4 +1,4 @@
-"""Shards that are committed: the page beside each while a data set is written, and the data set that they all make.
+"""Committed shards of a data set that is being written: a JSON page beside each shard, and the manifest of all.
 
 fold-3-00002.tfrecord         a shard
 fold-3-00002.tfrecord.npz     its sums
@@ -20,7 +20,7 @@ from ariel_tf.planet import Planet
 
 
 def dead_bands(planet: Planet) -> list[dict[str, Any]]:
-    """The manifest's entry for a planet with bands without noise, in a list that is empty for other planets."""
+    """Return the manifest's entry for a planet with noise-free bands, as a list; an empty list for other planets."""
     wavelengths = planet.dead_bands
     return [{"planet": planet.number, "wavelengths": wavelengths}] if wavelengths else []
 
@@ -30,10 +30,10 @@ class Commit:
     """A shard that is complete.
 
     Attributes:
-        shard: None where every planet of it was left out.
+        shard: entry of the manifest; None if every planet of the shard was left out.
         skipped: {"file", "fault"} of what was left out.
-        dead_bands: as of the manifest.
-        sums_sha256: of the file of its sums.
+        dead_bands: planets with noise-free bands, as in the manifest.
+        sums_sha256: SHA-256 of the file with its sums.
     """
 
     shard: Shard | None
@@ -42,7 +42,7 @@ class Commit:
     sums_sha256: str
 
     def page(self, inputs: str) -> dict[str, Any]:
-        """The content of its page.
+        """Return the content of the shard's page.
 
         Args:
             inputs: digest of what the shard was made from.
@@ -52,13 +52,13 @@ class Commit:
 
     @classmethod
     def of_page(cls, page: Any, planned: PlannedShard, inputs: str, skip_bad: bool) -> Self | None:
-        """The commit that a page records; None where it is damaged, or of other files or another plan.
+        """Return the commit that a page records; None if the page is damaged or describes other files or another plan.
 
         Args:
-            page: as read; anything.
+            page: JSON value as read, of any type.
             planned: the shard.
-            inputs: digest of what it is made from now.
-            skip_bad: whether something may have been left out.
+            inputs: digest of the shard's current inputs.
+            skip_bad: whether bad files may have been left out.
         """
         if not isinstance(page, dict) or page.get("inputs") != inputs:
             return None
@@ -74,30 +74,31 @@ class Commit:
             return None
 
     def are_sums(self, content: bytes) -> bool:
-        """Whether these are the bytes of the file of its sums."""
+        """Whether these bytes are those of the shard's file of sums."""
         return hashlib.sha256(content).hexdigest() == self.sums_sha256
 
 
 def inputs_digest(planned: PlannedShard, rows: Mapping[int, int], stamps: Mapping[int, str]) -> str:
-    """A text that changes when what a shard is made from changes.
+    """Return a digest that changes when the inputs of a shard change.
 
     Args:
         planned: the shard.
-        rows: observations of each of its planets.
-        stamps: of its planets, where there are some.
+        rows: number of observations of each planet.
+        stamps: for some planets, a text that changes when their input files change.
     """
     made_from = [[planet, rows[planet], stamps.get(planet, "")] for planet in planned.planets]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
 def whole(commits: Sequence[Commit], sums: Iterable[Sums], planets: Iterable[int], **facts: Any) -> Manifest:
-    """The manifest of all committed shards.
+    """Return the manifest of all committed shards.
 
     Args:
-        commits: of all planned shards, in the plan's order.
-        sums: theirs, in the same order, so that the last digits are always the same.
-        planets: of the plan.
-        facts: `source`, `labelled`, `fold_seed` of the manifest, and `skipped` before any planet was read.
+        commits: commits of all planned shards, in the plan's order.
+        sums: sums of these shards in the same order, so that rounding is always the same.
+        planets: planets of the plan.
+        facts: `source`, `labelled` and `fold_seed` of the manifest, and `skipped`, the files that were left out before
+            any planet was read.
 
     Raises:
         DataError: no planet is left.
@@ -122,5 +123,5 @@ def whole(commits: Sequence[Commit], sums: Iterable[Sums], planets: Iterable[int
 
 
 def read_sums(folder: Path, plan: Iterable[PlannedShard]) -> Iterable[Sums]:
-    """The sums of planned shards, one after another."""
+    """Yield the sums of planned shards, in order."""
     return (Sums.read(folder / f"{planned.name}.npz") for planned in plan)

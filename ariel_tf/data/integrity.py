@@ -163,8 +163,12 @@ def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None
 
 
 def damaged(source: Source, error: tf.errors.OpError) -> Exception:
-    """What to raise for TensorFlow's error: a sentence that names the damaged shards, or the error itself if it is
-    not of the data."""
+    """Return the exception to raise for an error of TensorFlow: one that names the damaged shards, or the error itself.
+
+    Args:
+        source: source that was read.
+        error: returned unchanged if the data are not its cause.
+    """
     if source.failure is not None:
         return source.failure
     message = error.message or ""

@@ -1,4 +1,4 @@
-"""Training that goes on from trained weights; a backbone that is frozen for the first epochs, then trained slowly."""
+"""Train a model further from saved weights; freeze its backbone in the first epochs, then train it slowly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class FineTuning:
 
 
 def continued(start: keras.Model, expected: keras.Model, head: str) -> keras.Model:
-    """Return the model that is trained, made of the layers of a saved one.
+    """Return a model to train, made of the layers of a saved model.
 
     Args:
-        start: from raw input to radii, as it was saved.
-        expected: an untrained one of its configuration.
-        head: of both.
+        start: saved model, from raw input to radii.
+        expected: untrained model of the same configuration.
+        head: head of both models, "radius" or "depth".
 
     Raises:
         UsageError: their weights differ in shape.
@@ -60,10 +60,10 @@ def continued(start: keras.Model, expected: keras.Model, head: str) -> keras.Mod
 
 
 def trunk_of(model: keras.Model) -> keras.Model:
-    """Return the part of a model before its last layers: those with weights that no other layer with weights follows.
+    """Return the part of a model before its last layers, after which there is no other layer with weights.
 
     Raises:
-        UsageError: it has no other layers with weights.
+        UsageError: no layer with weights is left in that part.
     """
     last = [layer for layer in model.layers if layer.weights and not _followed(layer)]
     trunk = keras.Model(model.inputs, [layer.input for layer in last])

@@ -1,4 +1,4 @@
-"""Steps of a model as named layers: its summary, its graph and a viewer show a few, not fifty operations."""
+"""Steps of a model as named layers, so that its summary and its graph show a few layers, not fifty operations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ def stage(name: str, function: Callable[..., Any], **tensors: Any) -> Any:
     our code.
 
     Args:
-        name: of the layer.
-        function: takes the tensors by name, and returns one tensor, or a named tuple of them.
-        tensors: symbolic tensors of the model that is built.
+        name: name of the layer.
+        function: function that takes the tensors by name and returns one tensor or a named tuple of tensors.
+        tensors: symbolic tensors of the model that is being built.
 
     Returns:
-        what the function returns.
+        The result of the function for these tensors.
     """
     inputs = {
         key: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{name}_{key}")

@@ -52,7 +52,7 @@ class Ratios(NamedTuple):
 
 
 class Chord(NamedTuple):
-    """What the planet's path across its star tells.
+    """The radius relative to the rough depth, from the shape of white light along the planet's path.
 
     Attributes:
         log_ratio, log_spread: expected value and standard deviation of ln(radius^2 / rough depth), [batch, 1].
@@ -70,7 +70,7 @@ def matched_ratios(bins: Any, noise: Any, white: Any, depth: Any) -> Ratios:
     Weighted least squares of the channel's bins on the white bins.
 
     Args:
-        bins, noise, white, depth: of `White`.
+        bins, noise, white, depth: fields of `White`.
     """
     weight = ops.convert_to_tensor(1 / np.square(bin_noise()))  # on the right of each product, as JAX requires
     template = white / depth
@@ -89,7 +89,7 @@ def chord(white_dip: Any, white_noise: Any, depth: Any, star: Any) -> Chord:
     """Return the radius, and features, from white light along the planet's path.
 
     Args:
-        white_dip, white_noise, depth: of `White`.
+        white_dip, white_noise, depth: fields of `White`.
         star: raw stellar parameters [batch, 6].
     """
     along, steps = transit_chord.along_the_path(white_dip[:, 0], *transit_chord.orbit_of(star))
@@ -115,7 +115,7 @@ def path_gate(trusted: Any, log_ratio: Any, log_spread: Any) -> Any:
 
     Args:
         trusted: output of the network, [batch, 1].
-        log_ratio, log_spread: of `Chord`.
+        log_ratio, log_spread: fields of `Chord`.
     """
     return ops.sigmoid(trusted - 2 * ops.log(log_spread / EXPECTED_SHIFT)) * log_ratio
 
@@ -125,7 +125,7 @@ def ratio_gate(trusted: Any, ratio: Any, noise: Any) -> Any:
 
     Args:
         trusted: output of the network, [batch, targets].
-        ratio, noise: of `Ratios`.
+        ratio, noise: fields of `Ratios`.
     """
     gate = ops.sigmoid(trusted - 2 * ops.log(noise[:, :, 0] / EXPECTED_SPREAD))
     return gate * ops.log(ops.clip(ratio, SMALLEST_RATIO, 1 / SMALLEST_RATIO))[:, :, 0]

@@ -70,7 +70,7 @@ class Folded(NamedTuple):
     Attributes:
         dip: [batch, c, 300].
         bins: folded bins [batch, c, 27].
-        noise: of a step, [batch, c, 1].
+        noise: standard deviation of the noise of a step, [batch, c, 1].
     """
 
     dip: Any
@@ -79,14 +79,16 @@ class Folded(NamedTuple):
 
 
 class White(NamedTuple):
-    """White light, and the channels without dead ones.
+    """White light, and the channels with dead ones replaced by it.
 
     Attributes:
-        bins, noise: of the channels, folded [batch, c, 27], and of a step [batch, c, 1].
-        white, white_dip, white_noise: of white light, folded [batch, 1, 27], [batch, 1, 300], and of a step
-            [batch, 1, 1].
-        depth: rough depth [batch, 1, 1].
-        features: [batch, 2].
+        bins: folded bins of the channels, [batch, c, 27].
+        noise: noise of a step of the channels, [batch, c, 1].
+        white: folded bins of white light, [batch, 1, 27].
+        white_dip: dip of white light, [batch, 1, 300].
+        white_noise: noise of a step of white light, [batch, 1, 1].
+        depth: rough depth, [batch, 1, 1].
+        features: ln of the rough depth and of its relative noise, scaled, [batch, 2].
     """
 
     bins: Any
@@ -104,10 +106,10 @@ def fold(flux: Any) -> Folded:
 
 
 def white_light(dip: Any, bins: Any, noise: Any) -> White:
-    """Return white light: the second of two channels, or the mean of all.
+    """Return white light: the second of two channels, or the weighted mean of all.
 
     Args:
-        dip, bins, noise: of `Folded`.
+        dip, bins, noise: fields of `Folded`.
     """
     if bins.shape[1] == 2:  # own and white
         white, white_noise, white_dip = bins[:, 1:], noise[:, 1:], dip[:, 1:]

@@ -9,8 +9,7 @@ For a pretrained model and for trained runs, the first .csv and .parquet contain
 SHA-256 is beside it (`core.checksum_files`), and checked when the file is read.
 
 Rows arrive in any order and are collected in a scratch file beside the final one, so memory does not grow with their
-number.
-`prediction_reader.py` reads the files back.
+number. `prediction_reader.py` reads the files back.
 
 Tables are read and written with pyarrow: it writes Parquet in pieces, and pandas would need it for Parquet anyway.
 """

@@ -152,7 +152,7 @@ class Address(Schema):
 
     @property
     def session_bytes(self) -> int:
-        """Light curves of a read session, as they come; 0 for the usual size."""
+        """Return the bytes of light curves in a read session, float64 as received; 0 for the default size."""
         return resources.parse_bytes(self.session) or 0
 
     @property

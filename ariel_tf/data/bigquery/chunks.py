@@ -71,12 +71,12 @@ def planets_in_chunks(
 
 
 def chunks_of(rows: Mapping[int, float], wavelengths: int, session_bytes: int) -> Iterator[list[int]]:
-    """Planets that are read together: consecutive ones, as many as a session holds.
+    """Yield groups of consecutive planets that are read in one session.
 
     Args:
-        rows: observations of each planet in the order wanted, perhaps roughly.
-        wavelengths: of each observation.
-        session_bytes: as of `Tables`.
+        rows: observations of each planet in the order requested, possibly approximate.
+        wavelengths: number of light curves that are read of each observation.
+        session_bytes: bytes of light curves in a session, as in `Tables`; 0 for `CHUNK_BYTES`.
     """
     chunk: list[int] = []
     size = 0.0

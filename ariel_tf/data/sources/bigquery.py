@@ -165,7 +165,7 @@ class BigQuerySource(SourceBase):
         return int(session.estimated_total_bytes_scanned)
 
     def sessions(self, selection: Selection) -> int:
-        """Read sessions of one pass over a selection whose rows stream: each part is read by itself."""
+        """Return the number of read sessions in one pass over a selection whose rows stream."""
         inputs, white = sorted(set(selection.signature.inputs)), selection.signature.white_light
         count = 0
         for part in self._parts(selection.folds):
