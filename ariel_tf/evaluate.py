@@ -32,7 +32,7 @@ PLANETS_SHOWN = 20
 
 
 def against(default: str) -> Any:
-    """--against."""
+    """Return the option --against."""
     return option(
         default,
         "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, ridge-501, "
@@ -95,7 +95,7 @@ def evaluate(options: Options, result: dict[str, Any]) -> None:
     if options.out is not None:
         refuse_used(options.out)
     elif options.figures is not None:
-        raise UsageError("--figures: goes with --out, the folder of the plots.")
+        raise UsageError("--figures: requires --out, the folder of the plots.")
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()

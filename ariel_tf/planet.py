@@ -231,7 +231,7 @@ def planet_faults(planet: Planet) -> list[str]:
     if n == 0:
         faults.append(f"{who}: has no observation")
     if len({tuple(row) for row in planet.instances.tolist()}) < n:
-        faults.append(f"{who}: an observation (spot, photon) is there twice")
+        faults.append(f"{who}: an observation (spot, photon) occurs twice")
     shapes = {"flux": (N_WAVELENGTHS, n, N_STEPS), "scatter": (n, N_WAVELENGTHS), "white": (n, N_STEPS)}
     received = {name: getattr(planet, name).shape for name in shapes}
     if received != shapes:

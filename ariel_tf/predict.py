@@ -76,7 +76,7 @@ def data_of(options: Options, given: argparse.Namespace) -> str | Path:
         UsageError: options that do not fit together.
     """
     if options.light_curves and len(options.folds) < N_FOLDS:
-        raise UsageError("--folds: text files have none; it goes with --data.")
+        raise UsageError("--folds: text files have no folds; use it with --data.")
     return cli.one_of_data_and_light_curves(address.with_flags(options.data, given), options.light_curves)
 
 
@@ -88,7 +88,7 @@ def output_of(options: Options) -> Output:
     """
     refuse_path(options.out, options.overwrite)
     if options.format != LAYOUTS[0] and options.out.suffix != ".csv":
-        raise UsageError(f"--format {options.format}: goes with a name of --out that ends in .csv.")
+        raise UsageError(f"--format {options.format}: requires a name of --out that ends in .csv.")
     return Output(options.out, options.combine, options.clip, datalabs=options.format == "datalabs")
 
 

@@ -64,7 +64,7 @@ def check_file(options: Options, result: dict[str, Any]) -> None:
     if options.file.suffix not in SUFFIXES:
         raise UsageError(f"{options.file}: expected a name that ends in {', '.join(SUFFIXES)}.")
     if options.params and not options.light_curves:
-        raise UsageError("--params: goes with --light-curves.")
+        raise UsageError("--params: requires --light-curves.")
     result |= {"file": options.file, "data": data, "sound": False}
     scores = check(options.file, data, options.params, result)
     result |= {"sound": True, "scores": scores or None}

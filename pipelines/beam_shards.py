@@ -159,7 +159,7 @@ def finish(outcomes: Sequence[Outcome], data: DataSet) -> int:
             page = beam_files.read_value(data.path(f"{planned.name}.json"))
             commit = commits.Commit.of_page(page, planned, digests[planned.name], data.skip_bad)
             if commit is None:
-                raise DataError(f"{data.path(planned.name)}: its page was changed meanwhile; start again.")
+                raise DataError(f"{data.path(planned.name)}: its page was changed by another process; start again.")
             (folder / f"{planned.name}.npz").write_bytes(beam_files.content(data.path(f"{planned.name}.npz")) or b"")
             found.append(commit)
         manifest = commits.whole(

@@ -33,11 +33,11 @@ def manifest_faults(manifest: Manifest) -> list[str]:
     for planet, shard in listed:
         if planet in seen:
             folds = f", and in two folds, {seen[planet].fold} and {shard.fold}" * (shard.fold != seen[planet].fold)
-            faults.append(f"{MANIFEST_NAME}: planet {planet:04d} stands in {seen[planet].name} and {shard.name}{folds}")
+            faults.append(f"{MANIFEST_NAME}: planet {planet:04d} is in {seen[planet].name} and {shard.name}{folds}")
         seen[planet] = shard
     expected = assign_folds([*seen, *manifest.dropped], manifest.fold_seed)
     faults += [
-        f"{MANIFEST_NAME}: planet {planet:04d} stands in fold {shard.fold}, but seed {manifest.fold_seed} puts it "
+        f"{MANIFEST_NAME}: planet {planet:04d} is in fold {shard.fold}, but seed {manifest.fold_seed} puts it "
         f"into fold {expected[planet]}"
         for planet, shard in listed
         if shard.fold != expected[planet]
@@ -245,8 +245,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         correlations.refuse_written(options.correlations, options.overwrite)
     elif options.overwrite:
-        raise UsageError("--overwrite: goes with --correlations; nothing else is written.")
-    with common.stopping("stopped; nothing was found out: start again"), json_output(options.json_object) as result:
+        raise UsageError("--overwrite: requires --correlations; nothing else is written.")
+    with (
+        common.stopping("stopped before the end of the check; start again"),
+        json_output(options.json_object) as result,
+    ):
         result |= {"data": options.data, "sound": False}
         if is_address(options.data):
             manifest, found_dead = check_uploaded(Address.parse(options.data).with_options(given))

@@ -118,7 +118,7 @@ class DatasetOptions(Schema):
 
 
 class PartOptions(DatasetOptions):
-    """The options of commands whose work several machines can share."""
+    """Options of commands whose work several machines can share."""
 
     part: str = option(
         "", "write only this part of the shards; several machines share OUT; then --finish",
@@ -129,7 +129,7 @@ class PartOptions(DatasetOptions):
 
     @property
     def which(self) -> Part | None:
-        """The part; None for all shards."""
+        """Return the part to write; None for all shards."""
         return Part.parse(self.part)
 
     @model_validator(mode="after")
@@ -145,20 +145,20 @@ class PartOptions(DatasetOptions):
 
 
 def refuse_missing(writer: "DatasetWriter", options: PartOptions) -> None:
-    """Refuse to --finish a data set of which shards are missing.
+    """Refuse --finish while shards are missing.
 
     Args:
-        writer: entered.
-        options: of the command.
+        writer: writer of all shards, in its context.
+        options: options of the command.
 
     Raises:
-        UsageError: names the first of them.
+        UsageError: names the first missing shard.
     """
     if not options.finish or not writer.pending:
         return
     missing = writer.missing
     what = f"{len(missing)} of {format_count(len(writer.plan), 'shard')} are missing, {missing[0]} first"
-    what = what if missing else "the files that shards were made of have changed"
+    what = what if missing else "the files that the shards were made from have changed"
     raise UsageError(
         f"--finish: {writer.folder}: {what}. Run the parts that did not end (a part that is complete does nothing), or "
         "leave --finish out to write the rest here."
@@ -166,7 +166,7 @@ def refuse_missing(writer: "DatasetWriter", options: PartOptions) -> None:
 
 
 def report_part(writer: "DatasetWriter", summary: str) -> None:
-    """Print which part of a data set was written, and how to go on."""
+    """Print which part of a data set was written, and the next command."""
     missing, all_shards = len(writer.missing), len(writer.plan)
     print(
         f"{writer.folder}: part {writer.part}, {format_count(len(writer.own), 'shard')}; {all_shards - missing} of "

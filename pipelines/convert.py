@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Options(common.PartOptions):
-    """What `python -m pipelines.convert` takes."""
+    """Options of `python -m pipelines.convert`."""
 
     light_curves: Path | None = cli.light_curves(None, "folder of challenge text files, noisy_train or noisy_test")
     params: Path | None = option(None, "folder of their targets, params_train; leave out for a test set", metavar="DIR")
@@ -77,7 +77,7 @@ class Planets:
 
 
 def text_planets(options: Options) -> Planets:
-    """The planets of folders of text files."""
+    """Return the planets in folders of text files."""
     if options.light_curves is None:
         raise UsageError("expected --light-curves, a folder of challenge text files, or --pickle.")
     light_curves = find_files(_folder(options.light_curves, "--light-curves", options.out))
@@ -100,7 +100,7 @@ def text_planets(options: Options) -> Planets:
 
 
 def pickled_planets(options: Options) -> Planets:
-    """The planets of pickles."""
+    """Return the planets in pickles."""
     if options.light_curves is not None or options.params is not None:
         raise UsageError("--pickle: expected without --light-curves and --params.")
     for path in options.pickle:
@@ -121,11 +121,11 @@ def pickled_planets(options: Options) -> Planets:
 
 
 def planets_of(options: Options) -> Planets:
-    """The planets that the options name.
+    """Return the planets that the options name.
 
     Raises:
-        UsageError: not one of folders and pickles.
-        DataError: there are none.
+        UsageError: neither folders nor pickles are given, or both.
+        DataError: there are no planets.
     """
     return pickled_planets(options) if options.pickle else text_planets(options)
 
@@ -182,7 +182,7 @@ def _stamps(*folders: FoundFiles | None) -> dict[int, str]:
 
 
 def _read_all(planets: Planets, writer: "DatasetWriter", options: Options) -> str:
-    """Read every planet that the writer still wants, and give it each."""
+    """Read every pending planet and pass it to the writer; return the summary of the progress."""
     by_number = {task.number: task for task in planets.tasks}
     pending = [by_number[number] for number in writer.pending]
     done = writer.own_rows - sum(len(task.light_curves) for task in pending)

@@ -45,7 +45,7 @@ TEXT_STATE = "simulation.json"
 
 
 class Options(common.PartOptions):
-    """What `python -m pipelines.simulate` takes."""
+    """Options of `python -m pipelines.simulate`."""
 
     out: Path = option(..., "folder to write into, created if necessary", metavar="OUT", positional=True)
     planets: int = option(40, "number of training planets", low=1, metavar="N")
@@ -110,7 +110,7 @@ def open_writer(part: Part, options: Options) -> "DatasetWriter":
 
 
 def is_finished(part: Part, options: Options) -> bool:
-    """Whether this part already exists as a data set: an earlier run was stopped in a later part, or not at all."""
+    """Whether an earlier run has completed this part."""
 
     def is_same(manifest: Manifest) -> bool:
         return (
@@ -123,7 +123,7 @@ def is_finished(part: Part, options: Options) -> bool:
 
 
 def simulate_shards(part: Part, writer: "DatasetWriter", options: Options) -> None:
-    """One part as a data set of TFRecord shards, in the folder that its writer holds."""
+    """Write one part as a data set of TFRecord shards, in the folder that its writer holds."""
     common.refuse_missing(writer, options)
     rows, pending = options.spots * options.photons, writer.pending
     planets = common.in_order(maker(part, options), pending, options.jobs)

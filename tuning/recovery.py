@@ -50,10 +50,10 @@ def recover(run: Path) -> None:
         if outcome is None:
             if damaged or status:
                 outcomes.write(run, rebuilt(run, number, record))
-                messages.info(f"{path}: {'was damaged' if damaged else 'was missing'}; it was made again.")
+                messages.info(f"{path}: {'was damaged' if damaged else 'was missing'}; it was restored.")
         elif status and status != outcome.status:
             outcomes.write(run, rebuilt(run, number, record))
-            messages.info(f"{path}: the trial was {status}, not {outcome.status}; it was made again.")
+            messages.info(f"{path}: the trial was {status}, not {outcome.status}; it was restored.")
         elif outcome.status == COMPLETED:
             correct = corrected(run, outcome)
             if correct != outcome:

@@ -31,8 +31,8 @@ class Entry:
         pretrained: whether it accepts a file of pretrained weights.
         recipe: options whose defaults differ for this model (epochs, batch_size, steps ...).
         joint: further defaults that differ with `--wavelength joint`.
-        source: for a model outside this package, what is recorded with a run: "file" and its "sha256", or "plugin"; and
-            "unit".
+        source: for a model outside this package, the values recorded with a run: "unit", and "file" with its "sha256"
+            or "plugin".
     """
 
     name: str

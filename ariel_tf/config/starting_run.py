@@ -69,12 +69,14 @@ def refuse_others(run: str, started: Mapping[str, Any], config: Schema) -> None:
     for name in OF_THE_MODEL:
         if resolved[name] != started[name]:
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag}: expected {started[name]}, as of --init-from {run}. Received: {resolved[name]}")
+            raise UsageError(
+                f"{flag}: expected {started[name]}, the value of --init-from {run}. Received: {resolved[name]}"
+            )
     for name, value in here.items():
         if name not in OF_THE_TRAINING and str(value) != str(there.get(name)):
             raise UsageError(
-                f"--set {name}={value}: expected {there.get(name, 'no such setting')}, as of --init-from {run}; only "
-                f"{', '.join(OF_THE_TRAINING)} may differ."
+                f"--set {name}={value}: expected {there.get(name, 'no such setting')}, the value of --init-from {run}; "
+                f"only {', '.join(OF_THE_TRAINING)} may differ."
             )
     if Targets.of_run(started["wavelength"]).is_joint != config.wavelength.is_joint:  # type: ignore[attr-defined]
         raise UsageError(

@@ -176,7 +176,7 @@ def repeated(module: str, arguments: Iterable[str]) -> str:
 
 
 def data(default: Any = None, more: str = "", **how: Any) -> Any:
-    """--data."""
+    """Return the option --data."""
     return option(
         default, "data set: folder of shards and manifest, folder of text files, simulated[:planets=1000,...] or bigquery://PROJECT/DATASET"
         + more, parse=name_by_user, **how
@@ -184,7 +184,7 @@ def data(default: Any = None, more: str = "", **how: Any) -> Any:
 
 
 def light_curves(default: Any = None, help: str = "challenge text files AAAA_BB_CC.txt, instead of --data") -> Any:
-    """--light-curves."""
+    """Return the option --light-curves."""
     return option(default, help, metavar="DIR")
 
 
@@ -200,38 +200,38 @@ def one_of_data_and_light_curves(data: str | None, light_curves: Path | None) ->
 
 
 def runs(help: str, nargs: str = "+") -> Any:
-    """RUN ..., positional."""
+    """Return the positional argument RUN ..., the run folders."""
     return option((), help, metavar="RUN", nargs=nargs, positional=True)
 
 
 def run_folder(help: str = "run folder", default: Any = None, shown: str = "", metavar: str = "RUN") -> Any:
-    """--run."""
+    """Return the option --run."""
     return option(default, help, group=WHERE_IT_GOES, metavar=metavar, shown=shown)
 
 
 def out(help: str, metavar: str = "FILE", default: Any = ...) -> Any:
-    """--out."""
+    """Return the option --out."""
     return option(default, help, metavar=metavar)
 
 
 def overwrite(help: str = "move an existing run folder aside and start again", group: str = WHERE_IT_GOES) -> Any:
-    """--overwrite."""
+    """Return the option --overwrite."""
     return option(False, help, group=group)
 
 
 def dry_run(help: str, group: str = WHERE_IT_GOES) -> Any:
-    """--dry-run."""
+    """Return the option --dry-run."""
     return option(False, help, group=group)
 
 
 def as_json(what: str) -> Any:
-    """--json."""
+    """Return the option --json."""
     what = f"print {what} as one JSON object on standard output; everything else goes to stderr"
     return option(False, what, flag="--json")
 
 
 def price() -> Any:
-    """--price."""
+    """Return the option --price."""
     return option(
         None, "price of one TiB scanned, in any currency, for the estimate of --dry-run", low=0, high=1e6,
         metavar="AMOUNT"
@@ -239,12 +239,12 @@ def price() -> Any:
 
 
 def devices() -> Any:
-    """--devices."""
+    """Return the option --devices."""
     return option(DEFAULT_DEVICES, DEVICES_HELP, group=WHERE_IT_RUNS, metavar="DEVICES", parse=Devices.parse)
 
 
 def jobs(help: str, default: int | None = 1, group: str = WHERE_IT_RUNS) -> Any:
-    """Option --jobs; the default None means the number of cores."""
+    """Return the option --jobs; its default, None, means the number of cores."""
     cores = resources.available_cpus() if default is None else default
     return option(cores, help, group=group, low=1, metavar="N", shown="" if default else "the number of cores")
 
@@ -256,7 +256,7 @@ def is_host_and_port(text: str) -> bool:
 
 
 def host_and_port(help: str, group: str) -> Any:
-    """A flag whose value is HOST:PORT."""
+    """Return an option whose value is HOST:PORT."""
     return option(
         None, help, group=group, metavar="HOST:PORT", check=is_host_and_port,
         expected="HOST:PORT, like 10.0.0.5:7000"

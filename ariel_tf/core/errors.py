@@ -69,7 +69,7 @@ class NonFiniteError(ArielError):
 
 
 class Stopped(ArielError):
-    """The user or the system asked to stop, and completed work is saved."""
+    """A stop was requested by the user or the system; completed work is saved."""
 
     def __init__(self, message: str, signal_number: int = signal.SIGINT):
         super().__init__(message)

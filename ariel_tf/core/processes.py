@@ -25,7 +25,7 @@ from ariel_tf.core.signals import StopRequest, graceful_stop
 
 # Environment of a child process: that it is a child process, and its number among the jobs.
 CHILD, NUMBER = "ARIEL_TF_CREW", "ARIEL_TF_JOB"
-# Seconds that a process may take to save and exit after it was asked to.
+# Seconds that a process may take to save and exit after a request to stop.
 PATIENCE = 60.0
 # Seconds between checks.
 LOOK = 0.2
@@ -96,8 +96,8 @@ def describe_exit(code: int) -> str:
 class ProcessGroup:
     """Child processes of one command.
 
-    Each has its own session, so that Ctrl-C reaches only this process, which then asks each of them to stop; and a pipe
-    as standard input, which closes whenever this process ends (`stop_with_parent`).
+    Each has its own session, so that Ctrl-C reaches only this process, which then sends each of them a stop signal; and
+    a pipe as standard input, which closes whenever this process ends (`stop_with_parent`).
 
     Args:
         label: first part of the processes' names, such as "job ".

@@ -39,7 +39,7 @@ class StopRequest:
 
     Attributes:
         number: the last signal; 0 for none.
-        repeated: whether a signal was received twice, which asks to stop immediately.
+        repeated: whether a signal was received twice, which is a request to stop immediately.
     """
 
     number: int = 0

@@ -38,17 +38,17 @@ def notices_hidden() -> Iterator[None]:
     visible = os.dup(2)
     with tempfile.TemporaryFile() as notices:
         os.dup2(notices.fileno(), 2)  # the notices bypass Python, so the file descriptor is redirected
-        told = False
+        drop = False
         try:
             yield
-            told = True
+            drop = True
         except (ArielError, KeyboardInterrupt):
-            told = True
+            drop = True
             raise
         finally:
             os.dup2(visible, 2)
             os.close(visible)
-            if not told:
+            if not drop:
                 notices.seek(0)
                 sys.stderr.write(notices.read().decode(errors="replace"))
 
@@ -129,7 +129,7 @@ _keras_is_set = False
 
 
 def _settings_file() -> str:
-    """The path of the user's `keras.json`."""
+    """Return the path of the user's `keras.json`."""
     return os.path.join(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"), "keras.json")
 
 

@@ -7,7 +7,7 @@
 
 A file is code, and an untrusted `config.json` may name it. A file is therefore run only if the user names it: on the
 command line, in a call from Python, or in the environment variable `ARIEL_TF_MODEL_FILES`. Plug-ins are installed
-packages and need not be named. What a model file declares in `@model(...)` is read from its source text; no TensorFlow.
+packages and need not be named. The arguments of `@model(...)` are read from the source text; no TensorFlow.
 """
 
 import hashlib

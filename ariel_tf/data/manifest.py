@@ -4,8 +4,8 @@
     statistics.npz   count, sum, sum of squares, min and max of flux, parameters and radii in each fold
     fold-3-00002.tfrecord ...
 
-A reader that trusts the manifest knows the number of rows before it opens a shard, and the mean and standard deviation
-of any choice of training folds without a pass over the data.
+The manifest gives the number of rows before a shard is opened, and the mean and standard deviation of any choice of
+training folds without a pass over the data.
 """
 
 import hashlib
@@ -175,7 +175,7 @@ class Manifest:
         try:
             shards = [Shard(**shard) for shard in page["shards"]]
         except TypeError as error:
-            raise DataError(f"{path}: expected shards as of this schema, received others ({error})") from error
+            raise DataError(f"{path}: expected shards in this schema, received others ({error})") from error
         faults = [fault for shard in shards for fault in shard.faults()]
         if not faults and (not shards or len({shard.name for shard in shards}) < len(shards)):
             faults.append("it lists no shard, or one twice")

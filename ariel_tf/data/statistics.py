@@ -165,7 +165,7 @@ class Sums:
                 sums.moments[int(fold), quantity] = Moments(count, *values)
         except UNREADABLE as error:
             raise DataError(
-                f"{name}: expected sums as of this schema, received other bytes ({' '.join(str(error).split())})"
+                f"{name}: expected sums in this schema, received other bytes ({' '.join(str(error).split())})"
             ) from error
         return sums
 

@@ -38,7 +38,7 @@ def combine_runs(options: Any, command: str) -> None:
         if options.weights == "softmax":
             how["temperature"] = 50.0 if options.temperature is None else options.temperature
         elif options.temperature is not None:
-            raise UsageError("--temperature: is one of --weights softmax; least squares has none.")
+            raise UsageError("--temperature: requires --weights softmax; least squares has no temperature.")
         if not folds[1]:
             raise UsageError("weighted: expected a validation fold that no run was trained on; average them instead.")
     configuration = describe(how, each, folds)

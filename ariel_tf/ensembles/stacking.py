@@ -81,7 +81,7 @@ def meta_model_options(options: Any) -> dict[str, Any]:
     epochs = options.level_1_epochs
     if options.level_1 == "ridge":
         if epochs is not None:
-            raise UsageError("--meta-model-epochs: a ridge has none; it goes with --meta-model dense or dense+flux.")
+            raise UsageError("--meta-model-epochs: requires --meta-model dense or dense+flux; a ridge has no epochs.")
         return {"level_1": "ridge"}
     if epochs is not None and epochs < 1:
         raise UsageError(f"--meta-model-epochs: expected 1 or more. Received: {epochs}")
@@ -107,7 +107,7 @@ def of_runs(runs: Sequence[Path], members: Members) -> tuple[list[str], list[dic
         if values["wavelength"] != ours["wavelength"]:
             raise UsageError(
                 f"--base-models {path}: predicts wavelength {values['wavelength']}, expected "
-                f"{ours['wavelength']} as --wavelength says."
+                f"{ours['wavelength']}, the value of --wavelength."
             )
         base_models.append(values | {name: ours[name] for name in ("data", "validation_folds")})
     return [str(path) for path in runs], base_models
@@ -120,8 +120,8 @@ def refuse_training_options(options: argparse.Namespace) -> None:
     given = [flag for name, flag in (flags | last).items() if getattr(options, name, None) is not None]
     if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
         raise UsageError(
-            f"--base-models: its models are trained as these runs were, so {', '.join(refused)} would change nothing; "
-            f"leave it out. Beside it go {', '.join(BESIDE_RUNS)}, of the meta-model."
+            f"--base-models: the models are trained with the options of these runs, so {', '.join(refused)} has no "
+            f"effect; leave it out. Only options of the meta-model are accepted: {', '.join(BESIDE_RUNS)}."
         )
 
 
@@ -133,8 +133,8 @@ def members_of(stack: Path, how: dict[str, Any]) -> Path:
         raise UsageError(f"--members-of {stack}: expected the run folder of a finished stack.")
     if differing := [name for name, value in masked(how).items() if there.get(name) != value]:
         raise UsageError(
-            f"--members-of {stack}: its base models are other ones, by {', '.join(differing)}; expected the "
-            "command that made it, but for --run and --meta-model."
+            f"--members-of {stack}: its base models differ in {', '.join(differing)}; expected the "
+            "options of the command that made it, except --run and --meta-model."
         )
     return stack / "members"
 

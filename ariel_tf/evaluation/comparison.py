@@ -167,7 +167,7 @@ def _refuse(source: Source, each: Sequence[Predictor], data: str | None) -> None
         raise DataError(f"{source.description}: its radii are unknown; use `python -m ariel_tf.predict`.")
     if each and data is None and not held_out.is_own(each[0], source):
         raise DataError(
-            f"{source.description}: changed since {each[0].path} was trained on it, so its planets may stand in other "
+            f"{source.description}: changed since {each[0].path} was trained on it, so its planets may be in other "
             "folds. Name it with --data to score it as any other data."
         )
 
@@ -223,8 +223,8 @@ def _teacher(
         taught, folds = open_source(held_out.own_data(each[0], "--learn-from"), ()), each[0].folds.train
         if not held_out.is_own(each[0], taught):
             raise DataError(
-                f"{taught.description}: changed since {each[0].path} was trained on it; name what teaches the "
-                "references with --learn-from."
+                f"{taught.description}: changed since {each[0].path} was trained on it; name the data "
+                "that the references are fitted to with --learn-from."
             )
     else:
         taught, folds = source, each[0].folds.train if each else TRAIN_FOLDS
@@ -232,7 +232,7 @@ def _teacher(
     folds = tuple(fold for fold in folds if fold not in {taught.folds[planet] for planet in scored})
     if not taught.observations(folds):
         raise DataError(
-            f"{taught.description}: holds no planet in folds {_listed(folds)} to teach the references; "
+            f"{taught.description}: holds no planet in folds {_listed(folds)} to fit the references to; "
             "name other data with --learn-from."
         )
     return taught, folds

@@ -135,7 +135,7 @@ def common(each: Sequence[Predictor], source: Source, folds: tuple[int, ...] | N
         for path, its in held.items():
             if seen := wanted - its:
                 raise UsageError(
-                    f"--folds: {len(seen)} of these {len(wanted)} planets were seen by {path} in training "
+                    f"--folds: {len(seen)} of these {len(wanted)} planets were used by {path} in training "
                     f"({_named(seen)}); runs are compared on planets that all of them hold out. Leave --folds out."
                 )
     only_shown = folds is not None and len(each) == 1 and is_own(each[0], source)  # a training score, labelled as one

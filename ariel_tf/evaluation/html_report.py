@@ -165,7 +165,7 @@ def _differences(comparison: "Comparison") -> str:
         rows.append((id(entry) in runs, cells))
     header = (f"{_text(first.name)} against", "difference", "95 % of resampled planets", "better on")
     return (
-        f"{_heading('differences')}<p>All entries met the same planets, so the luck of which planets these are "
+        f"{_heading('differences')}<p>All entries are scored on the same planets, so the luck of the choice of planets "
         f"cancels in the differences.</p>\n{_table(header, rows)}"
     )
 

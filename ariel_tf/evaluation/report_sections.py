@@ -26,9 +26,9 @@ PICTURES = {
     "reliability": (
         "Uncertainties",
         "How many of the true radii are within the interval that should hold a given share of them. On the diagonal "
-        "the uncertainties are right; below it the model is too sure. Bands of a planet share much of their error, so "
-        "standard errors are taken over planets. The Gaussian log-likelihood score is that of the 2024 Ariel Data "
-        "Challenge, of depths: 1 is the truth known to 10 ppm, 0 the mean and spread of all planets.",
+        "the uncertainties are right; below it the model is overconfident. Bands of a planet share much of their "
+        "error, so standard errors are taken over planets. The Gaussian log-likelihood score is that of the 2024 Ariel "
+        "Data Challenge, of depths: 1 is the truth known to 10 ppm, 0 the mean and spread of all planets.",
     ),
     "light_curves": (
         "Light curves",

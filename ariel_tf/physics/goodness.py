@@ -31,8 +31,8 @@ NEARBY = (
     0.04,
     0.06,
     0.1,
-)  # impact parameters tried beside the answer's
-# A misfit is looked at when chi^2 is so many standard deviations above its expectation, and another speed is believed
+)  # impact parameters that are also tried, relative to the estimate's
+# A misfit is examined if chi^2 is so many standard deviations above its expectation, and another speed is believed
 # if it lowers chi^2 by this much and explains this share of the excess.
 SUSPICIOUS, BETTER, EXPLAINED = 3.0, 60.0, 0.5
 GRAZING, SUSPICIOUS_GRAZING = 0.9, 50.0  # there, spots and the grid of templates leave larger misfits
@@ -112,7 +112,7 @@ def likelier_speed(
         curves: result of `curves_of`.
         star: [6].
         first: radii [55] and impact parameter at the usual speed.
-        answer: function that returns the same for each of some stars [n, 6].
+        answer: function that returns radii and impact parameter for each of some stars [n, 6].
     """
 
     def tried(speeds: list[float]) -> list[Fit]:

@@ -3,7 +3,7 @@
     priors ── draw_system ──▶ star, orbit, radii [55] ── transit, spots ──▶ clean light curves [55, 300] a spot instance
                                                                                  │ x ramp [300], + noise
                                                                                  ▼
-                                                            challenge.Planet: flux [55, n, 300]
+                                                            planet.Planet: flux [55, n, 300]
 
 Every random draw comes from a generator seeded with (seed, number, what, ...), so an observation does not depend on the
 process, the order, or the number of observations simulated beside it.
@@ -143,4 +143,4 @@ def _check(seed: int, number: int, spots: int, photons: int) -> None:
         ("photons", photons, 1, 99),
     ):
         if not low <= value <= high:
-            raise UsageError(f"a simulated planet's {name} must lie in {low} to {high}. Received: {value}")
+            raise UsageError(f"a simulated planet's {name} must be in {low} to {high}. Received: {value}")

@@ -61,7 +61,7 @@ def limb_darkening(temperature: np.ndarray | float, scale: np.ndarray | float = 
 
     I(mu) = 1 - u1 (1 - mu) - u2 (1 - mu)^2. Our smooth fit to the trend of tabulated coefficients: u1 falls
     from .6 in the visible to .1 in the infrared and is largest for stars near 5000 K. Beyond 1 um the real
-    mean dips have the same shape in all bands, which asks for a little more darkening there than tables give.
+    mean dips have the same shape in all bands, which requires slightly stronger darkening there than the tables give.
 
     Args:
         temperature: K, a number or [n, 1].

@@ -72,7 +72,7 @@ def corrections(found: "Estimate") -> list[str]:
         if done.outliers:
             notes.append(f"{done.outliers:,} cosmic rays replaced")
         if done.lost.any():
-            notes.append(f"{done.lost.sum()} bands hold no light: answered by their neighbours")
+            notes.append(f"{done.lost.sum()} bands hold no light: replaced by their neighbours")
         if (done.ramp != 1).any():
             size = abs(np.median(done.ramp[done.ramp != 1]))
             notes.append(f"ramp of {np.sum(done.ramp != 1)} bands rescaled, {size:.2f} times the usual one")

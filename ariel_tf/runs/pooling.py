@@ -175,7 +175,7 @@ def table(trained: Uncertain | Spread, planets: Any) -> "pd.DataFrame":
 
     given = planets_in(planets)
     if given is None:
-        raise UsageError(f"measure: expected planets, as of ariel_tf.open_data. Received: {type(planets).__name__}")
+        raise UsageError(f"measure: expected planets, as ariel_tf.open_data yields. Received: {type(planets).__name__}")
     um = [WAVELENGTHS_UM[target] for target in trained.targets]
     columns: list[tuple[str, Any]] = [*(("radius", one) for one in um), *(("sigma", one) for one in um)]
     rows, numbers = [], []

@@ -205,7 +205,7 @@ class PredictionTask:
         wavelengths = format_count(len(self.trained.targets), "wavelength")
         print(f"{format_count(written, 'row')} of {wavelengths} in {out}: {progress.summary}")
         if outside:
-            done = f"brought into [{SMALLEST:g}, 1]" if output.clip else "left as they are; --clip brings them in"
+            done = f"clipped to [{SMALLEST:g}, 1]" if output.clip else "left unchanged; --clip clips them"
             print(f"{format_count(outside, 'value')} outside (0, 1], {done}")
         notes.report(out)
 

@@ -376,7 +376,7 @@ def folds_of(each: Sequence[Predictor]) -> Folds:
             if leak := set(one.folds.test) & {*other.folds.train, *other.folds.validation}:
                 raise UsageError(
                     f"{other.path} was trained on folds {sorted(leak)}, which {one.path} holds out as its test: "
-                    "together they have no honest score. Take runs with the same --test-folds."
+                    "a score of both together would not be a test score. Take runs with the same --test-folds."
                 )
     return Folds(tuple(sorted(train)), tuple(sorted(chosen)), tuple(sorted(test)))
 

@@ -247,7 +247,7 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
         self._block.__exit__(kind, error, traceback)
-        if self.received and cluster.is_loss(error):  # another worker that was also asked to stop may have ended first
+        if self.received and cluster.is_loss(error):  # another worker that received the signal too may have ended first
             self._stop()
 
     def _stop(self) -> NoReturn:

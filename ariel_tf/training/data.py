@@ -26,9 +26,9 @@ class TrainingData:
     """The rows of one training.
 
     Args:
-        source: open; holds planets in every fold that the configuration names.
-        config: resolved.
-        load: reads rows as `dataset.load` does; trainings that share rows pass one that keeps them.
+        source: open source with planets in every fold that the configuration names.
+        config: resolved configuration.
+        load: function that reads rows like `dataset.load`; trainings that share rows pass one with a cache.
         memory: bytes that the training rows may take; None for `dataset.MEMORY_BYTES`.
         windows: whether rows are read anew in each epoch, in windows, even where they could be shuffled as a whole.
         also: second source, of which a share of each batch is; None for none.

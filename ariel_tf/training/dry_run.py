@@ -29,9 +29,9 @@ class Memory(NamedTuple):
     """Bytes that a training needs.
 
     Attributes:
-        used: by this process now: libraries, model, and rows that are held in memory.
+        used: bytes that this process uses now: libraries, model, and rows that are held in memory.
         weights: gradients, optimiser and copies of the weights.
-        outputs: of all layers, for a batch.
+        outputs: outputs of all layers, for a batch.
     """
 
     used: int
@@ -40,7 +40,7 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Return the sum of all parts."""
         return sum(self)
 
 
@@ -103,7 +103,7 @@ def model_lines(built: "Built") -> list[str]:
 
 
 def memory_needed(job: TrainingJob, built: "Built") -> Memory:
-    """An estimate of the memory of one model's training, rather too high than too low."""
+    """Estimate the memory of one model's training, rather too high than too low."""
     model = built.training
     distribute.build_optimizer(model)
     trained = sum(math.prod(one.shape) for one in model.trainable_variables)

@@ -159,12 +159,12 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
 
 
 def steps_together(model: keras.Model, steps: int, watching: Sequence[Any]) -> list[StepsTogether]:
-    """What takes several training steps in one call, to be given to `fit`; empty where each step is one call.
+    """Return the callback that runs several training steps per call, for `fit`; empty if each step is a call.
 
     Args:
-        model: that is trained.
-        steps: of an epoch.
-        watching: the callbacks.
+        model: model to train.
+        steps: number of steps per epoch.
+        watching: the other callbacks.
     """
     model.train_function = None  # of an earlier part
     alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly

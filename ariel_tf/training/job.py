@@ -42,12 +42,12 @@ class TrainingJob:
     """A training of one model, or of one model for each wavelength of a list.
 
     Attributes:
-        config: resolved.
-        source: open for every wavelength that the models read; holds planets with known radii in every fold.
-        options: how it runs.
-        settings: of the model, complete, once it was built; until then those of the configuration.
-        begun: how the rows of the run that is resumed are shuffled, `WHOLE` or `WINDOWS`; "" for as memory and
-            arrays allow now.
+        config: resolved configuration.
+        source: source that is open for every wavelength that the models read; every fold has planets with known radii.
+        options: run options.
+        settings: complete settings of the model once it is built; until then those of the configuration.
+        begun: shuffling of the rows in the run that is resumed, `WHOLE` or `WINDOWS`; "" for the shuffling that memory
+            and arrays allow now.
         also: second source, open like `source`, if the configuration names one.
     """
 
@@ -74,11 +74,11 @@ class TrainingJob:
 
     @property
     def order(self) -> str:
-        """How its rows are shuffled, `WHOLE` or `WINDOWS`."""
+        """Return the shuffling of the rows, `WHOLE` or `WINDOWS`."""
         return self.begun or self._possible_order()
 
     def _possible_order(self) -> str:
-        """How memory and arrays allow the rows to be shuffled now; windows are always possible."""
+        """Return the shuffling that memory and arrays allow now; windows are always possible."""
         from ariel_tf.data.dataset import fits_in_memory
 
         selection = self.config.first.selection("train")
@@ -86,7 +86,7 @@ class TrainingJob:
         return WHOLE if held or self.source.mapped(selection) is not None else WINDOWS
 
     def _order_of_rows(self) -> dict[str, str]:
-        """The entry of the configuration where the order is not the one that the number of rows alone decides."""
+        """Return the entry of the configuration if the shuffling is not the one that the number of rows determines."""
         from ariel_tf.data.dataset import fits_in_memory
 
         usual = WHOLE if fits_in_memory(self.source, self.config.first.selection("train")) else WINDOWS
@@ -98,7 +98,7 @@ class TrainingJob:
         return self.options.run or default_path(self.identity, self.source.fingerprint)
 
     def facts(self) -> dict[str, Any]:
-        """Return the data, how much of it has which role, and the command: for meta.json."""
+        """Return the data, the amount of data in each role, and the command, for meta.json."""
         started = starting_weights.facts(self.config) if self.config.init_from else {}
         return data_facts(self.source, self.config.folds) | started | {"command": self.options.command}
 
@@ -114,10 +114,10 @@ class TrainingJob:
         return dataclasses.replace(job, options=job.options.replace(run=job.path))
 
     def _as_begun(self) -> Self:
-        """The job with its rows in the order of the run that its folder holds, whatever memory and arrays allow now.
+        """Return the job with the shuffling of the run in its folder, whatever memory and arrays allow now.
 
         Raises:
-            UsageError: that run's rows are shuffled as a whole, and can no longer be.
+            UsageError: the rows of that run are shuffled as a whole, which is no longer possible.
         """
         if self._is_begun():
             return self

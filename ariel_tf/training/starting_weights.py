@@ -33,7 +33,7 @@ def folder(config: TrainConfig) -> Path:
 
 
 def load(config: TrainConfig) -> Any:
-    """Return its best model, from raw input to radii.
+    """Return the best model of the run, from raw input to radii.
 
     Raises:
         UsageError: no such model.
@@ -43,7 +43,7 @@ def load(config: TrainConfig) -> Any:
 
 
 def facts(config: TrainConfig) -> dict[str, Any]:
-    """Return the run, and the sum of the weights, of each wavelength: for meta.json."""
+    """Return the run and the SHA-256 of the model of each wavelength, for meta.json."""
     each = config.for_each_wavelength().values() if config.wavelength.is_list else [config]
     weights = {one.wavelength.describe(): sha256(folder(one) / "best.keras") for one in each}
     return {"init_from": {"run": config.init_from, "best.keras": weights}}
@@ -67,5 +67,5 @@ def refuse_tested(config: TrainConfig, source: "Source") -> None:
 
 
 def known(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a configuration, without what a run records beside them."""
+    """Return the options in a configuration, without the other values that a run records."""
     return {name: value for name, value in values.items() if name in TrainConfig.model_fields}

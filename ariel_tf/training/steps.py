@@ -1,10 +1,11 @@
 """Training steps in few calls of a compiled function, to reduce the overhead of Python in small models.
 
-    Keras's `fit`        asks for one step after another, with all callbacks in between
-    `StepsTogether`      takes the steps of a tenth of a second in one call, and returns its metrics for the next ones
+    Keras's `fit`        calls the training function once per step, with all callbacks in between
+    `StepsTogether`      runs the steps of a tenth of a second in the first of these calls; the following calls of the
+                         same group return its metrics
 
-The number of steps of a call is an argument of the compiled function, so an epoch's last call takes what is left. Steps
-are Keras's own `train_step` in its order: weights and metrics are those of one step a call, bit for bit.
+The number of steps is an argument of the compiled function, so the last call of an epoch runs the remaining steps. Each
+step is Keras's own `train_step`, in its order: weights and metrics are those of one step per call, bit for bit.
 """
 
 import time
@@ -18,11 +19,11 @@ CALL_SECONDS = 0.1
 
 
 class StepsTogether(keras.callbacks.Callback):
-    """The `train_function` of a model on one device; also a callback, which it must be given as.
+    """The `train_function` of a model on one device; also a callback, which must be passed to `fit`.
 
     Args:
-        model: built and compiled.
-        steps: of an epoch.
+        model: built and compiled model.
+        steps: number of steps per epoch.
     """
 
     def __init__(self, model: keras.Model, steps: int):
@@ -37,7 +38,7 @@ class StepsTogether(keras.callbacks.Callback):
         self._done = self._ahead = 0
 
     def __call__(self, iterator: Any) -> dict[str, float]:
-        """Take the next step, and return the metrics so far; called by Keras."""
+        """Run the next step unless it is done already, and return the metrics so far; called by Keras."""
         if not self._ahead:
             self._take(iterator, min(self._chunk, self._steps - self._done))
         self._ahead -= 1

@@ -145,7 +145,7 @@ def test_only_planets_that_all_runs_hold_out_are_compared(trained):
     assert len(in_nine) == 4
     assert held_out.common([trained, other], source, None) == in_nine
     assert held_out.common([trained, other], source, (9,)) == in_nine
-    with pytest.raises(UsageError, match=r"4 of these 8 planets were seen by .*runs/one in training"):
+    with pytest.raises(UsageError, match=r"4 of these 8 planets were used by .*runs/one in training"):
         held_out.common([trained, other], source, (7, 9))
     with pytest.raises(UsageError, match=r"no planet of data .* \(of each: .*runs/one 4, third 4\)"):
         held_out.common([trained, third], source, None)

@@ -155,7 +155,7 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
     predict.main([*run, "--out", str(tmp_path / "a.csv")])
     assert "2 values outside (0, 1], left as they are" in capsys.readouterr().out
     predict.main([*run, "--clip", "--out", str(tmp_path / "b.csv")])
-    assert "2 values outside (0, 1], brought into" in capsys.readouterr().out
+    assert "2 values outside (0, 1], clipped to" in capsys.readouterr().out
     as_is, clipped = (np.loadtxt(tmp_path / name, delimiter=",", skiprows=1)[:, 3] for name in ("a.csv", "b.csv"))
     assert sorted(as_is)[0] == -0.5
     np.testing.assert_array_equal(clipped, np.clip(as_is, 1e-10, 1))
@@ -340,7 +340,7 @@ def test_a_submission_of_datalabs_is_written_and_checked(home, from_shards, tmp_
         with pytest.raises(DataError) as caught:
             submission.check(tmp_path / "bad.csv", str(home / "data"))
         assert said in caught.value.faults[0]
-    with pytest.raises(UsageError, match="--format datalabs: goes with a name of --out"):
+    with pytest.raises(UsageError, match="--format datalabs: requires a name of --out"):
         predict.main([run, *data, "--out", str(tmp_path / "b.txt"), "--format", "datalabs"])
     with pytest.raises(UsageError, match="leave 54 of them out"):
         predict.main([str(home / "one"), *data, "--out", str(tmp_path / "b.csv"), "--format", "datalabs"])

@@ -110,7 +110,9 @@ def test_an_upload_goes_on_where_it_was_stopped(emulator, bigquery_shards, place
         send(bigquery_shards / "train", place)
     assert counts(place)["light_curves"] == 6 * 110
     assert counts(place)["white_light"] == 4 * 2
-    with pytest.raises(DataError, match=r"its upload has not ended, .* the same `python -m pipelines\.upload` goes on"):
+    with pytest.raises(
+        DataError, match=r"its upload is not complete, .* repeat `python -m pipelines\.upload` to resume"
+    ):
         open_source(str(place), [0])
     # One job was half done, as no load job of BigQuery's ever is: its planets are sent anew.
     Connection(place).query(f"DELETE FROM `{place.table('light_curves')}` WHERE planet < 9 AND wavelength > 50")
@@ -210,7 +212,7 @@ CHANGES = {
     ),
     "an observation twice": (
         "UPDATE {light_curves} SET photon = 1 WHERE planet = 7",
-        "an observation came twice; make the tables anew",
+        "an observation occurs twice; make the tables anew",
     ),
     "other observations": (
         "UPDATE {scatter} SET photon = 3 WHERE planet = 7 AND photon = 2",

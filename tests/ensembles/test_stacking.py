@@ -124,7 +124,7 @@ def test_a_dense_level_1_starts_as_the_mean_and_is_part_of_the_one_model(tmp_pat
     members = [Predictor.load(tmp_path / f"out/members/l{b}-k{k}") for b in range(2) for k in range(2)]
     mean = np.mean([collected(member, (9,)).predicted for member in members], axis=0)
     np.testing.assert_allclose(collected(untrained, (9,)).predicted, mean, rtol=1e-5)
-    with pytest.raises(UsageError, match="its base models are other ones, by splits, trained; expected the command"):
+    with pytest.raises(UsageError, match="its base models differ in splits, trained; expected the options of"):
         stack(tmp_path / "other", *arguments[:-2], "--splits", "3", *same)
 
 

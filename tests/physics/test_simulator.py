@@ -82,7 +82,7 @@ def test_more_instances_leave_the_first_ones_as_they_are():
 )
 def test_arguments_out_of_range_are_refused_by_name(argument, value):
     arguments = {"seed": 1, "number": 1, "spots": 1, "photons": 1, argument: value}
-    with pytest.raises(UsageError, match=f"{argument} must lie in .* Received: {value}"):
+    with pytest.raises(UsageError, match=f"{argument} must be in .* Received: {value}"):
         simulate_planet(**arguments)
 
 

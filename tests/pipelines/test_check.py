@@ -158,13 +158,13 @@ def test_a_planet_in_two_folds_and_twice(data, make_planet):
     three, four = (next(s.planets for s in Manifest.read(data).shards if s.fold == fold) for fold in (3, 4))
     rewrite(data, "fold-3-00000.tfrecord", [make_planet(number) for number in [*three, three[0], four[0]]])
     found = faults(data)
-    twice = f"manifest.json: planet {three[0]:04d} stands in fold-3-00000.tfrecord and fold-3-00000.tfrecord"
+    twice = f"manifest.json: planet {three[0]:04d} is in fold-3-00000.tfrecord and fold-3-00000.tfrecord"
     assert twice in found
     assert (
-        f"manifest.json: planet {four[0]:04d} stands in fold-3-00000.tfrecord and fold-4-00000.tfrecord, and in two "
+        f"manifest.json: planet {four[0]:04d} is in fold-3-00000.tfrecord and fold-4-00000.tfrecord, and in two "
         "folds, 3 and 4"
     ) in found
-    assert f"manifest.json: planet {four[0]:04d} stands in fold 3, but seed 0 puts it into fold 4" in found
+    assert f"manifest.json: planet {four[0]:04d} is in fold 3, but seed 0 puts it into fold 4" in found
 
 
 def test_values_outside_their_bounds(data, make_planet):
@@ -180,7 +180,7 @@ def test_values_outside_their_bounds(data, make_planet):
     assert found[:4] == [
         f"{place} 0: {one.number:04d}_01_02: flux is nan at wavelength 54, step 299, expected (-10.0, 10.0)",
         f"{place} 0: planet {one.number:04d}: relative radius is 1.5 at wavelength 3, expected (0, 1]",
-        f"{place} 1: planet {two.number:04d}: an observation (spot, photon) is there twice",
+        f"{place} 1: planet {two.number:04d}: an observation (spot, photon) occurs twice",
         f"{place} 1: planet {two.number:04d}: star_temp is -1.0, expected (0.0, 100000.0) K",
     ]
 

@@ -239,7 +239,7 @@ def test_compressed_files_are_read_like_others(text, tmp_path):
     assert run(text, tmp_path / "out").fingerprint == expected.fingerprint
     light_curve(text, "0001_01_01").touch()
     (fault,) = faults(text, tmp_path / "twice")
-    assert "0001_01_01.txt.gz: the same observation also lies in noisy_train/archive/0001_01_01.txt" in fault
+    assert "0001_01_01.txt.gz: the same observation is also in noisy_train/archive/0001_01_01.txt" in fault
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -322,7 +322,7 @@ def test_the_same_key_twice_in_nested_folders(text, tmp_path):
     ])  # fmt: skip
     (fault,) = faults(text, tmp_path / "out")
     assert fault == (
-        "noisy_train/copy/0001_01_02.txt: the same observation also lies in noisy_train/archive/0001_01_02.txt"
+        "noisy_train/copy/0001_01_02.txt: the same observation is also in noisy_train/archive/0001_01_02.txt"
     )
     assert run(text, tmp_path / "out", "--skip-bad", "--overwrite").rows == 7
 

@@ -52,7 +52,7 @@ def test_what_lies_there_is_replaced_only_when_asked(data, tmp_path, monkeypatch
     assert (tmp_path / "correlations.csv").read_text() == "new"
     with pytest.raises(UsageError, match="expected a folder"):
         check.main([str(data), "--correlations", str(tmp_path / "correlations.csv")])
-    with pytest.raises(UsageError, match="goes with --correlations"):
+    with pytest.raises(UsageError, match="requires --correlations"):
         check.main([str(data), "--overwrite"])
 
 

@@ -53,7 +53,7 @@ def test_depth_and_misfit_are_told():
     [
         ({"disturbances": NOTHING._replace(outliers=3000)}, "3,000 cosmic rays replaced"),
         ({"disturbances": NOTHING._replace(lost=np.arange(55) < 2)},
-         "2 bands hold no light: answered by their neighbours"),
+         "2 bands hold no light: replaced by their neighbours"),
         ({"disturbances": NOTHING._replace(ramp=np.full(55, 1.2))},
          "ramp of 55 bands rescaled, 1.20 times the usual one"),
         ({"disturbances": NOTHING._replace(moved=-4)}, "mid-transit 4 steps early, moved back"),

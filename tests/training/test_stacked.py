@@ -210,7 +210,9 @@ def test_a_stack_of_models_whose_constants_differ_beyond_it_is_refused():
         x = keras.layers.Dense(1, name="head")(keras.layers.Flatten(name="flat")(inputs * (1 + index)))
         models.append(keras.Model([inputs], x, name="model"))
         models[-1].compile(optimizer="adam", loss=RadiusLoss("mse", "depth"))
-    with pytest.raises(NotStackable, match=r"model \d of it answers .* away from itself alone. Take --stack no"):
+    with pytest.raises(
+        NotStackable, match=r"the outputs of model \d in the stack and alone differ by .*\. Take --stack no"
+    ):
         Stack(models, table.take([0, 1]))
 
 

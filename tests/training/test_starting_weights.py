@@ -88,9 +88,9 @@ def test_from_python_the_model_is_that_of_the_run(tiny_run):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--model=squid"], "--model: expected transit, as of --init-from .*Received: squid"),
-        (["--star=none"], "--star: expected .*as of --init-from"),
-        (["--set=units=16"], "--set units=16: expected 8, as of --init-from .*; only learning_rate, "),
+        (["--model=squid"], "--model: expected transit, the value of --init-from .*Received: squid"),
+        (["--star=none"], "--star: expected .*the value of --init-from"),
+        (["--set=units=16"], "--set units=16: expected 8, the value of --init-from .*; only learning_rate, "),
         (["--wavelength=joint"], "--wavelength joint: expected what --init-from .* predicts, wavelength 12"),
     ],
 )

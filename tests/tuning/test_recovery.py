@@ -42,7 +42,7 @@ def test_an_unreadable_outcome_of_the_best_is_made_again_and_the_second_best_rep
     report.update(run)
     assert results(run) == before
     assert (run / "best.keras").read_bytes() == b"model 1"
-    assert re.search(r"0001.json: was damaged; it was made again", capsys.readouterr().out)
+    assert re.search(r"0001.json: was damaged; it was restored", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("checksum", [None, ...], ids=["changed", "of an earlier version"])

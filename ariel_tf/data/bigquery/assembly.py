@@ -83,7 +83,7 @@ def fill_planets(
         own = keys[first:last].reshape(len(wavelengths), -1, 4) if _divides(first, last, wavelengths) else None
         if own is None or not _is_grid(own, wavelengths):
             raise Unsound(
-                f"planet {planet:04d} has not the same observations, each once, at every wavelength asked for"
+                f"planet {planet:04d} does not have the same observations, each once, at every requested wavelength"
             )
         n = own.shape[1]
         full = np.full((n, N_WAVELENGTHS), np.nan, np.float32)
@@ -108,7 +108,7 @@ def _sorted_keys(table: Any, names: Sequence[str]) -> tuple[np.ndarray, np.ndarr
     order = np.lexsort(sort)
     keys = keys[order]
     if len(keys) > 1 and (keys[1:] == keys[:-1]).all(axis=1).any():
-        raise Unsound("an observation came twice")
+        raise Unsound("an observation occurs twice")
     return keys, order
 
 
@@ -137,7 +137,7 @@ def bare_planets(stars: Any, radii: Any, folds: Mapping[int, int], labelled: boo
     fold_of = dict(zip(column, numbers(stars, "fold").tolist(), strict=True))
     row_of = {planet: row for row, planet in enumerate(column)}
     if len(row_of) < len(column):
-        faults.append("stars: a planet is there twice")
+        faults.append("stars: a planet occurs twice")
     targets = _targets(radii, labelled)
     found = {}
     for planet, fold in folds.items():

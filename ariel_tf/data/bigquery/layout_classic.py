@@ -251,7 +251,7 @@ class _Sheet:
         self.order = np.lexsort(keys.T[::-1])
         self.keys = keys[self.order]
         if len(keys) > 1 and (self.keys[1:] == self.keys[:-1]).all(axis=1).any():
-            raise Unsound("an observation came twice")
+            raise Unsound("an observation occurs twice")
         self.flux = np.stack([numbers(table, name) for name in STEPS], axis=1)
         if np.isnan(self.flux).any():
             row = keys[np.argwhere(np.isnan(self.flux))[0, 0]]

@@ -98,8 +98,8 @@ class UploadedTables(PlanetTables):
         self._rows: dict[str, int] = dict(connection.rows(" UNION ALL ".join(counting)))
         if self._rows[MANIFEST] == 0:
             raise DataError(
-                f"{self._place}: its upload has not ended, its table {MANIFEST} is empty; the same "
-                "`python -m pipelines.upload` goes on"
+                f"{self._place}: its upload is not complete, since its table {MANIFEST} is empty; repeat "
+                "`python -m pipelines.upload` to resume it"
             )
         stored = self._reader.read(MANIFEST, ("name", "sha256", "content"), "").to_pylist()
         files = {row["name"]: row["content"] for row in stored}

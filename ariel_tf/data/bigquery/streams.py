@@ -11,7 +11,7 @@ from ariel_tf.data.bigquery.connection import CALL_S, PAGE_S, Connection
 # Pauses before a stream is retried without any new row in between; the last one repeats.
 PAUSES_S = (0.1, 0.5, 2.0)
 LONG_PAUSE_S = 5.0
-# A longer pause that a server asks for is shortened to this.
+# A longer pause that a server requests is shortened to this.
 MOST_ASKED_S = 60.0
 
 
@@ -105,7 +105,7 @@ class Waiting:
         self._pauses = iter(PAUSES_S)
 
     def after(self, error: Exception) -> None:
-        """Wait before the next try, at least as long as the server asks; raise the error if the time is up."""
+        """Wait before the next attempt, at least as long as the server requests; after `outage` raise the error."""
         pause = next(self._pauses, None)
         if pause is None and time.monotonic() >= self._end:
             raise error
@@ -126,7 +126,7 @@ def _passing() -> tuple[type[Exception], ...]:
 
 
 def _asked_for(error: Exception) -> float:
-    """Return the seconds that a server asks to wait, from `google.rpc.RetryInfo` in the error's details; else 0."""
+    """Return the seconds that a server requests to wait, from `google.rpc.RetryInfo` in the error's details; else 0."""
     from google.rpc.error_details_pb2 import RetryInfo
 
     found = [detail for detail in getattr(error, "details", None) or () if isinstance(detail, RetryInfo)]

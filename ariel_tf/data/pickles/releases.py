@@ -205,7 +205,7 @@ def _light_curves(part: _Part, faults: list[Fault]) -> dict[Key, Array]:
                 if type(value) is not Array or value.final_shape != (N_WAVELENGTHS, N_STEPS) or place is None:
                     raise DataError(f"expected an array of [{N_WAVELENGTHS}, {N_STEPS}] numbers, found {_shape(value)}")
                 if key in found:
-                    raise DataError("the same observation is there twice")
+                    raise DataError("the same observation occurs twice")
                 if place in places:
                     raise DataError("another observation has the very same light curves")
             except DataError as error:

@@ -29,7 +29,7 @@ class Rows:
             return
         key = key_of(label)
         if key in self.by_key:
-            raise DataError(f"{key.name} is there twice")
+            raise DataError(f"{key.name} occurs twice")
         self.by_key[key] = value
 
     def get(self, key: Key) -> np.ndarray | None:

@@ -83,7 +83,7 @@ def find_files(folder: Path) -> FoundFiles:
             if not twice:
                 _refuse_two_kinds(folder, found.paths[key], entry.path)
             twice.add(key)
-            found.faults.append(Fault(entry.path, f"the same observation also lies in {found.paths[key]}"))
+            found.faults.append(Fault(entry.path, f"the same observation is also in {found.paths[key]}"))
             continue
         found.paths[key] = entry.path
         found.stamps[key] = (status.st_size, status.st_mtime_ns)

@@ -1,17 +1,17 @@
-"""Models of one architecture, one a wavelength, trained as one: each on the path it would have taken alone.
+"""Models of one architecture, one per wavelength, trained as one; each is trained exactly as it would be alone.
 
     weights   [W, ...]                      a leading wavelength axis on every weight, optimiser slot, constant
     batch     own flux [W, B, ..., 300, 1]  the same B rows for all, each wavelength's own column of them
     one step  tf.vectorized_map over W of:  forward, loss, gradient       (ordinary Keras of one model)
               optimizer.apply(gradients)    element-wise, so a stacked weight is W weights side by side
 
-Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the
-gradients of the W losses, Adam, Nadam, RMSprop and SGD treat every number by itself, and order, initial
-weights and dropout don't depend on the wavelength. Whatever acts on all weights together is refused, and a
-check at construction compares the stack's outputs with each model's.
+Many small matrix products become few batched ones; nothing else changes. The sum of W losses has the gradients of the W
+losses; Adam, Nadam, RMSprop and SGD update every number independently; and order, initial weights and dropout do not
+depend on the wavelength. Anything that acts on all weights together is refused, and a check at construction compares
+the stack's outputs with each model's.
 
-Epochs run as a compiled loop over rows in memory rather than through Keras's `fit`: `fit` costs 50-180 ms an
-epoch and a Python round trip a step, and its metrics are one number, not one a wavelength.
+Epochs run as a compiled loop over rows in memory rather than through Keras's `fit`: `fit` costs 50-180 ms per epoch and
+a call of Python per step, and its metrics are one number each instead of one per wavelength.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,16 +46,16 @@ class Stack:
     """W models as one.
 
     Args:
-        models: compiled with `RadiusLoss`, built, of one architecture, with inputs "flux" and perhaps "star", in the
-            scope of a strategy; several devices then share each batch's rows.
+        models: built models of one architecture, compiled with `RadiusLoss`, with inputs "flux" and optionally "star",
+            made in the scope of a strategy; several devices then share each batch's rows.
         sample: a few rows for the check.
         fused: whether the weights are updated in one pass.
 
     Attributes:
-        learning_rate: at the step at hand.
+        learning_rate: learning rate of the current step.
 
     Raises:
-        NotStackable: what these models do can't be done to a stack of them.
+        NotStackable: the models have an operation that cannot be vectorised, or the outputs of the stack differ.
     """
 
     def __init__(self, models: Sequence[keras.Model], sample: Table, fused: bool = True):
@@ -94,7 +94,7 @@ class Stack:
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def _pairs(self) -> Iterator[tuple[int, list[keras.Variable]]]:
-        """Each variable of the template, by id, with those of the models that it replaces."""
+        """Yield the id of each variable of the template, and the variables of the models that it represents."""
         for layer in self.template.layers:
             for index, variable in enumerate(layer.variables):
                 yield id(variable), [model.get_layer(layer.name).variables[index] for model in self.models]
@@ -124,8 +124,8 @@ class Stack:
         apart = np.abs(received - expected).max(axis=(1, 2))
         if not (apart <= 1e-4 * np.abs(expected).max()).all():
             raise NotStackable(
-                f"model {self.template.name} can't be trained as a stack: model {int(np.argmax(apart))} of it answers "
-                f"{apart.max():.3g} away from itself alone. Take --stack no."
+                f"model {self.template.name} can't be trained as a stack: the outputs of model "
+                f"{int(np.argmax(apart))} in the stack and alone differ by {apart.max():.3g}. Take --stack no."
             )
 
     # One wavelength: everything in this part is ordinary Keras of one model.
@@ -133,7 +133,7 @@ class Stack:
     def _forward(
         self, part: dict[str, Any], batch: Table, seeds: list[Any], training: bool
     ) -> tuple[Any, list[Any], list[Any], list[Any]]:
-        """Output [B, 1], new state, new seeds, and losses of layers, of one wavelength."""
+        """Return output [B, 1], new state, new seeds, and losses of layers for one wavelength."""
         left, random = iter(part["state"]), iter(seeds)
         state = [next(random) if is_seed else next(left) for is_seed in self._is_seed]
         with self._holding(part["constants"]):
@@ -146,7 +146,7 @@ class Stack:
 
     @contextmanager
     def _holding(self, values: Sequence[Any]) -> Iterator[None]:
-        """The template with one wavelength's constants, while it is traced."""
+        """Give the template the constants of one wavelength while it is traced in this block."""
         before = [getattr(layer, name) for layer, name, _ in self._constants]
         try:
             for (layer, name, _), value in zip(self._constants, values, strict=True):
@@ -157,7 +157,7 @@ class Stack:
                 setattr(layer, name, value)
 
     def _measure(self, part: dict[str, Any], output: Any) -> tuple[Any, Any]:
-        """Mean loss and sum of score errors of one wavelength's batch."""
+        """Return mean loss and sum of score errors of one wavelength's batch."""
         head, kind = self.models[0].loss.head, self.models[0].loss.kind
         loss = RadiusLoss(kind, head, part["scale"], dtype=self.models[0].loss.dtype)(part["radius"], output)
         loss = loss * self.strategy.num_replicas_in_sync  # by which Keras divides; shares are weighed exactly below
@@ -168,7 +168,7 @@ class Stack:
     # All wavelengths.
 
     def _split(self, batch: Table) -> dict[str, Any]:
-        """What differs by wavelength, each with a leading axis W."""
+        """Return the values that differ between wavelengths, each with a leading axis W."""
         parts = {
             "weights": [tf.convert_to_tensor(variable.value) for variable in self.weights],
             "state": [tf.convert_to_tensor(variable.value) for variable in self.state],
@@ -189,11 +189,11 @@ class Stack:
         return self._map(lambda part: self._forward(part, batch, self._seeds(), False)[0], batch)
 
     def _train_one_step(self, batch: Table, share: Any) -> tuple[Any, Any]:
-        """Loss and score errors [W] of the whole batch, given one device's share of it; all weights a step further.
+        """Update all weights by one step; return loss and score errors [W] of the whole batch.
 
         Args:
             batch: this device's rows.
-            share: how much of the whole batch they are, so that the devices' losses add up to its mean.
+            share: fraction of the whole batch on this device, so that the devices' losses add up to its mean.
         """
         seeds = self._seeds()
 
@@ -223,7 +223,7 @@ class Stack:
         return distribute.all_reduce_sum(self._map(one, batch))
 
     def _on_devices(self, step: Callable, table: Table, index: Any) -> Any:
-        """A step on each device's share of the rows."""
+        """Run a step on each device's share of the rows."""
 
         def own(index: Any) -> Any:
             mine, share = distribute.replica_slice(index)
@@ -233,7 +233,7 @@ class Stack:
         return [self.strategy.experimental_local_results(values)[0] for values in found]
 
     def _loop(self, step: Callable, table: Table, order: Any, batch_size: int, first: Any, last: Any) -> Any:
-        """Sums over steps `first` ... `last` - 1 of loss x rows, and of score errors: float64 [2, W]."""
+        """Return sums over steps `first` ... `last` - 1 of loss x rows, and of score errors: float64 [2, W]."""
 
         def body(number: Any, sums: Any) -> tuple[Any, Any]:
             index = order[number * batch_size : (number + 1) * batch_size]
@@ -257,15 +257,15 @@ class Stack:
 
         Args:
             table: all rows.
-            order: int32 [rows], the epoch's.
+            order: order of the rows in the epoch, int32 [rows].
 
         Returns:
-            float64 [2, W], to be added up over the epoch and given to `sums`.
+            Sums of loss x rows and of score errors, float64 [2, W]; `sums` takes their totals over the epoch.
         """
         return self._train(table, order, *map(tf.constant, (batch_size, first, last))).numpy()
 
     def test(self, table: Table, batch_size: int) -> Sums:
-        """Loss and score of all rows, without training."""
+        """Return loss and score of all rows, without training."""
         return self.sums(self._test(table, tf.constant(batch_size)).numpy(), table)
 
     @staticmethod
@@ -276,7 +276,7 @@ class Stack:
     # What comes before and after an epoch.
 
     def reseed(self, seed: int, epoch: int) -> None:
-        """Set random layers as `callbacks.Reseed` does for a model alone."""
+        """Set the generators of random layers as `callbacks.Reseed` does for a single model."""
         states = {name: random_state(seed, epoch, index) for index, name in self._random_indices()}
         for name, generator in random_layers(self.template):
             generator.state.assign(states[name].astype(generator.state.dtype))
@@ -287,18 +287,18 @@ class Stack:
                 yield index, layer.name
 
     def keep_best(self, which: np.ndarray) -> None:
-        """Remember the weights of these wavelengths (bool [W]) as their best."""
+        """Store the weights of these wavelengths (bool [W]) as their best."""
         for best, variable in zip(self.best, [*self.weights, *self.state], strict=True):
             chosen = tf.reshape(which, [-1] + [1] * (len(variable.shape) - 1))
             best.assign(tf.where(chosen, variable.value, best.value))
 
     def finite(self) -> np.ndarray:
-        """Whether all of a wavelength's weights are finite: bool [W]."""
+        """Return whether all weights of each wavelength are finite: bool [W]."""
         found = [np.isfinite(v.numpy()).reshape(len(self.models), -1).all(axis=1) for v in self.weights]
         return np.logical_and.reduce(found)
 
     def take_out_best(self) -> None:
-        """Give each model its best weights back."""
+        """Copy the best weights of each wavelength to its own model."""
         for part, best in zip(self._parts, self.best, strict=True):
             for original, value in zip(self._originals[id(part)], best.numpy(), strict=True):
                 original.assign(value)
@@ -324,6 +324,6 @@ class Stack:
 
 
 def random_layers(model: keras.Model) -> list[tuple[str, Any]]:
-    """Names and seed generators of the layers that draw numbers."""
+    """Return names and seed generators of the layers that draw random numbers."""
     found = [(layer.name, getattr(layer, "seed_generator", None)) for layer in model._flatten_layers()]
     return [(name, generator) for name, generator in found if generator is not None]
