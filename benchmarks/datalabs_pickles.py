@@ -33,7 +33,7 @@ ORBIT_NAMES = [parameter.name for parameter in ORBIT_PARAMETERS]
 
 
 def made_up_planet(number: int, instances: Sequence[tuple[int, int]]) -> Planet:
-    """A planet whose numbers are sums of few powers of two."""
+    """Return a planet whose numbers are sums of few powers of two."""
     wavelength, row, step = np.ogrid[:N_WAVELENGTHS, : len(instances), :N_STEPS]
     flux = 1 - (abs(step - 148) < 40) / 64 + ((7 * step + 3 * wavelength + 5 * row + number) % 17 - 8) / 4096
     return Planet.from_observations(
@@ -47,12 +47,12 @@ def made_up_planet(number: int, instances: Sequence[tuple[int, int]]) -> Planet:
 
 
 def made_up_planets() -> list[Planet]:
-    """Planets with missing instances and large numbers."""
+    """Return planets with missing instances and large numbers."""
     return [made_up_planet(1, [(1, 1), (1, 3)]), made_up_planet(4381, [(2, 10)]), made_up_planet(9999, [(1, 1)])]
 
 
 def simulated_planets(count: int, spots: int, photons: int, copies: int) -> list[Planet]:
-    """Simulated planets, each several times under other numbers: a large file is soon made."""
+    """Return simulated planets, each several times under different numbers, to make a large file quickly."""
     from ariel_tf.physics.simulator import simulate_planet
 
     planets = [simulate_planet(0, number, spots, photons) for number in range(1, count + 1)]
@@ -60,7 +60,7 @@ def simulated_planets(count: int, spots: int, photons: int, copies: int) -> list
 
 
 def tables(planets: Sequence[Planet], labelled: bool) -> dict[str, Any]:
-    """X_params, y_params, planet and obs_to_fname as pandas objects; without targets y_params is None."""
+    """Return X_params, y_params, planet and obs_to_fname as pandas objects; without targets y_params is None."""
     import pandas as pd
 
     rows = [(f"{key.name}.txt", *key, *planet.star, *planet.orbit) for planet in planets for key in planet.keys]
@@ -77,13 +77,13 @@ def tables(planets: Sequence[Planet], labelled: bool) -> dict[str, Any]:
 
 
 def exported(table: Any) -> Any:
-    """A table or a series as (to_dict(), index name or names): without pandas."""
+    """Return a table or a series without pandas, as (to_dict(), index name or names)."""
     names = table.index.names
     return table.to_dict(), names[0] if len(names) == 1 else tuple(names)
 
 
 def arrays(planets: Sequence[Planet]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """X and y: float64 [55, 300] and [55] by file name."""
+    """Return X and y: float64 [55, 300] and [55] by file name."""
     curves, radii = {}, {}
     for planet in planets:
         for row, key in enumerate(planet.keys):
@@ -93,7 +93,7 @@ def arrays(planets: Sequence[Planet]) -> tuple[dict[str, np.ndarray], dict[str, 
 
 
 def hackathon(planets: Sequence[Planet], labelled: bool, pandas_objects: bool = False) -> dict[str, Any]:
-    """What ADC21esac_train.pkl (labelled) or ADC21esac_test.pkl holds."""
+    """Return the content of ADC21esac_train.pkl (labelled) or ADC21esac_test.pkl."""
     curves, radii = arrays(planets)
     made = tables(planets, labelled)
     if not pandas_objects:
@@ -112,7 +112,7 @@ def hackathon(planets: Sequence[Planet], labelled: bool, pandas_objects: bool = 
 
 
 def workshop(planets: Sequence[Planet], labelled: bool) -> dict[str, Any]:
-    """What the files train_*.pkl (labelled) or test_*.pkl hold, by name."""
+    """Return the contents of the files train_*.pkl (labelled) or test_*.pkl by name."""
     curves, radii = arrays(planets)
     made = tables(planets, labelled)
     if not labelled:

@@ -1,8 +1,8 @@
 """Every stage of a whole project at full size, or at a part of it: `python -m benchmarks.full_size --scale 0.1`.
 
 At scale 1 there are 1,256 training planets and 539 test planets of 100 observations each, 8.5 and 3.6 GB. Each stage is
-a command in a process of its own, whose wall-clock time, CPU time and peak memory are printed, and by how much the disk
-filled. The disk that all stages need is printed, and looked for, before the first one starts.
+a command in a process of its own; its wall-clock time, CPU time, peak memory and disk use are printed. The disk space
+that all stages need is printed, and compared with the free space, before the first one starts.
 
     simulate, check                    training planets
     simulate text, convert             a tenth of them as challenge text files, and back
@@ -25,19 +25,25 @@ from ariel_tf.core import resources
 from ariel_tf.core.errors import ArielError, UsageError, run_command
 
 PLANETS, TEST_PLANETS, SPOTS, PHOTONS = 1256, 539, 10, 10
-# An observation as a record, and as text; twice as many bytes as records are the arrays.
+# Bytes of an observation as a record and as text; arrays take twice as many bytes as records.
 ROW_BYTES, TEXT_BYTES = 67_500, 320_000
 RUN_BYTES = 1_500_000_000  # checkpoints of the joint model, 55 models
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--scale", type=float, default=0.1, help="of the challenge's number of planets")
-    parser.add_argument("--epochs", type=int, default=3, help="of both trainings")
-    parser.add_argument("--memory", default="2G", help="of training rows, as `ariel train --memory`")
+    parser.add_argument("--scale", type=float, default=0.1, help="fraction of the challenge's number of planets")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of both trainings")
+    parser.add_argument("--memory", default="2G", help="memory for training rows, as in `ariel train --memory`")
     parser.add_argument("--jobs", type=int, default=resources.available_cpus())
-    parser.add_argument("--folder", type=Path, help="to work in; removed at the end unless it is given")
-    parser.add_argument("--stages", default="", help="some of them, with commas; those before are in --folder")
+    parser.add_argument(
+        "--folder", type=Path, help="working folder (default: a temporary one, which is removed at the end)"
+    )
+    parser.add_argument(
+        "--stages",
+        default="",
+        help="stages to run, with commas, on the results of earlier stages in --folder (default: all)",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -58,10 +64,10 @@ def main() -> None:
 
 
 def refuse_full_disk(folder: Path, rows: int, test_rows: int) -> None:
-    """Print the disk that all stages need; refuse to start with less.
+    """Print the disk space that all stages need; refuse to start with less.
 
     Args:
-        folder: of the work.
+        folder: working folder.
         rows, test_rows: observations of training and test planets.
     """
     needed = 3 * rows * ROW_BYTES + test_rows * ROW_BYTES + rows // 10 * (TEXT_BYTES + ROW_BYTES) + RUN_BYTES
@@ -72,7 +78,7 @@ def refuse_full_disk(folder: Path, rows: int, test_rows: int) -> None:
 
 
 def stages(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
-    """The command of each stage."""
+    """Return the command of each stage."""
     planets, test = round(PLANETS * options.scale), round(TEST_PLANETS * options.scale)
     data, text, runs = folder / "data", folder / "text", folder / "runs"
     size = [f"--spots={SPOTS}", f"--photons={PHOTONS}", f"--jobs={options.jobs}"]
@@ -109,7 +115,7 @@ def measure(name: str, arguments: list[str], folder: Path) -> None:
     """Run a stage and print its line.
 
     Raises:
-        ArielError: it failed; with the end of what it printed.
+        ArielError: the stage failed; the message contains the end of its output.
     """
     before, started = used(folder), time.perf_counter()
     with tempfile.TemporaryFile() as output:
@@ -130,7 +136,7 @@ def measure(name: str, arguments: list[str], folder: Path) -> None:
 
 
 def used(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,8 +1,9 @@
 """CPU time of a training row with and without XLA, by model: `python -m benchmarks.jit_speed squid cnn dense`.
 
-Steps alone, of rows in memory: the compiled functions that `ariel train` calls, with `--jit no` and `--jit yes`, on
-one thread. They take turns; medians over turns, and the range of their ratio in the same turn. Compilation, which XLA
-repeats in every process, is given apart. With `--onednn yes` the same beside the products of oneDNN.
+Only training steps on rows in memory are measured: the compiled functions that `ariel train` calls, with `--jit no` and
+`--jit yes`, on one thread. Both alternate; the table gives medians over turns and the range of their ratio in the same
+turn. The compilation time, which XLA needs in every process, is a column of its own. `--onednn yes` measures the same
+with oneDNN's matrix products.
 """
 
 import argparse
@@ -29,9 +30,9 @@ WARM = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("models", nargs="*", default=MODELS, help="names; MODEL:joint for all wavelengths together")
-    parser.add_argument("--planets", type=int, default=320, help="simulated, with 4 observations each")
+    parser.add_argument("--planets", type=int, default=320, help="simulated planets, with 4 observations each")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="as that of `ariel train`")
+    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="oneDNN, as in `ariel train`")
     options = parser.parse_args()
     choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)

@@ -30,7 +30,7 @@ PLANETS = "simulated:planets=400,spots=4,photons=2,seed=0"
 MODELS = ("squid", "transit")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTH, SCALE = 1200, 2  # of a screenshot, in CSS pixels, and its pixels in each of them
-STARTED = 60.0  # seconds that TensorBoard may take to answer
+STARTED = 60.0  # seconds that TensorBoard may take to respond
 
 
 def light_curve(docs: Path) -> None:
@@ -99,13 +99,13 @@ def tensorboard(docs: Path) -> None:
 
 
 def wait_for(page: str) -> None:
-    """Wait until a page answers."""
+    """Wait until a page responds."""
     last = time.monotonic() + STARTED
     while time.monotonic() < last:
         with contextlib.suppress(OSError), urllib.request.urlopen(page, timeout=5):
             return
         time.sleep(0.5)
-    raise ArielError(f"{page} did not answer for {STARTED:.0f} s")
+    raise ArielError(f"{page} did not respond for {STARTED:.0f} s")
 
 
 def screenshot(page: str, height: int, path: Path) -> None:

@@ -55,8 +55,8 @@ def main() -> None:
             f"{min(each):.2f} s (fastest){f'; {cpu:.2f} s of CPU a trial' if jobs == 1 else ''}",
             flush=True,
         )
-    told = ", ".join(f"{seconds:.2f} ({cpu:.2f} of CPU)" for seconds, cpu in bare)
-    print(f"bare trainings: {told} s, test scores and picture included")
+    listed = ", ".join(f"{seconds:.2f} ({cpu:.2f} of CPU)" for seconds, cpu in bare)
+    print(f"bare trainings: {listed} s, test scores and picture included")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ one process. Ways take turns; medians over turns, and the range of their ratios 
     torch vmap        torch.func.vmap over the gradient of one network, fused Adam; rows already pre-processed
     torch bmm         the layers written as batched matrix products, autograd, fused Adam; rows already pre-processed
 
-Models of other layers than dense ones have no peer: their table has our own line only, and --alone steps of one model.
+Models with layers other than dense ones have no peer: their table contains our own line only.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from benchmarks.fit_speed import SMALLER
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("models", nargs="*", default=["squid"])
-    parser.add_argument("--planets", type=int, default=500, help="simulated, with 4 observations each")
+    parser.add_argument("--planets", type=int, default=500, help="simulated planets, with 4 observations each")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="as that of `ariel train`")
+    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="oneDNN, as in `ariel train`")
     options = parser.parse_args()
     choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)
@@ -68,12 +68,12 @@ class Stacked:
         self.stack = Stack(self.models, self.rows.train.take([0, 1, 2, 3]))
 
     def train(self) -> None:
-        """An epoch."""
+        """Train for one epoch."""
         self.stack.train(self.rows.train, self.rows.order(0), self.config.batch_size, 0, self.steps)
 
     @property
     def sizes(self) -> list[int]:
-        """Inputs and units of the dense layers; ImportError where there are others."""
+        """Return inputs and units of the dense layers; raise ImportError if there are other layers."""
         import keras
 
         layers = [layer for layer in self.models[0].layers if layer.trainable_weights]
@@ -83,7 +83,7 @@ class Stacked:
 
 
 def torch_ways(case: Stacked, threads: int) -> dict[str, Callable[[], None]]:
-    """Epochs of 55 networks in PyTorch; ImportError without it."""
+    """Return functions that train an epoch of 55 networks in PyTorch; raise ImportError without it."""
     import numpy as np
     import torch
 
@@ -100,7 +100,7 @@ def torch_ways(case: Stacked, threads: int) -> dict[str, Callable[[], None]]:
         return [one.requires_grad_() for one in made]
 
     def forward(parts: Any, values: Any) -> Any:
-        """Layers of one network, [n, features], or of all, [55, n, features]."""
+        """Apply the layers of one network, [n, features], or of all, [55, n, features]."""
         for index in range(0, len(parts), 2):
             values = values @ parts[index] + parts[index + 1]
             if index < len(parts) - 2:

@@ -1,4 +1,4 @@
-"""How much faster a stack trains than its models one by one: `python -m benchmarks.stacked_speed`.
+"""Speed of a stack compared with its models trained one by one: `python -m benchmarks.stacked_speed`.
 
 Whole runs of `ariel_tf.train` on the same planets in one process, taking turns, so that a busy machine slows all of
 them alike: from a source that is open to finished run folders, with every save, score and picture. "Tuned" is one by
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def timed(arguments: list[str], scale: float) -> np.ndarray:
-    """Wall-clock seconds and CPU seconds of a whole run, and seconds of its training epochs."""
+    """Return wall-clock seconds and CPU seconds of a whole run, and seconds of its training epochs."""
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         started, cpu = time.perf_counter(), time.process_time()
         train.main([*arguments, "--run", f"{folder}/run"])
@@ -70,7 +70,7 @@ def timed(arguments: list[str], scale: float) -> np.ndarray:
 
 @contextmanager
 def tuned() -> Iterator[None]:
-    """Models built in this block take several steps in each call."""
+    """Make models that are built in this block run several steps per call."""
     from ariel_tf.models import builder
 
     build = builder.build

@@ -1,8 +1,9 @@
 """CPU time of a training row: our `fit` beside a bare `keras.fit` and PyTorch: `python -m benchmarks.step_speed`.
 
 Each way trains the same architecture on the same rows in batches of the same size on `--threads` threads of one
-process; CPU time of whole epochs, without the first, which traces, and without saves. Ways take turns, so that what
-else the machine does weighs alike on all of them; medians over turns, and the range of their ratios to the bare fit.
+process. CPU time of whole epochs is measured, without saves and without the first epoch, which traces. Ways alternate,
+so that other load affects all of them equally; the table gives medians over turns and the range of the ratios to the
+bare fit.
 
     ours                as `ariel train` trains             fused update of the weights, rows shuffled by the seed
     ours unfused        with --fused no                     Keras's own operations
@@ -35,13 +36,13 @@ from benchmarks.fit_speed import SMALLER, Case, Cost
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("models", nargs="*", default=["dense"], help="names; MODEL:joint for all wavelengths together")
-    parser.add_argument("--planets", type=int, default=160, help="simulated, with 4 observations each")
-    parser.add_argument("--epochs", type=int, default=3, help="of a turn")
+    parser.add_argument("--planets", type=int, default=160, help="simulated planets, with 4 observations each")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs per turn")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the training")
-    parser.add_argument("--ways", default="", help="some of the ways, with commas")
-    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="as that of `ariel train`")
+    parser.add_argument("--ways", default="", help="names of the ways to measure, with commas (default: all)")
+    parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="oneDNN, as in `ariel train`")
     options = parser.parse_args()
     choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)
@@ -89,7 +90,7 @@ def compare(config: TrainConfig, source: Any, options: argparse.Namespace) -> No
 
 
 def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callable[[int], float]]:
-    """From the name of a way to a function of epochs that returns the CPU seconds of one."""
+    """Return by the name of a way a function that trains some epochs and returns the CPU seconds of one."""
     unfused = Case(config.replace(fused="no"), source)
     unfused_jit = Case(config.replace(fused="no", jit="yes"), source)
     ways: dict[str, Callable[[int], float]] = {
@@ -116,7 +117,7 @@ def _clocked(train: Callable[[int, Cost], None]) -> Callable[[int], float]:
 
 
 def _torch(case: Case, fused: bool, threads: int) -> Callable[[int], float]:
-    """The dense layers of a model in PyTorch, its loss as the mean absolute error; ImportError without PyTorch."""
+    """Return the same for a model's dense layers in PyTorch, with mean absolute error; ImportError without PyTorch."""
     import keras
     import torch
 

@@ -1,4 +1,4 @@
-"""Epochs whose rows stream, beside those of rows in memory: `python -m benchmarks.streaming_speed dense`.
+"""Speed of epochs whose rows stream, compared with rows in memory: `python -m benchmarks.streaming_speed dense`.
 
 A simulated data set is written to a temporary folder, with arrays beside its shards. The same compiled training steps
 take the rows of an epoch from memory, from arrays, shuffled as a whole, and from shards, in windows; files are in the

@@ -1,10 +1,10 @@
-"""How fast challenge text files are read, written and converted, beside NumPy's own readers and writers.
+"""Speed of reading, writing and converting challenge text files, compared with NumPy's own readers and writers.
 
     python -m benchmarks.text_speed
 
-Prints median ratios over interleaved repetitions in one process, so that other load on the machine hits both sides
-alike, then the rate of a whole conversion with one process, and what of it the writing parent alone takes: the limit
-that more processes run into.
+Prints median ratios over interleaved repetitions in one process, so that other load on the machine affects both sides
+equally; then the rate of a whole conversion with one process, and the rate of the writing parent process alone, which
+is the limit for any number of processes.
 """
 
 import argparse
@@ -62,8 +62,10 @@ def conversion(folder: Path, planets: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=100, help="of each measurement (default: 100)")
-    parser.add_argument("--planets", type=int, default=8, help="converted, of 100 observations each (default: 8)")
+    parser.add_argument("--repeats", type=int, default=100, help="repetitions of each measurement (default: 100)")
+    parser.add_argument(
+        "--planets", type=int, default=8, help="planets to convert, of 100 observations each (default: 8)"
+    )
     arguments = parser.parse_args()
     import_tensorflow(start_devices=False)
     with tempfile.TemporaryDirectory() as name:

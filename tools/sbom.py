@@ -109,7 +109,7 @@ def collect(requirements: Iterable[Requirement]) -> tuple[dict[str, Package], li
 
 
 def bill(version: str, requirements: Sequence[Requirement], packages: dict[str, Package]) -> dict[str, Any]:
-    """A CycloneDX document."""
+    """Return a CycloneDX document."""
     root = f"pkg:pypi/ariel-tf@{version}"
     direct = sorted({canonicalize_name(one.name) for one in requirements} & packages.keys())
     needed = {root: direct} | {one.purl: sorted(one.needs & packages.keys()) for one in packages.values()}
