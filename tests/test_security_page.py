@@ -17,8 +17,8 @@ CODE = {"eval", "exec", "__import__"}
 
 def promises():
     """The list items of the sections of promises, each with its continuation lines."""
-    sections = PAGE.split("\n## ")
-    items = [item for section in sections if section.startswith("A stranger's") for item in section.split("\n- ")[1:]]
+    sections = [section for section in PAGE.split("\n## ") if "untrusted source" in section.split("\n")[0]]
+    items = [item for section in sections for item in section.split("\n- ")[1:]]
     return [" ".join(item.split()) for item in items]
 
 
