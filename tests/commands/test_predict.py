@@ -153,7 +153,7 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
 
     monkeypatch.setattr(Predictor, "__call__", shifted)
     predict.main([*run, "--out", str(tmp_path / "a.csv")])
-    assert "2 values outside (0, 1], left as they are" in capsys.readouterr().out
+    assert "2 values outside (0, 1], left unchanged" in capsys.readouterr().out
     predict.main([*run, "--clip", "--out", str(tmp_path / "b.csv")])
     assert "2 values outside (0, 1], clipped to" in capsys.readouterr().out
     as_is, clipped = (np.loadtxt(tmp_path / name, delimiter=",", skiprows=1)[:, 3] for name in ("a.csv", "b.csv"))
