@@ -183,7 +183,7 @@ def draw(real: Population, sets: list[Population], path: Path) -> None:
         ("standard deviation, wavelength 10", "step", np.arange(28, N_STEPS), lambda p: p.std[10, 28:]),
         ("ramp: mean flux, all wavelengths", "step", np.arange(28), lambda p: p.mean.mean(axis=0)[:28]),
     ]
-    with saved_figure(path, 13, 7, dpi=80) as figure:
+    with saved_figure(path, 13, 7, dpi=160) as figure:
         axes = figure.subplots(2, 3)
         for axis, (title, label, x, of) in zip(axes.flat, panels, strict=True):
             curves = np.array([of(one) for one in sets])
