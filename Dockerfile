@@ -13,7 +13,7 @@ FROM python:3.11-slim
 ARG EXTRAS=""
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
     pip install --no-cache-dir "$(echo /dist/*.whl)${EXTRAS}"
-# Any user may run it: caches go where everybody may write.
+# Any user may run it: caches are in folders that everybody can write.
 ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib PYTHONUNBUFFERED=1
 WORKDIR /work
 USER 1000:1000

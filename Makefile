@@ -22,11 +22,11 @@ test-jax: $(VENV)/.installed-test
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[jax]'
 	KERAS_BACKEND=jax $(RUN) -m pytest tests/models
 
-# tensorflow-io's reader of BigQuery and the lowest versions that we admit, in an environment of their own.
+# tensorflow-io's reader of BigQuery with the lowest supported versions, in an environment of its own.
 test-tfio: $(VENV)/.installed-test $(VENV_TFIO)/.installed
 	ARIEL_EMULATOR_PYTHON=$(abspath $(RUN)) $(VENV_TFIO)/bin/python -m pytest -m 'tfio or not slow' $(TFIO_TESTS)
 
-# Exported models where nothing of ours is installed: onnxruntime, TensorFlow, or Keras on JAX, one environment each.
+# Exported models without this package: onnxruntime, TensorFlow, or Keras on JAX, in one environment each.
 test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)/savedmodel/.installed $(VENV_FRESH)/keras/.installed
 	ARIEL_FRESH=$(abspath $(VENV_FRESH)) $(RUN) -m pytest -m fresh tests/commands/test_export.py
 
@@ -36,7 +36,7 @@ test-export: $(VENV)/.installed-test $(VENV_FRESH)/onnx/.installed $(VENV_FRESH)
 test-lowest: $(VENV_LOWEST)/.installed
 	$(VENV_LOWEST)/bin/python -m pytest -n 2 --dist loadfile
 
-# The sweeps, and once more, really trained, the files whose tests only pretend to train (tests/support/pretended.py).
+# The sweeps, and with real training the test files that otherwise pretend to train (tests/support/pretended.py).
 test-slow: export ARIEL_REAL_TRAINING = 1
 test-slow: $(VENV)/.installed-test
 	$(RUN) -m pytest -m slow
@@ -46,12 +46,12 @@ test-slow: $(VENV)/.installed-test
 sbom: $(VENV)/.installed
 	$(RUN) tools/sbom.py > sbom.json
 
-# Kills and full disks at file-system steps, damaged files, bad bytes; prints what was tried and what held
+# Kills and full disks at file-system steps, damaged files, bad bytes; prints the numbers of trials and failures
 # (docs/reliability.md).
 soak: $(VENV)/.installed-test
 	$(RUN) -m pytest -m soak -rf
 
-# The tables of docs/speed.md, with PyTorch beside us where it is installed (the extra `bench`); an hour on two cores.
+# The tables of docs/speed.md, with PyTorch for comparison (the extra `bench`); an hour on two cores.
 bench: $(VENV)/.installed-bench
 	$(RUN) -m benchmarks.step_speed dense squid
 	$(RUN) -m benchmarks.stack_peers squid
