@@ -144,7 +144,7 @@ def parse_options(arguments: Sequence[str]) -> SearchOptions:
         raise UsageError("TF_CONFIG: a trial trains on one host; --chief and --worker spread a search over several.")
     require_tracker(options.track)
     if (options.chief or options.worker) and not options.run:
-        raise UsageError("--chief and --worker: expected --run with them, a folder that all of them see.")
+        raise UsageError("--chief and --worker: expected --run with them, a folder that all of them can access.")
     return SearchOptions(
         space=space,
         algorithm=options.algorithm,

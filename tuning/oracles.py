@@ -192,7 +192,7 @@ class SafeOracle(keras_tuner.Oracle):
         if trial.status == TrialStatus.STOPPED and (self.ongoing_trials or self._retry_queue):
             # Another worker must exist to take over if one of these dies.
             trial.status = TrialStatus.IDLE
-            self.tuner_ids.add(tuner_id)  # the chief stays until it is told that all trials are done
+            self.tuner_ids.add(tuner_id)  # the chief runs until it is notified that all trials are done
         return trial
 
     @keras_tuner.synchronized

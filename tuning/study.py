@@ -191,7 +191,9 @@ class Study:
         deadline = time.monotonic() + CHIEF_SILENCE
         while not (path / "config.json").is_file():
             if time.monotonic() > deadline:
-                raise UsageError(f"--run {path}: expected the folder of the chief's search, on a disk that both see.")
+                raise UsageError(
+                    f"--run {path}: expected the folder of the chief's search, on a disk that both can access."
+                )
             time.sleep(1)
         chief = read_json(path / "config.json", dict)
         names = sorted({*chief, *about} - {"data", "first"})

@@ -107,7 +107,7 @@ class TrialRunner:
 
         Raises:
             Stopped, KeyboardInterrupt: a signal was received; the trial is resumed next time.
-            OSError: the system refused, which says nothing of the trial; it is resumed next time, too.
+            OSError: the system refused an operation, which is no fault of the trial; it is resumed next time, too.
         """
         outcome = outcome or self._begin(trial)
         self.on_start()

@@ -87,7 +87,7 @@ class Servicer(oracle_chief.OracleServicer):
 
     @property
     def done(self) -> bool:
-        """Whether no trial is left, and a worker was told so."""
+        """Whether no trial is left and at least one worker has received this."""
         oracle = self.oracle
         return self.stop_triggered and not oracle.ongoing_trials and not oracle._retry_queue
 

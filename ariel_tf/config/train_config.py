@@ -168,7 +168,7 @@ class TrainConfig(Schema):
 
     @property
     def own_rows(self) -> int:
-        """Number of rows of a batch that are of `data`; the others are of `also`."""
+        """Return the number of rows of a batch that come from `data`; the others come from `also`."""
         if not self.also:
             return self.batch_size
         return min(self.batch_size - 1, max(1, round((1 - self.share) * self.batch_size)))

@@ -18,7 +18,7 @@ _LONG = 24
 
 
 def sealed(values: Mapping[str, Any], checksum: str = CHECKSUM) -> dict[str, Any]:
-    """A JSON object with its checksum.
+    """Return a JSON object with its checksum.
 
     Args:
         values: plain JSON values.

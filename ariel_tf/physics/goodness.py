@@ -32,7 +32,7 @@ NEARBY = (
     0.06,
     0.1,
 )  # impact parameters that are also tried, relative to the estimate's
-# A misfit is examined if chi^2 is so many standard deviations above its expectation, and another speed is believed
+# A misfit is examined if chi^2 is this many standard deviations above its expectation; another speed is accepted
 # if it lowers chi^2 by this much and explains this share of the excess.
 SUSPICIOUS, BETTER, EXPLAINED = 3.0, 60.0, 0.5
 GRAZING, SUSPICIOUS_GRAZING = 0.9, 50.0  # there, spots and the grid of templates leave larger misfits

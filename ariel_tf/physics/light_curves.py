@@ -63,8 +63,8 @@ def flux_of(rows: Mapping[str, np.ndarray], rng: np.random.Generator, scales: np
     Args:
         rows: result of `rows_of`.
         rng: source of the noise.
-        scales: float [n, d], to observe each row d times with noise of its own, so many times its sigma: the result is
-            then [n, d, 300, 55].
+        scales: float [n, d], factors of sigma, to observe each row d times with different noise; the result is then
+            [n, d, 300, 55].
     """
     n, bands = rows["radii"].shape
     times = np.ones((n, 1)) if scales is None else scales

@@ -52,7 +52,7 @@ def score_section(
     Args:
         folds: the test folds.
         scores: content of `scores.json`.
-        unseen: relative clause that says what was not trained on them.
+        unseen: relative clause that states what was not trained on them.
         model: header of the column of scores.
         note: a sentence about the scores.
     """

@@ -142,7 +142,7 @@ def run_folder(
             raise UsageError(f"--run {path}: the first worker of this training refused it, and prints the reason.")
         with chief or RunFolder(path, configuration, fingerprint, is_chief=False) as run:
             if not _agree(strategy, run.state["epoch"]):
-                raise DataError(f"{path}: workers see different states of this run folder; do all hosts share it?")
+                raise DataError(f"{path}: workers read different states of this run folder; do all hosts share it?")
             yield run
             barrier(strategy)  # the others wait for the chief's last actions
 

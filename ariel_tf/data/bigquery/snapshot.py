@@ -15,7 +15,7 @@ from ariel_tf.data.shards import read_records
 
 
 class Snapshot:
-    """The snapshot of one choice of wavelengths of one data set.
+    """The stored planets of a data set with one choice of wavelengths.
 
     Args:
         cache: folder for any number of snapshots, created if necessary.

@@ -84,7 +84,7 @@ class Work:
         writes = str(given.get("run") or given.get("out") or "")
         way = cls._way(word, given, count)
         if way != "one" and not writes:
-            raise UsageError(f"{word}: expected --run with several machines, a folder that all of them see.")
+            raise UsageError(f"{word}: expected --run with several machines, a folder that all of them can access.")
         targets = str(given["wavelength"]) if way == "slices" else ""
         return cls(module, tuple(options), way, count, writes, targets)
 
