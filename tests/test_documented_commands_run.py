@@ -38,6 +38,7 @@ SMALLER = {
     r"--wavelength all": "--wavelength 11-13",
     r"--wavelength 0-54/8:3": "--wavelength 10-15/2:1",
     r"gpu:0,\d": "cpu:0,1",
+    r"--onednn yes": "--onednn auto",  # TensorFlow has started in this process
     r"/scratch/ariel|/mnt/ariel": "data",
     r"/(scratch|mnt)/runs": "runs",
     r"OPTIONS OF TRAIN": "--wavelength 12",
