@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ariel_tf.core import messages
 from ariel_tf.core.atomic_files import flush
 from ariel_tf.core.errors import UsageError
 
@@ -42,8 +43,16 @@ def scratch_folder(out: Path, prefix: str) -> Iterator[Path]:
         if (handle := _lock(scratch)) is None:
             raise UsageError(f"{out}: another process is writing it; wait for it, or give another name.")
         stack.callback(os.close, handle)
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        stack.callback(_remove, scratch)
         yield scratch
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; a file that the disk refuses to remove is tried once more, then reported."""
+    for _ in range(2):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        messages.warning(f"{folder} could not be removed; the next command that writes there tries again")
 
 
 def _lock(folder: Path) -> int | None:

@@ -68,3 +68,23 @@ def test_a_result_that_another_process_is_making_is_refused_and_others_are_left_
             pass
         with scratch_folder(tmp_path / "b", PREFIX):
             assert scratch.is_dir()
+
+
+def test_a_folder_that_the_disk_refuses_to_remove_is_tried_again_and_then_reported(tmp_path, monkeypatch, capsys):
+    """A file of the replaced model stayed beside the new one, and nothing said so."""
+    removals, real = [], module.shutil.rmtree
+
+    def refuse(folder, ignore_errors=False):
+        removals.append(folder)
+        if len(removals) == refused:
+            real(folder)
+
+    for refused in (2, 3):
+        removals.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(module.shutil, "rmtree", refuse)
+            with scratch_folder(tmp_path / "out", ".exporting-"):
+                pass
+        assert len(removals) == 2
+        assert (tmp_path / ".exporting-out").exists() == (refused == 3)
+    assert capsys.readouterr().err.count("out could not be removed; the next command") == 1
