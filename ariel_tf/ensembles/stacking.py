@@ -120,8 +120,8 @@ def refuse_training_options(options: argparse.Namespace) -> None:
     given = [flag for name, flag in (flags | last).items() if getattr(options, name, None) is not None]
     if refused := [flag for flag in given if flag not in BESIDE_RUNS]:
         raise UsageError(
-            f"--base-models: the models are trained with the options of these runs, so {', '.join(refused)} has no "
-            f"effect; leave it out. Only options of the meta-model are accepted: {', '.join(BESIDE_RUNS)}."
+            f"--base-models: the models are trained with the options of these runs, so {', '.join(refused)} would "
+            f"have no effect; leave it out. Only options of the meta-model are accepted: {', '.join(BESIDE_RUNS)}."
         )
 
 

@@ -163,7 +163,7 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(values))
     arguments = ["stacking", "--level-0", str(tmp_path), "--run", str(tmp_path / "out")]
     given = ["--model", "dense", "--epochs", "1", "--set", "shape=1024-256", "--blocks", "3", "--seed", "1"]
-    with pytest.raises(UsageError, match="so --model, --epochs, --set, --blocks would change nothing") as caught:
+    with pytest.raises(UsageError, match="so --model, --epochs, --set, --blocks would have no effect") as caught:
         ensemble.main([*arguments, *given])
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
@@ -175,7 +175,7 @@ def test_beside_runs_no_option_of_training_is_taken_in_silence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--level-1-epochs", "3"], "a ridge has none"),
+        (["--level-1-epochs", "3"], "a ridge has no epochs"),
         (["--meta-model", "dense", "--meta-model-epochs", "0"], "--meta-model-epochs: expected 1 or more"),
         (["--blocks", "0"], "--blocks: expected 1 to 300"),
         (["--members-of", "nowhere"], "expected the run folder of a finished stack"),
