@@ -90,6 +90,7 @@ def each(made, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_with_each_a_wavelength_s_network_has_weights_of_its_own(each):
     model = keras.models.load_model(each / "transit-each.keras", compile=False)
     rng = np.random.default_rng(1)
@@ -107,25 +108,33 @@ def test_with_each_a_wavelength_s_network_has_weights_of_its_own(each):
         np.testing.assert_array_equal(np.flatnonzero(changed), [12])
 
 
-def test_a_folder_or_file_of_pretrain_is_used_like_the_model_of_the_package(each, made):
+def test_a_folder_of_pretrain_is_used_like_the_model_of_the_package(made):
+    trained = Predictor.load(made)
+    check_use(trained)
+    np.testing.assert_array_equal(trained.trained_on, read_json(made / "transit-joint.json", dict)["trained_on"])
+
+
+@pytest.mark.slow
+def test_a_folder_with_two_models_of_pretrain_is_refused_and_each_is_used_by_name(each):
     with pytest.raises(UsageError, match=r"one model\. The folder contains transit-each\.keras, transit-joint\.keras"):
         Predictor.load(each)
-    trained = Predictor.load(each / "transit-each.keras")
+    check_use(Predictor.load(each / "transit-each.keras"))
+
+
+def check_use(trained):
+    """It measures planets, and has no data of its own."""
     assert trained.targets == tuple(range(55))
     planets = open_data("simulated:planets=1,spots=1,photons=2,seed=3")
     table = trained.measure(planets)
     assert np.isfinite(table.to_numpy()).all()
-    np.testing.assert_array_equal(
-        Predictor.load(made).trained_on, read_json(made / "transit-joint.json", dict)["trained_on"]
-    )
     with pytest.raises(UsageError, match="simulated for it; expected --data DATA"):
         own_data(trained)
 
 
-def test_a_model_that_differs_from_its_card_is_refused(each, tmp_path):
-    for name in ("transit-each.keras", "transit-each.json"):
-        shutil.copy(each / name, tmp_path)
-    with open(tmp_path / "transit-each.keras", "ab") as file:
+def test_a_model_that_differs_from_its_card_is_refused(made, tmp_path):
+    for name in ("transit-joint.keras", "transit-joint.json"):
+        shutil.copy(made / name, tmp_path)
+    with open(tmp_path / "transit-joint.keras", "ab") as file:
         file.write(b"0")
     with pytest.raises(DataError, match="changed since it was made; repeat the command"):
         Predictor.load(tmp_path)

@@ -85,11 +85,13 @@ def test_names_read_from_source_are_the_functions_that_import_gives():
         assert entry.summary.endswith(".")
 
 
-# A step of these takes seconds, and `lstm_cnn` and `cnn` have the same layers.
+# A step of these takes seconds; `lstm_cnn` and `cnn` have the same layers, and tests of commands train `transit`.
 each_quick_headed_type = pytest.mark.parametrize(
     ("name", "wavelength", "settings", "head"),
     [
-        pytest.param(*case, head, marks=pytest.mark.slow if case[0] in ("image", "lstm") else marks(index, head))
+        pytest.param(
+            *case, head, marks=pytest.mark.slow if case[0] in ("image", "lstm", "transit") else marks(index, head)
+        )
         for index, case in enumerate(MODELS)
         for head in HEADS
     ],

@@ -111,6 +111,7 @@ def keys(source, folds=range(10)):
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_every_fifth_observation(uploaded, capsys):
     command = ["--project", "proj", "--dataset", "train", "--every", "5"]
     partial_set.main(command)

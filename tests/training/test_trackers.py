@@ -131,7 +131,7 @@ def started(made):
     return [one.events[0][1] for one in made]
 
 
-@pytest.mark.parametrize("stack", ["no", "yes"])
+@pytest.mark.parametrize("stack", [pytest.param("no", marks=pytest.mark.slow), "yes"])
 def test_each_wavelength_of_a_list_is_a_run_at_the_service_and_so_is_the_list(stack, service, pretended_training_here):
     train.main([*TINY, "--wavelength=3,7", "--epochs=2", "--track=wandb", f"--stack={stack}"])
     *stacks, third, seventh, whole = service.made
