@@ -130,7 +130,7 @@ _real_from_description = SimulatedSource.from_description
 _real_simulate = SimulatedSource._simulate
 
 
-def _fit(model: keras.Model, batches, *, initial_epoch: int, epochs: int, callbacks: list, **_) -> None:
+def _fit(model: keras.Model, *_, epochs: int, callbacks: list, initial_epoch: int = 0, **__) -> None:
     """As Keras's own for the callbacks; the weights after an epoch depend on those before it and on the epoch."""
     model.optimizer.build(model.trainable_variables)
     model.stop_training = False
