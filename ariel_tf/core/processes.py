@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TextIO
@@ -93,7 +94,7 @@ def describe_exit(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-class ProcessGroup:
+class ProcessGroup(ABC):
     """Child processes of one command.
 
     Each has its own session, so that Ctrl-C reaches only this process, which then sends each of them a stop signal; and
@@ -119,13 +120,13 @@ class ProcessGroup:
     def name(self, index: int) -> str:
         return f"{self.label}{index + self.first}"
 
+    @abstractmethod
     def command_of(self, index: int) -> Sequence[str]:
         """Return the command of a process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def environment_of(self, index: int) -> dict[str, str]:
         """Return environment variables of a process in addition to those of this one."""
-        raise NotImplementedError
 
     def start(self, index: int) -> subprocess.Popen:
         """Start or restart a process."""
