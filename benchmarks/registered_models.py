@@ -23,7 +23,7 @@ from ariel_tf import train
 from ariel_tf.challenge import PPM, depth_error
 from ariel_tf.config import model_registry
 from ariel_tf.core.atomic_files import read_json, write_json
-from ariel_tf.core.errors import ArielError, run_command
+from ariel_tf.core.errors import DataError, run_command
 from ariel_tf.physics import simulator
 from ariel_tf.planet import Planet
 from ariel_tf.runs import shipped
@@ -58,14 +58,14 @@ def trained(model: str, data: str, runs: Path) -> Trained:
 
 
 def error_of(predictor: Predictor, planet: Planet) -> float:
-    """Return the planet's mean error in ppm; NaN if the model cannot read so few or so many observations."""
+    """Return the planet's mean error in ppm, or NaN if a row of the model takes another number of observations."""
     if predictor.uncertain is not None:
         ((_, found),) = estimates(predictor, [planet])
         radii = found.radius
     else:
         try:
             radii = np.median(predictor.predict(planet, as_frame=False), axis=0)
-        except ArielError:
+        except DataError:
             return np.nan
     return float(np.mean(depth_error(planet.radii[list(predictor.targets)], radii, PPM)))
 
