@@ -1,4 +1,4 @@
-"""Rows of planets in memory, put together in NumPy, are those that tf.data makes of their records."""
+"""Rows that NumPy assembles from planets in memory equal those that tf.data reads from their records."""
 
 import numpy as np
 import pytest

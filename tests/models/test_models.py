@@ -55,7 +55,7 @@ def marks(index, head=None):
     return [] if short else pytest.mark.slow
 
 
-# Models whose layers differ most, without those that take several seconds each; `make test-slow` tests all models.
+# The models with the most different layers that build within a few seconds; `make test-slow` tests all models.
 UNLIKE = ("baseline", "lstm_cnn", "cnn")
 each_unlike_type = pytest.mark.parametrize(
     ("name", "wavelength", "settings"),
