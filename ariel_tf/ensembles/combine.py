@@ -8,6 +8,7 @@ import numpy as np
 from ariel_tf.core.errors import UsageError
 from ariel_tf.data.remote import refuse_unnamed
 from ariel_tf.ensembles.run import collect, configuration_of, open_data, report, save, together
+from ariel_tf.runs.compatibility import folds_of, refuse_other_data
 from ariel_tf.runs.folder import RunFolder
 
 
@@ -21,7 +22,7 @@ def combine_runs(options: Any, command: str) -> None:
     from ariel_tf.core.tf_startup import import_tensorflow
 
     import_tensorflow()
-    from ariel_tf.runs.predictor import Predictor, folds_of, refuse_other_data
+    from ariel_tf.runs.predictor import Predictor
 
     if len({path.resolve() for path in options.runs}) < len(options.runs):
         raise UsageError(f"{options.how}: a run is named twice.")

@@ -19,6 +19,7 @@ from ariel_tf.core.printable import masked
 from ariel_tf.core.resources import TimeLeft
 from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.remote import naming
+from ariel_tf.runs.compatibility import refuse_other_data
 from ariel_tf.runs.state import is_finished
 from ariel_tf.training.job import locate_data
 from ariel_tf.training.start import check, train
@@ -57,7 +58,7 @@ class Members:
             Stopped: a signal was received; the members keep their whole epochs.
             ArielError: an error that the user can mend, in one sentence.
         """
-        from ariel_tf.runs.predictor import Predictor, refuse_other_data
+        from ariel_tf.runs.predictor import Predictor
 
         missing = [name for name in changes if not is_finished(folder / name)]
         left = TimeLeft()

@@ -32,6 +32,7 @@ from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
 from ariel_tf.planet import band_scatter, white_light
 from ariel_tf.runs import shipped
 from ariel_tf.runs.committed import has_scores, read_meta, read_scores, recorded_fingerprint
+from ariel_tf.runs.compatibility import folds_of, refuse_other_data
 from ariel_tf.runs.correlation import covariance_of, for_observations
 from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
@@ -360,32 +361,3 @@ class Predictor:
             white = white_light(bands, band_scatter(bands))
             seen = np.concatenate([seen, white.reshape(*flux.shape[:-2], 1, N_STEPS)], axis=-2)
         return np.ascontiguousarray(np.moveaxis(seen, -1, -2))
-
-
-def folds_of(each: Sequence[Predictor]) -> Folds:
-    """Return the folds that several runs together were trained on, selected their epoch by, and were never given.
-
-    Raises:
-        UsageError: one was trained on, or selected by, test folds of another; or no test fold is common to all.
-    """
-    train = {fold for one in each for fold in one.folds.train}
-    chosen = {fold for one in each for fold in one.folds.validation} - train
-    test = set(each[0].folds.test).intersection(*(one.folds.test for one in each))
-    for one in each:
-        for other in each:
-            if leak := set(one.folds.test) & {*other.folds.train, *other.folds.validation}:
-                raise UsageError(
-                    f"{other.path} was trained on folds {sorted(leak)}, which {one.path} holds out as its test: "
-                    "a score of both together would not be a test score. Take runs with the same --test-folds."
-                )
-    return Folds(tuple(sorted(train)), tuple(sorted(chosen)), tuple(sorted(test)))
-
-
-def refuse_other_data(each: Sequence[Predictor]) -> None:
-    """Refuse runs of different data: a planet may be in different folds, so folds do not separate training and test."""
-    for one in each[1:]:
-        if one.fingerprint != each[0].fingerprint:
-            raise UsageError(
-                f"{each[0].path} and {one.path} were trained on different data ({each[0].fingerprint[:12]}, "
-                f"{one.fingerprint[:12]}), so a test planet of one may be a training planet of the other."
-            )
