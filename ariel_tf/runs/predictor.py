@@ -1,12 +1,7 @@
-"""Any run folder as one predictor, for evaluation, prediction, combination and export; the folder is not changed.
+"""A run's model as a predictor, for evaluation, prediction, combination and export.
 
-    a run of one wavelength, or of all jointly     its best.keras
-    a list run, with w00 ... w54 inside            their models side by side, as one Keras model
-    an ensemble                                    its best.keras, which contains its members
-    several of these, for different wavelengths    side by side
-
-In each case the result is one Keras model, with the wavelengths that it predicts, the light curves that it reads, and
-the folds of its training planets.
+`runs.loading` reads the folder, of any kind of run: the result is one Keras model, with the wavelengths that it
+predicts, the light curves that it reads, and the folds of its training planets.
 """
 
 import functools
@@ -17,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, WAVELENGTHS_UM, Key
 from ariel_tf.config.targets import Targets
@@ -28,15 +22,14 @@ from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import Source
-from ariel_tf.models.composite import Member, names_of, row_shape, side_by_side
+from ariel_tf.models.composite import Member, names_of, row_shape
 from ariel_tf.planet import band_scatter, white_light
-from ariel_tf.runs import shipped
-from ariel_tf.runs.committed import has_scores, read_meta, read_scores, recorded_fingerprint
-from ariel_tf.runs.compatibility import folds_of, refuse_other_data
+from ariel_tf.runs import loading, shipped
+from ariel_tf.runs.committed import read_meta
 from ariel_tf.runs.correlation import covariance_of, for_observations
 from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
-from ariel_tf.runs.run_facts import facts_of, read_configuration, refuse_unsaved
+from ariel_tf.runs.run_facts import facts_of
 from ariel_tf.runs.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -87,74 +80,7 @@ class Predictor:
                 or test folds differ.
             DataError: a model or a configuration differs from what the run saved.
         """
-        each = [cls._load_one(Path(path)) for path in runs]
-        if len(each) == 1:
-            return each[0]
-        targets = sorted(wavelength for one in each for wavelength in one.signature.targets)
-        configuration = each[0].configuration | {"wavelength": str(Targets.each(targets))}
-        return cls._together(each, each[0].path, configuration)
-
-    @classmethod
-    def _load_pretrained(cls, path: Path) -> Self:
-        """Load a model included in the package, or made by `pretrain`."""
-        import keras
-
-        from ariel_tf.runs.model_file import check_pretrained, load_model
-
-        file, facts = shipped.verified(path), shipped.card(path)
-        uncertain = load_model(file)
-        check_pretrained(uncertain, file)
-        model = keras.Model(uncertain.input, uncertain.output["radius"], name=file.stem)
-        every = tuple(range(N_WAVELENGTHS))
-        folds = Folds((), (), tuple(range(N_FOLDS)))
-        configuration = {"model": facts["model"], "wavelength": "joint", "data": facts["data"]}
-        return cls(
-            path, configuration, facts["sha256"], model, Signature(every, every), facts["data"], folds, uncertain
-        )
-
-    @classmethod
-    def _load_one(cls, path: Path) -> Self:
-        if shipped.is_pretrained(path):
-            return cls._load_pretrained(path)
-        configuration = read_configuration(path)
-        if "ensemble" not in configuration and (targets := Targets.of_run(configuration.get("wavelength"))).is_list:
-            return cls._load_list(path, configuration, targets.every)
-        refuse_unsaved(path)
-        from ariel_tf.runs.model_file import check_rows, load_model
-
-        signature, data, folds = facts_of(path, configuration)
-        model = load_model(path / "best.keras", configuration.get("model_source"))
-        check_rows(model, path / "best.keras", len(signature.inputs) + signature.white_light, len(signature.targets))
-        spread = None
-        if has_scores(path):
-            recorded = read_scores(path).get("uncertainty")
-            spread = Uncertainty.from_json(recorded, len(signature.targets), path / "scores.json")
-        fingerprint = recorded_fingerprint(path)
-        return cls(path, configuration, fingerprint, model, signature, data, folds, spread=spread)
-
-    @classmethod
-    def _load_list(cls, path: Path, configuration: dict[str, Any], chosen: Sequence[int]) -> Self:
-        """Load the models of a list run, one per wavelength."""
-        folders = [path / Targets.one(wavelength).folder_name for wavelength in chosen]
-        if absent := [folder.name for folder in folders if not (folder / "best.keras").is_file()]:
-            raise UsageError(
-                f"{path}: {len(absent)} of its {len(folders)} wavelengths hold no model yet ({', '.join(absent[:10])}"
-                f"{' ...' if len(absent) > 10 else ''}); repeat the run's command to resume it."
-            )
-        each = [cls._load_one(folder) for folder in tqdm(folders, "loading", unit=" models", disable=None, leave=False)]
-        return cls._together(each, path, configuration)
-
-    @classmethod
-    def _together(cls, each: Sequence[Self], path: Path, configuration: dict[str, Any]) -> Self:
-        """Join predictors of different wavelengths; the folds are those of all of them."""
-        model, signature = side_by_side([one.member for one in each])
-        refuse_other_data(each)
-        first = each[0]
-        order = [wavelength for one in each for wavelength in one.targets]
-        spread = Uncertainty.together(
-            [one.spread for one in each], [order.index(wavelength) for wavelength in signature.targets]
-        )
-        return cls(path, configuration, first.fingerprint, model, signature, first.data, folds_of(each), spread=spread)
+        return cls(*loading.load(*runs))
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
