@@ -27,7 +27,7 @@ from ariel_tf.core.tf_startup import import_tensorflow
 from ariel_tf.ensembles.combine import combine_runs
 from ariel_tf.ensembles.members import Members
 from ariel_tf.ensembles.resampling import train_bagging, train_kfold
-from ariel_tf.training.job import locate_data
+from ariel_tf.training.opening import locate_data
 
 # Options of `train` that determine how each member is trained.
 OF_MEMBERS = ("stack", "devices", "jobs")

@@ -23,7 +23,8 @@ from ariel_tf.core.json_output import json_output
 from ariel_tf.core.schema import option
 from ariel_tf.data.bigquery.address import is_address
 from ariel_tf.training import heartbeat
-from ariel_tf.training.job import locate_data, print_cost
+from ariel_tf.training.dry_run import print_cost
+from ariel_tf.training.opening import locate_data
 from ariel_tf.training.start import check, train
 
 EXAMPLES = (

@@ -30,7 +30,8 @@ from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS, Folds, folds_option
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.runs.folder import RunFolder
-from ariel_tf.training import job as training_job
+from ariel_tf.training.job import default_path
+from ariel_tf.training.opening import check_folds, locate_data
 
 
 class Options(Schema):
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = Options.from_flags(parser().parse_args(arguments))
     if set(options.validation_folds) & set(options.test_folds):
         raise UsageError("--validation-folds and --test-folds share a fold.")
-    data = training_job.locate_data(TrainConfig(data=options.data)).data
+    data = locate_data(TrainConfig(data=options.data)).data
     grow(options.replace(data=data), cli.repeated("ariel_tf.trees", arguments))
 
 
@@ -121,13 +122,13 @@ def grow(options: Options, command: str) -> None:
     boosted_trees.settings(hp), boosted_trees.rounds(hp)
     hp.refuse_unknown()
     source = open_source(options.data, options.targets)
-    training_job.check_folds(source, options.folds)
+    check_folds(source, options.folds)
     signature = Signature(options.targets, options.targets, options.white)
     folds = options.folds
     how = {"how": "trees", "star": options.reads_star, "seed": options.seed}
     configuration = ensemble_run.configuration_of(how, "XGBoost", signature, source.description, folds)
     configuration |= {"model": "trees", "settings": hp.values}
-    path = options.run or training_job.default_path(configuration, source.fingerprint)
+    path = options.run or default_path(configuration, source.fingerprint)
     with RunFolder(path, configuration, source.fingerprint, options.overwrite) as run:
         if not run.state["finished"]:
             features = feature_model(len(options.targets) + options.white, options.reads_star)

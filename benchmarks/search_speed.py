@@ -17,8 +17,8 @@ from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import run_command
 from ariel_tf.data.sources import open_source
-from ariel_tf.training.job import job_on
 from ariel_tf.training.one_model import train_one
+from ariel_tf.training.opening import job_on
 from tuning import outcomes, search
 
 

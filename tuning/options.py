@@ -18,7 +18,7 @@ from ariel_tf.core.devices import DEFAULT_DEVICES, Devices
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.training import cluster
-from ariel_tf.training import job as training_job
+from ariel_tf.training.opening import locate_data
 from tuning import wandb_log
 from tuning.space import Space, parse_search, read_space
 
@@ -195,7 +195,7 @@ def space_from(options: Flags, given: argparse.Namespace) -> Space:
         else:
             given.settings = [*getattr(given, "settings", []), f"{name}={value}"]
         fixed[name.replace("-", "_")] = value
-    base = training_job.locate_data(TrainConfig.from_flags(given))
+    base = locate_data(TrainConfig.from_flags(given))
     for name in fixed:
         if name in ranges:
             raise UsageError(f"--fix {name}: it is also named to be searched; leave one of them out.")

@@ -27,7 +27,7 @@ from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import distribute
-from ariel_tf.training import job as training_job
+from ariel_tf.training.opening import check_folds
 from tuning import outcomes, report, workers
 from tuning.connection import CHIEF_SILENCE
 from tuning.hyperparameters import format_range, highest, reveal, wavelengths_read
@@ -64,7 +64,7 @@ class Study:
     def __init__(self, options: SearchOptions, source: Source, hyperparameters: HyperParameters):
         self.options, self.source, self.hyperparameters = options, source, hyperparameters
         self.base = options.space.base
-        training_job.check_folds(source, self.base.folds)
+        check_folds(source, self.base.folds)
         if planets := highest(hyperparameters, "planets"):
             source.subset(self.base.train_folds, int(planets), self.base.signature)  # refuses more than there are
         self.configuration = self._describe()

@@ -21,7 +21,7 @@ from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.remote import naming
 from ariel_tf.runs.compatibility import refuse_other_data
 from ariel_tf.runs.state import is_finished
-from ariel_tf.training.job import locate_data
+from ariel_tf.training.opening import locate_data
 from ariel_tf.training.start import check, train
 
 

@@ -9,7 +9,7 @@ from ariel_tf.core import user_code
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError, nearest
 from ariel_tf.evaluation.run import Run
-from ariel_tf.training.job import locate_data
+from ariel_tf.training.opening import locate_data
 from ariel_tf.training.start import check, train
 
 # Fields of `RunOptions` that only the command supports.

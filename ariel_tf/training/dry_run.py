@@ -1,4 +1,4 @@
-"""Output of `train --dry-run`: the configuration, the settings with range and meaning, the model, and its memory."""
+"""Output of `train --dry-run`: configuration, settings with range and meaning, model, memory, and cost in BigQuery."""
 
 import json
 import math
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ariel_tf.config.hyperparameters import meaning
+from ariel_tf.config.run_options import RunOptions
+from ariel_tf.config.train_config import Role, TrainConfig
 from ariel_tf.core import resources
 from ariel_tf.core.resources import format_bytes
 from ariel_tf.training import distribute
@@ -55,6 +57,28 @@ def describe(job: TrainingJob, built: "Built", groups: Sequence[Sequence[int]] =
     print(json.dumps(job.identity | data_facts(job.source, job.config.folds), indent=2))
     print("\n".join(["", *setting_lines(built), "", *model_lines(built), "", *memory_lines(job, built, groups)]))
     print(f"would train in {job.path}; nothing was written")
+
+
+def print_cost(config: TrainConfig, options: RunOptions) -> None:
+    """Print the configuration, and what its training would scan in BigQuery and cost, for --dry-run.
+
+    Args:
+        config: resolved configuration; its data is a BigQuery address.
+        options: run options, with the price of a TiB.
+    """
+    from ariel_tf.core.tf_startup import import_tensorflow
+
+    import_tensorflow()
+    from ariel_tf.data.bigquery.cost import print_training_cost
+    from ariel_tf.data.dataset import fits_in_memory
+    from ariel_tf.data.sources import open_source
+
+    roles: tuple[Role, ...] = ("train", "validation", "test")
+    own, together = ({role: its.selection(role) for role in roles} for its in (config.first, config))
+    source = open_source(config.data, config.signature.inputs)
+    print(json.dumps(config.as_json() | {"data": source.description, "fingerprint": source.fingerprint}, indent=2))
+    in_memory = fits_in_memory(source, own["train"], options.memory_bytes)
+    print_training_cost(source, own, together, config.epochs, in_memory, options.price)
 
 
 def setting_lines(built: "Built") -> list[str]:

@@ -9,8 +9,8 @@ from ariel_tf.core import processes
 from ariel_tf.core.errors import UsageError
 from ariel_tf.runs.folder import move_aside
 from ariel_tf.training import cluster
-from ariel_tf.training.job import open_job
 from ariel_tf.training.one_model import train_one
+from ariel_tf.training.opening import open_job
 
 
 def train(config: TrainConfig, options: RunOptions) -> Path | None:
