@@ -86,7 +86,8 @@ def trainer(source: Any, wavelengths: list[int]) -> Callable[[], int]:
     """Return a function that trains one epoch of a compiled model, and counts its observations."""
     import keras
 
-    from ariel_tf.data.dataset import for_model, shuffled_stream
+    from ariel_tf.data.dataset import for_model
+    from ariel_tf.data.shuffling import shuffled_stream
 
     selection = Selection.of(FOLDS, wavelengths)
     rows = source.observations(FOLDS)

@@ -67,7 +67,7 @@ def compare(title: str, ways: dict[str, Callable[[], int]], repeats: int) -> Non
 
 def ways_of(data: Path, write_arrays: Callable[[], None]) -> dict[str, dict[str, Callable[[], int]]]:
     """Return for each kind of reading its methods: functions that read all rows and return their number."""
-    from ariel_tf.data import dataset
+    from ariel_tf.data import dataset, shuffling
     from ariel_tf.data.selection import Selection
     from ariel_tf.data.sources.tfrecord import TFRecordSource
 
@@ -91,8 +91,8 @@ def ways_of(data: Path, write_arrays: Callable[[], None]) -> dict[str, dict[str,
             "Arrow": lambda: _arrow(files / "flux-12.arrow"),
         },
         "all wavelengths, shuffled": {
-            "shards": lambda: _count(dataset.shuffled_stream(shards, joint, *order, memory=window)),
-            "arrays": lambda: _count(dataset.shuffled_mapped(mapped, *order)),
+            "shards": lambda: _count(shuffling.shuffled_stream(shards, joint, *order, memory=window)),
+            "arrays": lambda: _count(shuffling.shuffled_mapped(mapped, *order)),
             "NumPy": lambda: _numpy(files / "rows.npy", np.random.default_rng(0).permutation(count), BATCH),
         },
     }

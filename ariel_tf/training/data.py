@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core.errors import UsageError
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.graph import as_written
 from ariel_tf.data.sources import Source
@@ -121,17 +121,17 @@ class TrainingData:
         config = self.config
         order = (config.seed, first_epoch, config.epochs)
         if self.part is not None:
-            batches = dataset.shuffled_share(self.part, self._selection, self.steps, *order)
+            batches = shuffling.shuffled_share(self.part, self._selection, self.steps, *order)
         elif self._streams:
-            batches = dataset.shuffled_stream(self.source, self._selection, config.own_rows, *order)
+            batches = shuffling.shuffled_stream(self.source, self._selection, config.own_rows, *order)
         elif self._mapped is not None:
-            batches = dataset.shuffled_mapped(self._mapped, config.own_rows, *order)
+            batches = shuffling.shuffled_mapped(self._mapped, config.own_rows, *order)
         else:
             assert self._table is not None
-            batches = dataset.shuffled_table(self._table, config.own_rows, *order)
+            batches = shuffling.shuffled_table(self._table, config.own_rows, *order)
         if self._also is not None:
             size = config.batch_size - config.own_rows
-            batches = dataset.joined(batches, dataset.cycled_table(self._also, size, self.steps, *order))
+            batches = shuffling.joined(batches, shuffling.cycled_table(self._also, size, self.steps, *order))
         if config.augmentations:
             augment = Augment(config.augmentations, config.seed, self._table)
             batches = batches.enumerate(first_epoch * self.steps).map(as_written(augment), 2)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.sealed_json import sealed
-from ariel_tf.data import array_files, dataset
+from ariel_tf.data import array_files, dataset, shuffling
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.data.writer import DatasetWriter
@@ -89,8 +89,8 @@ def test_arrays_hold_the_rows_of_the_shards(plain, with_arrays, name, monkeypatc
 @pytest.mark.parametrize("name", ["one and white", "joint"])
 def test_mapped_rows_are_shuffled_as_rows_in_memory(plain, with_arrays, name):
     selection, order = Selection(TRAIN, SIGNATURES[name]), (7, 5, 1, 3)
-    expected = dataset.shuffled_table(dataset.load(TFRecordSource(plain), selection), *order)
-    received = dataset.shuffled_mapped(TFRecordSource(with_arrays).mapped(selection), *order)
+    expected = shuffling.shuffled_table(dataset.load(TFRecordSource(plain), selection), *order)
+    received = shuffling.shuffled_mapped(TFRecordSource(with_arrays).mapped(selection), *order)
     pairs = list(zip(expected.as_numpy_iterator(), received.as_numpy_iterator(), strict=True))
     assert len(pairs) == 2 * -(-len(TFRecordSource(plain).keys(TRAIN)) // 7)
     for one, other in pairs:
@@ -135,7 +135,7 @@ def test_a_changed_light_curve_is_found_while_a_model_trains(copied):
     change(copied / "arrays" / "rows.npy")
     source, selection = TFRecordSource(copied), Selection(tuple(range(10)), SIGNATURES["joint"])
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        list(dataset.shuffled_mapped(source.mapped(selection), 7, 0, 0, 1))
+        list(shuffling.shuffled_mapped(source.mapped(selection), 7, 0, 0, 1))
     last = source.mapped(selection).key[-1, 0]
     refusal = dataset.damaged(source, error.value)
     assert f"planet {last:04d} in the folder arrays is not as it was written" in str(refusal)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ariel_tf.core import resources
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data import arrays, dataset, records, tables
+from ariel_tf.data import arrays, dataset, records, shuffling, tables
 from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.manifest import Manifest, Shard
 from ariel_tf.data.selection import Selection, Signature
@@ -38,8 +38,8 @@ def shuffled(source, choice, batch_size, seed, first_epoch, epochs, streamed=Fal
     keras.utils.set_random_seed(1)
     order = (batch_size, seed, first_epoch, epochs)
     if streamed:
-        return dataset.shuffled_stream(source, choice, *order, memory=20_000)
-    return dataset.shuffled_table(dataset.load(source, choice), *order)
+        return shuffling.shuffled_stream(source, choice, *order, memory=20_000)
+    return shuffling.shuffled_table(dataset.load(source, choice), *order)
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def test_windows_of_a_stream_have_orders_of_their_own(simulated):
     choice, order = chosen(*ALL), tf.constant([3, 0])
     read = np.concatenate([rows["key"] for rows in dataset.observations(simulated, choice, order).as_numpy_iterator()])
     place = {tuple(key): index for index, key in enumerate(read)}
-    keys = collect(dataset.shuffled_stream(simulated, choice, 8, 3, 0, 1, memory=24 * 2400))["key"]
+    keys = collect(shuffling.shuffled_stream(simulated, choice, 8, 3, 0, 1, memory=24 * 2400))["key"]
     first, second = ([place[tuple(key)] for key in keys[start : start + 24]] for start in (0, 24))
     assert sorted(first) == list(range(24))
     assert sorted(second) == list(range(24, 48))
@@ -319,7 +319,7 @@ def test_the_next_window_is_read_while_one_is_used(simulated, monkeypatch):
         return real(*arguments).map(count)
 
     monkeypatch.setattr(SimulatedSource, "records", records_of)
-    batches = iter(dataset.shuffled_stream(simulated, choice, 3, 3, 0, 2, memory=1 << 20))  # a window an epoch
+    batches = iter(shuffling.shuffled_stream(simulated, choice, 3, 3, 0, 2, memory=1 << 20))  # a window an epoch
     next(batches)
     deadline = time.monotonic() + 10
     while len(parsed) < 2 * RECIPE.planets and time.monotonic() < deadline:

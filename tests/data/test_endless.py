@@ -8,7 +8,7 @@ from support.run_folders import loaded, send_in_epoch
 
 from ariel_tf import train
 from ariel_tf.core.errors import Stopped, UsageError
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.endless import EndlessRecipe
@@ -26,7 +26,7 @@ def source():
 
 
 def epochs(source, first, last, batch=16):
-    batches = dataset.shuffled_stream(source, TRAINING, batch, 0, first, last)
+    batches = shuffling.shuffled_stream(source, TRAINING, batch, 0, first, last)
     return list(batches.as_numpy_iterator())
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from support.run_folders import loaded, run, table
 
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.folds import assign_folds, first_planets
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
@@ -61,7 +61,7 @@ def check_kept(source, count):
     choice = Selection(TRAIN, Signature((12,), WAVELENGTHS))
     loaded_rows = dataset.load(cut, choice)
     assert sorted(set(loaded_rows["key"][:, 0].numpy())) == sorted(kept)
-    streamed = list(dataset.shuffled_stream(cut, choice, 4, 0, 0, 1).as_numpy_iterator())
+    streamed = list(shuffling.shuffled_stream(cut, choice, 4, 0, 0, 1).as_numpy_iterator())
     keys = np.concatenate([batch["key"] for batch in streamed])
     np.testing.assert_array_equal(keys[np.lexsort(keys.T[::-1])], loaded_rows["key"])
     ours = cut.statistics(TRAIN)

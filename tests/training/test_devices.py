@@ -13,7 +13,7 @@ from ariel_tf.config import model_registry
 from ariel_tf.config.choices import PRECISIONS
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import Stopped, UsageError
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.training import cluster, distribute
@@ -247,7 +247,7 @@ def test_hosts_read_shards_of_their_own_and_every_row_once_an_epoch():
     whole = source.observations(choice.folds)
     keys, sizes = [], []
     for part in found:
-        batches = list(dataset.shuffled_share(part, choice, steps, 3, 0, 2).as_numpy_iterator())
+        batches = list(shuffling.shuffled_share(part, choice, steps, 3, 0, 2).as_numpy_iterator())
         assert len(batches) == 2 * steps
         sizes.append([len(batch["key"]) for batch in batches])
         keys.append([[tuple(key) for batch in batches[e * steps :][:steps] for key in batch["key"]] for e in (0, 1)])

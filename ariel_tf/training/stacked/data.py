@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
-from ariel_tf.data import dataset
+from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.sources import Source
 from ariel_tf.training.data import batches_of
 from ariel_tf.training.flux_statistics import flux_pass
@@ -104,7 +104,7 @@ class StackedData:
 
     def order(self, epoch: int) -> tf.Tensor:
         """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
-        return dataset.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
+        return shuffling.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
 
     def batches(self, role: Role) -> Iterator[list[dict[str, Any]]]:
         """Return each wavelength's rows of the folds of a role, with keys, as lists of NumPy batches."""
