@@ -1,45 +1,24 @@
-"""Sources and batches: every row once an epoch, with its key, in an order that (seed, epoch) alone decides."""
+"""Rows of sources: every row once, with its key; damaged data are refused."""
 
 import shutil
-import time
 import tracemalloc
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from support.small_data import ALL, RECIPE, WAVELENGTHS, chosen, shuffled, write_shards
 
 from ariel_tf.core import resources
-from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
-from ariel_tf.data import arrays, dataset, records, shuffling, tables
-from ariel_tf.data.folds import assign_folds
-from ariel_tf.data.manifest import Manifest, Shard
+from ariel_tf.data import arrays, dataset, tables
+from ariel_tf.data.manifest import Manifest
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
-from ariel_tf.data.statistics import Sums
 from ariel_tf.physics.simulator import simulate_planet
-
-RECIPE = Recipe(planets=23, spots=1, photons=3, seed=5)
-WAVELENGTHS = (40, 12)
-ALL = tuple(range(10))
-
-
-def chosen(*folds, white_light=False, row="observation", **more):
-    return Selection(folds, Signature(WAVELENGTHS, WAVELENGTHS, white_light, row), **more)
-
-
-def shuffled(source, choice, batch_size, seed, first_epoch, epochs, streamed=False):
-    """Training batches, either way, with a global seed as a model's builder leaves it."""
-    keras.utils.set_random_seed(1)
-    order = (batch_size, seed, first_epoch, epochs)
-    if streamed:
-        return shuffling.shuffled_stream(source, choice, *order, memory=20_000)
-    return shuffling.shuffled_table(dataset.load(source, choice), *order)
 
 
 @pytest.fixture(scope="module")
@@ -51,32 +30,13 @@ def simulated():
 def folder(tmp_path_factory):
     """The same planets as shards of two planets each."""
     path = tmp_path_factory.mktemp("data")
-    folds = assign_folds(range(1, RECIPE.planets + 1), RECIPE.seed)
-    sums, shards = Sums(), []
-    for fold in ALL:
-        members = [planet for planet, its_fold in folds.items() if its_fold == fold]
-        for start in range(0, len(members), 2):
-            numbers = members[start : start + 2]
-            name = f"fold-{fold}-{start // 2:05d}.tfrecord"
-            with tf.io.TFRecordWriter(str(path / name)) as writer:
-                for number in numbers:
-                    planet = simulate_planet(RECIPE.seed, number, RECIPE.spots, RECIPE.photons)
-                    sums.add(planet, fold)
-                    writer.write(records.encode(planet))
-            size = (path / name).stat().st_size
-            shards.append(Shard(name, fold, numbers, 3 * len(numbers), size, sha256(path / name)))
-    Manifest({"kind": "test"}, True, RECIPE.seed, shards, sums).write(path)
+    write_shards(path)
     return path
 
 
 @pytest.fixture
 def on_disk(folder):
     return TFRecordSource(folder)
-
-
-def collect(batches):
-    batches = list(batches.as_numpy_iterator())
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def test_both_sources_yield_the_same(simulated, on_disk):
@@ -99,52 +59,6 @@ def test_rows_are_the_planets_observations(simulated):
     np.testing.assert_array_equal(table["radius"][row], planet.radii[list(WAVELENGTHS)].astype(np.float32))
     np.testing.assert_array_equal(table["star"][row], planet.star.astype(np.float32))
     np.testing.assert_array_equal(table["scatter"][row], planet.scatter[1, list(WAVELENGTHS)])
-
-
-each_way = pytest.mark.parametrize(
-    ("kind", "streamed"),
-    [
-        pytest.param("simulated", False, id="simulated in memory"),
-        pytest.param("simulated", True, id="simulated streamed", marks=pytest.mark.slow),
-        pytest.param("on_disk", False, id="on disk in memory", marks=pytest.mark.slow),
-        pytest.param("on_disk", True, id="on disk streamed"),
-    ],
-)
-
-
-@each_way
-def test_every_row_once_an_epoch_in_an_order_of_its_own(kind, streamed, request):
-    source = request.getfixturevalue(kind)
-    choice = chosen(0, 1, 2, 3)
-    rows = source.observations(choice.folds)
-    steps = -(-rows // 8)
-    batches = list(shuffled(source, choice, 8, 3, 0, 3, streamed).as_numpy_iterator())
-    assert len(batches) == 3 * steps
-    assert {len(batch["key"]) for batch in batches[:steps]} == {8, rows % 8}
-    epochs = [np.concatenate([b["key"] for b in batches[i * steps : (i + 1) * steps]]) for i in range(3)]
-    in_order = dataset.load(source, choice)["key"].numpy()
-    for keys in epochs:
-        assert sorted(map(tuple, keys)) == list(map(tuple, in_order))
-    assert (epochs[0] != epochs[1]).any()
-    assert (epochs[0] != in_order).any()
-
-
-@each_way
-def test_a_resumed_epoch_is_the_unbroken_one(kind, streamed, request):
-    source = request.getfixturevalue(kind)
-    choice = chosen(0, 1, 2, 3)
-    steps = -(-source.observations(choice.folds) // 8)
-    unbroken = collect(shuffled(source, choice, 8, 3, 0, 3, streamed).skip(2 * steps))
-    resumed = collect(shuffled(source, choice, 8, 3, 2, 3, streamed))
-    for name, values in unbroken.items():
-        np.testing.assert_array_equal(resumed[name], values)
-    other_seed = collect(shuffled(source, choice, 8, 4, 2, 3, streamed))
-    assert (other_seed["key"] != resumed["key"]).any()
-
-
-def test_planets_of_other_folds_never_appear(on_disk):
-    keys = collect(shuffled(on_disk, chosen(1, 2), 4, 0, 0, 1))["key"]
-    assert {on_disk.folds[planet] for planet in keys[:, 0]} == {1, 2}
 
 
 def test_evaluation_gives_every_row_once_at_any_batch_size(on_disk):
@@ -288,43 +202,6 @@ def test_rows_are_reordered_in_place(order):
     expected = values[order]
     tables.reorder(values, np.array(order))
     np.testing.assert_array_equal(values, expected)
-
-
-def test_windows_of_a_stream_have_orders_of_their_own(simulated):
-    """Windows of equal size once shared a permutation."""
-    choice, order = chosen(*ALL), tf.constant([3, 0])
-    read = np.concatenate([rows["key"] for rows in dataset.observations(simulated, choice, order).as_numpy_iterator()])
-    place = {tuple(key): index for index, key in enumerate(read)}
-    keys = collect(shuffling.shuffled_stream(simulated, choice, 8, 3, 0, 1, memory=24 * 2400))["key"]
-    first, second = ([place[tuple(key)] for key in keys[start : start + 24]] for start in (0, 24))
-    assert sorted(first) == list(range(24))
-    assert sorted(second) == list(range(24, 48))
-    assert first != [index - 24 for index in second]
-
-
-def test_the_next_window_is_read_while_one_is_used(simulated, monkeypatch):
-    """Training once stood still while a window was put together, and again at the start of each epoch."""
-    choice, parsed = chosen(*ALL), []
-    real = SimulatedSource.records
-
-    def counted(number):
-        parsed.append(number)
-        return number
-
-    def records_of(*arguments):
-        def count(planet):
-            number = tf.numpy_function(counted, [planet["planet"]], tf.int32)
-            return planet | {"planet": tf.ensure_shape(number, [])}
-
-        return real(*arguments).map(count)
-
-    monkeypatch.setattr(SimulatedSource, "records", records_of)
-    batches = iter(shuffling.shuffled_stream(simulated, choice, 3, 3, 0, 2, memory=1 << 20))  # a window an epoch
-    next(batches)
-    deadline = time.monotonic() + 10
-    while len(parsed) < 2 * RECIPE.planets and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(parsed) == 2 * RECIPE.planets
 
 
 def test_memory_counts_all_that_a_row_holds(simulated):
