@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ariel_tf.core import cli, tf_startup
 from ariel_tf.core.errors import run_command
-from ariel_tf.training import distribute
+from ariel_tf.training.strategy import strategy_of
 from tuning.connection import wait_for_chief
 from tuning.options import parse_options
 from tuning.options import parser as parser
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.worker:
         wait_for_chief(options.worker)
     tf_startup.choose_onednn(options.space.base.onednn)
-    distribute.strategy_of(options.devices)  # devices cannot be chosen once TensorFlow has started
+    strategy_of(options.devices)  # devices cannot be chosen once TensorFlow has started
     if options.each:
         from tuning.per_wavelength import search_each
 

@@ -26,8 +26,8 @@ from ariel_tf.core.atomic_files import read_json
 from ariel_tf.core.errors import ArielError, UsageError
 from ariel_tf.data.sources import Source, open_source
 from ariel_tf.runs.folder import RunFolder
-from ariel_tf.training import distribute
 from ariel_tf.training.opening import check_folds
+from ariel_tf.training.strategy import check_batch, strategy_of
 from tuning import outcomes, report, workers
 from tuning.connection import CHIEF_SILENCE
 from tuning.hyperparameters import format_range, highest, reveal, wavelengths_read
@@ -78,7 +78,7 @@ class Study:
             ArielError: an option, a setting or the data do not fit.
         """
         base = options.space.base
-        distribute.check_batch(distribute.strategy_of(options.devices), base.batch_size)
+        check_batch(strategy_of(options.devices), base.batch_size)
         hyperparameters = reveal(options.space)  # before the data are read, to find a mistyped setting
         return cls(options, open_source(base.data, wavelengths_read(base, hyperparameters)), hyperparameters)
 

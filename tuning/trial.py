@@ -31,9 +31,10 @@ from ariel_tf.runs.history import read_history
 from ariel_tf.runs.lock import Busy
 from ariel_tf.runs.metadata import collect
 from ariel_tf.runs.state import has_state, read_state
-from ariel_tf.training import distribute, fit
+from ariel_tf.training import fit
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.job import TrainingJob
+from ariel_tf.training.strategy import check_batch
 from ariel_tf.training.tensorboard import TensorBoardLog
 from tuning import outcomes
 from tuning.hyperparameters import SearchSettings
@@ -173,7 +174,7 @@ class TrialRunner:
         rows = TrainingData(source, config, self.cache.load)
         settings = SearchSettings(self.space, trial.hyperparameters, config.settings)
         job = TrainingJob(config, source, RunOptions(devices=self.devices, command=self.command))
-        distribute.check_batch(job.strategy, config.batch_size, rows.count)
+        check_batch(job.strategy, config.batch_size, rows.count)
         built = job.build(rows.statistics, rows.steps, settings)
         job = job.built_with(built.settings, self.folder(outcome))
         values = {name: value for name, value in trial.hyperparameters.values.items() if name not in outcome.plan}

@@ -176,7 +176,7 @@ def import_tensorflow(start_devices: bool = True, any_backend: bool = False) -> 
 
     Args:
         start_devices: also start the devices, which prints notices of its own. Afterwards they can no longer be
-            configured; `training.distribute.strategy_of` does both.
+            configured; `training.strategy.strategy_of` does both.
         any_backend: as in `refuse_other_keras`.
 
     Raises:

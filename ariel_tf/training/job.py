@@ -24,7 +24,8 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data.folds import Folds
 from ariel_tf.runs.committed import has_scores
 from ariel_tf.runs.domain import star_ranges
-from ariel_tf.training import cluster, distribute, starting_weights
+from ariel_tf.training import cluster, starting_weights
+from ariel_tf.training.strategy import check_batch, strategy_of
 
 if TYPE_CHECKING:
     from ariel_tf.data.sources import Source
@@ -59,7 +60,7 @@ class TrainingJob:
     @property
     def strategy(self) -> Any:
         """Return the `tf.distribute` strategy of the options' devices."""
-        return distribute.strategy_of(self.options.devices)
+        return strategy_of(self.options.devices)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -156,7 +157,7 @@ class TrainingJob:
 
         memory, windows = self.options.memory_bytes, self.begun == WINDOWS
         rows = TrainingData(self.source, self.config, memory=memory, windows=windows, also=self.also)
-        distribute.check_batch(self.strategy, self.config.batch_size, rows.count)
+        check_batch(self.strategy, self.config.batch_size, rows.count)
         return rows
 
     def build(self, statistics: Mapping[str, Any], steps: int, settings: Any = None) -> "Built":

@@ -12,9 +12,10 @@ from ariel_tf.core.figures import SCREEN, draw_or_warn
 from ariel_tf.runs import model_card
 from ariel_tf.runs.committed import read_scores
 from ariel_tf.runs.folder import RunFolder
-from ariel_tf.training import cluster, distribute
+from ariel_tf.training import cluster
 from ariel_tf.training.dry_run import describe
 from ariel_tf.training.job import WINDOWS, TrainingJob, data_facts, run_folder
+from ariel_tf.training.strategy import describe_devices
 
 if TYPE_CHECKING:
     from ariel_tf.models.builder import Built
@@ -58,7 +59,7 @@ def train_one(job: TrainingJob) -> Path:
             run.write_meta(job.facts(), collect(job.strategy))
             if run.is_chief:
                 what = f"{job.config.model_name}, {job.config.wavelength.describe()}"
-                messages.info(f"training {what}, {distribute.describe_devices(job.strategy)}in {job.path}")
+                messages.info(f"training {what}, {describe_devices(job.strategy)}in {job.path}")
                 messages.info(loss_line(job.config))
                 if job.begun == WINDOWS:
                     messages.info("rows are read from the data in windows, as when this run was begun")

@@ -9,8 +9,9 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.core import messages, tf_startup, user_code
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.data.folds import N_FOLDS, Folds
-from ariel_tf.training import distribute, starting_weights
+from ariel_tf.training import starting_weights
 from ariel_tf.training.job import TrainingJob
+from ariel_tf.training.strategy import check_batch, strategy_of
 
 if TYPE_CHECKING:
     from ariel_tf.data.sources import Source
@@ -54,12 +55,12 @@ def open_job(config: TrainConfig, options: RunOptions) -> TrainingJob:
         ArielError: an option, a setting or data that do not fit, in one sentence.
     """
     tf_startup.choose_onednn(config.onednn)
-    strategy = distribute.strategy_of(options.devices)  # first: devices cannot be chosen once TensorFlow has started
+    strategy = strategy_of(options.devices)  # first: devices cannot be chosen once TensorFlow has started
     from ariel_tf.data.sources import open_source
     from ariel_tf.models.builder import build_dry
 
     build_dry(config.first)
-    distribute.check_batch(strategy, config.batch_size)
+    check_batch(strategy, config.batch_size)
     return job_on(open_source(config.data, config.signature.inputs), config, options)
 
 

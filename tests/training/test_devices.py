@@ -17,6 +17,7 @@ from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.training import cluster, distribute
+from ariel_tf.training.strategy import check_batch, strategy_of
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -143,7 +144,7 @@ def test_every_family_of_models_scores_alike_on_two_devices(name):
 
 
 def test_each_row_goes_to_exactly_one_device():
-    strategy = distribute.strategy_of(Devices.parse("cpu:0,1"))
+    strategy = strategy_of(Devices.parse("cpu:0,1"))
     rows = np.arange(23, dtype=np.float32)
     batches = tf.data.Dataset.from_tensor_slices(({"flux": rows}, rows)).batch(5)
     shares = []
@@ -166,13 +167,13 @@ def test_devices_that_are_none_are_one_sentence(text):
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_one_sentence():
     with pytest.raises(UsageError, match=r"--devices gpu:0,3: TensorFlow finds no GPU here"):
-        distribute.strategy_of(Devices.parse("gpu:0,3"))
+        strategy_of(Devices.parse("gpu:0,3"))
 
 
 def test_devices_can_not_be_chosen_once_they_are_started():
     tf.config.list_logical_devices()
     with pytest.raises(UsageError, match="has started other devices already"):
-        distribute.strategy_of(Devices.parse("cpu:0,7"))
+        strategy_of(Devices.parse("cpu:0,7"))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_devices_can_not_be_chosen_once_they_are_started():
 )
 def test_a_batch_that_does_not_divide_names_sizes_that_do(size, rows, said):
     with pytest.raises(UsageError, match=said):
-        distribute.check_batch(distribute.strategy_of(Devices.parse("cpu:0,1")), size, rows)
+        check_batch(strategy_of(Devices.parse("cpu:0,1")), size, rows)
 
 
 def test_sizes_that_are_named_are_taken(capsys):
