@@ -261,9 +261,9 @@ def test_a_nan_at_one_wavelength_stops_the_stack_and_keeps_the_epochs_before(mon
     def spoil(stack, work, epoch, stop):
         sums = train_epoch(stack, work, epoch, stop)
         if epoch == 1:
-            spoiled = stack.weights[0].numpy()
+            spoiled = stack.variables.weights[0].numpy()
             spoiled[1, 0, 0] = np.nan
-            stack.weights[0].assign(spoiled)
+            stack.variables.weights[0].assign(spoiled)
         return sums
 
     monkeypatch.setattr(stack_trainer, "_train_epoch", spoil)

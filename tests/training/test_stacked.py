@@ -87,13 +87,13 @@ def order(epoch):
 def train_stack(models, table, epochs):
     stack = Stack(models, table.take(tf.range(4)))
     for epoch in range(epochs):
-        stack.reseed(7, epoch)
+        stack.variables.reseed(7, epoch)
         # An epoch in two calls, as a signal or the progress bar may ask for.
         total = stack.train(table, order(epoch), BATCH, 0, 2)
         total = total + stack.train(table, order(epoch), BATCH, 2, STEPS_AN_EPOCH)
         measured = stack.sums(total, table)
-    stack.keep_best(np.ones(W, bool))
-    stack.take_out_best()
+    stack.variables.keep_best(np.ones(W, bool))
+    stack.variables.take_out_best()
     return stack, measured
 
 
@@ -170,21 +170,21 @@ def test_a_saved_stack_goes_on_to_the_bit(trained, tmp_path):
 
     def two_more_epochs(stack):
         for epoch in (2, 3):
-            stack.reseed(7, epoch)
+            stack.variables.reseed(7, epoch)
             stack.train(table, order(epoch), BATCH, 0, STEPS_AN_EPOCH)
-        return [variable.numpy() for variable in stack._kept()]
+        return [variable.numpy() for variable in stack.variables.kept()]
 
     first, second = ([make_model(table, index, "dense") for index in range(W)] for _ in range(2))
     unbroken, _ = train_stack(first, table, 2)
-    unbroken.save(tmp_path / "stack.h5")
+    unbroken.variables.save(tmp_path / "stack.h5")
     expected = two_more_epochs(unbroken)
     resumed = Stack(second, table.take([0, 1]))
-    resumed.load(tmp_path / "stack.h5")
+    resumed.variables.load(tmp_path / "stack.h5")
     for one, other in zip(expected, two_more_epochs(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
     (tmp_path / "stack.h5").write_bytes(b"torn")
     with pytest.raises(DataError, match=r"stack.h5: expected weights in HDF5"):
-        resumed.load(tmp_path / "stack.h5")
+        resumed.variables.load(tmp_path / "stack.h5")
 
 
 def test_each_wavelength_keeps_its_own_best_while_the_stack_trains_on():
@@ -192,10 +192,10 @@ def test_each_wavelength_keeps_its_own_best_while_the_stack_trains_on():
     models = [make_model(table, index, "dense") for index in range(W)]
     stack, _ = train_stack(models, table, 1)
     first = [[weight.numpy() for weight in model.trainable_variables] for model in models]
-    stack.reseed(7, 1)
+    stack.variables.reseed(7, 1)
     stack.train(table, order(1), BATCH, 0, STEPS_AN_EPOCH)
-    stack.keep_best(np.array([False, True, False]))
-    stack.take_out_best()
+    stack.variables.keep_best(np.array([False, True, False]))
+    stack.variables.take_out_best()
     for index, (model, before) in enumerate(zip(models, first, strict=True)):
         same = all((weight.numpy() == old).all() for weight, old in zip(model.trainable_variables, before, strict=True))
         assert same == (index != 1)

@@ -131,7 +131,7 @@ def fit(
     """
     epoch = run.fall_back()
     if epoch:
-        stack.load(run.verified(run.checkpoint_name(epoch)))
+        stack.variables.load(run.verified(run.checkpoint_name(epoch)))
         if run.is_chief:
             messages.info(f"resuming {run.path} after epoch {epoch}")
     now, pace = progress_of(run, wavelengths, plan.patience), CheckpointSchedule()
@@ -139,18 +139,17 @@ def fit(
     with callbacks.StopOnSignal(run, command) as stop:
         while epoch < plan.epochs and now.training.any():
             started = time.perf_counter()
-            stack.reseed(plan.seed, epoch)
+            stack.variables.reseed(plan.seed, epoch)
             training = _train_epoch(stack, plan, epoch, stop)
             seconds = time.perf_counter() - started
             validation = stack.test(plan.validation, 4 * plan.batch_size)
             stop.check()
             _refuse_non_finite(run, stack, wavelengths, now.training, training, validation)
             epoch += 1
-            run.rows.append(
-                _row(epoch, wavelengths, (*training, *validation), stack.learning_rate, plan.table.rows, seconds)
-            )
+            rate = stack.variables.learning_rate
+            run.rows.append(_row(epoch, wavelengths, (*training, *validation), rate, plan.table.rows, seconds))
             now = progress_of(run, wavelengths, plan.patience)
-            stack.keep_best(now.best_epoch == epoch)
+            stack.variables.keep_best(now.best_epoch == epoch)
             if epoch == plan.epochs or not now.training.any() or stop.received or pace.due():
                 with pace.saving():
                     _save(run, stack, epoch)
@@ -187,7 +186,7 @@ def _refuse_non_finite(
     run: RunFolder, stack: Stack, wavelengths: Sequence[int], training_now: np.ndarray, training: Sums, validation: Sums
 ) -> None:
     """Raise, before anything of an epoch is saved, if it produced NaN or infinity at a wavelength in training."""
-    sound = stack.finite()
+    sound = stack.variables.finite()
     for values in (*training, *validation):
         sound &= np.isfinite(values)
     bad = np.flatnonzero(training_now & ~sound)
@@ -220,7 +219,7 @@ def _save(run: RunFolder, stack: Stack, epoch: int) -> None:
     name = run.checkpoint_name(epoch)
     if run.is_chief:
         with replacing_by_hdf5(run.path / name) as buffer:
-            stack.save(buffer)
+            stack.variables.save(buffer)
     run.write_rows()
     run.commit((name, "metrics.csv"), epoch=epoch)
 

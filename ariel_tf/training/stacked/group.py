@@ -56,10 +56,10 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         ):
             logs = [one for one in (log, tracking and TrackedMeans(tracking)) if one]
             now = fit.fit(run, stack, group, plan, logs, job.options.command)
-        cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.weights))
+        cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.variables.weights))
         if not run.is_chief:
             return
-        stack.take_out_best()
+        stack.variables.take_out_best()
         with callbacks.StopOnSignal(run, job.options.command) as stop:
             held_out = zip(rows.batches("test"), rows.batches("validation"), strict=True)
             for index, (test, validation) in enumerate(held_out):

@@ -14,25 +14,20 @@ Epochs run as a compiled loop over rows in memory rather than through Keras's `f
 a call of Python per step, and its metrics are one number each instead of one per wavelength.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import PERFECT_SCORE, PPM
-from ariel_tf.core.errors import DataError
 from ariel_tf.models.losses import ArielScore, RadiusLoss
-from ariel_tf.runs.model_file import check_weights_file
-from ariel_tf.training import distribute, fused_update
-from ariel_tf.training.callbacks import random_state
+from ariel_tf.training import distribute
 from ariel_tf.training.stacked import layers
 from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.layers import NotStackable
+from ariel_tf.training.stacked.variables import StackedVariables, random_layers
 
 
 class Sums(NamedTuple):
@@ -52,7 +47,7 @@ class Stack:
         fused: whether the weights are updated in one pass.
 
     Attributes:
-        learning_rate: learning rate of the current step.
+        variables: weights, optimiser and constants of all models.
 
     Raises:
         NotStackable: the models have an operation that cannot be vectorised, or the outputs of the stack differ.
@@ -60,55 +55,15 @@ class Stack:
 
     def __init__(self, models: Sequence[keras.Model], sample: Table, fused: bool = True):
         layers.refuse_unstackable(models[0])
-        self._fused = fused
         self.models, self.strategy = models, models[0].distribute_strategy
         with self.strategy.scope():
-            self._build()
+            self.variables = StackedVariables(models, fused)
+            self._score = ArielScore(models[0].loss.head)
+            self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
+        self.template = self.variables.template
         self._train = tf.function(self._train_steps, autograph=False)
         self._test = tf.function(self._test_rows, autograph=False)
         self._check(sample)
-
-    def _build(self) -> None:
-        models = self.models
-        self.template = keras.models.clone_model(models[0], clone_function=layers.stand_in)
-        self._score = ArielScore(models[0].loss.head)
-        self._originals = dict(self._pairs())
-        seeds = [id(generator.state) for _, generator in random_layers(self.template)]
-        self._is_seed = [id(variable) in seeds for variable in self.template.non_trainable_variables]
-        own = [v for v, seed in zip(self.template.non_trainable_variables, self._is_seed, strict=True) if not seed]
-        self._parts = [*self.template.trainable_variables, *own]
-        self.weights = [self._stacked(variable, True) for variable in self.template.trainable_variables]
-        self.state = [self._stacked(variable, False) for variable in own]
-        # From NumPy: given another variable's value, Keras would make the two one.
-        self.best = [keras.Variable(v.numpy(), trainable=False, dtype=v.dtype) for v in [*self.weights, *self.state]]
-        self._constants = list(self._stacked_constants())
-        self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
-        self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
-        if self._fused:
-            fused_update.fuse(self.optimizer)
-        self.optimizer.build(self.weights)
-        distribute.expect_summed_gradients(self.optimizer)
-
-    @property
-    def learning_rate(self) -> float:
-        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-
-    def _pairs(self) -> Iterator[tuple[int, list[keras.Variable]]]:
-        """Yield the id of each variable of the template, and the variables of the models that it represents."""
-        for layer in self.template.layers:
-            for index, variable in enumerate(layer.variables):
-                yield id(variable), [model.get_layer(layer.name).variables[index] for model in self.models]
-
-    def _stacked(self, variable: keras.Variable, trainable: bool) -> keras.Variable:
-        values = np.stack([original.numpy() for original in self._originals[id(variable)]])
-        return keras.Variable(values, trainable=trainable, dtype=variable.dtype, name=variable.name)
-
-    def _stacked_constants(self) -> Iterator[tuple[keras.layers.Layer, str, tf.Tensor]]:
-        for layer in self.template.layers:
-            for name in layers.constants_of(layer):
-                values = [getattr(model.get_layer(layer.name), name) for model in self.models]
-                # Cast as the layer itself does, so that both round alike.
-                yield layer, name, tf.stack([keras.ops.cast(value, layer.compute_dtype) for value in values])
 
     def _check(self, sample: Table) -> None:
         """Compare the stack's outputs with each model's own."""
@@ -135,26 +90,14 @@ class Stack:
     ) -> tuple[Any, list[Any], list[Any], list[Any]]:
         """Return output [B, 1], new state, new seeds, and losses of layers for one wavelength."""
         left, random = iter(part["state"]), iter(seeds)
-        state = [next(random) if is_seed else next(left) for is_seed in self._is_seed]
-        with self._holding(part["constants"]):
+        state = [next(random) if is_seed else next(left) for is_seed in self.variables.is_seed]
+        with self.variables.holding(part["constants"]):
             output, state, losses = self.template.stateless_call(
                 part["weights"], state, batch.inputs(part.get("own")), training=training, return_losses=True
             )
-        own = [new for new, is_seed in zip(state, self._is_seed, strict=True) if not is_seed]
-        drawn = [new for new, is_seed in zip(state, self._is_seed, strict=True) if is_seed]
+        own = [new for new, is_seed in zip(state, self.variables.is_seed, strict=True) if not is_seed]
+        drawn = [new for new, is_seed in zip(state, self.variables.is_seed, strict=True) if is_seed]
         return output, own, drawn, losses
-
-    @contextmanager
-    def _holding(self, values: Sequence[Any]) -> Iterator[None]:
-        """Give the template the constants of one wavelength while it is traced in this block."""
-        before = [getattr(layer, name) for layer, name, _ in self._constants]
-        try:
-            for (layer, name, _), value in zip(self._constants, values, strict=True):
-                setattr(layer, name, value)
-            yield
-        finally:
-            for (layer, name, _), value in zip(self._constants, before, strict=True):
-                setattr(layer, name, value)
 
     def _measure(self, part: dict[str, Any], output: Any) -> tuple[Any, Any]:
         """Return mean loss and sum of score errors of one wavelength's batch."""
@@ -170,9 +113,9 @@ class Stack:
     def _split(self, batch: Table) -> dict[str, Any]:
         """Return the values that differ between wavelengths, each with a leading axis W."""
         parts = {
-            "weights": [tf.convert_to_tensor(variable.value) for variable in self.weights],
-            "state": [tf.convert_to_tensor(variable.value) for variable in self.state],
-            "constants": [values for _, _, values in self._constants],
+            "weights": [tf.convert_to_tensor(variable.value) for variable in self.variables.weights],
+            "state": [tf.convert_to_tensor(variable.value) for variable in self.variables.state],
+            "constants": [values for _, _, values in self.variables.constants],
             "scale": self._scale,
             "radius": batch.radius,
         }
@@ -182,11 +125,8 @@ class Stack:
         # A while loop over wavelengths, TensorFlow's fallback, would be slower than models one by one.
         return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
 
-    def _seeds(self) -> list[Any]:
-        return [tf.convert_to_tensor(generator.state.value) for _, generator in random_layers(self.template)]
-
     def _answers(self, batch: Table) -> Any:
-        return self._map(lambda part: self._forward(part, batch, self._seeds(), False)[0], batch)
+        return self._map(lambda part: self._forward(part, batch, self.variables.seeds(), False)[0], batch)
 
     def _train_one_step(self, batch: Table, share: Any) -> tuple[Any, Any]:
         """Update all weights by one step; return loss and score errors [W] of the whole batch.
@@ -195,7 +135,7 @@ class Stack:
             batch: this device's rows.
             share: fraction of the whole batch on this device, so that the devices' losses add up to its mean.
         """
-        seeds = self._seeds()
+        seeds = self.variables.seeds()
 
         def one(part: dict[str, Any]) -> tuple[Any, ...]:
             with tf.GradientTape() as tape:
@@ -207,8 +147,8 @@ class Stack:
 
         gradients, state, drawn, loss, error = self._map(one, batch)
         gradients, loss, error = distribute.all_reduce_sum((gradients, loss, error))
-        self.optimizer.apply(gradients, self.weights)
-        for variable, value in zip(self.state, state, strict=True):
+        self.variables.optimizer.apply(gradients, self.variables.weights)
+        for variable, value in zip(self.variables.state, state, strict=True):
             variable.assign(value)
         for (_, generator), values in zip(random_layers(self.template), drawn, strict=True):
             generator.state.assign(values[0])  # all drew the same
@@ -216,7 +156,7 @@ class Stack:
 
     def _test_one_step(self, batch: Table, share: Any) -> Any:
         def one(part: dict[str, Any]) -> tuple[Any, ...]:
-            output, _, _, extra = self._forward(part, batch, self._seeds(), False)
+            output, _, _, extra = self._forward(part, batch, self.variables.seeds(), False)
             loss, error = self._measure(part, output)
             return share * tf.add_n([loss, *extra]), error
 
@@ -272,58 +212,3 @@ class Stack:
     def sums(added: np.ndarray, table: Table) -> Sums:
         loss, error = added / table.radius.shape[1]
         return Sums(loss, PERFECT_SCORE - PPM * error)
-
-    # What comes before and after an epoch.
-
-    def reseed(self, seed: int, epoch: int) -> None:
-        """Set the generators of random layers as `callbacks.Reseed` does for a single model."""
-        states = {name: random_state(seed, epoch, index) for index, name in self._random_indices()}
-        for name, generator in random_layers(self.template):
-            generator.state.assign(states[name].astype(generator.state.dtype))
-
-    def _random_indices(self) -> Iterator[tuple[int, str]]:
-        for index, layer in enumerate(self.models[0]._flatten_layers()):
-            if getattr(layer, "seed_generator", None) is not None:
-                yield index, layer.name
-
-    def keep_best(self, which: np.ndarray) -> None:
-        """Store the weights of these wavelengths (bool [W]) as their best."""
-        for best, variable in zip(self.best, [*self.weights, *self.state], strict=True):
-            chosen = tf.reshape(which, [-1] + [1] * (len(variable.shape) - 1))
-            best.assign(tf.where(chosen, variable.value, best.value))
-
-    def finite(self) -> np.ndarray:
-        """Return whether all weights of each wavelength are finite: bool [W]."""
-        found = [np.isfinite(v.numpy()).reshape(len(self.models), -1).all(axis=1) for v in self.weights]
-        return np.logical_and.reduce(found)
-
-    def take_out_best(self) -> None:
-        """Copy the best weights of each wavelength to its own model."""
-        for part, best in zip(self._parts, self.best, strict=True):
-            for original, value in zip(self._originals[id(part)], best.numpy(), strict=True):
-                original.assign(value)
-
-    def _kept(self) -> list[Any]:
-        return [*self.weights, *self.state, *self.best, *self.optimizer.variables]
-
-    def save(self, target: Path | BinaryIO) -> None:
-        """Write weights, best weights and optimiser as HDF5."""
-        with h5py.File(target, "w") as file:
-            for index, variable in enumerate(self._kept()):
-                file.create_dataset(f"{index:04d}", data=variable.numpy())
-
-    def load(self, path: Path) -> None:
-        """Back from `save`; DataError where the file does not fit."""
-        check_weights_file(path)
-        try:
-            with h5py.File(path) as file:
-                for index, variable in enumerate(self._kept()):
-                    variable.assign(file[f"{index:04d}"][()])
-        except (KeyError, OSError, ValueError) as error:
-            raise DataError(f"{path}: does not fit the models ({str(error).splitlines()[0]}).") from error
-
-
-def random_layers(model: keras.Model) -> list[tuple[str, Any]]:
-    """Return names and seed generators of the layers that draw random numbers."""
-    found = [(layer.name, getattr(layer, "seed_generator", None)) for layer in model._flatten_layers()]
-    return [(name, generator) for name, generator in found if generator is not None]
