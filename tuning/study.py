@@ -33,9 +33,10 @@ from tuning.connection import CHIEF_SILENCE
 from tuning.hyperparameters import format_range, highest, reveal, wavelengths_read
 from tuning.local_workers import LocalWorkers
 from tuning.options import ALONE, SearchOptions, without_jobs
-from tuning.oracles import OBJECTIVE, SafeOracle, make_oracle
+from tuning.oracles import make_oracle
 from tuning.outcomes import COMPLETED, Outcome
 from tuning.recovery import recover
+from tuning.safe_oracle import OBJECTIVE, SafeOracle
 from tuning.trial import TrialRunner
 from tuning.wandb_log import tracker
 

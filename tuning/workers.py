@@ -27,7 +27,7 @@ from ariel_tf.core.processes import PATIENCE
 from ariel_tf.core.signals import graceful_stop
 from tuning.connection import CHIEF_SILENCE
 from tuning.local_workers import LocalWorkers
-from tuning.oracles import SafeOracle
+from tuning.safe_oracle import SafeOracle
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker counts as dead

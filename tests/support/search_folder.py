@@ -7,6 +7,7 @@ from ariel_tf.runs.state import write_state
 from tuning import oracles, outcomes, report
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 from tuning.recovery import recover
+from tuning.safe_oracle import OBJECTIVE
 
 SCORES = [[9000.5, 9100.25], [9200.75, 9150.0], []]
 RATES = [0.001, 0.02, 0.003]
@@ -62,7 +63,7 @@ def make_search(run):
         outcomes.write(run, outcome)
         trial.status, trial.message = "FAILED", outcome.reason
         if outcome.status == COMPLETED:
-            oracle.update_trial(trial.trial_id, {oracles.OBJECTIVE: outcome.score}, step=outcome.best_epoch)
+            oracle.update_trial(trial.trial_id, {OBJECTIVE: outcome.score}, step=outcome.best_epoch)
             trial.status, trial.message = "COMPLETED", None
         oracle.end_trial(trial)
     recover(run)

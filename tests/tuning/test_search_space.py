@@ -22,6 +22,7 @@ from tuning import trial as trials
 from tuning.hyperparameters import SearchSettings, narrow, option_ranges, reveal
 from tuning.outcomes import COMPLETED, FAILED, Outcome
 from tuning.pictures import Axis, apart, colours, visible
+from tuning.safe_oracle import OBJECTIVE
 from tuning.space import BUILDER, Space, parse_search, read_space, rounded
 
 DATA = "simulated:planets=10,spots=1,photons=1,seed=1"
@@ -161,7 +162,7 @@ def test_a_bayesian_search_stays_in_its_ranges_and_sees_through_hopeless_trials(
         trial = oracle.create_trial("one")
         units = trial.hyperparameters.values["units"]
         tried.append(units)
-        oracle.update_trial(trial.trial_id, {oracles.OBJECTIVE: -1e9 if number == 3 else 100.0 * units})
+        oracle.update_trial(trial.trial_id, {OBJECTIVE: -1e9 if number == 3 else 100.0 * units})
         trial.status = "COMPLETED"
         oracle.end_trial(trial)
     assert max(tried) == 64

@@ -17,6 +17,7 @@ from ariel_tf import train
 from ariel_tf.core.errors import ArielError
 from tuning import connection, local_workers, oracles, outcomes, search, study, workers
 from tuning.outcomes import COMPLETED, FAILED, Outcome
+from tuning.safe_oracle import OBJECTIVE
 
 ROOT = Path(__file__).parents[2]
 # Plain gradient descent with a learning rate of 1 diverges in a network without bounds.
@@ -215,7 +216,7 @@ def test_a_worker_that_waits_for_another_s_trial_is_told_the_end(oracle, chief):
     while len(oracle.end_order) < 2 and time.monotonic() < deadline:
         slow.stub.GetTrial(workers.protos.get_service().GetTrialRequest(trial_id=kept.trial_id))
         time.sleep(0.1)
-    slow.update_trial(kept.trial_id, {oracles.OBJECTIVE: 2.0})
+    slow.update_trial(kept.trial_id, {OBJECTIVE: 2.0})
     kept.status = "COMPLETED"
     slow.end_trial(kept)
     assert slow.create_trial("slow").status == "STOPPED"
