@@ -21,7 +21,7 @@ from keras import ops
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_NAMES
 from ariel_tf.config.model_registry import model
 from ariel_tf.core.errors import UsageError
-from ariel_tf.models import orbit_posterior, spectral_prior
+from ariel_tf.models import orbit_posterior, spectral_prior, transit_templates
 from ariel_tf.models.builder import Depth, Inputs
 from ariel_tf.models.transit_chord import orbit_of
 from ariel_tf.models.white_light import dips, noise_free, rough_depth, white_of
@@ -113,7 +113,7 @@ def measure(flux: Any, star: Any) -> Measured:
     # A dead band is replaced by white light, with a noise so large that it has no weight.
     dip = ops.where(dead, white_of(dip, weight), dip)
     noise = ops.where(dead, 30 * ops.mean(noise, axis=1, keepdims=True), noise)[:, :, 0]
-    profiles = orbit_posterior.along_the_path(dip, *orbit_of(star))
+    profiles = transit_templates.along_the_path(dip, *orbit_of(star))
     path = orbit_posterior.posterior(profiles, noise, weight[:, :, 0], depth, star[:, :1])
     log_scale = path.log_scale[:, orbit_posterior.REFERENCE, None]
     reference = depth * ops.exp(log_scale)

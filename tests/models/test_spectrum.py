@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS
-from ariel_tf.models import orbit_posterior, spectral_prior
+from ariel_tf.models import spectral_prior, transit_templates
 from ariel_tf.models.spectrum import Measured, measure, with_uncertainty
 from ariel_tf.physics import stars
 from ariel_tf.physics.stream import Stream
@@ -59,7 +59,7 @@ def test_a_dead_band_is_told_by_the_others(measured, planets):
 
 @pytest.mark.parametrize("kelvin", [3100.0, 4321.0, 5000.0, 6900.0])
 def test_limb_darkening_is_that_of_the_stars(kelvin):
-    first, second = orbit_posterior.limb_darkening(ops.convert_to_tensor([[kelvin]], "float32"))
+    first, second = transit_templates.limb_darkening(ops.convert_to_tensor([[kelvin]], "float32"))
     expected = stars.limb_darkening(kelvin)
     np.testing.assert_allclose(np.asarray(first)[0], expected[0], rtol=1e-4)
     np.testing.assert_allclose(second, expected[1], rtol=1e-4)
