@@ -9,6 +9,7 @@ transit depth). `inference` returns radii from raw input and is saved; it consis
 so `keras.models.load_model` needs none of our code.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,29 +113,19 @@ def build(
         features = function(hp, _seen(raw, config, statistics))
         if config.model_source:
             outside.refuse_features(features, config.model, (Depth, Pretrained))
-        pretrained = features if isinstance(features, Pretrained) else None
-        output = _answer(hp, pretrained.features if pretrained else features, config.head, statistics)
+        if not isinstance(features, Pretrained):
+            features = Pretrained(features, backbone=None, frozen_epochs=0, fine_rate=1.0)
+        _, backbone, frozen_epochs, fine_rate = features
+        output = _answer(hp, features.features, config.head, statistics)
         training = keras.Model(raw, output, name=config.model_name)
         inference = keras.Model(raw, predicted_radius(output, config.head), name=config.model_name)
-        frozen_epochs, backbone = (pretrained.frozen_epochs, pretrained.backbone) if pretrained else (0, None)
-        fine_rate = pretrained.fine_rate if pretrained else 1.0
         if config.init_from:
             frozen_epochs = hp.Int("frozen_epochs", 0, 1000, default=0)
             fine_rate = hp.Float("fine_rate", 1e-4, 1.0, sampling="log", default=0.1)
             if start is not None:
                 training, inference = continued(start, inference, config.head), start
             backbone = trunk_of(training) if frozen_epochs else None
-        spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
-
-        def compile(rate: float = 1.0) -> None:
-            training.compile(
-                optimizer=_optimizer(hp, config.optimizer, steps, rate),
-                # One scale for all targets: the score weighs a ppm equally at every wavelength.
-                loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
-                metrics=[ArielScore(config.head)],
-                jit_compile=config.jit == "yes",
-            )
-
+        compile = functools.partial(_compile, training, config, statistics, steps, hp)
         fine_tuning = None
         if backbone is not None:
             fine_tuning = FineTuning(frozen_epochs, fine_rate, backbone, compile)
@@ -144,6 +135,26 @@ def build(
         outside.refuse_layers(inference, config.model)
     hp.refuse_unknown()
     return Built(training, inference, hp.values, fine_tuning, hp.ranges)
+
+
+def _compile(
+    training: keras.Model, config: TrainConfig, statistics: Mapping, steps: int, hp: Settings, rate: float = 1.0
+) -> None:
+    """Compile a model with the loss, the metric and the optimiser of its configuration.
+
+    Args:
+        training: model whose output is the quantity in the loss.
+        config, statistics, steps, hp: as for `build`.
+        rate: factor of the learning rate.
+    """
+    spread = statistics["radius" if config.head == "radius" and config.loss != "ariel" else "depth"]
+    training.compile(
+        optimizer=_optimizer(hp, config.optimizer, steps, rate),
+        # One scale for all targets: the score weighs a ppm equally at every wavelength.
+        loss=RadiusLoss(config.loss, config.head, float(_or_one(spread.std).mean())),
+        metrics=[ArielScore(config.head)],
+        jit_compile=config.jit == "yes",
+    )
 
 
 def copy_of(model: keras.Model) -> keras.Model:
