@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ariel_tf.config.choices import AUTO_NO_YES
@@ -93,25 +93,6 @@ def torch_ways(case: Stacked, threads: int) -> dict[str, Callable[[], None]]:
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(count, rows, sizes[0])).astype(np.float32))
     y = torch.from_numpy(case.rows.train.radius.numpy())
 
-    def weights() -> list[Any]:
-        made = []
-        for first, second in itertools.pairwise(sizes):
-            made += [torch.randn(count, first, second) / first**0.5, torch.zeros(count, 1, second)]
-        return [one.requires_grad_() for one in made]
-
-    def forward(parts: Any, values: Any) -> Any:
-        """Apply the layers of one network, [n, features], or of all, [55, n, features]."""
-        for index in range(0, len(parts), 2):
-            values = values @ parts[index] + parts[index + 1]
-            if index < len(parts) - 2:
-                values = torch.nn.functional.leaky_relu(values, 0.2)
-        return values
-
-    def loss(parts: Any, values: Any, radius: Any) -> Any:
-        return ((forward(parts, values) - radius) ** 2).mean()
-
-    gradients = torch.func.vmap(torch.func.grad(loss))
-
     def epoch(step: Callable[[Any, Any], None]) -> Callable[[], None]:
         def train() -> None:
             order = torch.randperm(rows)
@@ -121,29 +102,63 @@ def torch_ways(case: Stacked, threads: int) -> dict[str, Callable[[], None]]:
 
         return train
 
-    def by_vmap() -> Callable[[Any, Any], None]:
-        own = weights()
-        optimizer = torch.optim.Adam(own, lr=1e-3, fused=True)
+    return {
+        "torch vmap": epoch(_step_by_vmap(_torch_weights(count, sizes))),
+        "torch bmm": epoch(_step_by_bmm(_torch_weights(count, sizes))),
+    }
 
-        def step(values: Any, radius: Any) -> None:
-            for weight, gradient in zip(own, gradients([one.detach() for one in own], values, radius), strict=True):
-                weight.grad = gradient
-            optimizer.step()
 
-        return step
+def _torch_weights(count: int, sizes: Sequence[int]) -> list[Any]:
+    """Return kernels and biases of `count` networks with layers of these sizes, alternately."""
+    import torch
 
-    def by_bmm() -> Callable[[Any, Any], None]:
-        own = weights()
-        optimizer = torch.optim.Adam(own, lr=1e-3, fused=True)
+    made = []
+    for first, second in itertools.pairwise(sizes):
+        made += [torch.randn(count, first, second) / first**0.5, torch.zeros(count, 1, second)]
+    return [one.requires_grad_() for one in made]
 
-        def step(values: Any, radius: Any) -> None:
-            optimizer.zero_grad()
-            (((forward(own, values) - radius) ** 2).mean((1, 2))).sum().backward()
-            optimizer.step()
 
-        return step
+def _torch_forward(weights: Any, values: Any) -> Any:
+    """Apply the layers of one network, [n, features], or of all, [55, n, features]."""
+    import torch
 
-    return {"torch vmap": epoch(by_vmap()), "torch bmm": epoch(by_bmm())}
+    for index in range(0, len(weights), 2):
+        values = values @ weights[index] + weights[index + 1]
+        if index < len(weights) - 2:
+            values = torch.nn.functional.leaky_relu(values, 0.2)
+    return values
+
+
+def _step_by_vmap(weights: list[Any]) -> Callable[[Any, Any], None]:
+    """Return a training step of all networks, with gradients of one network mapped over all."""
+    import torch
+
+    def loss(parts: Any, values: Any, radius: Any) -> Any:
+        return ((_torch_forward(parts, values) - radius) ** 2).mean()
+
+    gradients = torch.func.vmap(torch.func.grad(loss))
+    optimizer = torch.optim.Adam(weights, lr=1e-3, fused=True)
+
+    def step(values: Any, radius: Any) -> None:
+        for weight, gradient in zip(weights, gradients([one.detach() for one in weights], values, radius), strict=True):
+            weight.grad = gradient
+        optimizer.step()
+
+    return step
+
+
+def _step_by_bmm(weights: list[Any]) -> Callable[[Any, Any], None]:
+    """Return a training step of all networks by batched matrix products."""
+    import torch
+
+    optimizer = torch.optim.Adam(weights, lr=1e-3, fused=True)
+
+    def step(values: Any, radius: Any) -> None:
+        optimizer.zero_grad()
+        (((_torch_forward(weights, values) - radius) ** 2).mean((1, 2))).sum().backward()
+        optimizer.step()
+
+    return step
 
 
 def compare(case: Stacked, repeats: int, threads: int) -> None:
