@@ -387,7 +387,8 @@ def test_a_report_is_one_page_that_needs_nothing_else(capsys, tmp_path, draws):
     said = " ".join(page.texts)
     ladder = printed(capsys, "runs/joint", "runs/two", "--against", "constant")
     for name in ("joint", "two", "constant"):
-        assert f"{score_in(ladder, name):,.0f}" in said
+        score = score_in(ladder, name)  # printed with one digit, so the report may round it to either whole number
+        assert f"{score - 0.05:,.0f}" in said or f"{score + 0.05:,.0f}" in said
     assert json.loads(Path("runs/joint/meta.json").read_text())["command"] in said
     assert f"python -m ariel_tf.report runs/joint runs/two --against constant,photon-limit --out {out}" in said
     assert "not a test score" not in said.lower()
