@@ -260,13 +260,13 @@ def test_workers_that_cannot_work_end_the_search_with_their_last_words(oracle, t
 
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
     program = (
-        "from tuning.local_workers import LocalWorkers; import sys, os\n"
+        "from tuning.local_workers import LocalWorkers; import os, sys, time\n"
         "child = ('import time; from ariel_tf.core import processes; processes.stop_with_parent();'\n"
         "         'print(1, flush=True); time.sleep(999)')\n"
         "from pathlib import Path\n"
         "local = LocalWorkers(1, [sys.executable, '-c', child], Path('.'), lambda index: {})\n"
         "local.start_all(1)\n"
-        "while '1' not in Path('worker0.txt').read_text(): pass\n"
+        "while '1' not in Path('worker0.txt').read_text(): time.sleep(0.05)\n"
         "print(local.processes[0].pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
