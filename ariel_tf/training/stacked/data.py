@@ -1,6 +1,7 @@
 """Rows of several wavelengths in memory, for models that are trained side by side."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
@@ -18,7 +19,8 @@ class Table(NamedTuple):
 
     Attributes:
         radius: [W, rows, 1].
-        own: [W, rows, ..., 300, 1], each wavelength's light curves; None if all read the same.
+        own: [W, rows, ..., 300, 1], each wavelength's light curves; None if all read the same. In a prepared table
+            (`Stack.prepared`) the features of each wavelength, a list of [W, rows, ...].
         shared: [rows, ..., 300, channels], read by all: white light, or everything; or None.
         star: [rows, 6] or None.
     """
@@ -36,12 +38,23 @@ class Table(NamedTuple):
         """Return the rows of an index [n]."""
 
         def rows(values: Any, axis: Any) -> Any:
-            return None if values is None else tf.gather(values, index, axis=axis)
+            return tf.nest.map_structure(
+                lambda each: None if each is None else tf.gather(each, index, axis=axis), values
+            )
 
         return type(self)(rows(self.radius, 1), rows(self.own, 1), rows(self.shared, 0), rows(self.star, 0))
 
-    def inputs(self, own: Any) -> dict[str, Any]:
-        """Return the inputs of one wavelength's model, given its part of `own`."""
+    @property
+    def values(self) -> int:
+        """Return how many numbers of light curves a row has for each wavelength, on average."""
+        count = self.radius.shape[0]
+        own = 0 if self.own is None else count * math.prod(self.own.shape[2:])
+        return (own + (0 if self.shared is None else math.prod(self.shared.shape[1:]))) // count
+
+    def inputs(self, own: Any) -> Any:
+        """Return the inputs of one wavelength's model, or of its network, given its part of `own`."""
+        if isinstance(own, list):
+            return own
         parts = [part for part in (own, self.shared) if part is not None]
         flux = parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
         return {"flux": flux} if self.star is None else {"flux": flux, "star": self.star}
@@ -101,6 +114,15 @@ class StackedData:
             shared = flux[..., count:] if self.config.signature.white_light else None
         star = rows["star"] if self.config.star_names else None
         return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
+
+    @property
+    def steps(self) -> int:
+        """Number of batches per epoch; the last one may be smaller."""
+        return -(-self.train.rows // self.config.batch_size)
+
+    def prepare(self, prepared: Callable[[Table], Table]) -> None:
+        """Replace both tables by what a function, `Stack.prepared`, makes of them."""
+        self.train, self.validation = prepared(self.train), prepared(self.validation)
 
     def order(self, epoch: int) -> tf.Tensor:
         """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""

@@ -35,6 +35,10 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
     """
     members = [job.only([wavelength], folder_of(job.path, wavelength)) for wavelength in group]
     config, rows = members[0].config, StackedData(job.source, [one.config for one in members])
+    built = [one.build(its, rows.steps) for one, its in zip(members, rows.statistics, strict=True)]
+    sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
+    stack = Stack([one.training for one in built], sample, config.fused == "yes")
+    rows.prepare(stack.prepared)
     plan = fit.StackPlan(
         table=rows.train,
         validation=rows.validation,
@@ -44,9 +48,6 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         patience=config.patience,
         seed=config.seed,
     )
-    built = [one.build(its, plan.steps) for one, its in zip(members, rows.statistics, strict=True)]
-    sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
-    stack = Stack([one.training for one in built], sample, config.fused == "yes")
     with run_folder(job.only(group, work_queue.stack_folder(job.path, group))) as run:
         run.write_meta(job.facts(), collect(job.strategy))
         log = TensorBoardLog(run, run.configuration) if run.is_chief else None

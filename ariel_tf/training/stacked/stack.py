@@ -2,6 +2,7 @@
 
     weights   [W, ...]                      a leading wavelength axis on every weight, optimiser slot, constant
     batch     own flux [W, B, ..., 300, 1]  the same B rows for all, each wavelength's own column of them
+    features  [W, rows, ...]                what precedes the weights, computed once for all epochs (`features.py`)
     one step  tf.vectorized_map over W of:  forward, loss, gradient       (ordinary Keras of one model)
               optimizer.apply(gradients)    element-wise, so a stacked weight is W weights side by side
 
@@ -26,8 +27,12 @@ from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import distribute
 from ariel_tf.training.stacked import layers
 from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.features import halves
 from ariel_tf.training.stacked.layers import NotStackable
 from ariel_tf.training.stacked.variables import StackedVariables, random_layers
+
+# Rows whose features are computed at once.
+FEATURE_ROWS = 256
 
 
 class Sums(NamedTuple):
@@ -60,15 +65,21 @@ class Stack:
             self.variables = StackedVariables(models, fused)
             self._score = ArielScore(models[0].loss.head)
             self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
-        self.template = self.variables.template
+        whole = self.variables.template
+        # Larger features would not fit in the memory that rows may take.
+        split = halves(whole, sample.values // 2)
+        self._features: keras.Model | None = split.features if split else None
+        self.template = split.network if split else whole
         self._train = tf.function(self._train_steps, autograph=False)
         self._test = tf.function(self._test_rows, autograph=False)
+        self._featured = tf.function(self._features_of, autograph=False, reduce_retracing=True)
         self._check(sample)
 
     def _check(self, sample: Table) -> None:
         """Compare the stack's outputs with each model's own."""
         try:
-            received = tf.function(self._answers, autograph=False).get_concrete_function(sample)(sample).numpy()
+            rows = self.prepared(sample)
+            received = tf.function(self._answers, autograph=False).get_concrete_function(rows)(rows).numpy()
         except (ValueError, NotImplementedError, tf.errors.OpError) as error:
             # An operation without a vectorised form raises one of the first two while traced, or the third when run.
             reason = str(error).splitlines()[0]
@@ -82,6 +93,17 @@ class Stack:
                 f"model {self.template.name} can't be trained as a stack: the outputs of model "
                 f"{int(np.argmax(apart))} in the stack and alone differ by {apart.max():.3g}. Take --stack no."
             )
+
+    def prepared(self, table: Table) -> Table:
+        """Return a table with the models' features in place of light curves, or the same table if they have none."""
+        if self._features is None:
+            return table
+        own: list[list[Any]] = [[] for _ in self._features.outputs]
+        for start in range(0, table.rows, FEATURE_ROWS):
+            index = np.minimum(np.arange(start, start + FEATURE_ROWS), table.rows - 1)  # one trace for all batches
+            for parts, values in zip(own, self._featured(table, tf.constant(index)), strict=True):
+                parts.append(values[:, : table.rows - start])
+        return table._replace(own=[tf.concat(parts, axis=1) for parts in own], shared=None, star=None)
 
     # One wavelength: everything in this part is ordinary Keras of one model.
 
@@ -124,6 +146,16 @@ class Stack:
     def _map(self, function: Callable, batch: Table) -> Any:
         # A while loop over wavelengths, TensorFlow's fallback, would be slower than models one by one.
         return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
+
+    def _features_of(self, table: Table, index: Any) -> list[Any]:
+        batch, features = table.take(index), self._features
+        assert features is not None
+
+        def one(part: dict[str, Any]) -> list[Any]:
+            with self.variables.holding(part["constants"]):
+                return keras.tree.flatten(features(batch.inputs(part.get("own")), training=False))
+
+        return self._map(one, batch)
 
     def _answers(self, batch: Table) -> Any:
         return self._map(lambda part: self._forward(part, batch, self.variables.seeds(), False)[0], batch)
