@@ -1,5 +1,6 @@
 """`--devices`: the devices requested for a training; no TensorFlow."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,6 +9,9 @@ from ariel_tf.core.errors import UsageError
 DEVICES_HELP = (
     "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
 )
+
+
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Devices:
         kind, colon, listed = text.partition(":")
         parts = listed.split(",") if colon else []
         sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
-        if not sound or any(not part.isascii() or not part.isdecimal() for part in parts):
+        if not sound or not all(NUMBER.fullmatch(part) for part in parts):
             raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
         numbers = tuple(map(int, parts))
         if len(set(numbers)) < len(numbers):
