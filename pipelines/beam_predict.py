@@ -18,6 +18,7 @@ from typing import Any
 
 from ariel_tf import predict
 from ariel_tf.core import cli
+from ariel_tf.core.archives import UNREADABLE
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.schema import option
@@ -176,7 +177,7 @@ def merged(plan: Plan) -> Iterator[Found]:
             blocks = zip(*(np.split(held[name], edges) for name in ("keys", "values")), strict=True)
             for (keys, values), instances, own in zip(blocks, held["instances"], notes, strict=True):
                 yield Found(keys, values, int(instances), [tuple(note) for note in own])
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{plan.path(number)}: not a part of these predictions; remove it, and repeat.") from error
 
 

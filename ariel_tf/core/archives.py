@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import IO
@@ -15,10 +16,10 @@ _LARGE = 1 << 31
 # Members smaller than this are not checked for compression.
 SMALL = 16 << 20
 MOST_EXPANSION = 4
-# Exceptions that NumPy and the standard library raise for damaged archives of arrays.
+# Exceptions that NumPy and the standard library raise for damaged arrays, and archives of them.
 UNREADABLE: tuple[type[Exception], ...] = (
     *(ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, OverflowError, MemoryError, RuntimeError),
-    *(SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
 from ariel_tf.core import messages
+from ariel_tf.core.archives import UNREADABLE
 from ariel_tf.core.atomic_files import flush, read_json, sha256, write_json
 from ariel_tf.core.errors import DataError, UsageError
 from ariel_tf.core.resources import format_bytes
@@ -211,7 +212,7 @@ def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
         return None
     try:
         return _opened(folder, page)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise _unsound(folder, str(error)) from error
 
 

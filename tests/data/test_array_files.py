@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -157,6 +158,17 @@ def test_a_file_cut_short_or_gone_is_refused_when_opened(copied):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
     path.unlink()
     with pytest.raises(DataError, match=r"flux-12\.npy"):
+        TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b"{'descr': '<f4', 'shape': (1\\\n", b"\0"])
+def test_a_damaged_header_is_refused_when_opened(copied, header):
+    path = copied / "arrays" / "flux-12.npy"
+    content = bytearray(path.read_bytes())
+    (length,) = struct.unpack("<H", content[8:10])
+    content[10 : 10 + length] = header.ljust(length)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"arrays: is damaged"):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
 
 
