@@ -36,12 +36,16 @@ class SafeOracle(keras_tuner.Oracle):
     """
 
     first: Sequence[Mapping[str, Any]] = ()
+    # State of the random numbers after the draw of the last trial that has a record.
+    _drawn = 0
     # keras-tuner's attributes, which it does not declare.
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
     tuner_ids: set[str]
     start_order: list[str]
     end_order: list[str]
+    _run_times: dict[str, int]
+    _seed_state: int
 
     def place(self, run: Path) -> None:
         """Store its files in RUN/oracle, and continue from existing ones."""
@@ -100,9 +104,11 @@ class SafeOracle(keras_tuner.Oracle):
         """Return a trial as recorded, unless its outcome differs."""
         outcome = outcomes.find(self.run, int(name))
         try:
-            trial = Trial.from_state(checked_record(self.run / "oracle" / f"trial_{name}" / "trial.json"))
+            record = checked_record(self.run / "oracle" / f"trial_{name}" / "trial.json")
+            trial, drawn = Trial.from_state(record), int(record.get("seed_state", 0))
         except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
             return self.from_outcome(name, outcome)
+        self._drawn = max(self._drawn, drawn)
         return self.from_outcome(name, outcome) if outcome and differs(trial, outcome) else trial
 
     def from_outcome(self, name: str, outcome: Outcome | None) -> Trial:
@@ -136,6 +142,10 @@ class SafeOracle(keras_tuner.Oracle):
         self._retry_queue = [name for name in reversed(self.start_order) if name not in ended]  # in reverse order
         self.ongoing_trials = {}
         self.tuner_ids = set()
+        # A state that was saved before the last trials lacks what they drew, and that they ended.
+        self._seed_state = max(self._seed_state, self._drawn)
+        for name in ended:
+            self._run_times[name] = max(self._run_times[name], 1)
         for trial in self.trials.values():
             self.update_space(trial.hyperparameters)
             self._record_values(trial)
@@ -149,7 +159,8 @@ class SafeOracle(keras_tuner.Oracle):
         write_sealed(path, self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
-        write_sealed(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        write_sealed(path, trial.get_state() | {"seed_state": self._seed_state})
 
     def _random_values(self) -> dict[str, Any] | None:
         """Return the next untried one of `first`, then keras-tuner's choice; None when everything was tried."""
