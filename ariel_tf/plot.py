@@ -16,6 +16,7 @@ from ariel_tf.config.model_registry import short_name
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.figures import refuse_picture_path
+from ariel_tf.core.numbers import whole_number
 from ariel_tf.core.schema import Schema, option
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ class Options(Schema):
 
 def _indices(text: str) -> tuple[int, ...]:
     """Parse wavelengths; the order is kept."""
-    parts = text.split(",")
-    if not all(part.isdecimal() and int(part) < N_WAVELENGTHS for part in parts):
+    numbers = [whole_number(part) for part in text.split(",")]
+    found = tuple(number for number in numbers if number is not None and number < N_WAVELENGTHS)
+    if len(found) < len(numbers):
         raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {text}")
-    return tuple(map(int, parts))
+    return found
 
 
 def parser() -> cli.Parser:

@@ -34,6 +34,15 @@ def test_a_parser_takes_its_corpus_and_some_bad_bytes(name):
     assert tried > FEW
 
 
+@pytest.mark.parametrize("name", [name for name in TARGETS if not TARGETS[name].tensorflow])
+def test_a_parser_takes_numbers_of_thousands_of_digits(name):
+    """Python refuses to convert them."""
+    for path in sorted((CORPUS / name).iterdir()):
+        content = path.read_bytes()
+        for found in list(re.finditer(rb"[0-9]+", content))[:20]:
+            check(TARGETS[name], content[: found.start()] + b"9" * 5001 + content[found.end() :])
+
+
 def test_a_traceback_a_slow_parser_and_a_large_one_are_noticed(monkeypatch):
     """Each promise is broken once on purpose."""
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from ariel_tf.challenge import N_WAVELENGTHS
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.numbers import whole_number
 from ariel_tf.core.schema import option
 
 ALL, JOINT = "all", "joint"
@@ -72,17 +73,18 @@ class Targets(NamedTuple):
         if text == ALL or any(mark in text for mark in ",-/:"):
             whole, chosen = _parse_slice(text)
             return cls(whole, chosen, "list")
-        if not text.isascii() or not text.isdecimal() or int(text) >= N_WAVELENGTHS:
+        number = whole_number(text)
+        if number is None or number >= N_WAVELENGTHS:
             raise UsageError(
                 f"--wavelength: expected a whole number in 0-{N_WAVELENGTHS - 1}, {JOINT}, or a list like 0-54 or 3,7. "
                 f"Received: {text}"
             )
-        return cls.one(int(text))
+        return cls.one(number)
 
     @classmethod
     def of_run(cls, value: Any) -> Self:
         """Parse "wavelength" in the configuration of a run, where a list of one wavelength is text and not a number."""
-        if isinstance(value, str) and value.isdecimal():
+        if isinstance(value, str) and whole_number(value) is not None:
             return cls.each([cls.parse(value).chosen[0]])
         return cls.parse(value)
 
@@ -144,11 +146,9 @@ def _parse_range(item: str, text: str) -> range:
     if item == ALL:
         return range(N_WAVELENGTHS)
     first, dash, last = item.partition("-")
-    bounds = (first, last) if dash else (first, first)
-    if all(bound.isascii() and bound.isdecimal() for bound in bounds):
-        low, high = map(int, bounds)
-        if low <= high < N_WAVELENGTHS:
-            return range(low, high + 1)
+    low, high = whole_number(first), whole_number(last if dash else first)
+    if low is not None and high is not None and low <= high < N_WAVELENGTHS:
+        return range(low, high + 1)
     raise UsageError(
         f"--wavelength: expected {ALL}, or numbers and ranges in 0-{N_WAVELENGTHS - 1} with commas like 3,7,12-20, "
         f"and perhaps a slice like /8:3. Received: {text}"
@@ -158,11 +158,11 @@ def _parse_range(item: str, text: str) -> range:
 
 def _slice(wavelengths: Sequence[int], part: str, text: str) -> tuple[int, ...]:
     count, _, number = part.partition(":")
-    if not (count.isdecimal() and number.isdecimal() and 1 <= int(number) <= int(count)):
+    slices, which, total = whole_number(count), whole_number(number), len(wavelengths)
+    if slices is None or which is None or not 1 <= which <= slices:
         raise UsageError(
             f"--wavelength: expected a slice LIST/N:K, the K-th of N slices, K from 1 to N. Received: {text}"
         )
-    slices, which, total = int(count), int(number), len(wavelengths)
     if slices > total:
         raise UsageError(f"--wavelength: expected at most {total} slices of {total} wavelengths. Received: {text}")
     return tuple(wavelengths[total * (which - 1) // slices : total * which // slices])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.numbers import whole_number
 
 
 def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
@@ -16,13 +17,13 @@ def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
         UsageError: another form, a step outside 0-300, or no steps.
     """
     word, _, count = text.partition(":")
-    if word == "random" and count.isdecimal() and 1 <= int(count) <= N_STEPS:
-        return tuple(sorted(random.Random(seed).sample(range(N_STEPS), int(count))))
-    listed = text.split(",")
-    if len(listed) > 1 and all(part.isdecimal() for part in listed):
-        steps = tuple(sorted(map(int, listed)))
-        if len(set(steps)) == len(steps) and steps[-1] < N_STEPS:
-            return steps
+    number = whole_number(count)
+    if word == "random" and number is not None and 1 <= number <= N_STEPS:
+        return tuple(sorted(random.Random(seed).sample(range(N_STEPS), number)))
+    listed = [whole_number(part) for part in text.split(",")]
+    steps = tuple(sorted(step for step in listed if step is not None))
+    if 1 < len(listed) == len(set(steps)) and steps[-1] < N_STEPS:
+        return steps
     parts = text.split(":")
     try:
         numbers = [int(part) if part else None for part in parts]

@@ -11,6 +11,7 @@ from ariel_tf.config import choices
 from ariel_tf.config.targets import HELP, Targets
 from ariel_tf.config.time_steps import parse_steps
 from ariel_tf.core import user_code
+from ariel_tf.core.numbers import whole_number
 from ariel_tf.core.schema import Schema, option
 from ariel_tf.data.folds import N_FOLDS
 
@@ -25,7 +26,8 @@ def _recipe(help: str, group: str, name: str, **how: Any) -> Any:
 
 def _folds(default: tuple[int, ...], help: str) -> Any:
     def parse(text: str) -> tuple[int | str, ...]:
-        return tuple(int(part) if part.isdecimal() else part for part in text.split(","))
+        numbers = [(part, whole_number(part)) for part in text.split(",")]
+        return tuple(part if number is None else number for part, number in numbers)
 
     def fit(folds: tuple[int, ...]) -> bool:
         return bool(folds) and all(0 <= fold < N_FOLDS for fold in folds)

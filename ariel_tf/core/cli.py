@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 from ariel_tf.core import messages, resources
 from ariel_tf.core.devices import DEFAULT_DEVICES, DEVICES_HELP, Devices
 from ariel_tf.core.errors import UsageError, nearest
+from ariel_tf.core.numbers import whole_number
 from ariel_tf.core.schema import Schema, add_flags, option
 from ariel_tf.core.user_code import name_by_user
 
@@ -251,8 +252,8 @@ def jobs(help: str, default: int | None = 1, group: str = WHERE_IT_RUNS) -> Any:
 
 def is_host_and_port(text: str) -> bool:
     """Whether a text has the form HOST:PORT."""
-    host, colon, port = text.rpartition(":")
-    return bool(colon and host and port.isdecimal() and 0 < int(port) < 1 << 16)
+    host, _, port = text.rpartition(":")
+    return bool(host) and 0 < (whole_number(port) or 0) < 1 << 16
 
 
 def host_and_port(help: str, group: str) -> Any:

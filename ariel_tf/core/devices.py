@@ -1,17 +1,14 @@
 """`--devices`: the devices requested for a training; no TensorFlow."""
 
-import re
 from dataclasses import dataclass
 from typing import Self
 
 from ariel_tf.core.errors import UsageError
+from ariel_tf.core.numbers import whole_number
 
 DEVICES_HELP = (
     "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
 )
-
-
-NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,10 @@ class Devices:
         kind, colon, listed = text.partition(":")
         parts = listed.split(",") if colon else []
         sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
-        if not sound or not all(NUMBER.fullmatch(part) for part in parts):
+        found = [whole_number(part) for part in parts]
+        numbers = tuple(number for number in found if number is not None)
+        if not sound or len(numbers) < len(found):
             raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
-        numbers = tuple(map(int, parts))
         if len(set(numbers)) < len(numbers):
             raise UsageError(f"--devices: expected each device once. Received: {text}")
         return cls(kind, numbers)

@@ -71,7 +71,7 @@ def parse_text(info: FieldInfo, text: Any) -> Any:
     if isinstance(flag, Flag) and flag.parse is not None:
         return flag.parse(text)
     kind, _ = kind_of(info.annotation)
-    if kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
+    if kind is int and re.fullmatch(r"[+-]?[0-9]{1,19}", text):
         return int(text)
     if kind is float:
         try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ariel_tf.core.errors import ArielError, DataError, UsageError
+from ariel_tf.core.numbers import whole_number
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training.heartbeat import COMMAND
 from ariel_tf.training.peers import wait_for_peers
@@ -82,8 +83,8 @@ def _parse(text: str | None) -> tuple[int, list[str]]:
 
 def _whole(value: Any) -> int | None:
     """Return a task's index; None if it is not a whole number. Some launchers write it as text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
-        return int(value)
+    if isinstance(value, str):
+        return whole_number(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -93,7 +94,7 @@ def _check_addresses(addresses: Sequence[str]) -> None:
     """Refuse addresses that workers could not reach, or that two of them would share."""
     for address in addresses:
         host, _, port = address.rpartition(":")
-        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port[:6]) < 1 << 16:
+        if not host or not 0 < (whole_number(port) or 0) < 1 << 16:
             raise UsageError(f"TF_CONFIG: expected HOST:PORT for each worker. Received: {address[:100]}")
     (twice, count), *_ = Counter(addresses).most_common(1)
     if count > 1:
