@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--ways", default="", help="names of the ways to measure, with commas (default: all)")
     parser.add_argument("--onednn", default="auto", choices=AUTO_NO_YES, help="oneDNN, as in `ariel train`")
     options = parser.parse_args()
+    with contextlib.suppress(ImportError):
+        import benchmarks.torch_peers  # noqa: F401  (before TensorFlow)
     choose_onednn(options.onednn)
     tf = import_tensorflow(start_devices=False)
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
