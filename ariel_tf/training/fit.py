@@ -127,7 +127,6 @@ def stages(built: Built, first: int, epochs: int) -> list[int]:
 
 def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any]) -> None:
     """Call Keras's `fit` once, from epoch `first` to `plan.epochs`."""
-    strategy = built.training.distribute_strategy
     _set_fine_tuning(built, first)
     if plan.fused:
         fused_update.fuse(built.training.optimizer)
@@ -138,7 +137,15 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
     together = steps_together(built.training, plan.steps, watching)
-    built.training.fit(
+    try:
+        _keras_fit(built.training, plan, first, [*scheduled, callbacks.RefuseNonFinite(run), *together, *watching])
+    finally:
+        built.training.train_function = None  # that of another `fit` is Keras's own
+
+
+def _keras_fit(model: keras.Model, plan: FitPlan, first: int, watching: list[Any]) -> None:
+    strategy = model.distribute_strategy
+    model.fit(
         distribute.distribute_dataset(strategy, plan.batches(first), plan.shared),
         initial_epoch=first,
         epochs=plan.epochs,
@@ -148,13 +155,7 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
         validation_steps=int(plan.validation.cardinality()),
         shuffle=False,  # the batches are already shuffled
         verbose=0,
-        callbacks=[
-            callbacks.Reseed(plan.seed),
-            *scheduled,
-            callbacks.RefuseNonFinite(run),
-            *together,
-            *watching,
-        ],
+        callbacks=[callbacks.Reseed(plan.seed), *watching],
     )
 
 

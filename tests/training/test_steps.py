@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ariel_tf.config.train_config import TrainConfig
+from ariel_tf.data.sources import open_source
 from ariel_tf.training import steps
 from ariel_tf.training.steps import StepsTogether
+from benchmarks.fit_speed import Case, Cost
 
 ROWS, SIZE, EPOCHS = 21, 4, 3
 STEPS = 6  # the last one has a single row
@@ -62,3 +65,13 @@ def test_an_error_of_the_data_in_the_middle_of_a_call_is_raised():
     rows = tf.data.Dataset.range(10, output_type=tf.int32).map(fail)
     with pytest.raises(tf.errors.InvalidArgumentError, match="no row"):
         model.fit(rows, steps_per_epoch=10, verbose=0, shuffle=False, callbacks=[together])
+
+
+def test_keras_s_own_fit_takes_its_own_steps_after_ours():
+    """It took none: the function of ours, whose steps are done, stayed in the model, and benchmarks measured that."""
+    source = open_source("simulated:planets=10,spots=1,photons=1", [12])
+    case = Case(TrainConfig(model="squid", data="simulated", batch_size=4).resolve(), source)
+    case.ours(1, Cost())
+    taken = int(case.built.training.optimizer.iterations.numpy())
+    case.bare(1, Cost())
+    assert taken == 2 * case.rows.steps == int(case.built.training.optimizer.iterations.numpy()) - taken
