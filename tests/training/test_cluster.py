@@ -131,6 +131,16 @@ def test_what_the_chief_refuses_ends_all_with_its_code(capfd):
     assert "worker 0: error: --run two" in errors
 
 
+def test_a_second_supervisor_of_a_run_ends_with_a_sentence_and_the_first_goes_on(capfd):
+    with RunFolder(Path("run"), {"model": "of the first one"}, "fingerprint"):  # as the first one's worker holds it
+        before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+        with pytest.raises(SystemExit) as ended:
+            supervise.main(["--workers", "1", "--", *TRAINING, "--run", "run"])
+        assert ended.value.code == 2
+        assert re.search(r"error: --run run: another process is training", capfd.readouterr().err)
+        assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+
+
 # The supervisor alone, with workers that only pretend to train.
 
 PRETEND = """
