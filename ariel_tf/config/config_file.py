@@ -1,6 +1,6 @@
 """Read and check configuration files, the values of `--config`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ from ariel_tf.core.errors import DataError, UsageError, nearest
 
 # A configuration file has about a page; a larger file was given by mistake.
 LARGEST_FILE = 1 << 20
+# Entry of a run's `config.json` that is no option: how its rows are shuffled, if not as their number determines.
+ORDER_OF_ROWS = "rows"
 
 
 def read_values(path: Path, known: Collection[str]) -> dict[str, Any]:
@@ -28,12 +30,17 @@ def read_values(path: Path, known: Collection[str]) -> dict[str, Any]:
         raise DataError(f"--config {path}: expected a configuration of {LARGEST_FILE >> 20} MiB at most.")
     _refuse_changed(path)
     values = read_json(path, dict)
-    values.pop("rows", None)  # the order of a run's rows, which its memory and arrays decided
+    values = options_of(values)
     if not isinstance(values.get("settings", {}), dict):
         raise UsageError(f"--config {path}: expected settings as names and values. Received: {values['settings']!r}")
     if unknown := sorted(set(values) - set(known)):
         raise UsageError(f"--config {path}: unknown option {unknown[0]}{nearest(unknown[0], known)}")
     return values
+
+
+def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options in the content of a run's `config.json`, without what memory and arrays decided."""
+    return {name: value for name, value in values.items() if name != ORDER_OF_ROWS}
 
 
 def _refuse_changed(path: Path) -> None:

@@ -162,8 +162,8 @@ class TrainConfig(TrainOptions):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the configuration from the values that `as_json` returned."""
-        return cls(**values)
+        """Return the configuration from the values that `as_json` returned, or from a run's `config.json`."""
+        return cls(**config_file.options_of(values))
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as in `config.json` and for `--config`."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ariel_tf.config.config_file import ORDER_OF_ROWS
 from ariel_tf.config.model_registry import short_name
 from ariel_tf.config.run_options import RunOptions
 from ariel_tf.config.targets import Targets
@@ -89,7 +90,7 @@ class TrainingJob:
         from ariel_tf.data.dataset import fits_in_memory
 
         usual = WHOLE if fits_in_memory(self.source, self.config.first.selection("train")) else WINDOWS
-        return {} if self.order == usual else {"rows": self.order}
+        return {} if self.order == usual else {ORDER_OF_ROWS: self.order}
 
     @property
     def path(self) -> Path:
@@ -140,7 +141,8 @@ class TrainingJob:
         """Whether the run folder holds a run whose rows are shuffled like this job's."""
         if not (self.path / "config.json").is_file():
             return False
-        return read_json(self.path / "config.json", dict).get("rows") == self._order_of_rows().get("rows")
+        recorded = read_json(self.path / "config.json", dict).get(ORDER_OF_ROWS)
+        return recorded == self._order_of_rows().get(ORDER_OF_ROWS)
 
     def only(self, wavelengths: Sequence[int], run: Path) -> Self:
         """Return the job of some wavelengths of a list, in its own run folder; one wavelength gives an ordinary job."""

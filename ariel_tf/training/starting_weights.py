@@ -58,14 +58,9 @@ def refuse_tested(config: TrainConfig, source: "Source") -> None:
     run = Path(config.init_from)
     if recorded_fingerprint(run) != source.fingerprint:
         return
-    before = TrainConfig.from_json(known(read_configuration(run)))
+    before = TrainConfig.from_json(read_configuration(run))
     if seen := sorted(set(before.train_folds) & set(config.test_folds)):
         raise UsageError(
             f"--test-folds: the model of --init-from {run} was trained on folds {seen} of the same data, so its score "
             f"on them means nothing. Take --test-folds {','.join(map(str, before.test_folds))}."
         )
-
-
-def known(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the options in a configuration, without the other values that a run records."""
-    return {name: value for name, value in values.items() if name in TrainConfig.model_fields}
