@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def refuse_full_disk(folder: Path, rows: int, test_rows: int) -> None:
-    """Print the disk space that all stages need; refuse to start with less.
+    """Print the disk space that all stages need; refuse to start with less, beside what the folder already holds.
 
     Args:
         folder: working folder.
@@ -72,8 +72,12 @@ def refuse_full_disk(folder: Path, rows: int, test_rows: int) -> None:
     """
     needed = 3 * rows * ROW_BYTES + test_rows * ROW_BYTES + rows // 10 * (TEXT_BYTES + ROW_BYTES) + RUN_BYTES
     free = shutil.disk_usage(folder).free
-    print(f"{resources.format_bytes(needed)} of disk are needed, {resources.format_bytes(free)} are free")
-    if needed > free:
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(
+        f"{resources.format_bytes(needed)} of disk are needed, {resources.format_bytes(held)} of it are in use, "
+        f"{resources.format_bytes(free)} are free"
+    )
+    if needed > free + held:
         raise UsageError(f"--folder {folder}: not enough space; give another one, or a smaller --scale.")
 
 
