@@ -5,14 +5,15 @@
                 star.npy        float32 [n, 6]       stellar parameters
                 radius.npy      float32 [n, 55]      Rp/Rs; NaN in test sets
                 scatter.npy     float32 [n, 55]      noise outside transit
-                sums.npy        int32 [n, 56]        sum of each light curve's 32-bit words, white light last
+                sums.npy        int32 [n, 56]        weighted sum of each light curve's words, white light last
                 flux-00.npy ... float32 [n, 300]     layout "columns": a file a wavelength up to flux-54, and flux-white
                 rows.npy        float32 [n, 300, 55] layout "rows": whole observations
 
 A model of one wavelength reads a file of 150 MB at full size, where the shards have 8.5 GB; a joint model reads whole
 observations in any order. NumPy's own format is used because a mapped file needs neither a decoder nor a copy;
 docs/speed.md compares it with Arrow and Parquet. The shards remain the data set; this folder can be removed and made
-again. Every row is verified on every read: the sum of its words must equal the sum stored when it was written.
+again. Every row is verified on every read: the sum of its 32-bit words, each times an odd weight of its place, must
+equal the sum stored when it was written. Plain sums, as in schema 1, do not detect words that changed places.
 """
 
 import os
@@ -35,8 +36,8 @@ from ariel_tf.planet import Planet
 FOLDER, INDEX, WRITING = "arrays", "arrays.json", ".arrays-writing"
 COLUMNS, ROWS = "columns", "rows"
 LAYOUTS = (COLUMNS, ROWS)
-SCHEMA = 1
-PAGE_SUM = "page_sha256"  # the page's own checksum, its last value; pages of earlier versions have none
+SCHEMA = 2
+PAGE_SUM = "page_sha256"  # the page's own checksum, its last value
 WHITE = N_WAVELENGTHS  # the column of white light in `sums`
 # Arrays that are read into memory as a whole: (shape of a row, type).
 SMALL = {
@@ -69,9 +70,31 @@ def needed_bytes(rows: int, layouts: Sequence[str]) -> int:
     return rows * (large + sum(4 * shape[0] for shape, _ in SMALL.values()))
 
 
-def words_sum(flux: np.ndarray) -> np.ndarray:
-    """Return the sum of the 32-bit words of the last axis, with wraparound: int32."""
-    return np.ascontiguousarray(flux, "<f4").view("<i4").sum(axis=-1, dtype=np.int32)
+def _weights(count: int, first: int) -> np.ndarray:
+    """Return odd numbers without a pattern, from a hash of the places `first` ...: int32 [count].
+
+    The product of an odd weight and any change of one word is a change of the sum. The hash has the steps and constants
+    of MurmurHash3's finaliser (Austin Appleby, public domain).
+    """
+    places = np.arange(first, first + count, dtype=np.uint32) + np.uint32(1)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        places = (places ^ (places >> np.uint32(shift))) * np.uint32(factor)
+    return ((places ^ (places >> np.uint32(16))) | np.uint32(1)).view(np.int32)
+
+
+TIME_WEIGHTS, BAND_WEIGHTS = _weights(N_STEPS, 0), _weights(N_WAVELENGTHS, N_STEPS)
+ROW_WEIGHTS = np.multiply.outer(TIME_WEIGHTS, BAND_WEIGHTS).reshape(-1)
+
+
+def curve_sums(flux: np.ndarray) -> np.ndarray:
+    """Return the weighted sums of light curves' words, with wraparound: float32 [..., 300] to int32 [...]."""
+    return np.einsum("...i,i->...", np.ascontiguousarray(flux, "<f4").view("<i4"), TIME_WEIGHTS)
+
+
+def row_sums(flux: np.ndarray) -> np.ndarray:
+    """Return the weighted sums of whole observations' words: float32 [n, 300, 55] to int32 [n]."""
+    words = np.ascontiguousarray(flux, "<f4").view("<i4").reshape(len(flux), -1)
+    return np.einsum("ni,i->n", words, ROW_WEIGHTS)
 
 
 class ArrayWriter:
@@ -112,7 +135,7 @@ class ArrayWriter:
             "star": np.repeat(planet.star[None], n, axis=0),
             "radius": np.repeat(planet.radii[None], n, axis=0),
             "scatter": planet.scatter,
-            "sums": words_sum(curves).T,
+            "sums": curve_sums(curves).T,
         }
         for name, part in values.items():
             self._small[name].append(np.ascontiguousarray(part, SMALL[name][1]))
@@ -174,23 +197,23 @@ class ArrayFiles(NamedTuple):
             for start in range(0, len(values), size):
                 rows = slice(start, start + size)
                 if name == "rows":
-                    wrong = words_sum(values[rows].reshape(-1, N_STEPS * N_WAVELENGTHS)) != joint_sum(sums[rows])
+                    wrong = row_sums(values[rows]) != joint_sums(sums[rows])
                 else:
                     column = WHITE if name == column_name(WHITE) else int(name.removeprefix("flux-"))
-                    wrong = words_sum(values[rows]) != sums[rows, column]
+                    wrong = curve_sums(values[rows]) != sums[rows, column]
                 if wrong.any():
                     planet = self.small["key"][start + int(wrong.argmax()), 0]
                     yield f"{self.folder / name}.npy: planet {planet:04d} is not as it was written"
                     break
 
 
-def joint_sum(sums: np.ndarray) -> np.ndarray:
+def joint_sums(sums: np.ndarray) -> np.ndarray:
     """Return the sums of whole observations, int32 [n], from the sums of their light curves, [n, 56]."""
-    return sums[:, :N_WAVELENGTHS].sum(axis=1, dtype=np.int32)
+    return np.einsum("ni,i->n", sums[:, :N_WAVELENGTHS], BAND_WEIGHTS)
 
 
 def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
-    """Return the arrays of a data set; None if there are none, or they belong to another data set.
+    """Return the arrays of a data set; None if there are none, or they are of another data set or an earlier version.
 
     Args:
         data: folder of the data set.
@@ -210,6 +233,12 @@ def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
             f"{folder} is of another data set, and is not used: `python -m pipelines.arrays {data}` makes it anew"
         )
         return None
+    if page.get("schema") == 1:
+        messages.info(
+            f"{folder} is of an earlier version, whose checksums are weaker, and is not used: "
+            f"`python -m pipelines.arrays {data}` makes it anew"
+        )
+        return None
     try:
         return _opened(folder, page)
     except UNREADABLE as error:
@@ -218,7 +247,7 @@ def open_arrays(data: Path, fingerprint: str) -> ArrayFiles | None:
 
 def _opened(folder: Path, page: dict[str, Any]) -> ArrayFiles:
     rows, layouts = page["rows"], tuple(page["layouts"])
-    if page["schema"] != SCHEMA or not set(layouts) <= set(LAYOUTS) or type(rows) is not int:
+    if page["schema"] != SCHEMA or PAGE_SUM not in page or not set(layouts) <= set(LAYOUTS) or type(rows) is not int:
         raise ValueError(f"expected schema {SCHEMA} and layouts of {LAYOUTS} in {INDEX}")
     small = {}
     for name, (shape, dtype) in SMALL.items():

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ariel_tf.challenge import N_STEPS, N_WAVELENGTHS, STAR_PARAMETERS
 from ariel_tf.data import arrays
-from ariel_tf.data.array_files import COLUMNS, ROWS, WHITE, ArrayFiles, column_name, joint_sum, words_sum
+from ariel_tf.data.array_files import COLUMNS, ROWS, WHITE, ArrayFiles, column_name, curve_sums, joint_sums, row_sums
 from ariel_tf.data.graph import as_written
 from ariel_tf.data.selection import Selection, Signature
 
@@ -69,18 +69,18 @@ class MappedRows:
         """Return the rows at these positions, in the form of `dataset.as_rows`.
 
         Raises:
-            ChangedRow: the sum of a row's words differs from the stored sum; names the planet.
+            ChangedRow: the weighted sum of a row's words differs from the stored sum; names the planet.
         """
         small, targets = self._files.small, list(self._signature.targets)
         rows = {name: small[name][places] for name in ("key", "star")}
         rows |= {name: small[name][places][:, targets] for name in ("radius", "scatter")}
         sums = small["sums"][places]
         if self._whole and not self._columns:
-            flux = self._gathered("rows", places, joint_sum(sums))
+            flux = self._gathered("rows", places, joint_sums(sums))
         else:
             flux = arrays.empty((len(places), N_STEPS, len(self._signature.channels)), np.dtype(np.float32))
             if self._whole:
-                flux[..., :N_WAVELENGTHS] = self._gathered("rows", places, joint_sum(sums))
+                flux[..., :N_WAVELENGTHS] = self._gathered("rows", places, joint_sums(sums))
             first = flux.shape[-1] - len(self._columns)
             for channel, column in enumerate(self._columns, first):
                 flux[..., channel] = self._gathered(column_name(column), places, sums[:, column])
@@ -91,7 +91,7 @@ class MappedRows:
         values = self._files.large[name]
         found = arrays.empty((len(places), *values.shape[1:]), values.dtype)  # memory that a tensor can share
         np.take(values, places, axis=0, out=found, mode="clip")
-        wrong = words_sum(found.reshape(len(places), -1)) != sums
+        wrong = (row_sums if name == "rows" else curve_sums)(found) != sums
         if wrong.any():
             planet = self._files.small["key"][places[wrong.argmax()], 0]
             raise ChangedRow(f"planet {planet:04d} in the folder arrays is not as it was written")

@@ -178,14 +178,14 @@ def rewrite(page, changes):
     page.write_text(json.dumps(sealed(values | changes, array_files.PAGE_SUM)))
 
 
-@pytest.mark.parametrize("changes", [{"rows": "x"}, {"layouts": ["other"]}, {"schema": 2}, {"files": []}, {"rows": 5}])
+@pytest.mark.parametrize("changes", [{"rows": "x"}, {"layouts": ["other"]}, {"schema": 3}, {"files": []}, {"rows": 5}])
 def test_a_page_that_makes_no_sense_is_one_sentence(copied, changes):
     rewrite(copied / "arrays" / "arrays.json", changes)
     with pytest.raises(DataError, match=r"arrays: is damaged"):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
 
 
-def test_a_changed_page_is_refused_and_one_without_a_checksum_of_its_own_is_read(copied):
+def test_a_changed_page_is_refused_and_one_without_a_checksum_of_its_own(copied):
     """A digit of a fingerprint or of a file's size that changed on the disk was taken as it was."""
     page = copied / "arrays" / "arrays.json"
     written = json.loads(page.read_text())
@@ -194,8 +194,35 @@ def test_a_changed_page_is_refused_and_one_without_a_checksum_of_its_own_is_read
     page.write_text(json.dumps(written | {"fingerprint": "f" + written["fingerprint"][1:].replace("0", "1")}))
     with pytest.raises(DataError, match=r"arrays: is damaged \(arrays\.json has another content\)"):
         TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
-    page.write_text(json.dumps(own))  # as an earlier version wrote it
+    page.write_text(json.dumps(own))
+    with pytest.raises(DataError, match=r"arrays: is damaged"):
+        TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"]))
+
+
+def test_arrays_of_an_earlier_version_are_not_used_and_made_anew(copied, capsys):
+    page = copied / "arrays" / "arrays.json"
+    own = {key: value for key, value in json.loads(page.read_text()).items() if key != array_files.PAGE_SUM}
+    page.write_text(json.dumps(own | {"schema": 1}))
+    assert TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"])) is None
+    assert "is of an earlier version, whose checksums are weaker" in capsys.readouterr().out
+    arrays.main([str(copied)])
     assert TFRecordSource(copied).mapped(Selection(TRAIN, SIGNATURES["one"])) is not None
+
+
+@pytest.mark.parametrize(("name", "signature"), [("flux-12.npy", "one"), ("rows.npy", "joint")])
+@pytest.mark.parametrize("size", [4, 64, 400])
+def test_words_that_changed_places_are_found(copied, name, signature, size):
+    """The sum of a row's words is the same."""
+    path = copied / "arrays" / name
+    content = path.read_bytes()
+    first = len(content) - 1200  # within the last row
+    second = first + 600
+    one, other = content[first : first + size], content[second : second + size]
+    path.write_bytes(content[:first] + other + content[first + size : second] + one + content[second + size :])
+    assert one != other
+    assert TFRecordSource(copied).faults() != []
+    with pytest.raises(DataError, match="in the folder arrays is not as it was written"):
+        dataset.load(TFRecordSource(copied), Selection(tuple(range(10)), SIGNATURES[signature]))
 
 
 def test_arrays_of_another_data_set_are_not_used(copied, capsys):
