@@ -42,8 +42,10 @@ class Package:
     def __init__(self, name: str):
         found = metadata.distribution(name)
         self.name, self.version = canonicalize_name(name), found.version
-        self.is_spdx = bool(found.metadata["License-Expression"])
-        self.licence = found.metadata["License-Expression"] or _licence(found.metadata)
+        facts: Any = found.metadata
+        expression = facts.get("License-Expression")
+        self.is_spdx = bool(expression)
+        self.licence = expression or _licence(facts)
         self.requires = [Requirement(text) for text in found.requires or ()]
         self.needs: set[str] = set()
 
@@ -58,7 +60,7 @@ def _licence(facts: Any) -> str:
     prefix = "License :: "
     named = [text.split(" :: ")[-1] for text in facts.get_all("Classifier") or () if text.startswith(prefix)]
     named = [text for text in named if text != "OSI Approved"]
-    field = (facts["License"] or "").strip().splitlines()
+    field = (facts.get("License") or "").strip().splitlines()
     if named:
         return " AND ".join(sorted(named))
     return field[0] if field and len(field[0]) <= LONGEST_LICENCE else NOT_STATED

@@ -121,8 +121,8 @@ def replacing_by_hdf5(path: Path | str) -> Iterator[io.BytesIO]:
     """
     buffer = _NamedBuffer(str(path))
     yield buffer
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    with replacing(path) as temporary, buffer.getbuffer() as content:  # released, also if the disk refuses
+        temporary.write_bytes(content)
 
 
 def refuse_parent(out: Path) -> None:
