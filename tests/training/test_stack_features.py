@@ -72,6 +72,16 @@ def test_weights_and_random_layers_are_no_features():
     assert halves(keras.Model({"flux": flux}, keras.layers.Dense(1)(flux)), 10**6) is None
 
 
+def test_a_deep_residual_network_is_split_at_once():
+    """Every path from output to input was followed: 2 ** 60 of them."""
+    flux = keras.Input((8,), name="flux")
+    x = keras.ops.mean(keras.ops.reshape(flux, (-1, 4, 2)), axis=2)
+    for _ in range(60):
+        x = keras.layers.Add()([x, keras.layers.Dense(4)(x)])
+    found = halves(keras.Model({"flux": flux}, keras.layers.Dense(1)(x)), 10**6)
+    assert [tensor.shape for tensor in found.features.outputs] == [(None, 4)]
+
+
 def test_a_prepared_table_has_the_features_of_each_wavelength_s_own_model(monkeypatch):
     monkeypatch.setattr(stack_module, "FEATURE_ROWS", 10)
     table = make_table()

@@ -64,8 +64,12 @@ def _border(model: keras.Model) -> list[Any]:
         return free[id(tensor)]
 
     found: dict[int, Any] = {}
+    visited: set[int] = set()  # a residual network has twice as many paths with each block
 
     def collect(tensor: Any) -> None:
+        if id(tensor) in visited:
+            return
+        visited.add(id(tensor))
         if is_free(tensor):
             found[id(tensor)] = tensor
             return
