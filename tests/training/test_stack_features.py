@@ -82,6 +82,37 @@ def test_a_deep_residual_network_is_split_at_once():
     assert [tensor.shape for tensor in found.features.outputs] == [(None, 4)]
 
 
+@pytest.mark.parametrize("kind", ["rows of all instances", "a mean over the batch", "an unknown size"])
+def test_features_that_are_not_those_of_a_row_are_computed_in_each_step(kind):
+    """Such models were refused as stacks, though a stack of whole models has their outputs."""
+    rng = np.random.default_rng(0)
+    own = tf.constant(rng.normal(1, 0.1, (W, ROWS, 4, STEPS, 1)), tf.float32)
+    table = Table(tf.constant(rng.uniform(0.02, 0.15, (W, ROWS, 1)), tf.float32), own, None, None)
+    models = [make_model_of_instances(kind, index) for index in range(W)]
+    stack = Stack(models, table.take([0, 1, 2, 3]))
+    assert stack.prepared(table) is table
+    stack.train(table, tf.range(ROWS), 5, 0, 5)
+
+
+def make_model_of_instances(kind, index):
+    """A model of rows of four instances, with features that are not one entry for each row of the batch."""
+    keras.utils.set_random_seed(index)
+    flux = keras.Input((4, STEPS, 1), name="flux")
+    x = keras.ops.mean(keras.ops.reshape(flux, (-1, 4, 5, 6)), axis=3)
+    if kind == "a mean over the batch":
+        x = x - keras.ops.mean(x, axis=0, keepdims=True)
+    elif kind == "rows of all instances":
+        x = keras.ops.reshape(x, (-1, 5))
+    else:
+        x = keras.ops.transpose(keras.ops.reshape(x, (-1, 5)))
+    if kind == "an unknown size":
+        x = keras.ops.transpose(keras.layers.Rescaling(2.0, name="scale")(x))
+    x = keras.ops.reshape(keras.layers.Dense(4, activation="tanh", name="dense")(x), (-1, 16))
+    model = keras.Model({"flux": flux}, keras.layers.Dense(1, name="head")(x), name="model")
+    model.compile(optimizer="adam", loss=RadiusLoss("mse", "depth", [0.01]), metrics=[ArielScore("depth")])
+    return model
+
+
 def test_a_prepared_table_has_the_features_of_each_wavelength_s_own_model(monkeypatch):
     monkeypatch.setattr(stack_module, "FEATURE_ROWS", 10)
     table = make_table()

@@ -32,10 +32,12 @@ def halves(model: keras.Model, largest: int) -> Halves | None:
         largest: maximum number of values of all features of a row.
 
     Returns:
-        None if nothing comes before the weights, if the features are larger, or if the network would have its variables
-        in another order.
+        None if nothing comes before the weights, if the features are larger or of unknown size, or if the network would
+        have its variables in another order.
     """
     border = _border(model)
+    if any(None in tensor.shape[1:] for tensor in border):
+        return None
     if all(any(tensor is one for one in model.inputs) for tensor in border):
         return None
     if sum(math.prod(tensor.shape[1:]) for tensor in border) > largest:

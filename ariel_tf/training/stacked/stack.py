@@ -15,6 +15,7 @@ Epochs run as a compiled loop over rows in memory rather than through Keras's `f
 a call of Python per step, and its metrics are one number each instead of one per wavelength.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -65,14 +66,19 @@ class Stack:
             self.variables = StackedVariables(models, fused)
             self._score = ArielScore(models[0].loss.head)
             self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
-        whole = self.variables.template
-        # Larger features would not fit in the memory that rows may take.
-        split = halves(whole, sample.values // 2)
-        self._features: keras.Model | None = split.features if split else None
-        self.template = split.network if split else whole
         self._train = tf.function(self._train_steps, autograph=False)
         self._test = tf.function(self._test_rows, autograph=False)
         self._featured = tf.function(self._features_of, autograph=False, reduce_retracing=True)
+        # Larger features would not fit in the memory that rows may take.
+        split = halves(self.variables.template, sample.values // 2)
+        self._features: keras.Model | None = None
+        if split:
+            self._features, self.template = split
+            with contextlib.suppress(NotStackable):
+                self._check(sample)
+                return
+            self._features = None  # they depend on the whole batch, or have other rows: instances of all planets
+        self.template = self.variables.template
         self._check(sample)
 
     def _check(self, sample: Table) -> None:
@@ -87,6 +93,11 @@ class Stack:
                 f"model {self.template.name} can't be trained as a stack: {reason}. Take --stack no."
             ) from error
         expected = np.stack([model(sample.of(i), training=False).numpy() for i, model in enumerate(self.models)])
+        if received.shape != expected.shape:
+            raise NotStackable(
+                f"model {self.template.name} can't be trained as a stack: its outputs in the stack have shape "
+                f"{list(received.shape)}, alone {list(expected.shape)}. Take --stack no."
+            )
         apart = np.abs(received - expected).max(axis=(1, 2))
         if not (apart <= 1e-4 * np.abs(expected).max()).all():
             raise NotStackable(
