@@ -122,7 +122,8 @@ class StackedData:
 
     def prepare(self, prepared: Callable[[Table], Table]) -> None:
         """Replace both tables by what a function, `Stack.prepared`, makes of them."""
-        self.train, self.validation = prepared(self.train), prepared(self.validation)
+        self.train = prepared(self.train)  # one after the other, so that memory never holds both twice
+        self.validation = prepared(self.validation)
 
     def order(self, epoch: int) -> tf.Tensor:
         """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
