@@ -71,6 +71,7 @@ def parse_text(info: FieldInfo, text: Any) -> Any:
     if isinstance(flag, Flag) and flag.parse is not None:
         return flag.parse(text)
     kind, _ = kind_of(info.annotation)
+    # Python refuses to convert thousands of digits; all of these numbers above `LARGEST` are refused later.
     if kind is int and re.fullmatch(r"[+-]?[0-9]{1,19}", text):
         return int(text)
     if kind is float:
@@ -112,8 +113,8 @@ def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
     return low, high
 
 
-def expected_values(info: FieldInfo, flag: Flag | None) -> str:
-    """Describe the values that a field takes."""
+def expected_values(info: FieldInfo, flag: Flag | None, received: str = "") -> str:
+    """Describe the values that a field takes; its largest whole number only if a longer one was received."""
     if flag and flag.choices:
         return f"one of {', '.join(flag.choices)}"
     kind, several = kind_of(info.annotation)
@@ -125,7 +126,7 @@ def expected_values(info: FieldInfo, flag: Flag | None) -> str:
     what = "a whole number" if kind is int else "a number"
     if low is None:
         return what
-    if high is None or high >= LARGEST:
+    if high is None or (high >= LARGEST and not re.fullmatch(r"\+?[0-9]{10,}", received)):
         return f"{what}, {low:.12g} or more"
     return f"{what}, {low:.12g} to {high:.12g}"
 

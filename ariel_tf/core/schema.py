@@ -148,8 +148,8 @@ class Schema(BaseModel):
     def _mismatch(cls, name: str, value: Any) -> str:
         flag = cls.flags().get(name)
         hint = nearest(value, flag.choices) if flag else ""
-        expected = (flag.expected if flag else "") or expected_values(cls.model_fields[name], flag)
         received = str(value)
+        expected = (flag.expected if flag else "") or expected_values(cls.model_fields[name], flag, received)
         shown = received if len(received) <= _SHOWN else f"{received[:_SHOWN]}..."
         return f"{flag_name(name, flag)}: expected {expected}. Received: {shown}{hint}"
 

@@ -65,7 +65,7 @@ def test_lists_and_texts_of_json_fit():
         ({"trials": "x"}, "--trials: expected a whole number, 1 or more. Received: x"),
         ({"trials": True}, "--trials: expected a whole number, 1 or more. Received: True"),
         ({"trials": 5.0}, "--trials: expected a whole number, 1 or more. Received: 5.0"),
-        ({"trials": 2**31}, "--trials: expected a whole number, 1 or more. Received: 2147483648"),
+        ({"trials": 2**31}, "--trials: expected a whole number, 1 to 2147483647. Received: 2147483648"),
         ({"price": float("nan")}, "--price: expected a number, 0 to 1000000. Received: nan"),
         ({"loss": "msee"}, "--loss: expected one of mse, mae. Received: msee. Did you mean mse?"),
         ({"loss": 3}, "--loss: expected one of mse, mae. Received: 3"),
