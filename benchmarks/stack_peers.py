@@ -3,9 +3,9 @@
 Every way trains 55 networks of the same layers on the same number of rows in the same batches, on `--threads` threads
 of one process. Ways take turns; medians over turns, and the range of their ratios to ours in the same turn.
 
-    stack             as `ariel train --wavelength 0-54` trains: pre-processing and scores of each wavelength too
-    torch vmap        torch.func.vmap over the gradient of one network, fused Adam; rows already pre-processed
-    torch bmm         the layers written as batched matrix products, autograd, fused Adam; rows already pre-processed
+    stack             as `ariel train --wavelength 0-54` trains, which computes features once, and scores in each step
+    torch vmap        torch.func.vmap over the gradient of one network, fused Adam, on features, without scores
+    torch bmm         the layers written as batched matrix products, autograd, fused Adam, on features, without scores
 
 `cnn`, `segments`, `transit` and models of dense layers one after another have peers; the table of another model
 contains our own line only.

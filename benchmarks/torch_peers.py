@@ -1,7 +1,7 @@
 """The networks of a stack in PyTorch, trained at once in two ways, for `benchmarks.stack_peers`.
 
-A peer has the layers with weights of one of our models, of the same sizes. What comes before them has no weights; its
-result is made once, so a peer's step is spared the pre-processing that a step of the stack includes.
+A peer has the layers with weights of one of our models, of the same sizes. Its rows are random numbers of the size of
+that model's features, which a stack computes once, too (`ariel_tf.training.stacked.features`).
 
 Import this module before TensorFlow: PyTorch built for CUDA ends the process if it is loaded after it.
 """
@@ -113,10 +113,9 @@ class Trainer:
 
     Args:
         network: architecture.
-        rows: number of rows that they all train on.
-        radius: [networks, rows, 1].
+        radius: [networks, rows, 1]; all networks train on the same number of rows.
         batch: rows of a batch.
-        vectorised: by `torch.func.vmap` of one network's gradient; otherwise by matrix products of all networks.
+        vectorised: whether to use `torch.func.vmap` of one network's gradient, or matrix products of all networks.
     """
 
     def __init__(self, network: Network, radius: Any, batch: int, vectorised: bool):

@@ -71,10 +71,10 @@ def needed_bytes(rows: int, layouts: Sequence[str]) -> int:
 
 
 def _weights(count: int, first: int) -> np.ndarray:
-    """Return odd numbers without a pattern, from a hash of the places `first` ...: int32 [count].
+    """Return odd pseudo-random numbers, hashes of the places `first` ... `first + count - 1`: int32 [count].
 
-    The product of an odd weight and any change of one word is a change of the sum. The hash has the steps and constants
-    of MurmurHash3's finaliser (Austin Appleby, public domain).
+    Any change of one word changes the sum, since an odd number has an inverse modulo 2 ** 32. The hash has the steps
+    and constants of MurmurHash3's finaliser (Austin Appleby, public domain).
     """
     places = np.arange(first, first + count, dtype=np.uint32) + np.uint32(1)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

@@ -9,7 +9,7 @@ from ariel_tf.data.folds import Folds
 
 
 class TrainedRun(Protocol):
-    """A run that is loaded, or its predictor."""
+    """A loaded run or a predictor."""
 
     @property
     def path(self) -> Path: ...
@@ -22,10 +22,10 @@ class TrainedRun(Protocol):
 
 
 def folds_of(each: Sequence[TrainedRun]) -> Folds:
-    """Return the folds that several runs together were trained on, selected their epoch by, and were never given.
+    """Return the folds that any of the runs was trained on, that selected an epoch, and that are test folds of all.
 
     Raises:
-        UsageError: one was trained on, or selected by, test folds of another; or no test fold is common to all.
+        UsageError: a run was trained on, or its epoch selected by, test folds of another.
     """
     train = {fold for one in each for fold in one.folds.train}
     chosen = {fold for one in each for fold in one.folds.validation} - train

@@ -1,6 +1,6 @@
 """The `tf.distribute` strategy of `--devices`: one device, several of a host, or several hosts.
 
-Mistakes in `--devices` are found without TensorFlow.
+`core.devices` parses the option without TensorFlow.
 """
 
 import functools

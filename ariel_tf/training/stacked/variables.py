@@ -22,15 +22,15 @@ class StackedVariables:
 
     Args:
         models: built and compiled models.
-        fused: whether the weights are updated in one pass.
+        fused: whether the weights are updated in one pass over memory.
 
     Attributes:
-        template: one model, whose layers stand for those of all.
-        weights: trainable variables [W, ...].
-        state: other variables [W, ...], but for those of random layers.
-        best: copies of weights and state.
-        is_seed: whether each other variable of the template is that of a random layer.
-        constants: layer, name and values [W, ...] of what layers hold beside variables.
+        template: one model, whose layers represent those of all models.
+        weights: trainable variables, [W, ...].
+        state: non-trainable variables, [W, ...], except those of random layers.
+        best: weights and state of each wavelength's best epoch, [W, ...].
+        is_seed: for each non-trainable variable of the template, whether it belongs to a random layer.
+        constants: layer, name and values [W, ...] of each constant that a layer has beside its variables.
         optimizer: optimiser of the weights.
     """
 
@@ -44,7 +44,7 @@ class StackedVariables:
         self._parts = [*self.template.trainable_variables, *own]
         self.weights = [self._stacked(variable, True) for variable in self.template.trainable_variables]
         self.state = [self._stacked(variable, False) for variable in own]
-        # From NumPy: given another variable's value, Keras would make the two one.
+        # From NumPy: given the value of another variable, Keras would let both share it.
         self.best = [keras.Variable(v.numpy(), trainable=False, dtype=v.dtype) for v in [*self.weights, *self.state]]
         self.constants = list(self._stacked_constants())
         self.optimizer = type(models[0].optimizer).from_config(models[0].optimizer.get_config())
@@ -129,7 +129,11 @@ class StackedVariables:
                 file.create_dataset(f"{index:04d}", data=variable.numpy())
 
     def load(self, path: Path) -> None:
-        """Back from `save`; DataError where the file does not fit."""
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the file is damaged or belongs to other models.
+        """
         check_weights_file(path)
         try:
             with h5py.File(path) as file:
