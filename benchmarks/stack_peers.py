@@ -67,7 +67,7 @@ class Stacked:
         self.steps = self.rows.steps
         built = [build(one, its, 1000) for one, its in zip(configs, self.rows.statistics, strict=True)]
         self.models = [one.training for one in built]
-        self.stack = Stack(self.models, self.rows.train.take([0, 1, 2, 3]))
+        self.stack = Stack(self.models, self.rows.train.take([0, 1, 2, 3]), batch_size=self.config.batch_size)
         self.rows.prepare(self.stack.prepared)
 
     def train(self) -> None:

@@ -113,11 +113,25 @@ def make_model_of_instances(kind, index):
     return model
 
 
-def test_a_prepared_table_has_the_features_of_each_wavelength_s_own_model(monkeypatch):
-    monkeypatch.setattr(stack_module, "FEATURE_ROWS", 10)
+@pytest.mark.parametrize(("batch", "rows"), [(10, 10), (1000, 256)])
+def test_features_of_no_more_rows_than_a_batch_has_are_computed_at_once(batch, rows, monkeypatch):
+    """The memory of a stack is estimated for a batch; features of 256 rows took twice that of small batches."""
+    at_once, features_of = [], Stack._features_of
+
+    def recorded(stack, table, index):
+        at_once.append(index.shape[0])
+        return features_of(stack, table, index)
+
+    monkeypatch.setattr(Stack, "_features_of", recorded)
+    table = make_table()
+    Stack([make_model(table, index) for index in range(W)], table.take([0, 1]), batch_size=batch).prepared(table)
+    assert set(at_once) == {rows}
+
+
+def test_a_prepared_table_has_the_features_of_each_wavelength_s_own_model():
     table = make_table()
     models = [make_model(table, index) for index in range(W)]
-    prepared = Stack(models, table.take([0, 1])).prepared(table)
+    prepared = Stack(models, table.take([0, 1]), batch_size=10).prepared(table)
     assert prepared.rows == ROWS
     assert prepared.shared is prepared.star is None
     expected = [values_of(model, table.of(index)) for index, model in enumerate(models)]

@@ -37,7 +37,7 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
     config, rows = members[0].config, StackedData(job.source, [one.config for one in members])
     built = [one.build(its, rows.steps) for one, its in zip(members, rows.statistics, strict=True)]
     sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
-    stack = Stack([one.training for one in built], sample, config.fused == "yes")
+    stack = Stack([one.training for one in built], sample, config.fused == "yes", config.batch_size)
     rows.prepare(stack.prepared)
     plan = fit.StackPlan(
         table=rows.train,

@@ -32,7 +32,7 @@ from ariel_tf.training.stacked.features import halves
 from ariel_tf.training.stacked.layers import NotStackable
 from ariel_tf.training.stacked.variables import StackedVariables, random_layers
 
-# Rows whose features are computed at once.
+# Rows whose features are computed at once, at most.
 FEATURE_ROWS = 256
 
 
@@ -51,6 +51,8 @@ class Stack:
             made in the scope of a strategy; several devices then share each batch's rows.
         sample: a few rows for the check.
         fused: whether the weights are updated in one pass.
+        batch_size: rows per step. The features of no more rows are computed at once: `memory.needed` estimates the
+            memory of a batch.
 
     Attributes:
         variables: weights, optimiser and constants of all models.
@@ -59,9 +61,12 @@ class Stack:
         NotStackable: the models have an operation that cannot be vectorised, or the outputs of the stack differ.
     """
 
-    def __init__(self, models: Sequence[keras.Model], sample: Table, fused: bool = True):
+    def __init__(
+        self, models: Sequence[keras.Model], sample: Table, fused: bool = True, batch_size: int = FEATURE_ROWS
+    ):
         layers.refuse_unstackable(models[0])
         self.models, self.strategy = models, models[0].distribute_strategy
+        self._feature_rows = min(batch_size, FEATURE_ROWS)
         with self.strategy.scope():
             self.variables = StackedVariables(models, fused)
             self._score = ArielScore(models[0].loss.head)
@@ -110,8 +115,9 @@ class Stack:
         if self._features is None:
             return table
         own: list[list[Any]] = [[] for _ in self._features.outputs]
-        for start in range(0, table.rows, FEATURE_ROWS):
-            index = np.minimum(np.arange(start, start + FEATURE_ROWS), table.rows - 1)  # one trace for all batches
+        for start in range(0, table.rows, self._feature_rows):
+            index = np.arange(start, start + self._feature_rows)
+            index = np.minimum(index, table.rows - 1)  # batches of one size have one trace
             for parts, values in zip(own, self._featured(table, tf.constant(index)), strict=True):
                 parts.append(values[:, : table.rows - start])
         return table._replace(own=[tf.concat(parts, axis=1) for parts in own], shared=None, star=None)
