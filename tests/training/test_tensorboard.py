@@ -1,5 +1,6 @@
 """TensorBoard's HParams tab: one row for each run, with its best score."""
 
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import keras
@@ -46,6 +47,7 @@ def test_a_run_in_the_place_of_one_that_was_moved_aside_has_another_id(tmp_path)
     assert trial_id(tmp_path / "w12").startswith("w12-")
 
 
+@pytest.mark.skipif(version("tensorboard") < "2.17", reason="TensorBoard 2.16 reads no graph of layers of Keras 3")
 def test_the_graphs_tab_reads_the_layers_and_their_connections():
     from tensorboard.plugins.graph import keras_util
 
