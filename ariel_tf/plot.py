@@ -16,7 +16,7 @@ from ariel_tf.config.model_registry import short_name
 from ariel_tf.core import cli
 from ariel_tf.core.errors import DataError, UsageError, run_command
 from ariel_tf.core.figures import refuse_picture_path
-from ariel_tf.core.numbers import whole_number
+from ariel_tf.core.numbers import whole_numbers
 from ariel_tf.core.schema import Schema, option
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ class Options(Schema):
 
 def _indices(text: str) -> tuple[int, ...]:
     """Parse wavelengths; the order is kept."""
-    numbers = [whole_number(part) for part in text.split(",")]
-    found = tuple(number for number in numbers if number is not None and number < N_WAVELENGTHS)
-    if len(found) < len(numbers):
+    found = whole_numbers(text)
+    if found is None or max(found) >= N_WAVELENGTHS:
         raise UsageError(f"--wavelengths: expected numbers in 0-{N_WAVELENGTHS - 1}. Received: {text}")
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ariel_tf.core import cli, resources
 from ariel_tf.core.devices import Devices
 from ariel_tf.core.errors import UsageError
-from ariel_tf.core.numbers import whole_number
+from ariel_tf.core.numbers import whole_numbers
 from ariel_tf.core.schema import Schema, option
 
 # Small enough for any machine, so that the order of rows, and therefore the model, is the same on all machines.
@@ -28,9 +28,8 @@ def require_tracker(service: str) -> None:
 
 def parse_profile(text: str) -> tuple[int, ...] | str:
     """Parse `10:20` to (10, 20); any other text is left for the check to refuse."""
-    first, _, last = text.partition(":")
-    numbers = tuple(number for number in map(whole_number, (first, last)) if number is not None)
-    return numbers if len(numbers) == 2 else text
+    numbers = whole_numbers(text, ":")
+    return numbers if numbers and len(numbers) == 2 else text
 
 
 class RunOptions(Schema):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ariel_tf.challenge import N_STEPS
 from ariel_tf.core.errors import UsageError
-from ariel_tf.core.numbers import whole_number
+from ariel_tf.core.numbers import whole_number, whole_numbers
 
 
 def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
@@ -20,10 +20,9 @@ def parse_steps(text: str, seed: int = 0) -> Sequence[int]:
     number = whole_number(count)
     if word == "random" and number is not None and 1 <= number <= N_STEPS:
         return tuple(sorted(random.Random(seed).sample(range(N_STEPS), number)))
-    listed = [whole_number(part) for part in text.split(",")]
-    steps = tuple(sorted(step for step in listed if step is not None))
-    if 1 < len(listed) == len(set(steps)) and steps[-1] < N_STEPS:
-        return steps
+    steps = whole_numbers(text) or ()
+    if 1 < len(steps) == len(set(steps)) and max(steps) < N_STEPS:
+        return tuple(sorted(steps))
     parts = text.split(":")
     try:
         numbers = [int(part) if part else None for part in parts]

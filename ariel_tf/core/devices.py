@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ariel_tf.core.errors import UsageError
-from ariel_tf.core.numbers import whole_number
+from ariel_tf.core.numbers import whole_numbers
 
 DEVICES_HELP = (
     "auto: every GPU there is, else the CPU; cpu; gpu:0,1 for some GPUs; cpu:0,1 for parts of the CPU, to try it out"
@@ -34,11 +34,9 @@ class Devices:
             UsageError: another form, or a device listed twice.
         """
         kind, colon, listed = text.partition(":")
-        parts = listed.split(",") if colon else []
         sound = kind in ("cpu", "gpu") or (kind == "auto" and not colon)
-        found = [whole_number(part) for part in parts]
-        numbers = tuple(number for number in found if number is not None)
-        if not sound or len(numbers) < len(found):
+        numbers = whole_numbers(listed) if colon else ()
+        if not sound or numbers is None:
             raise UsageError(f"--devices: expected auto, cpu, gpu, gpu:0,1 or cpu:0,1. Received: {text}")
         if len(set(numbers)) < len(numbers):
             raise UsageError(f"--devices: expected each device once. Received: {text}")

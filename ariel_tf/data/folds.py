@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ariel_tf.core.errors import UsageError
-from ariel_tf.core.numbers import whole_number
+from ariel_tf.core.numbers import whole_numbers
 from ariel_tf.core.schema import option
 
 N_FOLDS = 10
@@ -67,11 +67,10 @@ def parse_folds(text: str, flag: str) -> tuple[int, ...]:
     """
     if text == "all":
         return tuple(range(N_FOLDS))
-    numbers = [whole_number(part) for part in text.split(",")]
-    found = {number for number in numbers if number is not None and number < N_FOLDS}
-    if len(found) < len({*numbers}):
+    found = whole_numbers(text)
+    if found is None or max(found) >= N_FOLDS:
         raise UsageError(f"{flag}: expected all, or numbers in 0-{N_FOLDS - 1} with commas. Received: {text}")
-    return tuple(sorted(found))
+    return tuple(sorted(set(found)))
 
 
 def folds_option(default: tuple[int, ...] | None, help: str, flag: str = "--folds", **how: Any) -> Any:

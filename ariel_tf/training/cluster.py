@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ariel_tf.core.cli import is_host_and_port
 from ariel_tf.core.errors import ArielError, DataError, UsageError
 from ariel_tf.core.numbers import whole_number
 from ariel_tf.runs.folder import RunFolder
@@ -93,8 +94,7 @@ def _whole(value: Any) -> int | None:
 def _check_addresses(addresses: Sequence[str]) -> None:
     """Refuse addresses that workers could not reach, or that two of them would share."""
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not host or not 0 < (whole_number(port) or 0) < 1 << 16:
+        if not is_host_and_port(address):
             raise UsageError(f"TF_CONFIG: expected HOST:PORT for each worker. Received: {address[:100]}")
     (twice, count), *_ = Counter(addresses).most_common(1)
     if count > 1:
