@@ -10,8 +10,9 @@ the folds of its training planets.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,7 +29,8 @@ from ariel_tf.runs.run_facts import facts_of, read_configuration, refuse_unsaved
 from ariel_tf.runs.uncertainty import Uncertainty
 
 
-class LoadedRun(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedRun:
     """A run's model, with its inputs and training folds; `Predictor` describes each."""
 
     path: Path

@@ -18,9 +18,9 @@ from ariel_tf.config.targets import Targets
 from ariel_tf.core.atomic_files import sha256
 from ariel_tf.core.errors import NonFiniteError, UsageError
 from ariel_tf.data import dataset
-from ariel_tf.data.folds import N_FOLDS, Folds
+from ariel_tf.data.folds import N_FOLDS
 from ariel_tf.data.planets import WAVELENGTH_COLUMNS
-from ariel_tf.data.selection import Selection, Signature
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
 from ariel_tf.models.composite import Member, names_of, row_shape
 from ariel_tf.planet import band_scatter, white_light
@@ -30,14 +30,13 @@ from ariel_tf.runs.correlation import covariance_of, for_observations
 from ariel_tf.runs.prediction_input import checked_arrays, planets_in, rows_of
 from ariel_tf.runs.predictions import Predictions, predicted_rows
 from ariel_tf.runs.run_facts import facts_of
-from ariel_tf.runs.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Predictor:
+class Predictor(loading.LoadedRun):
     """A run's model, with its inputs and training folds.
 
     It is called like a Keras model, but compiled: `trained({"flux": ..., "star": ...})`.
@@ -56,15 +55,6 @@ class Predictor:
             earlier versions.
     """
 
-    path: Path
-    configuration: dict[str, Any]
-    fingerprint: str
-    model: Any
-    signature: Signature
-    data: str
-    folds: Folds
-    uncertain: Any = None
-    spread: Uncertainty | None = None
     _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -80,7 +70,7 @@ class Predictor:
                 or test folds differ.
             DataError: a model or a configuration differs from what the run saved.
         """
-        return cls(*loading.load(*runs))
+        return cls(**vars(loading.load(*runs)))
 
     @classmethod
     def of_ensemble(cls, path: Path, configuration: dict[str, Any], fingerprint: str, model: Any) -> Self:
