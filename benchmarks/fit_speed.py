@@ -10,6 +10,7 @@ duration of saving is printed too.
 import argparse
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import statistics
@@ -63,16 +64,25 @@ class Case:
     Args:
         config: resolved configuration.
         source: source of its rows.
+        memory: bytes that the training rows may take; None for `dataset.MEMORY_BYTES`.
     """
 
-    def __init__(self, config: TrainConfig, source):
+    def __init__(self, config: TrainConfig, source, memory: int | None = None):
         from ariel_tf.models.builder import build
         from ariel_tf.training.data import TrainingData
 
-        self.config, self.rows = config, TrainingData(source, config)
+        self.config, self.rows = config, TrainingData(source, config, memory=memory)
         self.built = build(config, self.rows.statistics, self.rows.steps)
-        self.arrays = self._arrays(self.rows.training(0), self.rows.steps)
-        self.validation = self._arrays(self.rows.pairs(self.rows.validation()), None)
+
+    @functools.cached_property
+    def arrays(self):
+        """(inputs, radius) of the training rows."""
+        return self._arrays(self.rows.training(0), self.rows.steps)
+
+    @functools.cached_property
+    def validation(self):
+        """(inputs, radius) of the validation rows."""
+        return self._arrays(self.rows.pairs(self.rows.validation()), None)
 
     @staticmethod
     def _arrays(batches, steps):

@@ -78,10 +78,21 @@ class Stacked:
         """Return functions that train an epoch of 55 networks in PyTorch; raise ImportError without it, or a peer."""
         from benchmarks import torch_peers
 
+        return torch_peers.ways(self._peer(), self.rows.train.radius.numpy(), self.config.batch_size, threads)
+
+    def torch_on_gpu(self, compiled: bool) -> Callable[[], None]:
+        """Return the function of `torch vmap` on the GPU, compiled or not."""
+        from benchmarks import torch_peers
+
+        radius = torch_peers.torch.from_numpy(self.rows.train.radius.numpy())
+        return torch_peers.Trainer(self._peer(), radius, self.config.batch_size, True, "cuda", compiled).epoch
+
+    def _peer(self) -> Any:
+        from benchmarks import torch_peers
+
         layers = [layer for layer in self.models[0].layers if layer.trainable_weights]
         kernels = [tuple(layer.kernel.shape) for layer in layers if hasattr(layer, "kernel")]
-        network = torch_peers.network_of(self.config.model, kernels, len(self.config.time_steps))
-        return torch_peers.ways(network, self.rows.train.radius.numpy(), self.config.batch_size, threads)
+        return torch_peers.network_of(self.config.model, kernels, len(self.config.time_steps))
 
 
 def compare(case: Stacked, repeats: int, threads: int) -> None:

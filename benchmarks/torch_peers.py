@@ -116,11 +116,22 @@ class Trainer:
         radius: [networks, rows, 1]; all networks train on the same number of rows.
         batch: rows of a batch.
         vectorised: whether to use `torch.func.vmap` of one network's gradient, or matrix products of all networks.
+        device: device of the rows and the weights.
+        compiled: whether the gradient is compiled, and replayed as a CUDA graph.
     """
 
-    def __init__(self, network: Network, radius: Any, batch: int, vectorised: bool):
-        generator = torch.Generator().manual_seed(0)
-        self.network, self.radius, self.batch = network, radius, batch
+    def __init__(
+        self,
+        network: Network,
+        radius: Any,
+        batch: int,
+        vectorised: bool,
+        device: str = "cpu",
+        compiled: bool = False,
+    ):
+        torch.set_default_device(device)
+        generator = torch.Generator(device).manual_seed(0)
+        self.network, self.radius, self.batch = network, radius.to(device), batch
         count, rows = radius.shape[:2]
         self.x = torch.randn(count, rows, network.inputs, generator=generator)
         self.weights = []
@@ -129,14 +140,21 @@ class Trainer:
             self.weights += [kernel.requires_grad_(), torch.zeros(count, 1, second, requires_grad=True)]
         self.optimizer = torch.optim.Adam(self.weights, lr=1e-3, fused=True)
         self.gradients = torch.func.vmap(torch.func.grad(self._loss)) if vectorised else None
+        self._backward = self._summed
+        if compiled:
+            self._backward = torch.compile(self._summed, mode="reduce-overhead")
+            self.gradients = self.gradients and torch.compile(self.gradients, mode="reduce-overhead")
 
     def _loss(self, weights: Any, x: Any, radius: Any) -> Any:
         return ((self.network.forward(weights, x).sum(-1, keepdim=True) - radius) ** 2).mean((-2, -1))
 
+    def _summed(self, x: Any, radius: Any) -> Any:
+        return self._loss(self.weights, x, radius).sum()
+
     def _step(self, x: Any, radius: Any) -> None:
         if self.gradients is None:
             self.optimizer.zero_grad()
-            self._loss(self.weights, x, radius).sum().backward()
+            self._backward(x, radius).backward()
         else:
             detached = [one.detach() for one in self.weights]
             for weight, gradient in zip(self.weights, self.gradients(detached, x, radius), strict=True):
@@ -147,6 +165,8 @@ class Trainer:
         order = torch.randperm(self.x.shape[1])
         for index in order.split(self.batch):
             self._step(self.x[:, index], self.radius[:, index])
+        if self.x.is_cuda:
+            torch.cuda.synchronize()
 
 
 def ways(network: Network, radius: Any, batch: int, threads: int) -> dict[str, Callable[[], None]]:

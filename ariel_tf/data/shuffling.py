@@ -30,8 +30,12 @@ def shuffled_table(
     table: dict[str, tf.Tensor], batch_size: int, seed: int, first_epoch: int, epochs: int
 ) -> tf.data.Dataset:
     """Return rows in memory as shuffled batches of epochs `first_epoch` ... `epochs - 1`, one after another."""
-    places = _shuffled_places(np.arange(len(table["key"])), batch_size, seed, first_epoch, epochs)
-    return _at(table, places)
+    return _at(table, shuffled_places(len(table["key"]), batch_size, seed, first_epoch, epochs))
+
+
+def shuffled_places(rows: int, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    """Return the row numbers, int64 [batch], of the batches that `shuffled_table` makes of so many rows."""
+    return _shuffled_places(np.arange(rows), batch_size, seed, first_epoch, epochs)
 
 
 def cycled_table(

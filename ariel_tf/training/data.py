@@ -61,6 +61,7 @@ class TrainingData:
         self._mapped = None if held else source.mapped(self._selection)
         if self._table is None and "mix" in config.augmentations:
             raise UsageError("--augment mix: needs all training rows in memory, and they do not fit; leave mix out.")
+        self._validation_table: dict[str, tf.Tensor] | None = None
         self._also = None if also is None else self._second(also, memory)
         self.statistics = dataset.statistics(source, self._selection, self._table)
         if config.needs_pass:
@@ -116,6 +117,16 @@ class TrainingData:
             return None
         return shards[index]
 
+    @property
+    def plain_table(self) -> dict[str, tf.Tensor] | None:
+        """The training rows in memory; None if they are not there, augmented, or mixed with a second source."""
+        return None if self._also is not None or self.config.augmentations else self._table
+
+    def places(self, first_epoch: int) -> tf.data.Dataset:
+        """Return the numbers of the rows of `plain_table` in the batches of `training`, int64."""
+        config = self.config
+        return shuffling.shuffled_places(self.count, config.own_rows, config.seed, first_epoch, config.epochs)
+
     def training(self, first_epoch: int) -> tf.data.Dataset:
         """Return (inputs, radius) batches of the epochs from `first_epoch` on, or this host's shares (`part`)."""
         config = self.config
@@ -145,7 +156,13 @@ class TrainingData:
         if mapped is not None:
             places = tf.data.Dataset.from_tensor_slices(mapped.in_key_order()).batch(size)
             return mapped.batches(places).prefetch(dataset.AHEAD)
-        return dataset.table_batches(self._load(self.source, selection), size)
+        return dataset.table_batches(self.validation_table(), size)
+
+    def validation_table(self) -> dict[str, tf.Tensor]:
+        """Return the rows of the validation folds, with keys, in memory."""
+        if self._validation_table is None:
+            self._validation_table = self._load(self.source, self.config.selection("validation"))
+        return self._validation_table
 
     def test(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of the test folds, with keys, as NumPy batches."""

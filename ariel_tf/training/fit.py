@@ -14,9 +14,10 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
-from ariel_tf.training import callbacks, distribute, fused_update
+from ariel_tf.training import callbacks, device_rows, distribute, fused_update
 from ariel_tf.training.data import TrainingData
-from ariel_tf.training.steps import StepsTogether
+from ariel_tf.training.device_rows import DeviceRows
+from ariel_tf.training.steps import StepsTogether, test_function
 from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
 
@@ -34,6 +35,7 @@ class FitPlan:
         seed: random seed of layers.
         shared: whether `batches` are already this host's shares.
         fused: whether the weights are updated in one pass.
+        held: the same rows on a GPU; None if they are not there.
     """
 
     batches: Callable[[int], Any]
@@ -45,6 +47,7 @@ class FitPlan:
     seed: int
     shared: bool = False
     fused: bool = True
+    held: DeviceRows | None = None
 
     @classmethod
     def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
@@ -66,6 +69,7 @@ class FitPlan:
             seed=config.seed,
             shared=rows.part is not None,
             fused=config.fused == "yes",
+            held=device_rows.hold(rows, device_rows.gpu()),
         )
 
 
@@ -136,42 +140,52 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     if built.settings["schedule"] == "plateau":
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
-    together = steps_together(built.training, plan.steps, watching)
+    together = steps_together(built.training, plan.steps, watching, plan.held)
+    if not together:
+        plan = dataclasses.replace(plan, held=None)
     try:
         _keras_fit(built.training, plan, first, [*scheduled, callbacks.RefuseNonFinite(run), *together, *watching])
     finally:
-        built.training.train_function = None  # that of another `fit` is Keras's own
+        built.training.train_function = built.training.test_function = None  # those of another `fit` are Keras's own
 
 
 def _keras_fit(model: keras.Model, plan: FitPlan, first: int, watching: list[Any]) -> None:
     strategy = model.distribute_strategy
+    if plan.held is None:
+        batches, validation = plan.batches(first), plan.validation
+    else:
+        batches, validation = plan.held.places(first), plan.held.validation_places
+        model.test_function = test_function(model, plan.held.validation)
     model.fit(
-        distribute.distribute_dataset(strategy, plan.batches(first), plan.shared),
+        distribute.distribute_dataset(strategy, batches, plan.shared),
         initial_epoch=first,
         epochs=plan.epochs,
         steps_per_epoch=plan.steps,
         # One iterator serves the validation of all epochs, so it must not end.
-        validation_data=distribute.distribute_dataset(strategy, plan.validation.repeat()),
-        validation_steps=int(plan.validation.cardinality()),
+        validation_data=distribute.distribute_dataset(strategy, validation.repeat()),
+        validation_steps=int(validation.cardinality()),
         shuffle=False,  # the batches are already shuffled
         verbose=0,
         callbacks=[callbacks.Reseed(plan.seed), *watching],
     )
 
 
-def steps_together(model: keras.Model, steps: int, watching: Sequence[Any]) -> list[StepsTogether]:
+def steps_together(
+    model: keras.Model, steps: int, watching: Sequence[Any], held: DeviceRows | None = None
+) -> list[StepsTogether]:
     """Return the callback that runs several training steps per call, for `fit`; empty if each step is a call.
 
     Args:
         model: model to train.
         steps: number of steps per epoch.
         watching: the other callbacks.
+        held: rows on a GPU, which steps take by their numbers.
     """
     model.train_function = None  # of an earlier part
     alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
     if not alone or any(isinstance(one, Profile) for one in watching):  # a profile counts steps
         return []
-    model.train_function = StepsTogether(model, steps)
+    model.train_function = StepsTogether(model, steps, held and held.training)
     return [model.train_function]
 
 

@@ -9,6 +9,7 @@ step is Keras's own `train_step`, in its order: weights and metrics are those of
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,11 +25,12 @@ class StepsTogether(keras.callbacks.Callback):
     Args:
         model: built and compiled model.
         steps: number of steps per epoch.
+        rows: function (element of the dataset that `fit` receives) -> (inputs, targets); None if elements are these.
     """
 
-    def __init__(self, model: keras.Model, steps: int):
+    def __init__(self, model: keras.Model, steps: int, rows: Callable[[Any], Any] | None = None):
         super().__init__()
-        self._trained, self._steps = model, steps
+        self._trained, self._steps, self._rows = model, steps, rows
         self._done = self._ahead = 0
         self._chunk = 1
         self._logs: dict[str, float] = {}
@@ -55,16 +57,31 @@ class StepsTogether(keras.callbacks.Callback):
 
     def _compiled(self) -> Any:
         """Return a function (iterator, number of steps) -> metrics."""
-        model = self._trained
+        model, rows = self._trained, self._rows
         jit = model.jit_compile
         one = tf.function(model.train_step, reduce_retracing=True, jit_compile=jit, autograph=False)
 
         def several(iterator: Any, count: tf.Tensor) -> dict[str, Any]:
             def step(number: tf.Tensor) -> tuple[tf.Tensor]:
-                one(iterator.get_next())
+                element = iterator.get_next()
+                one(element if rows is None else rows(element))
                 return (number + 1,)
 
             tf.while_loop(lambda number: number < count, step, (tf.constant(0),), parallel_iterations=1)
             return model.get_metrics_result()
 
         return tf.function(several, reduce_retracing=True, autograph=False)
+
+
+def test_function(model: keras.Model, rows: Callable[[Any], Any]) -> Any:
+    """Return the `test_function` of a model on one device, for Keras's `evaluate`.
+
+    Args:
+        model: built and compiled model.
+        rows: function (element of the dataset that `evaluate` receives) -> (inputs, targets).
+    """
+
+    def step(iterator: Any) -> dict[str, Any]:
+        return model.test_step(rows(iterator.get_next()))
+
+    return tf.function(step, reduce_retracing=True, autograph=False)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ariel_tf.core import resources
+from ariel_tf.training import device_rows
 from ariel_tf.training.stacked import layers
 
 # Share of the free memory that may be used: estimates are inexact, and other processes run.
@@ -47,14 +48,7 @@ def _numbers(layer: Any) -> int:
 def available() -> int:
     """Return the bytes that are free: on the GPU if there is one, else on the machine and in this process's group."""
     gpus = tf.config.list_logical_devices("GPU")
-    if gpus:
-        from tensorflow.python.client import device_lib
-
-        limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-        return int(limits[0]) - int(
-            tf.config.experimental.get_memory_info(gpus[0].name.removeprefix("/device:"))["current"]
-        )
-    return resources.free_memory()
+    return device_rows.free_bytes(gpus[0].name) if gpus else resources.free_memory()
 
 
 def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:
