@@ -80,12 +80,12 @@ class Stacked:
 
         return torch_peers.ways(self._peer(), self.rows.train.radius.numpy(), self.config.batch_size, threads)
 
-    def torch_on_gpu(self, compiled: bool) -> Callable[[], None]:
-        """Return the function of `torch vmap` on the GPU, compiled or not."""
+    def torch_on_gpu(self) -> Any:
+        """Return the trainer of `torch vmap` on the GPU."""
         from benchmarks import torch_peers
 
         radius = torch_peers.torch.from_numpy(self.rows.train.radius.numpy())
-        return torch_peers.Trainer(self._peer(), radius, self.config.batch_size, True, "cuda", compiled).epoch
+        return torch_peers.Trainer(self._peer(), radius, self.config.batch_size, True, "cuda")
 
     def _peer(self) -> Any:
         from benchmarks import torch_peers

@@ -117,18 +117,9 @@ class Trainer:
         batch: rows of a batch.
         vectorised: whether to use `torch.func.vmap` of one network's gradient, or matrix products of all networks.
         device: device of the rows and the weights.
-        compiled: whether the gradient is compiled, and replayed as a CUDA graph.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        radius: Any,
-        batch: int,
-        vectorised: bool,
-        device: str = "cpu",
-        compiled: bool = False,
-    ):
+    def __init__(self, network: Network, radius: Any, batch: int, vectorised: bool, device: str = "cpu"):
         torch.set_default_device(device)
         generator = torch.Generator(device).manual_seed(0)
         self.network, self.radius, self.batch = network, radius.to(device), batch
@@ -138,23 +129,18 @@ class Trainer:
         for first, second in network.sizes:
             kernel = torch.randn(count, first, second, generator=generator) / first**0.5
             self.weights += [kernel.requires_grad_(), torch.zeros(count, 1, second, requires_grad=True)]
-        self.optimizer = torch.optim.Adam(self.weights, lr=1e-3, fused=True)
+        self.optimizer = torch.optim.Adam(self.weights, lr=1e-3, fused=True, capturable=device == "cuda")
         self.gradients = torch.func.vmap(torch.func.grad(self._loss)) if vectorised else None
-        self._backward = self._summed
-        if compiled:
-            self._backward = torch.compile(self._summed, mode="reduce-overhead")
-            self.gradients = self.gradients and torch.compile(self.gradients, mode="reduce-overhead")
 
     def _loss(self, weights: Any, x: Any, radius: Any) -> Any:
         return ((self.network.forward(weights, x).sum(-1, keepdim=True) - radius) ** 2).mean((-2, -1))
 
-    def _summed(self, x: Any, radius: Any) -> Any:
-        return self._loss(self.weights, x, radius).sum()
-
-    def _step(self, x: Any, radius: Any) -> None:
+    def step(self, index: Any) -> None:
+        """Train a batch of these rows."""
+        x, radius = self.x[:, index], self.radius[:, index]
         if self.gradients is None:
             self.optimizer.zero_grad()
-            self._backward(x, radius).backward()
+            self._loss(self.weights, x, radius).sum().backward()
         else:
             detached = [one.detach() for one in self.weights]
             for weight, gradient in zip(self.weights, self.gradients(detached, x, radius), strict=True):
@@ -164,9 +150,35 @@ class Trainer:
     def epoch(self) -> None:
         order = torch.randperm(self.x.shape[1])
         for index in order.split(self.batch):
-            self._step(self.x[:, index], self.radius[:, index])
-        if self.x.is_cuda:
-            torch.cuda.synchronize()
+            self.step(index)
+
+
+def graphed(step: Callable[[Any], None], batch: int) -> Callable[[Any], None]:
+    """Return a step on the GPU as a CUDA graph, which is launched at once; a smaller batch is launched as before.
+
+    Args:
+        step: function (row numbers [batch] on the GPU) that trains a step.
+        batch: rows of a batch.
+    """
+    numbers = torch.arange(batch, device="cuda")
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # PyTorch asks for a few steps before a graph is recorded
+        for _ in range(3):
+            step(numbers)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(numbers)
+
+    def replayed(index: Any) -> None:
+        if len(index) < batch:
+            step(index)
+        else:
+            numbers.copy_(index)
+            graph.replay()
+
+    return replayed
 
 
 def ways(network: Network, radius: Any, batch: int, threads: int) -> dict[str, Callable[[], None]]:

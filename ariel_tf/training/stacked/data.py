@@ -36,6 +36,7 @@ class Table(NamedTuple):
 
     def take(self, index: Any) -> Self:
         """Return the rows of an index [n]."""
+        index = tf.cast(index, tf.int64)  # a GPU computes addresses in the index's type, and tables exceed 2^31 numbers
 
         def rows(values: Any, axis: Any) -> Any:
             return tf.nest.map_structure(
