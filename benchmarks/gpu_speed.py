@@ -8,8 +8,8 @@ Cases:
 
 Ways; those of a line share a process, and take turns:
 
-    ours, host, bare   as `ariel train` trains; the same without rows on the GPU; keras.fit on arrays in memory (the last
-                       two for joint models)
+    ours, host, bare   as `ariel train` trains; the same without rows on the GPU; keras.fit on arrays in memory (the
+                       last two for joint models)
     cpu                as `ariel train --devices cpu` trains
     torch, graph       PyTorch on the GPU with rows there and fused Adam: `dense`, or `torch.func.vmap` for stacks; the
                        same with each step as a CUDA graph
@@ -124,7 +124,7 @@ def _joint(config: TrainConfig, source: Any, ways: list[str]) -> tuple[int, dict
             if way == "host":
                 stack.enter_context(mock.patch("ariel_tf.training.device_rows.gpu", return_value=None))
             (case.bare if way == "bare" else case.ours)(epochs, cost)
-        return [each for each in cost.epochs]
+        return list(cost.epochs)
 
     if ways[0] not in TORCH:
         return case.rows.steps, {way: functools.partial(fitted, way) for way in ways}

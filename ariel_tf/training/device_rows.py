@@ -1,9 +1,9 @@
 """Rows of a training in the memory of a GPU, where each step takes its own by their numbers.
 
     tf.data     batches of row numbers, int64 [n]
-    GPU         flux [rows, 300, channels], star [rows, 6], radius [rows, targets]  --gather--> (inputs, radius) of a step
+    GPU         flux [rows, 300, channels], star [rows, 6], radius [rows, targets]  --gather--> (inputs, radius)
 
-Otherwise the processor gathers the rows of each step, and copies them to the GPU: 4 MB for 64 rows of all 55 wavelengths.
+Otherwise the processor gathers the rows of each step, and copies them to the GPU: 4 MB for 64 rows of all wavelengths.
 The rows, and their order, are the same.
 """
 
@@ -67,7 +67,8 @@ def hold(rows: "TrainingData", device: str | None, free: Callable[[str], int] = 
     if device is None or rows.plain_table is None:
         return None
     train, validation = rows.plain_table, rows.validation_table()
-    size = sum(table[name].shape.num_elements() * table[name].dtype.size for table in (train, validation) for name in NEEDED)
+    needed = [table[name] for table in (train, validation) for name in NEEDED]
+    size = sum(values.shape.num_elements() * values.dtype.size for values in needed)
     if size > SHARE * free(device):
         return None
     star = bool(rows.config.star_names)
