@@ -94,7 +94,10 @@ def _measure(case: str, ways: list[str], options: argparse.Namespace) -> dict[st
     """Return the batch size, the steps of an epoch, and each way's seconds of each epoch."""
     more = dict(item.split("=", 1) for item in options.set)
     stacked = case == "squids"
-    given = {"model": "squid" if stacked else case, "wavelength": Targets.parse("0-54" if stacked else "joint")}
+    given: dict[str, Any] = {
+        "model": "squid" if stacked else case,
+        "wavelength": Targets.parse("0-54" if stacked else "joint"),
+    }
     config = TrainConfig(**given, data=options.data, epochs=10_000, patience=0, **more).resolve()
     if ways[0] in TORCH:
         import benchmarks.torch_peers  # noqa: F401  (before TensorFlow)

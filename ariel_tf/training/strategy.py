@@ -4,6 +4,7 @@
 """
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,10 @@ from ariel_tf.core.devices import Devices, describe_gpus
 from ariel_tf.core.errors import UsageError
 from ariel_tf.training import cluster
 
+# Sums on a GPU are added in any order otherwise, so that a resumed training would not equal an uninterrupted one.
+# TensorFlow reads the same variable: 0 leaves the order open, for an operation that has no deterministic form.
+DETERMINISTIC = "TF_DETERMINISTIC_OPS"
+
 
 @functools.cache
 def strategy_of(devices: Devices) -> Any:
@@ -19,7 +24,7 @@ def strategy_of(devices: Devices) -> Any:
 
     Call it before anything else starts TensorFlow's devices, which cannot be chosen afterwards; the same devices
     return the same strategy again. With several workers it waits until all of them have started. GPU memory is
-    allocated as needed.
+    allocated as needed, and GPUs compute the same numbers each time (`DETERMINISTIC`).
 
     Raises:
         UsageError: devices that this machine does not have.
@@ -58,6 +63,8 @@ def _choose(tf: Any, devices: Devices) -> Callable[[], list[Any]]:
         tf.config.set_visible_devices([gpus[number] for number in wanted], "GPU")
         for number in wanted:
             tf.config.experimental.set_memory_growth(gpus[number], True)
+        if os.environ.get(DETERMINISTIC, "1") != "0":
+            tf.config.experimental.enable_op_determinism()
         return lambda: tf.config.list_logical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices([], "GPU")
@@ -96,11 +103,11 @@ def check_batch(strategy: Any, batch_size: int, rows: int = 0) -> None:
         return
     below = next((size for size in range(batch_size, 0, -1) if fits(size)), None)
     above = next((size for size in range(batch_size, 2 * batch_size + 4 * devices) if fits(size)), None)
-    near = " and ".join(str(size) for size in (below, above) if size)
+    near = " or ".join(str(size) for size in (below, above) if size)
     if batch_size % devices:
         why = f"does not divide by {devices} devices"
     else:
         last = rows % batch_size or rows
         why = f"leaves {last} of {rows} rows in an epoch's last step, fewer than there are devices ({devices})"
-    do = f"{near} do{'' if ' ' in near else 'es'}" if near else "there are too few rows for so many devices"
-    raise UsageError(f"--batch-size {batch_size}: {why}; {do}.")
+    advice = f"take {near}" if near else "there are too few rows for so many devices"
+    raise UsageError(f"--batch-size {batch_size}: {why}; {advice}.")

@@ -2,6 +2,8 @@
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -17,7 +19,7 @@ from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.training import cluster, distribute
-from ariel_tf.training.strategy import check_batch, strategy_of
+from ariel_tf.training.strategy import DETERMINISTIC, _choose, check_batch, strategy_of
 from pipelines import simulate
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -170,6 +172,26 @@ def test_a_gpu_that_is_not_there_is_one_sentence():
         strategy_of(Devices.parse("gpu:0,3"))
 
 
+@pytest.mark.parametrize(("variable", "calls"), [(None, 1), ("1", 1), ("0", 0)])
+def test_gpus_compute_the_same_numbers_each_time(monkeypatch, variable, calls):
+    """Two trainings of most models on a GPU differed in their last digits, so a resumed one did, too."""
+    monkeypatch.delenv(DETERMINISTIC, raising=False)
+    if variable:
+        monkeypatch.setenv(DETERMINISTIC, variable)
+    config = mock.Mock()
+    config.list_physical_devices.return_value = ["a GPU"]
+    _choose(SimpleNamespace(config=config), Devices.parse("gpu:0"))
+    config.experimental.set_memory_growth.assert_called_once_with("a GPU", True)
+    assert config.experimental.enable_op_determinism.call_count == calls
+
+
+def test_the_processor_is_left_as_it_is():
+    config = mock.MagicMock()
+    config.list_physical_devices.side_effect = lambda kind: {"GPU": [], "CPU": ["a CPU"]}[kind]
+    _choose(SimpleNamespace(config=config), Devices.parse("auto"))
+    config.experimental.enable_op_determinism.assert_not_called()
+
+
 def test_devices_can_not_be_chosen_once_they_are_started():
     tf.config.list_logical_devices()
     with pytest.raises(UsageError, match="has started other devices already"):
@@ -179,9 +201,9 @@ def test_devices_can_not_be_chosen_once_they_are_started():
 @pytest.mark.parametrize(
     ("size", "rows", "said"),
     [
-        (7, 0, "--batch-size 7: does not divide by 2 devices; 6 and 8 do."),
-        (1, 0, "--batch-size 1: does not divide by 2 devices; 2 does."),
-        (10, 21, "leaves 1 of 21 rows in an epoch's last step, fewer than there are devices .2.; 8 and 12 do."),
+        (7, 0, "--batch-size 7: does not divide by 2 devices; take 6 or 8."),
+        (1, 0, "--batch-size 1: does not divide by 2 devices; take 2."),
+        (10, 21, "leaves 1 of 21 rows in an epoch's last step, fewer than there are devices .2.; take 8 or 12."),
         (2, 1, "leaves 1 of 1 rows .* there are too few rows for so many devices."),
     ],
 )
@@ -191,7 +213,7 @@ def test_a_batch_that_does_not_divide_names_sizes_that_do(size, rows, said):
 
 
 def test_sizes_that_are_named_are_taken(capsys):
-    with pytest.raises(UsageError, match="--batch-size 7: does not divide by 2 devices; 6 and 8 do"):
+    with pytest.raises(UsageError, match="--batch-size 7: does not divide by 2 devices; take 6 or 8"):
         run(*SMALL, "--batch-size", "7", *TWO)
     for size in ("6", "8"):
         run(*SMALL, "--batch-size", size, *TWO, "--dry-run")
