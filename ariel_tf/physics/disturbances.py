@@ -3,6 +3,7 @@
     cosmic rays    single values of one band far from their neighbours: replaced by the neighbours
     ramp           size different from the detector's usual one, in any band: rescaled
     mid-transit    at another step: all curves are shifted to the usual one
+    unseen part    quiet star in place of the transit's begin or end: replaced by the other half, mirrored
     lost bands     no noise, or far more than the star explains: replaced by the nearest usable band
     red noise      correlated over many steps: the factor by which it increases the error of a depth is returned
 
@@ -31,6 +32,11 @@ MOST_MOVED, LEAST_MOVED = 30, 2
 MOVED_CERTAIN = 25.0
 SMOOTHED = 9  # steps
 SYMMETRIC = 0.5  # of the asymmetry about the usual step must be explained
+# An unseen part: how much more likely than a symmetric transit, at the usual step or moved (twice ln likelihood).
+UNSEEN_CERTAIN = 20.0
+# Means of a few steps at its inner edge, relative to the deepest such mean: that of the quiet star at most, that of the
+# other half at least.
+EDGE_STEPS, EDGE_QUIET, EDGE_DEEP = 3, 0.25, 0.4
 # A band with this many times the noise that the detector model expects, compared with other bands, has no light.
 LOST = 10.0
 # Red noise: means of two blocks outside all but the longest transits, compared with what white noise would give; near
@@ -50,6 +56,7 @@ class Disturbances(NamedTuple):
         lost: bands replaced by the light curves of another one, bool [55].
         ramp: size of each band's ramp relative to the usual one, float64 [55]; 1 if unchanged.
         moved: steps by which mid-transit is late; 0 if unchanged.
+        unseen: steps of the transit that were replaced by the other half; 0 if unchanged.
         redness: ratio of the noise of a depth to that of white noise with the same scatter, >= 1.
     """
 
@@ -58,6 +65,7 @@ class Disturbances(NamedTuple):
     ramp: np.ndarray
     moved: int
     redness: float
+    unseen: int = 0
 
 
 def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
@@ -74,7 +82,12 @@ def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
     if (ramp != 1).any():
         usual = RAMP / (1 + ramp[:, None] * (RAMP - 1))
         flux, mean = (flux * usual[:, None]).astype(np.float32), mean * usual
-    red, moved = redness(flux, scatter), mid_transit(*_white(mean / RAMP, noise))
+    red, white = redness(flux, scatter), _white(mean / RAMP, noise)
+    unseen = unseen_part(white[0], red * white[1])
+    moved = 0 if unseen else mid_transit(*white)
+    if unseen:
+        flux = _completed(flux, unseen)
+        scatter = band_scatter(flux)
     if moved:
         flux = _moved_back(flux, moved)
         scatter = band_scatter(flux)
@@ -86,7 +99,7 @@ def steadied(planet: Planet) -> tuple[Planet, Disturbances]:
         planet = Planet.from_observations(
             planet.number, planet.instances, planet.star, flux, planet.orbit, planet.radii
         )
-    return planet, Disturbances(outliers, lost, ramp, moved, red)
+    return planet, Disturbances(outliers, lost, ramp, moved, red, len(unseen))
 
 
 def without_outliers(flux: np.ndarray) -> tuple[np.ndarray, int]:
@@ -168,6 +181,64 @@ def mid_transit(white: np.ndarray, noise: float) -> int:
     return moved
 
 
+def unseen_part(white: np.ndarray, noise: float) -> range:
+    """Return the steps of the transit's begin or end in which the star is quiet; empty unless that is certain.
+
+    A transit is symmetric. If a part of it was not observed, and the quiet star is there instead, the steps that mirror
+    this part show the planet in front of the star, and all other pairs of steps still agree. That is compared with a
+    symmetric transit about the usual mid-transit and about others.
+
+    Args:
+        white: white light without the ramp, [300].
+        noise: of a step of it.
+    """
+    if not noise > 0:
+        return range(0)
+    dip = (1 - white) / noise
+    before = np.arange(RAMP_STEPS // 2, int(MID_TRANSIT_STEP) + 1)
+    apart, mirror = _asymmetry(dip, before, 0), _mirror(dip, before)
+    usual, moved = apart.sum(), min(_asymmetry(dip, before, late).sum() for late in range(-MOST_MOVED, MOST_MOVED + 1))
+    deepest = max(_edge(dip[before]).max(), _edge(mirror).max())
+    best, found = min(usual, moved) - UNSEEN_CERTAIN, range(0)
+    begin, end = (dip[before], mirror, before), (mirror * np.sqrt(2), dip[before], _mirrored(before))
+    for quiet, deep, steps in (begin, end):
+        gain = apart - np.square(quiet) - 1  # of each step that was not observed; 1 for assuming so
+        total = np.concatenate([[0.0], np.cumsum(gain)])
+        # The part ends where the planet is seen on one side alone.
+        edge = (_edge(deep) > EDGE_DEEP * deepest) & (_edge(quiet) < EDGE_QUIET * deepest)
+        won = np.where(edge, total[1:] - np.minimum.accumulate(total[:-1]), -np.inf)
+        last = int(np.argmax(won))
+        first = int(np.argmin(total[: last + 1]))
+        if usual - won[last] < best and won[last] > SYMMETRIC * (usual - len(before)):
+            best = usual - won[last]
+            ends = sorted((int(steps[first]), int(steps[last])))
+            found = range(ends[0], ends[1] + 1)
+    return found
+
+
+def _edge(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each value and the ones before it."""
+    return np.convolve(values, np.full(EDGE_STEPS, 1 / EDGE_STEPS))[: len(values)]
+
+
+def _mirrored(steps: np.ndarray, late: int = 0) -> np.ndarray:
+    """Return the earlier one of the two steps between which the mirror image of each step lies."""
+    return int(2 * MID_TRANSIT_STEP) + 2 * late - steps
+
+
+def _mirror(dip: np.ndarray, steps: np.ndarray, late: int = 0) -> np.ndarray:
+    """Return the values of the mirror images of steps about mid-transit, which is late by some steps."""
+    index = _mirrored(steps, late)
+    inside = np.clip(index, 0, len(dip) - 2)
+    return np.where(inside == index, (dip[inside] + dip[inside + 1]) / 2, 0.0)
+
+
+def _asymmetry(dip: np.ndarray, steps: np.ndarray, late: int) -> np.ndarray:
+    """Return the squared differences of steps and their mirror images, each of mean 1 if the dip is symmetric."""
+    moved = steps + late
+    return np.square(dip[np.clip(moved, 0, len(dip) - 1)] - _mirror(dip, moved, late)) / 1.5  # a mirror image has 1/2
+
+
 def redness(flux: np.ndarray, scatter: np.ndarray) -> float:
     """Return the ratio of the noise over 20 steps to that of white noise with the same scatter; 1 if they agree.
 
@@ -201,3 +272,12 @@ def _moved_back(flux: np.ndarray, late: int) -> np.ndarray:
     steps = np.where(steps < first, 2 * first - steps, np.where(steps > last, 2 * last - steps, steps))
     ramp = RAMP.astype(np.float32)
     return (flux / ramp)[..., steps] * ramp
+
+
+def _completed(flux: np.ndarray, unseen: range) -> np.ndarray:
+    """Return light curves whose steps in `unseen` are those that mirror them."""
+    ramp = RAMP.astype(np.float32)
+    curves, steps = flux / ramp, np.asarray(unseen)
+    index = _mirrored(steps)
+    curves[..., steps] = (curves[..., index] + curves[..., index + 1]) / 2
+    return curves * ramp

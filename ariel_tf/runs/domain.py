@@ -78,6 +78,8 @@ def corrections(found: "Estimate") -> list[str]:
             notes.append(f"ramp of {np.sum(done.ramp != 1)} bands rescaled, {size:.2f} times the usual one")
         if done.moved:
             notes.append(f"mid-transit {abs(done.moved)} steps {'late' if done.moved > 0 else 'early'}, moved back")
+        if done.unseen:
+            notes.append(f"{done.unseen} steps of the transit without the planet: replaced by the other half, mirrored")
         if done.redness > 1:
             notes.append(f"red noise: uncertainties {done.redness:.2f} times larger")
     if found.speed != 1:

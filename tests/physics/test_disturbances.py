@@ -32,7 +32,7 @@ def test_undisturbed_light_curves_stay_as_they_are_bit_for_bit():
         one = planet(number, 2, 1)
         steady, found = steadied(one)
         assert steady is one
-        assert (found.outliers, found.lost.sum(), found.moved) == (0, 0, 0)
+        assert (found.outliers, found.lost.sum(), found.moved, found.unseen) == (0, 0, 0, 0)
         assert (found.ramp == 1).all()
 
 
@@ -64,6 +64,34 @@ def test_a_late_transit_is_moved_back(bright, late):
     assert found.moved == pytest.approx(late, abs=1)
     if found.moved == late:
         np.testing.assert_allclose(steady[..., 40:260], bright.flux[..., 40:260], atol=1e-5)
+
+
+def in_transit(one):
+    """The first and last step of a transit, from the mean of all bands."""
+    deep = np.flatnonzero((one.flux / RAMP).mean(axis=(0, 1)) < 1 - 5e-4)
+    return int(deep[0]), int(deep[-1])
+
+
+@pytest.mark.parametrize("end", ["begin", "end"])
+def test_an_unseen_part_of_a_transit_is_replaced_by_the_other_half(bright, end):
+    first, last = in_transit(bright)
+    missing = (last - first) // 5
+    unseen = slice(first - 5, first + missing) if end == "begin" else slice(last - missing, last + 6)
+    flux = bright.flux.copy()
+    noise = bright.scatter.T[..., None] * np.random.default_rng(3).standard_normal(flux[..., unseen].shape)
+    flux[..., unseen] = (1 + noise) * RAMP[unseen]
+    steady, found = steadied_flux(bright, flux)
+    assert found.unseen == pytest.approx(missing, abs=6)
+    assert found.moved == 0
+    white, truth = steady.mean(axis=(0, 1)), bright.flux.mean(axis=(0, 1))
+    depth = 1 - truth[100:200].min()
+    assert np.abs(white - truth)[unseen].max() < 0.15 * depth < 0.5 * np.abs(flux - bright.flux)[..., unseen].mean()
+
+
+@pytest.mark.parametrize("late", [-20, 6, 20])
+def test_a_late_transit_has_no_unseen_part(bright, late):
+    curves = np.roll(bright.flux / RAMP, late, axis=-1) * RAMP
+    assert steadied_flux(bright, curves.astype(np.float32))[1].unseen == 0
 
 
 def test_red_noise_is_told():

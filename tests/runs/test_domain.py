@@ -57,6 +57,8 @@ def test_depth_and_misfit_are_told():
         ({"disturbances": NOTHING._replace(ramp=np.full(55, 1.2))},
          "ramp of 55 bands rescaled, 1.20 times the usual one"),
         ({"disturbances": NOTHING._replace(moved=-4)}, "mid-transit 4 steps early, moved back"),
+        ({"disturbances": NOTHING._replace(unseen=21)},
+         "21 steps of the transit without the planet: replaced by the other half, mirrored"),
         ({"disturbances": NOTHING._replace(redness=1.5)}, "red noise: uncertainties 1.50 times larger"),
         ({"speed": 0.8}, "planet 0.80 times as fast as on a circular orbit"),
     ],
