@@ -7,14 +7,13 @@ which `test_tutorials.py` follows in order; and benchmarks, which `make bench` r
 import contextlib
 import importlib
 import importlib.util
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from support import pretended
-from support.documented import PAGES, ROOT, Command, commands
+from support.documented import FEWER, PAGES, ROOT, Command, commands, smaller
 from test_documented_commands import IMAGINED, OWN, plain
 
 from ariel_tf import predict, train
@@ -23,10 +22,8 @@ from pipelines import convert, simulate
 
 # What differs from the page: sizes, devices that are not here, and folders of other machines.
 SMALLER = {
-    r"simulated:planets=\d+\S*": "simulated:planets=20,spots=1,photons=2",
+    **FEWER,
     r"simulator:rows=\d+": "simulator:rows=64",
-    r"--planets \d+": "--planets 20",
-    r"--trials \d+": "--trials 2",
     r"\.\.\. --jobs \d": "--model baseline --wavelength 12 --trials 2 --jobs 2",
     r"--members \d+": "--members 2",
     r"--splits \d+": "--splits 2",
@@ -35,7 +32,6 @@ SMALLER = {
     r"--rows \d+ --epochs \d+": "--rows 512 --epochs 1",
     r"FOLDER --each.*": "FOLDER --each --units 8 --layers 1 --rows 512 --epochs 1",
     r"--jobs \d+": "--jobs 2",
-    r"--wavelength all": "--wavelength 11-13",
     r"--wavelength 0-54/8:3": "--wavelength 10-15/2:1",
     r"gpu:0,\d": "cpu:0,1",
     r"--onednn yes": "--onednn auto",  # TensorFlow has started in this process
@@ -57,12 +53,6 @@ EXTRAS = {"--track wandb": "wandb", "--track mlflow": "mlflow", "--format onnx":
 FOLLOWED = ("docs/tutorials/", "docs/getting_started.md", "CONTRIBUTING.md")
 TO_RUN = [page for page in PAGES if not str(page.relative_to(ROOT)).startswith(FOLLOWED)]
 MADE = ("--run", "--out")
-
-
-def smaller(text: str) -> str:
-    for pattern, other in SMALLER.items():
-        text = re.sub(pattern, other, text)
-    return text
 
 
 def runs_here(command: Command) -> bool:
@@ -111,7 +101,7 @@ def test_commands_of_a_page_run(page, inputs, tmp_path, monkeypatch, capsys):
     shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     for command in FOUND[page]:
-        words = plain(command._replace(text=smaller(command.text)).arguments)
+        words = plain(command._replace(text=smaller(command.text, SMALLER)).arguments)
         if command.module == "pipelines.simulate":
             words[0] = words[0].replace(".", "made")
         made = made_by(command.module, words)

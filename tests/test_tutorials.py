@@ -9,12 +9,7 @@ import shlex
 import subprocess
 
 import pytest
-from support.documented import ROOT, code_lines, commands
-
-# So many planets as a page simulates take minutes; every fold needs one.
-FEWER = {"--planets 400": "--planets 20", "--planets 200": "--planets 20", "--trials 20": "--trials 2",
-         "--trials 40": "--trials 2", "--wavelength all": "--wavelength 11-13",
-         "simulated:planets=400,spots=4,photons=2": "simulated:planets=20,spots=1,photons=2"}  # fmt: skip
+from support.documented import FEWER, ROOT, code_lines, commands, smaller
 
 
 def follow(page: str, skip: tuple[str, ...] = ()) -> list[str]:
@@ -30,9 +25,7 @@ def follow(page: str, skip: tuple[str, ...] = ()) -> list[str]:
         if any(text in line for text in skip):
             continue
         if number in ours and line.startswith(("python -m ", "ariel ")):
-            text = shlex.join(ours[number].arguments)
-            for more, fewer in FEWER.items():
-                text = text.replace(more, fewer)
+            text = smaller(shlex.join(ours[number].arguments), FEWER)
             importlib.import_module(ours[number].module).main(shlex.split(text))
             ran.append(ours[number].module)
         elif re.match(r"(mv|diff) ", line):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from support.small_data import ALL, RECIPE, WAVELENGTHS, chosen, shuffled, write_shards
+from support.small_data import ALL, RECIPE, WAVELENGTHS, chosen, shuffled
 
 from ariel_tf.core import resources
 from ariel_tf.core.errors import DataError, UsageError
@@ -19,24 +19,6 @@ from ariel_tf.data.sources import open_source
 from ariel_tf.data.sources.simulated import Recipe, SimulatedSource
 from ariel_tf.data.sources.tfrecord import TFRecordSource
 from ariel_tf.physics.simulator import simulate_planet
-
-
-@pytest.fixture(scope="module")
-def simulated():
-    return SimulatedSource(RECIPE, [12, 40], quiet=True)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The same planets as shards of two planets each."""
-    path = tmp_path_factory.mktemp("data")
-    write_shards(path)
-    return path
-
-
-@pytest.fixture
-def on_disk(folder):
-    return TFRecordSource(folder)
 
 
 def test_both_sources_yield_the_same(simulated, on_disk):

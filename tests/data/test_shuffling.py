@@ -5,30 +5,10 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.small_data import ALL, RECIPE, chosen, collect, shuffled, write_shards
+from support.small_data import ALL, RECIPE, chosen, collect, shuffled
 
 from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.sources.simulated import SimulatedSource
-from ariel_tf.data.sources.tfrecord import TFRecordSource
-
-
-@pytest.fixture(scope="module")
-def simulated():
-    return SimulatedSource(RECIPE, [12, 40], quiet=True)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The same planets as shards of two planets each."""
-    path = tmp_path_factory.mktemp("data")
-    write_shards(path)
-    return path
-
-
-@pytest.fixture
-def on_disk(folder):
-    return TFRecordSource(folder)
-
 
 each_way = pytest.mark.parametrize(
     ("kind", "streamed"),

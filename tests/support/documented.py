@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,13 @@ COMMAND = re.compile(
     r"(?:^|\s|/)(?:python3? -m ((?:ariel_tf|pipelines|tuning|benchmarks)[\w.]*)|ariel ([a-z][\w-]*))(?=\s|$)(.*)"
 )
 CLOUD = re.compile(r"bigquery://|gs://|pipelines\.(?:upload|download|partial_set)|--chief |--worker ")
+# As many planets, trials and wavelengths as a page shows take minutes; every fold needs a planet.
+FEWER = {
+    r"simulated:planets=\d+\S*": "simulated:planets=20,spots=1,photons=2",
+    r"--planets \d+": "--planets 20",
+    r"--trials \d+": "--trials 2",
+    r"--wavelength all": "--wavelength 11-13",
+}
 
 
 class Command(NamedTuple):
@@ -78,3 +85,10 @@ def commands(page: Path) -> list[Command]:
             module = match[1] or MODULES.get(match[2], f"ariel {match[2]}")
             found.append(Command(str(page.relative_to(ROOT)), number, module, match[3].strip()))
     return found
+
+
+def smaller(text: str, replacements: Mapping[str, str]) -> str:
+    """The text of a command with every regular expression replaced by its value, in order."""
+    for pattern, other in replacements.items():
+        text = re.sub(pattern, other, text)
+    return text
