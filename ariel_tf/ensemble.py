@@ -56,7 +56,9 @@ class Weighted(Average):
     how: ClassVar[str] = "weighted"
 
     weights: str = option(
-        "nnls", "weights by non-negative least squares, or softmax of the scores", choices=("nnls", "softmax")
+        "nnls",
+        "nnls: non-negative least squares of the depth error; softmax: softmax of the scores",
+        choices=("nnls", "softmax"),
     )
     temperature: float | None = option(
         None, "temperature of softmax, in points of the score", metavar="POINTS", shown="50"
@@ -74,7 +76,9 @@ class KFold(Options):
 
     how: ClassVar[str] = "kfold"
 
-    splits: int = option(4, "number of choices of validation folds", metavar="K")
+    splits: int = option(
+        4, "number of parts into which the folds are split; each is left out of one training", metavar="K"
+    )
 
 
 class Bagging(Options):
@@ -92,8 +96,8 @@ class Stacking(KFold):
 
     blocks: int | None = option(None, "train one base model for each of N blocks of time steps", metavar="N", shown="6")
     level_0: tuple[Path, ...] | None = option(
-        None, "train base models configured like these runs instead", metavar="RUN", nargs="+", flag="--base-models",
-        aliases=("--level-0",)
+        None, "train base models with the configurations of these runs, instead of --blocks", metavar="RUN", nargs="+",
+        flag="--base-models", aliases=("--level-0",)
     )  # fmt: skip
     level_1: str = option(
         "ridge", "meta-model", choices=("ridge", "dense", "dense+flux"), flag="--meta-model", aliases=("--level-1",)

@@ -35,8 +35,8 @@ def against(default: str) -> Any:
     """Return the option --against."""
     return option(
         default,
-        "reference estimators to compare with: all, or constant, median-depth, ridge, ridge+white, ridge-501, "
-        "transit-fit, transit-fit+shape, photon-limit, photon-limit+shape, bayes-limit with commas",
+        "reference estimators to compare with: all, or some of constant, median-depth, ridge, ridge+white, ridge-501, "
+        "transit-fit, transit-fit+shape, photon-limit, photon-limit+shape, bayes-limit, separated by commas",
         metavar="NAMES",
     )
 

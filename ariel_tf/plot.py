@@ -33,7 +33,7 @@ class Options(Schema):
     spot: int = option(1, "spot instance", metavar="N")
     photon: int = option(1, "photon-noise instance", metavar="N")
     wavelengths: tuple[int, ...] | None = option(
-        None, "wavelength indices with commas", metavar="LIST", parse=lambda text: _indices(text),
+        None, "wavelength indices, separated by commas", metavar="LIST", parse=lambda text: _indices(text),
         shown="2,12,40; with --transit those of the run"
     )  # fmt: skip
     image: bool = option(False, "draw all wavelengths as an image, wavelength by time")

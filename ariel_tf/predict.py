@@ -38,8 +38,8 @@ class Options(Schema):
     folds: tuple[int, ...] = folds_option(tuple(range(N_FOLDS)), "predict only planets of these folds", shown="all")
     out: Path = cli.out("file to write; its name ends in .txt, .csv or .parquet")
     format: str = option(
-        "keys", "layout of a .csv: planet, spot, photon, radius_00 ...; or files, w1 ..., as ESA Datalabs",
-        choices=LAYOUTS
+        "keys", "columns of a .csv; keys: planet, spot, photon, radius_00 ...; datalabs: files, w1 ..., as in the "
+        "submission of ESA Datalabs", choices=LAYOUTS
     )  # fmt: skip
     combine: str | None = option(
         None,

@@ -8,9 +8,10 @@
     plan_shards ──▶ one element per shard ──▶ its planets, read or simulated ──▶ OUT/fold-*.tfrecord, .npz, .json
                                                                       all of them ──▶ OUT/statistics.npz, manifest.json
 
-The functions are those of the commands of these names, and so are the bytes. The arguments after `--` are options of
-Beam and its runner; without them it runs on this machine. OUT is a folder that every worker can access, or a URL of
-TensorFlow's file systems; light curves, pickles, shards and runs must be on a file system that every worker can access.
+The pipelines call the functions of the commands with these names and write the same bytes. The arguments after `--`
+are options of Beam and its runner; without them the pipeline runs on this machine. OUT is a folder that every worker
+can access, or a URL of TensorFlow's file systems; light curves, pickles, shards and runs must be on a file system that
+every worker can access.
 Repeat the command to resume with what is missing. Needs the extra `beam`.
 """
 

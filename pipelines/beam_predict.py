@@ -3,8 +3,9 @@
     PredictionTask ── predict_part ──▶ PIECES/part-00003.npz     on any worker, which loads the model and opens the data
     PIECES         ── merged ────────▶ FILE, FILE.notes.txt      where the command runs
 
-PIECES is a folder or a URL of TensorFlow's file systems that all workers can access. A part has the batches that
-`ariel predict` has, so the predictions have the same bits. `pipelines.beam` runs these functions in a pipeline.
+PIECES is a folder or a URL of TensorFlow's file systems that all workers can access. A part consists of batches
+of `ariel predict`, unchanged, so the predictions are those of that command, bit for bit. `pipelines.beam` runs these
+functions in a pipeline.
 """
 
 import functools

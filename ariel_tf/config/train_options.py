@@ -60,7 +60,7 @@ class TrainOptions(Schema):
 
     data: str = option(
         "", "data set: folder of shards and manifest, folder of text files, simulated[:planets=1000,spots=4,...], "
-        "simulator[:rows=20000,...] for other planets in each epoch, or "
+        "simulator[:rows=20000,...] for new planets in each epoch, or "
         "bigquery://PROJECT/DATASET", group=DATA, shown="the folder ./data if it holds a manifest, else simulated",
         parse=user_code.name_by_user
     )  # fmt: skip
@@ -71,11 +71,11 @@ class TrainOptions(Schema):
         "draw the training planets with replacement, by --seed", DATA, "bootstrap", choices=choices.YES_NO
     )
     also: str = option(
-        "", "second data set, whose training folds make up --share of each batch; validation and test are of --data",
-        group=DATA, metavar="DATA", shown="none", parse=user_code.name_by_user
+        "", "second data set; its training folds supply --share of each batch; validation and test planets are those "
+        "of --data", group=DATA, metavar="DATA", shown="none", parse=user_code.name_by_user
     )  # fmt: skip
     share: float = option(
-        0.2, "share of the rows of a batch that are of --also", group=DATA, low=0.001, high=0.999, metavar="SHARE"
+        0.2, "share of the rows of each batch that come from --also", group=DATA, low=0.001, high=0.999, metavar="SHARE"
     )
     test_folds: tuple[int, ...] = _folds((9,), "folds for the test score, which is computed once, at the end")
 
@@ -96,14 +96,14 @@ class TrainOptions(Schema):
     )
     transform: str = _recipe("scaling of the light curves", READS, "transform", choices=choices.TRANSFORMS)
     star: str = _recipe(
-        "stellar parameters that the model reads: none, all, or names with commas", READS, "star",
+        "stellar parameters that the model reads: none, all, or names separated by commas", READS, "star",
         check=lambda text: choices.parse_star(text) is not None
     )  # fmt: skip
     clip_star: str = _recipe("clip the far tails of the stellar parameters", READS, "clip_star", choices=choices.YES_NO)
     logg: str = _recipe("encoding of the surface gravity", READS, "logg", choices=("number", "one-hot"))
 
     weights: str = option(
-        "none", "file of pretrained weights, for a model that takes some", group=TRAINS, metavar="FILE",
+        "none", "file of pretrained weights of the backbone, for models such as image", group=TRAINS, metavar="FILE",
         flag="--pretrained-weights", aliases=("--weights",)
     )  # fmt: skip
     init_from: str = option(
@@ -111,8 +111,8 @@ class TrainOptions(Schema):
         "the last layers for N epochs first", group=TRAINS, metavar="RUN", shown="random weights, by --seed"
     )  # fmt: skip
     augment: str = _recipe(
-        f"data augmentation: none, or names among {', '.join(choices.AUGMENTATIONS)} with commas", TRAINS, "augment",
-        check=lambda text: choices.parse_augment(text) is not None
+        f"data augmentation: none, or one or several of {', '.join(choices.AUGMENTATIONS)}, separated by commas",
+        TRAINS, "augment", check=lambda text: choices.parse_augment(text) is not None
     )  # fmt: skip
     head: str = _recipe("quantity that the last layer predicts", TRAINS, "head", choices=choices.HEADS)
     loss: str = _recipe("loss that training minimises", TRAINS, "loss", choices=choices.LOSSES)
@@ -127,16 +127,16 @@ class TrainOptions(Schema):
         "numeric precision of the layers; weights are always float32", TRAINS, "precision", choices=choices.PRECISIONS
     )
     fused: str = option(
-        "yes", "update the weights in one pass over memory; no: by Keras's own operations, which differ in rounding",
+        "yes", "update the weights in one pass over memory; no: by Keras's own operations; the two differ in rounding",
         group=TRAINS, choices=choices.YES_NO
     )  # fmt: skip
     jit: str = _recipe(
-        "compile the training step with XLA; auto: where that was measured to be faster, which is for no model yet",
+        "compile the training step with XLA; auto: for models that were measured to be faster with it, so far none",
         TRAINS, "jit", choices=choices.AUTO_NO_YES
     )  # fmt: skip
     onednn: str = option(
-        "auto", "matrix products of oneDNN, faster on many processors, which differ in rounding; auto: as TensorFlow "
-        "chooses by the processor", group=TRAINS, choices=choices.AUTO_NO_YES
+        "auto", "compute matrix products with oneDNN, which is faster on many processors and rounds differently; auto: "
+        "TensorFlow's choice for the processor", group=TRAINS, choices=choices.AUTO_NO_YES
     )  # fmt: skip
     seed: int = option(
         0, "random seed for weight initialisation, shuffling and dropout", group=TRAINS, low=0, metavar="N"

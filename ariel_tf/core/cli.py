@@ -69,7 +69,8 @@ class Parser(argparse.ArgumentParser):
             self.add_schema(schema)
         self.add_argument(
             "--log-level", action=_LogLevel, choices=messages.LEVELS, default=argparse.SUPPRESS,
-            help="print messages of this level and above; warning leaves out progress, results stay (default: info)"
+            help="print messages of this level and above; warning leaves out progress messages; results are always "
+            "printed (default: info)"
         )  # fmt: skip
 
     def add_schema(self, schema: type[Schema], names: Iterable[str] | None = None, **defaults: str) -> None:

@@ -1,8 +1,8 @@
-"""Committed shards of a data set that is being written: a JSON page beside each shard, and the manifest of all.
+"""Committed shards of a data set that is being written: a JSON file beside each shard, and the manifest of all.
 
 fold-3-00002.tfrecord         a shard
 fold-3-00002.tfrecord.npz     its sums
-fold-3-00002.tfrecord.json    its page, written last: the commit
+fold-3-00002.tfrecord.json    its planets, size and checksum; written last, so that it commits the shard
 """
 
 import hashlib

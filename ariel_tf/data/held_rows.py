@@ -1,6 +1,6 @@
 """Rows of planets that a source holds in memory, put together in NumPy.
 
-A pipeline of tf.data takes a third of a second to be built, and planets in memory need none to be read in order.
+Building a pipeline of tf.data takes a third of a second, and reading planets in memory in order does not need one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Check that rows are what a source announced: every planet once and no other; else one sentence names the fault."""
+"""Check that a source yields exactly the planets that it announced, each once; if not, an error names the fault."""
 
 import re
 from collections.abc import Iterator, Sequence

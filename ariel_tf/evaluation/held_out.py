@@ -1,4 +1,4 @@
-"""Planets of a data set that were held out of the training of a run."""
+"""Planets of a data set that a run may be scored on: those that its training did not use."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Light curves cut into segments: each series standardised on its own, its moments kept."""
+"""Light curves cut into segments: each light curve is standardised separately, and its moments are kept as inputs."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,7 @@
-"""The formats of an export: how each is written, and how it is tried in a process of its own.
+"""The formats of an export: how each is written, and how it is tested in a separate process.
 
 A model in another format is run by code that a user would write (`_RUN`), in a process that does not import ariel_tf,
-on simulated light curves; its radii must be ours.
+on simulated light curves; its radii must agree with those of our model.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
     runs, data --open--> PredictionTask --found, of a part--> keys, radii, notes --write--> FILE, FILE.notes.txt
 
-A part has the batches that the whole has, so that its predictions have the same bits.
+A part consists of batches of the whole, unchanged, so the predictions of all parts are those of the whole, bit for bit.
 """
 
 import itertools

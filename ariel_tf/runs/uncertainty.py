@@ -7,8 +7,9 @@
 
 b and c are common to all wavelengths and fitted to ln |error| by least squares; a_w is then chosen so that 68.3 % of
 the validation radii are within one standard deviation, and the shared part of the variance, s_w, so that 68.3 % of the
-planets' medians are. noise is the scatter of the light curve outside transit. Every kind of model has them, since they
-need its predictions only; information that is only in the light curve, such as a grazing orbit, is not used.
+planets' medians are. `noise` is the scatter of the light curve outside transit. Every kind of model has these standard
+deviations, since only predictions are needed; information that is only in the light curve, such as a grazing orbit, is
+not used.
 
 `scores.json` of a run contains them.
 """

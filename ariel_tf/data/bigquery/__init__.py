@@ -4,7 +4,7 @@
     connection   the two clients (REST, Storage Read), and their errors as one sentence each
     tables       names and columns of the tables; planets to Arrow tables
     streams      one read session: several Arrow streams, resumed from their offsets
-    native       the same through tensorflow-io's C++ reader
+    tfio_reader  the same through tensorflow-io's C++ reader
     assembly     rows in any order to planets, checked and serialised by `data.records`
     snapshot     planets stored in TFRecord files while they stream, for the next epoch
 

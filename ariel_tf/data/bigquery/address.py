@@ -70,19 +70,20 @@ class Address(Schema):
     storage: str = _endpoint("gRPC endpoint, host:port (default: Google's, or the REST port + 10 of an emulator)")
     stars: str = _name("classic layout: table of stellar parameters, joined on AAAA", _DATASET, _NAME, "extra_params")
     fold_seed: int = option(0, "classic layout: seed of the planets' folds", group=GROUP, low=0, metavar="N")
-    cache: str = option("", "folder that keeps the data read, as shards, for later runs", group=GROUP)
-    reader: str = option("arrow", "arrow, or tfio: tensorflow-io's", group=GROUP, choices=("arrow", "tfio"))
+    cache: str = option("", "folder in which the data read are stored as shards, for later runs", group=GROUP)
+    reader: str = option("arrow", "reader: arrow, or tfio for tensorflow-io's", group=GROUP, choices=("arrow", "tfio"))
     streams: int = option(4, "number of streams of a read session", group=GROUP, low=1, metavar="N")
     session: str = option(
-        "", "light curves of a read session, in memory; more are fewer sessions (default: 32M)", group=GROUP,
-        check=lambda text: not text or resources.parse_bytes(text), expected="a size like 256M", metavar="SIZE"
+        "", "size of the light curves of a read session, held in memory; larger means fewer sessions (default: 32M)",
+        group=GROUP, check=lambda text: not text or resources.parse_bytes(text), expected="a size like 256M",
+        metavar="SIZE"
     )  # fmt: skip
     billing_project: str = _name(
         "project that pays for queries and reading (default: that of the data)", re.compile(f"(?:{_PROJECT.pattern})?"),
         "lower-case letters, digits and hyphens", ""
     )  # fmt: skip
     outage: int = option(
-        60, "how long a server may be unavailable while data are read", group=GROUP, low=0, metavar="SECONDS"
+        60, "time for which a server may be unavailable while data are read", group=GROUP, low=0, metavar="SECONDS"
     )
 
     @classmethod

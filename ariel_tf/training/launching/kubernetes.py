@@ -1,4 +1,4 @@
-"""A manifest for Kubernetes: a Job with numbered pods, if there are several, and their Service."""
+"""A manifest for Kubernetes: a Job, indexed for several machines, and a Service if they must find each other."""
 
 import json
 

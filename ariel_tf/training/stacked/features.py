@@ -2,8 +2,8 @@
 
     inputs --features--> tensors that depend on no weight --network--> output
 
-They are the same in every epoch, so they are computed once for rows in memory. `transit` gains most: its model of
-transits takes more than half of a training step, and its features are 46 numbers for the 600 of two light curves.
+Features are the same in every epoch, so they are computed once for rows in memory. `transit` gains most: its model of
+transits takes more than half of a training step, and its features are 46 numbers, where two light curves have 600.
 """
 
 import math
