@@ -42,7 +42,7 @@ class Options(Schema):
     channels: str = option("own+white", "light curves that the trees read", choices=("own", "own+white"))
     star: str = option("all", "stellar parameters that the trees read", choices=("none", "all"))
     validation_folds: tuple[int, ...] = folds_option(
-        (8,), "folds that choose the number of trees", "--validation-folds"
+        (8,), "folds whose score selects the number of trees", "--validation-folds"
     )
     test_folds: tuple[int, ...] = folds_option((9,), "folds for the final test score", "--test-folds")
     set: tuple[str, ...] = option((), "a setting: depth, rounds, l2 ...; repeatable", metavar="NAME=VALUE", append=True)
