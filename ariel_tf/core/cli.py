@@ -33,6 +33,8 @@ from ariel_tf.core.user_code import name_by_user
 
 WHERE_IT_RUNS, WHERE_IT_GOES = "where it runs", "where it goes"
 _WIDTH = 100
+# Flags of the same purpose in other commands; a command has one or the other.
+_SAME_PURPOSE = {"--out": ("--run",), "--output": ("--out", "--run"), "--run": ("--out",)}
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +65,7 @@ class Parser(argparse.ArgumentParser):
             description=textwrap.fill(summary(doc), _WIDTH),
             epilog="\n".join(["examples:", *lines]) if lines else None,
             formatter_class=_Formatter,
+            allow_abbrev=False,  # `--out` of another command would be read as `--outage`
         )
         self._rest = rest
         for schema in schemas:
@@ -106,13 +109,30 @@ class Parser(argparse.ArgumentParser):
         """Parse the arguments; an unknown argument is refused with the nearest flag."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            flags = [flag for one in self._actions for flag in one.option_strings if flag.startswith("--")]
-            self.error(f"unknown argument {unknown[0]}{nearest(unknown[0].partition('=')[0], flags)}")
+            chosen = self._of_command(parsed)
+            flags = [flag for one in chosen._actions for flag in one.option_strings if flag.startswith("--")]
+            chosen.error(f"unknown argument {unknown[0]}{_flag_meant(unknown[0].partition('=')[0], flags)}")
         return parsed
+
+    def _of_command(self, parsed: argparse.Namespace) -> "Parser":
+        """Return the parser of the subcommand that was given, or this one, if it has none."""
+        for one in self._actions:
+            if isinstance(one, argparse._SubParsersAction):
+                return one.choices[getattr(parsed, one.dest)]
+        return self
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one sentence."""
         self.exit(UsageError.exit_code, f"error: {message.removeprefix('argument ')}\n       {self.format_usage()}")
+
+
+def _flag_meant(received: str, flags: Sequence[str]) -> str:
+    """Return `. Did you mean FLAG?`: a flag of the same purpose, the only one that starts so, or the nearest."""
+    same = [flag for flag in _SAME_PURPOSE.get(received, ()) if flag in flags]
+    longer = [flag for flag in flags if flag.startswith(received)] if received.startswith("--") else []
+    if same or len(longer) == 1:
+        return f". Did you mean {(same or longer)[0]}?"
+    return nearest(received, flags)
 
 
 class _LogLevel(argparse.Action):

@@ -95,6 +95,25 @@ def test_an_unknown_flag_names_the_nearest(capsys):
     assert "unknown argument --wavelenght. Did you mean --wavelength?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "arguments", "said"),
+    [
+        ("train", ["--out", "runs/x"], "unknown argument --out. Did you mean --run?"),
+        ("train", ["--output=runs/x"], "unknown argument --output=runs/x. Did you mean --run?"),
+        ("predict", ["--run", "x", "--out", "a.csv"], "unknown argument --run. Did you mean --out?"),
+        ("train", ["--validation", "3"], "unknown argument --validation. Did you mean --validation-folds?"),
+        ("train", ["--over"], "unknown argument --over. Did you mean --overwrite?"),
+        ("ensemble", ["average", "a", "b", "--ru", "x", "--run", "y"], "unknown argument --ru. Did you mean --run?"),
+    ],
+)
+def test_an_abbreviated_flag_is_refused(capsys, word, arguments, said):
+    """`train --out runs/x` was read as `--outage runs/x`."""
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(MODULES[word]).main(arguments)
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_version_prints_versions_first_and_then_the_devices_that_tensorflow_finds(capsys):
     main(["--version"])
     out = capsys.readouterr().out
