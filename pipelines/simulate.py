@@ -160,9 +160,11 @@ def simulate_text(part: Part, options: Options) -> dict[str, str]:
             progress(rows)
     made = f"{common.format_count(len(keys), 'planet')}, {common.format_count(len(keys) * rows, 'observation')}"
     print(f"{part.light_curves}: {made}, as text; {progress.summary}")
-    convert = f"--light-curves {shlex.quote(str(part.light_curves))}"
-    convert += f" --params {shlex.quote(str(part.params))}" if part.params else ""
-    print(f"next: python -m pipelines.convert {convert} --out DATA")
+    light_curves = f"--light-curves {shlex.quote(str(part.light_curves))}"
+    if part.params:
+        print(f"next: python -m pipelines.convert {light_curves} --params {shlex.quote(str(part.params))} --out data")
+    else:
+        print(f"next: python -m ariel_tf.predict {light_curves} --out submission.txt")
     return sums
 
 

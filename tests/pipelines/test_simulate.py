@@ -124,6 +124,16 @@ def test_test_planets_are_others_and_unlabelled(both):
     check.main([str(both / "test")])
 
 
+def test_the_next_command_of_each_text_folder_is_printed(tmp_path, capsys):
+    run(tmp_path, "--format=text", "--test-planets=1")
+    steps = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    train, params, test = (tmp_path / name for name in ("noisy_train", "params_train", "noisy_test"))
+    assert steps == [
+        f"next: python -m pipelines.convert --light-curves {train} --params {params} --out data",
+        f"next: python -m ariel_tf.predict --light-curves {test} --out submission.txt",
+    ]
+
+
 def test_text_has_the_challenge_layout(both):
     names = [f"{planet:04d}_01_{photon:02d}.txt" for planet in (1, 2, 3) for photon in (1, 2)]
     assert sorted(path.name for path in (both / "noisy_train").iterdir()) == names
