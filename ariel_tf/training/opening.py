@@ -39,6 +39,7 @@ def locate_data(config: TrainConfig) -> TrainConfig:
         folder = Path(config.data)  # with its full path, so that a run finds it from any folder
         return config.replace(data=str(folder.resolve())) if folder.is_dir() else config
     if (DEFAULT_DATA / "manifest.json").is_file():
+        messages.info(f"using the data set in ./{DEFAULT_DATA} (--data names another one)")
         return config.replace(data=str(DEFAULT_DATA.resolve()))
     messages.info(f"no data set in ./{DEFAULT_DATA}: using simulated planets (--data names a data set)")
     return config.replace(data="simulated")

@@ -16,6 +16,7 @@ from ariel_tf.training import flux_statistics, job
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.flux_statistics import flux_pass
 from ariel_tf.training.job import WHOLE, WINDOWS, TrainingJob
+from ariel_tf.training.opening import locate_data
 from ariel_tf.training.stacked.data import StackedData
 
 DATA = "simulated:planets=20,spots=1,photons=2,seed=3"
@@ -24,6 +25,17 @@ SHAPED = {"ramp": "divide", "function": "log", "transform": "yeo-johnson"}
 
 def configured(**options):
     return TrainConfig(model="squid", data=DATA, **{**SHAPED, **options}).resolve()
+
+
+def test_the_data_set_that_a_training_takes_by_itself_is_printed(tmp_path, monkeypatch, capsys):
+    """After `simulate` and `convert`, the first command of the README trains on other planets than before."""
+    monkeypatch.chdir(tmp_path)
+    assert locate_data(TrainConfig()).data == "simulated"
+    assert "no data set in ./data: using simulated planets" in capsys.readouterr().out
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/manifest.json").write_text("{}")
+    assert locate_data(TrainConfig()).data == str(tmp_path / "data")
+    assert "using the data set in ./data (--data names another one)" in capsys.readouterr().out
 
 
 def test_statistics_of_shaped_flux_equal_numpy_in_any_batches():
