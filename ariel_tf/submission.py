@@ -99,7 +99,7 @@ def check(
         faults = _order_faults(keys, radii, truth["key"])
     faults += _range_faults(radii)
     if faults:
-        raise DataError(f"{path}: is not a valid submission for {data}.", faults)
+        raise DataError(f"{path} is not a valid submission for {data}.", faults)
     planets = len(np.unique(truth["key"][:, 0]))
     if counted is not None:
         counted |= {"planets": planets, "rows": len(radii)}
@@ -223,7 +223,8 @@ def _range_faults(radii: np.ndarray) -> list[str]:
         if count := int(wrong.sum()):
             row, wavelength = map(int, np.argwhere(wrong)[0])
             first = f"the first is {radii[row, wavelength]} in row {row + 1}, wavelength {wavelength}"
-            faults.append(f"{format_count(count, 'value')} {what}; {first}")
+            hint = "" if what == "not finite" else "; `ariel predict --clip` clips radii to (0, 1]"
+            faults.append(f"{format_count(count, 'value')} {what}; {first}{hint}")
     return faults
 
 

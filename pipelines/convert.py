@@ -30,7 +30,7 @@ from ariel_tf.data.dataset_folder import complete_already
 from ariel_tf.data.manifest import MANIFEST_NAME
 from ariel_tf.data.pickles import planet as pickles_planet
 from ariel_tf.data.pickles.releases import read_release
-from ariel_tf.data.text.discovery import Fault, FoundFiles, find_files, group, refuse_other_kind
+from ariel_tf.data.text.discovery import Fault, FoundFiles, find_files, group, no_folder, refuse_other_kind
 from ariel_tf.data.text.planet import PlanetRead, read_planet
 from pipelines import common
 
@@ -89,8 +89,10 @@ def text_planets(options: Options) -> Planets:
     tasks, faults = group(light_curves, params)
     faults = light_curves.faults + (params.faults if params else []) + faults
     if not tasks:
-        what = "light curves with targets" if params else "light curves"
-        raise DataError(f"{options.light_curves}: expected {what} AAAA_BB_CC.txt, found none", list(map(str, faults)))
+        found = "expected light curves AAAA_BB_CC.txt, found none."
+        if params and light_curves.paths:
+            found = f"no planet has a file in --params {options.params}; leave --params out for a test set."
+        raise DataError(f"{options.light_curves}: {found}", list(map(str, faults)))
     source = {"kind": "challenge text files", "light_curves": str(options.light_curves)}
     source["params"] = str(options.params) if params else "none"
     changed = max(light_curves.changed, params.changed if params else 0)
@@ -162,7 +164,8 @@ def convert(options: Options) -> None:
         if writer.faults or (planets.faults and not options.skip_bad):
             found = "1 fault was" if len(all_faults) == 1 else f"{len(all_faults)} faults were"
             raise DataError(
-                f"{found} found, so no data set was written: mend or remove these {planets.what}, or add --skip-bad",
+                f"{found} found, so the data set is unfinished: mend these {planets.what} and repeat the command, or "
+                "add --skip-bad to leave them out",
                 all_faults,
             )
         if writer.part:
@@ -198,7 +201,7 @@ def _read_all(planets: Planets, writer: "DatasetWriter", options: Options) -> st
 
 def _folder(path: Path, option: str, out: Path) -> Path:
     if not path.is_dir():
-        raise UsageError(f"{option}: expected a folder of challenge text files, found none at {path}")
+        raise UsageError(f"{option} {path}: {no_folder(path)}.")
     if out.resolve().is_relative_to(path.resolve()):
         raise UsageError(f"--out {out} is inside {option} {path}: choose a folder beside it")
     return path

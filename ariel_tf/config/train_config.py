@@ -25,7 +25,10 @@ from ariel_tf.data.folds import N_FOLDS, Folds
 from ariel_tf.data.selection import Row, Selection, Signature
 
 Role = Literal["train", "validation", "test"]
-SCOPES = {"one": "one wavelength at a time", "joint": f"all wavelengths together, --wavelength {JOINT}"}
+SCOPES = {
+    "one": f"one wavelength at a time; --wavelength all trains {N_WAVELENGTHS} models",
+    "joint": f"all wavelengths together, --wavelength {JOINT}",
+}
 
 
 class TrainConfig(TrainOptions):

@@ -13,6 +13,8 @@ from ariel_tf.runs.committed import is_sound_file
 from ariel_tf.runs.search_folder import refuse_search
 from ariel_tf.runs.state import has_state, read_state
 
+_SHOWN_RUNS = 5
+
 
 def read_configuration(path: Path) -> dict[str, Any]:
     """Return the run's `config.json`, as it was committed.
@@ -22,11 +24,21 @@ def read_configuration(path: Path) -> dict[str, Any]:
         DataError: the file was changed since.
     """
     if not (path / "config.json").is_file() or not has_state(path):
-        raise UsageError(f"{path}: expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes.")
+        what = "expected a run folder with a saved epoch, as `python -m ariel_tf.train` makes"
+        raise UsageError(f"{path}: {what}{_runs_beside(path)}.")
     _refuse_changed(path, "config.json", read_state(path)["files"])
     configuration = read_json(path / "config.json", dict)
     refuse_search(path, configuration)
     return configuration
+
+
+def _runs_beside(path: Path) -> str:
+    """Return which run was probably meant: the one that contains the file, or those in the folder."""
+    if path.is_file():
+        return f"; name the folder, {path.parent}" if (path.parent / "config.json").is_file() else ""
+    inner = sorted(found.parent.name for found in path.glob("*/config.json"))
+    more = ", ..." if len(inner) > _SHOWN_RUNS else ""
+    return f"; name one of the runs in it: {', '.join(inner[:_SHOWN_RUNS])}{more}" if inner else ""
 
 
 def refuse_unsaved(path: Path) -> None:

@@ -177,6 +177,8 @@ def test_values_outside_the_range_are_counted_and_clipped_on_request(home, tmp_p
         ("joint", ["--out", "a.pkl"], r"ends in \.txt, \.csv, \.parquet"),
         ("joint", ["--out", "there.csv/a.txt"], r"there\.csv is not a folder"),
         ("nothing", ["--out", "a.csv"], "expected a run folder"),
+        ("", ["--out", "a.csv"], r"makes; name one of the runs in it: .*\bjoint\b"),
+        ("joint/best.keras", ["--out", "a.csv"], r"makes; name the folder, .*joint\.$"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(home, tmp_path, monkeypatch, run, more, said):
@@ -206,6 +208,14 @@ def test_a_bad_text_file_is_named(home, tmp_path):
     (tmp_path / "text/notes.md").write_text("x")
     with pytest.raises(DataError, match="found 1 that are not"):
         TextSource(tmp_path / "text")
+
+
+def test_light_curves_that_are_not_a_folder_are_told_from_a_file(tmp_path):
+    (tmp_path / "0001_01_01.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"noisy_test: expected a folder .*, found no folder .*pipelines\.simulate`"):
+        TextSource(tmp_path / "noisy_test")
+    with pytest.raises(UsageError, match=r"received a file; name the folder that it is in\.$"):
+        TextSource(tmp_path / "0001_01_01.txt")
 
 
 def test_text_and_shards_are_the_same_source(home):
@@ -252,7 +262,10 @@ def test_a_submission_without_known_radii_is_checked_alone(home, from_shards, ca
     [
         (lambda lines: lines[:-1], "expected 48 rows, one for each observation, found 47"),
         (lambda lines: [lines[i] for i in np.random.default_rng(0).permutation(48)], "ascending order"),
-        (lambda lines: [lines[0].replace("0.", "2.", 1), *lines[1:]], r"1 value outside \(0, 1\]; the first is 2"),
+        (
+            lambda lines: [lines[0].replace("0.", "2.", 1), *lines[1:]],
+            r"1 value outside \(0, 1\]; the first is 2.*--clip` clips",
+        ),
         (lambda lines: [lines[0], "nan" + lines[1][12:], *lines[2:]], "1 value not finite"),
         (lambda lines: [lines[0], lines[1] + "\t1", *lines[2:]], "line 2: expected 55 numbers, found 56"),
         (lambda lines: [lines[0].replace("\t", " "), *lines[1:]], "line 1: expected 55 numbers, found 1 with tabs"),
@@ -272,6 +285,7 @@ def test_a_wrong_submission_is_refused_with_its_fault(home, tmp_path, spoil, sai
     with pytest.raises(DataError) as caught:
         submission.check(tmp_path / "bad.txt", str(home / "data"))
     assert re.search(said, "\n".join([str(caught.value), *caught.value.faults]))
+    assert ": is" not in str(caught.value)
 
 
 def test_rows_with_keys_are_refused_out_of_order(home, tmp_path):

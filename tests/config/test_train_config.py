@@ -110,6 +110,13 @@ def test_each_mistake_is_one_sentence(arguments, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_model_of_one_wavelength_names_the_option_that_trains_all():
+    with pytest.raises(
+        UsageError, match=r"--model squid: predicts one .*; --wavelength all trains 55 models. Received"
+    ):
+        TrainConfig(model="squid", wavelength="joint").resolve()
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -80,7 +80,7 @@ def test_flags_become_part_of_the_address():
     assert with_flags("folder", parsed()) == "folder"
 
 
-@pytest.mark.parametrize("data", ["folder", None])
-def test_flags_without_data_in_bigquery(data):
-    with pytest.raises(UsageError, match="--cache: expected --data bigquery://PROJECT/DATASET with it"):
+@pytest.mark.parametrize(("data", "received"), [("folder", "--data folder"), (None, "no --data"), ("", "no --data")])
+def test_flags_without_data_in_bigquery(data, received):
+    with pytest.raises(UsageError, match=f"DATASET with it. Received: {received}$"):
         with_flags(data, parsed("--cache", "x"))

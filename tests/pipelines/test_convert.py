@@ -339,16 +339,24 @@ def test_a_params_file_with_a_radius_outside_the_bounds(text, tmp_path):
 def test_an_empty_folder(tmp_path):
     for kind in ("noisy_train", "params_train"):
         (tmp_path / "text" / kind).mkdir(parents=True)
-    with pytest.raises(DataError, match=r"noisy_train: expected light curves with targets AAAA_BB_CC.txt, found none"):
+    with pytest.raises(DataError, match=r"noisy_train: expected light curves AAAA_BB_CC.txt, found none"):
         run(tmp_path / "text", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_targets_of_other_planets(text, tmp_path):
+    """The params folder of the training set given with the test set's light curves."""
+    for path in (text / "params_train").iterdir():
+        path.rename(path.with_name(f"9{path.name[1:]}"))
+    with pytest.raises(DataError, match=r"no planet has a file in --params .*params_train; leave --params out"):
+        run(text, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        (["--light-curves=nowhere", "--out=out"], "--light-curves: expected a folder of challenge text files"),
-        (["--light-curves={text}/noisy_train", "--params=nowhere", "--out=out"], "--params: expected a folder"),
+        (["--light-curves=nowhere", "--out=out"], "--light-curves nowhere: expected a folder of challenge text"),
+        (["--light-curves={text}/noisy_train", "--params=nowhere", "--out=out"], "--params nowhere: expected a folder"),
         (["--light-curves={text}/noisy_train", "--out={text}/noisy_train/out"], "is inside --light-curves"),
     ],
 )
@@ -480,7 +488,8 @@ def test_refused_data_and_a_full_disk_show_no_traceback(text, tmp_path, forked):
     assert (full.returncode, refused.returncode) == (1, 3)
     assert refused_says.splitlines()[-2:] == [
         f"  {light_curve(text, '0001_01_01')}: is empty",
-        "error: 1 fault was found, so no data set was written: mend or remove these files, or add --skip-bad",
+        "error: 1 fault was found, so the data set is unfinished: mend these files and repeat the command, or add "
+        "--skip-bad to leave them out",
     ]
     assert full_says.splitlines()[-1].startswith("error: ")
     assert f"{tmp_path}/full/fold-" in full_says.splitlines()[-1]

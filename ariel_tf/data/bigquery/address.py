@@ -196,7 +196,8 @@ def with_flags(text: _Text, options: argparse.Namespace) -> _Text:
         return text
     if text is None or not is_address(text):
         flag = next(iter(given)).replace("_", "-")
-        raise UsageError(f"--{flag}: expected --data bigquery://PROJECT/DATASET with it. Received: --data {text}")
+        received = f"--data {text}" if text else "no --data"
+        raise UsageError(f"--{flag}: expected --data bigquery://PROJECT/DATASET with it. Received: {received}")
     return str(Address.parse(text).with_options(options))
 
 

@@ -21,7 +21,7 @@ from ariel_tf.data.folds import assign_folds
 from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources.subset import SourceBase
 from ariel_tf.data.statistics import Statistics, Sums
-from ariel_tf.data.text.discovery import PlanetFiles, find_files, group, refuse_other_kind
+from ariel_tf.data.text.discovery import PlanetFiles, find_files, group, no_folder, refuse_other_kind
 from ariel_tf.data.text.planet import read_planet
 from ariel_tf.planet import Planet
 
@@ -44,7 +44,7 @@ class TextSource(SourceBase):
     def __init__(self, folder: Path | str, params: Path | str | None = None):
         for path in (folder, params):
             if path is not None and not Path(path).is_dir():
-                raise UsageError(f"{path}: expected a folder of challenge text files, found none.")
+                raise UsageError(f"{path}: {no_folder(Path(path))}.")
         light_curves = find_files(Path(folder))
         refuse_other_kind(folder, light_curves, params=False)
         targets = None if params is None else find_files(Path(params))

@@ -123,6 +123,14 @@ def _add_sums(found: FoundFiles, folder: str, path: str, prefix: str) -> None:
             found.sums[os.path.join(folder, name.removeprefix(prefix))] = its
 
 
+def no_folder(path: Path) -> str:
+    """Return what is wrong with a path that is not a folder, and what to do, without the path."""
+    expected = "expected a folder of challenge text files AAAA_BB_CC.txt"
+    if path.exists():
+        return f"{expected}, received a file; name the folder that it is in"
+    return f"{expected}, found no folder of this name; `python -m pipelines.simulate` makes such files"
+
+
 def files_in(folder: Path) -> Iterator[os.DirEntry]:
     """Yield every file in a folder and its subfolders, except leftovers and checksums; skips what it cannot read."""
     return (entry for entry in _files(str(folder), set(), []) if entry.name != FOLDER_SUMS)
