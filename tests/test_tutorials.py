@@ -37,7 +37,7 @@ def follow(page: str, skip: tuple[str, ...] = ()) -> list[str]:
 @pytest.mark.usefixtures("pretended_training_here", "own_folder")
 def test_challenge_files_to_a_submission(capsys):
     ran = follow("docs/tutorials/submission.md")
-    assert ran.count("pipelines.simulate") == 2
+    assert ran.count("pipelines.simulate") == 1
     assert ran[-1] == "ariel_tf.predict"
     assert (
         "submission.txt: 80 rows of 55 radii for 20 planets; shape, order and range are valid"
