@@ -17,6 +17,7 @@ Commands are called as `python -m ariel_tf.predict` or `ariel predict`; help and
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 import textwrap
@@ -33,6 +34,8 @@ from ariel_tf.core.user_code import name_by_user
 
 WHERE_IT_RUNS, WHERE_IT_GOES = "where it runs", "where it goes"
 _WIDTH = 100
+# Begin of argparse's message about missing arguments.
+_MISSING = "the following arguments are required"
 # Flags of the same purpose in other commands; a command has one or the other.
 _SAME_PURPOSE = {"--out": ("--run",), "--output": ("--out", "--run"), "--run": ("--out",)}
 
@@ -68,6 +71,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,  # `--out` of another command would be read as `--outage`
         )
         self._rest = rest
+        self._received: list[str] = []
         for schema in schemas:
             self.add_schema(schema)
         self.add_argument(
@@ -109,10 +113,25 @@ class Parser(argparse.ArgumentParser):
         """Parse the arguments; an unknown argument is refused with the nearest flag."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            chosen = self._of_command(parsed)
-            flags = [flag for one in chosen._actions for flag in one.option_strings if flag.startswith("--")]
-            chosen.error(f"unknown argument {unknown[0]}{_flag_meant(unknown[0].partition('=')[0], flags)}")
+            self._of_command(parsed)._refuse(unknown[0])
         return parsed
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._received = given(args)  # of a subcommand: what follows its name
+        return super().parse_known_args(args, namespace)
+
+    def _flags(self) -> list[str]:
+        return [flag for one in self._actions for flag in one.option_strings if flag.startswith("--")]
+
+    def _refuse(self, argument: str) -> NoReturn:
+        """Refuse an unknown argument with the nearest flag."""
+        self.error(f"unknown argument {argument}{_flag_meant(argument.partition('=')[0], self._flags())}")
+
+    def _refuse_mistyped(self) -> None:
+        """Refuse the first flag that does not exist, such as `--otu`, where `--out` is missing."""
+        for argument in itertools.takewhile(lambda word: word != "--", self._received):
+            if argument.startswith("--") and argument.partition("=")[0] not in self._flags():
+                self._refuse(argument)
 
     def _of_command(self, parsed: argparse.Namespace) -> "Parser":
         """Return the parser of the subcommand that was given, or this one, if it has none."""
@@ -123,6 +142,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one sentence."""
+        if message.startswith(_MISSING):
+            self._refuse_mistyped()
         self.exit(UsageError.exit_code, f"error: {message.removeprefix('argument ')}\n       {self.format_usage()}")
 
 
@@ -217,7 +238,9 @@ def one_of_data_and_light_curves(data: str | None, light_curves: Path | None) ->
         UsageError: neither or both were given.
     """
     if (data is None) == (light_curves is None):
-        raise UsageError("expected one of --data and --light-curves.")
+        raise UsageError(
+            f"expected one of --data and --light-curves. Received: {'neither' if data is None else 'both'}"
+        )
     return light_curves if data is None else data  # type: ignore[return-value]
 
 

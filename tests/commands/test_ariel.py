@@ -104,6 +104,9 @@ def test_an_unknown_flag_names_the_nearest(capsys):
         ("train", ["--validation", "3"], "unknown argument --validation. Did you mean --validation-folds?"),
         ("train", ["--over"], "unknown argument --over. Did you mean --overwrite?"),
         ("ensemble", ["average", "a", "b", "--ru", "x", "--run", "y"], "unknown argument --ru. Did you mean --run?"),
+        ("ensemble", ["average", "a", "b", "--ru", "x"], "unknown argument --ru. Did you mean --run?"),
+        ("predict", ["a", "--light-curves", "b", "--otu=c"], "unknown argument --otu=c. Did you mean --out?"),
+        ("predict", ["a", "--light-curves", "b"], "the following arguments are required: --out"),
     ],
 )
 def test_an_abbreviated_flag_is_refused(capsys, word, arguments, said):

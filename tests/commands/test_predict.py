@@ -189,6 +189,12 @@ def test_what_cannot_be_answered_is_refused(home, tmp_path, monkeypatch, run, mo
     assert Path("there.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize(("given", "said"), [([], "neither"), (["--data=a", "--light-curves=b"], "both")])
+def test_data_are_named_once(given, said):
+    with pytest.raises(UsageError, match=f"expected one of --data and --light-curves. Received: {said}$"):
+        predict.main(["run", "--out", "a.csv", *given])
+
+
 def test_a_data_set_of_another_schema_is_refused(home, tmp_path):
     shutil.copytree(home / "data", tmp_path / "data")
     manifest = tmp_path / "data/manifest.json"
