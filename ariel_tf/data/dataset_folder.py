@@ -95,7 +95,7 @@ def _holds_another(work: Path, state: Mapping[str, Any]) -> bool:
 def _begin(work: Path, state: Mapping[str, Any], folder: Path) -> None:
     """Record the state of an unfinished data set, unless there is one with another state."""
     if _holds_another(work, state):
-        what = "an unfinished data set of other files or settings: finish it with the same command,"
+        what = "an unfinished data set of other files or settings (a file added or removed is another set of files):"
         what = what if (work / STATE_NAME).exists() else "shards without a manifest:"
         raise UsageError(f"{folder} holds {what} use another folder, or --overwrite")
     write_json(work / STATE_NAME, state)

@@ -344,6 +344,17 @@ def test_an_empty_folder(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bad_file_that_was_removed_is_another_set_of_files(text, tmp_path):
+    """The refusal names --overwrite: the same command cannot finish the data set of all files."""
+    light_curve(text, "0001_01_01").write_bytes(b"x")
+    with pytest.raises(DataError, match="--skip-bad"):
+        run(text, tmp_path / "out")
+    light_curve(text, "0001_01_01").unlink()
+    with pytest.raises(UsageError, match=r"\(a file added or removed is another set of files\): .* or --overwrite$"):
+        run(text, tmp_path / "out")
+    assert run(text, tmp_path / "out", "--overwrite").rows == len(list((text / "noisy_train").rglob("*.txt")))
+
+
 def test_targets_of_other_planets(text, tmp_path):
     """The params folder of the training set given with the test set's light curves."""
     for path in (text / "params_train").iterdir():
