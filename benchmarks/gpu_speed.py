@@ -125,7 +125,7 @@ def _joint(config: TrainConfig, source: Any, ways: list[str]) -> tuple[int, dict
         cost = Cost()
         with contextlib.ExitStack() as stack:
             if way == "host":
-                stack.enter_context(mock.patch("ariel_tf.training.device_rows.gpu", return_value=None))
+                stack.enter_context(mock.patch("ariel_tf.training.numbered_rows.gpu", return_value=None))
             (case.bare if way == "bare" else case.ours)(epochs, cost)
         return list(cost.epochs)
 

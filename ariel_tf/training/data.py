@@ -34,6 +34,7 @@ class TrainingData:
         also: second source, of which a share of each batch is; None for none.
 
     Attributes:
+        memory: bytes that the training rows may take.
         statistics: statistics of the training rows, from `dataset.statistics`.
     """
 
@@ -47,6 +48,7 @@ class TrainingData:
         also: Source | None = None,
     ):
         self.source, self.config, self._load = source, config, load
+        self.memory = dataset.MEMORY_BYTES if memory is None else memory
         if config.also and also is None:
             raise UsageError("--also: expected a training of one model; a search trains on one data set.")
         self._selection = config.selection("train")
@@ -118,12 +120,26 @@ class TrainingData:
         return shards[index]
 
     @property
-    def plain_table(self) -> dict[str, tf.Tensor] | None:
-        """The training rows in memory; None if they are not there, augmented, or mixed with a second source."""
-        return None if self._also is not None or self.config.augmentations else self._table
+    def table(self) -> dict[str, tf.Tensor] | None:
+        """The training rows in memory; None if they are not there."""
+        return self._table
+
+    def in_key_order(self, size: int) -> tf.data.Dataset | None:
+        """Return the training rows as (inputs, radius) batches in key order.
+
+        Returns:
+            None if they are shuffled in windows, augmented, or mixed with a second source.
+        """
+        if self._also is not None or self.config.augmentations or self._streams:
+            return None
+        if self._table is not None:
+            return self.pairs(dataset.table_batches(self._table, size))
+        assert self._mapped is not None
+        places = tf.data.Dataset.from_tensor_slices(self._mapped.in_key_order()).batch(size)
+        return self.pairs(self._mapped.batches(places).prefetch(dataset.AHEAD))
 
     def places(self, first_epoch: int) -> tf.data.Dataset:
-        """Return the numbers of the rows of `plain_table` in the batches of `training`, int64."""
+        """Return the numbers of the rows of `in_key_order` in the batches of `training`, int64."""
         config = self.config
         return shuffling.shuffled_places(self.count, config.own_rows, config.seed, first_epoch, config.epochs)
 

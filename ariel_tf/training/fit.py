@@ -1,6 +1,7 @@
 """Train a built model with Keras's own `fit`, and save the best epoch's model in a run folder."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,11 +15,15 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
-from ariel_tf.training import callbacks, device_rows, distribute, fused_update
+from ariel_tf.training import callbacks, distribute, fused_update, numbered_rows
 from ariel_tf.training.data import TrainingData
-from ariel_tf.training.device_rows import DeviceRows
+from ariel_tf.training.numbered_rows import NumberedRows
 from ariel_tf.training.steps import StepsTogether, test_function
 from ariel_tf.training.tensorboard import Profile, TensorBoardLog
+
+
+def _rows_in_batches(model: keras.Model) -> None:
+    """Take no rows by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class FitPlan:
         seed: random seed of layers.
         shared: whether `batches` are already this host's shares.
         fused: whether the weights are updated in one pass.
-        held: the same rows on a GPU; None if they are not there.
+        numbered: function (model) -> the same rows, taken by their numbers, or None.
     """
 
     batches: Callable[[int], Any]
@@ -47,7 +52,7 @@ class FitPlan:
     seed: int
     shared: bool = False
     fused: bool = True
-    held: DeviceRows | None = None
+    numbered: Callable[[keras.Model], NumberedRows | None] = _rows_in_batches
 
     @classmethod
     def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
@@ -69,7 +74,7 @@ class FitPlan:
             seed=config.seed,
             shared=rows.part is not None,
             fused=config.fused == "yes",
-            held=device_rows.hold(rows, device_rows.gpu()),
+            numbered=functools.cache(functools.partial(numbered_rows.hold, rows, device=numbered_rows.gpu())),
         )
 
 
@@ -140,22 +145,24 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     if built.settings["schedule"] == "plateau":
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
-    together = steps_together(built.training, plan.steps, watching, plan.held)
-    if not together:
-        plan = dataclasses.replace(plan, held=None)
+    numbered = plan.numbered(built.training) if can_step_together(built.training, watching) else None
+    together = steps_together(built.training, plan.steps, watching, numbered)
+    watching = [*scheduled, callbacks.RefuseNonFinite(run), *together, *watching]
     try:
-        _keras_fit(built.training, plan, first, [*scheduled, callbacks.RefuseNonFinite(run), *together, *watching])
+        _keras_fit(built.training, plan, first, watching, numbered)
     finally:
         built.training.train_function = built.training.test_function = None  # those of another `fit` are Keras's own
 
 
-def _keras_fit(model: keras.Model, plan: FitPlan, first: int, watching: list[Any]) -> None:
+def _keras_fit(
+    model: keras.Model, plan: FitPlan, first: int, watching: list[Any], numbered: NumberedRows | None
+) -> None:
     strategy = model.distribute_strategy
-    if plan.held is None:
+    if numbered is None:
         batches, validation = plan.batches(first), plan.validation
     else:
-        batches, validation = plan.held.places(first), plan.held.validation_places
-        model.test_function = test_function(model, plan.held.validation)
+        batches, validation = numbered.places(first), numbered.validation_places
+        model.test_function = test_function(model, numbered)
     model.fit(
         distribute.distribute_dataset(strategy, batches, plan.shared),
         initial_epoch=first,
@@ -170,8 +177,14 @@ def _keras_fit(model: keras.Model, plan: FitPlan, first: int, watching: list[Any
     )
 
 
+def can_step_together(model: keras.Model, watching: Sequence[Any]) -> bool:
+    """Whether several steps can run in one call: on one device, compiled, and not counted by a profile."""
+    alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
+    return alone and not any(isinstance(one, Profile) for one in watching)
+
+
 def steps_together(
-    model: keras.Model, steps: int, watching: Sequence[Any], held: DeviceRows | None = None
+    model: keras.Model, steps: int, watching: Sequence[Any], numbered: NumberedRows | None = None
 ) -> list[StepsTogether]:
     """Return the callback that runs several training steps per call, for `fit`; empty if each step is a call.
 
@@ -179,13 +192,12 @@ def steps_together(
         model: model to train.
         steps: number of steps per epoch.
         watching: the other callbacks.
-        held: rows on a GPU, which steps take by their numbers.
+        numbered: rows that steps take by their numbers.
     """
     model.train_function = None  # of an earlier part
-    alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
-    if not alone or any(isinstance(one, Profile) for one in watching):  # a profile counts steps
+    if not can_step_together(model, watching):
         return []
-    model.train_function = StepsTogether(model, steps, held and held.training)
+    model.train_function = StepsTogether(model, steps, numbered)
     return [model.train_function]
 
 

@@ -8,12 +8,14 @@ The number of steps is an argument of the compiled function, so the last call of
 step is Keras's own `train_step`, in its order: weights and metrics are those of one step per call, bit for bit.
 """
 
+import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from ariel_tf.training.numbered_rows import NumberedRows
 
 # A signal, the progress bar and a supervisor wait for the end of a call.
 CALL_SECONDS = 0.1
@@ -25,10 +27,10 @@ class StepsTogether(keras.callbacks.Callback):
     Args:
         model: built and compiled model.
         steps: number of steps per epoch.
-        rows: function (element of the dataset that `fit` receives) -> (inputs, targets); None if elements are these.
+        rows: rows that steps take by their numbers; None if the dataset of `fit` has the rows.
     """
 
-    def __init__(self, model: keras.Model, steps: int, rows: Callable[[Any], Any] | None = None):
+    def __init__(self, model: keras.Model, steps: int, rows: NumberedRows | None = None):
         super().__init__()
         self._trained, self._steps, self._rows = model, steps, rows
         self._done = self._ahead = 0
@@ -58,13 +60,15 @@ class StepsTogether(keras.callbacks.Callback):
     def _compiled(self) -> Any:
         """Return a function (iterator, number of steps) -> metrics."""
         model, rows = self._trained, self._rows
-        jit = model.jit_compile
-        one = tf.function(model.train_step, reduce_retracing=True, jit_compile=jit, autograph=False)
+        jit, train = model.jit_compile, model.train_step
+        if rows is not None:
+            train = functools.partial(type(model).train_step, _Part(model, rows.network))
+        one = tf.function(train, reduce_retracing=True, jit_compile=jit, autograph=False)
 
         def several(iterator: Any, count: tf.Tensor) -> dict[str, Any]:
             def step(number: tf.Tensor) -> tuple[tf.Tensor]:
                 element = iterator.get_next()
-                one(element if rows is None else rows(element))
+                one(element if rows is None else rows.training(element))
                 return (number + 1,)
 
             tf.while_loop(lambda number: number < count, step, (tf.constant(0),), parallel_iterations=1)
@@ -73,15 +77,24 @@ class StepsTogether(keras.callbacks.Callback):
         return tf.function(several, reduce_retracing=True, autograph=False)
 
 
-def test_function(model: keras.Model, rows: Callable[[Any], Any]) -> Any:
-    """Return the `test_function` of a model on one device, for Keras's `evaluate`.
-
-    Args:
-        model: built and compiled model.
-        rows: function (element of the dataset that `evaluate` receives) -> (inputs, targets).
-    """
+def test_function(model: keras.Model, rows: NumberedRows) -> Any:
+    """Return the `test_function` of a model on one device, for Keras's `evaluate` of numbers of validation rows."""
+    test = functools.partial(type(model).test_step, _Part(model, rows.network))
 
     def step(iterator: Any) -> dict[str, Any]:
-        return model.test_step(rows(iterator.get_next()))
+        return test(rows.validation(iterator.get_next()))
 
     return tf.function(step, reduce_retracing=True, autograph=False)
+
+
+class _Part:
+    """A model in whose steps a part of it is called, which has the same weights."""
+
+    def __init__(self, model: keras.Model, network: keras.Model):
+        self._model, self._network = model, network
+
+    def __call__(self, inputs: Any, training: bool) -> Any:
+        return self._network(inputs, training=training)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from ariel_tf.core import resources
-from ariel_tf.training import device_rows
+from ariel_tf.training import numbered_rows
 from ariel_tf.training.stacked import layers
 
 # Share of the free memory that may be used: estimates are inexact, and other processes run.
@@ -48,7 +48,7 @@ def _numbers(layer: Any) -> int:
 def available() -> int:
     """Return the bytes that are free: on the GPU if there is one, else on the machine and in this process's group."""
     gpus = tf.config.list_logical_devices("GPU")
-    return device_rows.free_bytes(gpus[0].name) if gpus else resources.free_memory()
+    return numbered_rows.free_bytes(gpus[0].name) if gpus else resources.free_memory()
 
 
 def groups(wavelengths: Sequence[int], each: int, free: int, jobs: int = 1) -> list[list[int]]:
