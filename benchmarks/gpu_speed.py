@@ -8,7 +8,7 @@ Cases:
 
 Ways; those of a line share a process, and take turns:
 
-    ours, host, bare   as `ariel train` trains; the same without rows on the GPU; keras.fit on arrays in memory (the
+    ours, host, bare   as `ariel train` trains; the same with rows copied each step; keras.fit on arrays in memory (the
                        last two for joint models)
     cpu                as `ariel train --devices cpu` trains
     torch, graph       PyTorch on the GPU with rows there and fused Adam: `dense`, or `torch.func.vmap` for stacks; the
@@ -125,7 +125,7 @@ def _joint(config: TrainConfig, source: Any, ways: list[str]) -> tuple[int, dict
         cost = Cost()
         with contextlib.ExitStack() as stack:
             if way == "host":
-                stack.enter_context(mock.patch("ariel_tf.training.numbered_rows.gpu", return_value=None))
+                stack.enter_context(mock.patch("ariel_tf.training.numbered_rows.hold", return_value=None))
             (case.bare if way == "bare" else case.ours)(epochs, cost)
         return list(cost.epochs)
 

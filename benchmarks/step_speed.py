@@ -6,6 +6,7 @@ so that other load affects all of them equally; the table gives medians over tur
 bare fit.
 
     ours                as `ariel train` trains             fused update of the weights, rows shuffled by the seed
+    ours in batches     without `training.numbered_rows`    light curves of each step from tf.data, features anew
     ours unfused        with --fused no                     Keras's own operations
     ours XLA            with --jit yes
     bare                keras.fit on arrays in memory       stock optimiser
@@ -22,6 +23,7 @@ import statistics
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from ariel_tf.config import model_registry
 from ariel_tf.config.choices import AUTO_NO_YES
@@ -97,6 +99,7 @@ def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callabl
     unfused_jit = Case(config.replace(fused="no", jit="yes"), source)
     ways: dict[str, Callable[[int], float]] = {
         "ours": _clocked(Case(config, source).ours),
+        "ours in batches": _clocked(_in_batches(Case(config, source).ours)),
         "ours unfused": _clocked(unfused.ours),
         "ours XLA": _clocked(Case(config.replace(jit="yes"), source).ours),
         "bare": _clocked(unfused.bare),
@@ -106,6 +109,16 @@ def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callabl
         ways["torch Adam"] = _torch(unfused, False, threads)
         ways["torch fused Adam"] = _torch(unfused, True, threads)
     return ways
+
+
+def _in_batches(train: Callable[[int, Cost], None]) -> Callable[[int, Cost], None]:
+    """Return the same training without rows that steps take by their numbers."""
+
+    def in_batches(epochs: int, cost: Cost) -> None:
+        with mock.patch("ariel_tf.training.numbered_rows.hold", return_value=None):
+            train(epochs, cost)
+
+    return in_batches
 
 
 def _clocked(train: Callable[[int, Cost], None]) -> Callable[[int], float]:
