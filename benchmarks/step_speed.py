@@ -137,11 +137,12 @@ def _torch(case: Case, fused: bool, threads: int) -> Callable[[int], float]:
     import torch
 
     layers = case.built.training.layers
-    if not all(isinstance(layer, keras.layers.Dense) for layer in layers if layer.trainable_weights):
+    flat = [layer for layer in layers if layer.name == "flat"]  # the input of layers one after another
+    if not flat or not all(isinstance(layer, keras.layers.Dense) for layer in layers if layer.trainable_weights):
         raise ImportError(f"{case.config.model} has other layers")
     torch.set_num_threads(threads)
     inputs, radius = case.arrays
-    flux = case.built.training.get_layer("flat").output
+    flux = flat[0].output
     x = torch.from_numpy(keras.Model(case.built.training.inputs, flux).predict(inputs, verbose=0))
     y = torch.from_numpy(radius)
     sizes = [x.shape[1], *(layer.units for layer in layers if isinstance(layer, keras.layers.Dense))]
