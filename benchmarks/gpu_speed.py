@@ -63,9 +63,7 @@ def main() -> None:
 
 def compare(case: str, options: argparse.Namespace) -> None:
     """Print the table of one case."""
-    chosen = options.ways.split(",")
-    found: dict[str, list[float]] = {}
-    result: dict[str, Any] = {}
+    chosen, first = options.ways.split(","), 0.0
     for process in PROCESSES:
         ways = [way for way in process if way in chosen and not (case == "squids" and way in ("host", "bare"))]
         if not ways or (case == "transit" and ways[0] in TORCH):
@@ -78,16 +76,14 @@ def compare(case: str, options: argparse.Namespace) -> None:
             print(f"{case}, {', '.join(ways)}: {done.stderr.strip()[-500:]}", file=sys.stderr, flush=True)
             continue
         result = json.loads(done.stdout.splitlines()[-1])
-        found |= result["seconds"]
-    if not found:
-        return
-    steps, first = result["steps"], next(iter(found.values()))
-    print(f"\n{case}, batch {result['batch']}, {steps} steps an epoch")
-    print("| way | ms a step | range | this / ours |\n|---|---|---|---|")
-    for way, seconds in found.items():
-        each = [1e3 * one / steps for one in seconds]
-        ratio = statistics.median(seconds) / statistics.median(first)
-        print(f"| {way} | {statistics.median(each):.3f} | {min(each):.3f}-{max(each):.3f} | {ratio:.2f} |", flush=True)
+        if not first:
+            print(f"\n{case}, batch {result['batch']}, {result['steps']} steps an epoch")
+            print("| way | ms a step | range | this / first |\n|---|---|---|---|")
+        for way, seconds in result["seconds"].items():
+            middle = statistics.median(seconds)
+            first = first or middle
+            low, middle_ms, high = (1e3 * one / result["steps"] for one in (min(seconds), middle, max(seconds)))
+            print(f"| {way} | {middle_ms:.3f} | {low:.3f}-{high:.3f} | {middle / first:.2f} |", flush=True)
 
 
 def _measure(case: str, ways: list[str], options: argparse.Namespace) -> dict[str, Any]:
