@@ -50,8 +50,8 @@ class RunOptions(Schema):
     devices: Devices = cli.devices()
     jobs: int = cli.jobs("number of processes for a list of wavelengths, with a GPU or a share of the cores each")
     memory: str = option(
-        MEMORY, "memory for training rows, like 8G, or auto for half of what is free; rows that do not fit are read "
-        "again in each epoch and shuffled in windows", group=cli.WHERE_IT_RUNS, metavar="SIZE",
+        MEMORY, "memory for training rows, like 8G, or auto for half of what is free; rows that do not fit and "
+        "are not in arrays are read again in each epoch, in windows", group=cli.WHERE_IT_RUNS, metavar="SIZE",
         check=lambda text: text == "auto" or resources.parse_bytes(text) is not None, expected="a size like 8G, or auto"
     )  # fmt: skip
     price: float | None = cli.price()

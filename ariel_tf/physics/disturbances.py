@@ -34,6 +34,7 @@ SMOOTHED = 9  # steps
 SYMMETRIC = 0.5  # of the asymmetry about the usual step must be explained
 # An unseen part: how much more likely than a symmetric transit, at the usual step or moved (twice ln likelihood).
 UNSEEN_CERTAIN = 20.0
+MOST_TRIED = 50  # steps of the latest one; beyond `MOST_MOVED` nothing is taken for unseen
 # Means of a few steps at its inner edge, relative to the deepest such mean: that of the quiet star at most, that of the
 # other half at least.
 EDGE_STEPS, EDGE_QUIET, EDGE_DEEP = 3, 0.25, 0.4
@@ -197,7 +198,11 @@ def unseen_part(white: np.ndarray, noise: float) -> range:
     dip = (1 - white) / noise
     before = np.arange(RAMP_STEPS // 2, int(MID_TRANSIT_STEP) + 1)
     apart, mirror = _asymmetry(dip, before, 0), _mirror(dip, before)
-    usual, moved = apart.sum(), min(_asymmetry(dip, before, late).sum() for late in range(-MOST_MOVED, MOST_MOVED + 1))
+    shifts = range(-MOST_TRIED, MOST_TRIED + 1)
+    tried = [_asymmetry(dip, before, late).sum() for late in shifts]
+    usual, moved = apart.sum(), min(tried)
+    if abs(shifts[int(np.argmin(tried))]) > MOST_MOVED:
+        return range(0)
     deepest = max(_edge(dip[before]).max(), _edge(mirror).max())
     best, found = min(usual, moved) - UNSEEN_CERTAIN, range(0)
     begin, end = (dip[before], mirror, before), (mirror * np.sqrt(2), dip[before], _mirrored(before))

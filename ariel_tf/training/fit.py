@@ -15,14 +15,14 @@ from ariel_tf.models.builder import Built
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.runs.history import require_scores
 from ariel_tf.runs.model_file import check_weights_file, load_model
-from ariel_tf.training import callbacks, distribute, fused_update, numbered_rows
+from ariel_tf.training import callbacks, distribute, fused_update, heartbeat, numbered_rows
 from ariel_tf.training.data import TrainingData
 from ariel_tf.training.numbered_rows import NumberedRows
 from ariel_tf.training.steps import StepsTogether, test_function
 from ariel_tf.training.tensorboard import Profile, TensorBoardLog
 
 
-def _rows_in_batches(model: keras.Model) -> None:
+def _rows_in_batches(model: keras.Model, each: Callable[[], None]) -> None:
     """Take no rows by their numbers."""
 
 
@@ -40,7 +40,7 @@ class FitPlan:
         seed: random seed of layers.
         shared: whether `batches` are already this host's shares.
         fused: whether the weights are updated in one pass.
-        numbered: function (model) -> the same rows, taken by their numbers, or None.
+        numbered: function (model, function to call after each batch) -> the same rows, taken by their numbers, or None.
     """
 
     batches: Callable[[int], Any]
@@ -52,7 +52,7 @@ class FitPlan:
     seed: int
     shared: bool = False
     fused: bool = True
-    numbered: Callable[[keras.Model], NumberedRows | None] = _rows_in_batches
+    numbered: Callable[[keras.Model, Callable[[], None]], NumberedRows | None] = _rows_in_batches
 
     @classmethod
     def of(cls, rows: TrainingData, config: TrainConfig, validation: Any, epochs: int | None = None) -> Self:
@@ -74,7 +74,7 @@ class FitPlan:
             seed=config.seed,
             shared=rows.part is not None,
             fused=config.fused == "yes",
-            numbered=functools.cache(functools.partial(numbered_rows.hold, rows, device=numbered_rows.gpu())),
+            numbered=functools.partial(numbered_rows.hold, rows, device=numbered_rows.gpu()),
         )
 
 
@@ -113,12 +113,13 @@ def fit(
     reports = [callbacks.PrintEpoch(run, plan.epochs, plan.steps), log] if log else []
     with callbacks.StopOnSignal(run, command) as stop:
         watching = [*reports, *more, callbacks.ShowLife(run), stop]
+        numbered = _numbered(built.training, plan, stop) if first < plan.epochs else None
         for last in stages(built, first, plan.epochs):
             # A backbone whose score stops improving while it is frozen may still improve once it is not.
             patience = plan.patience if last == plan.epochs else 0
             if not patience or first - max(run.state["best_epoch"], frozen(built)) < patience:
                 save = callbacks.SaveEpoch(run, built.inference, stop, patience, plan.rows, frozen(built))
-                _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching])
+                _fit_stage(run, built, dataclasses.replace(plan, epochs=last), first, [save, *watching], numbered)
             first = last
     if log and plan.patience and run.state["epoch"] < plan.epochs:
         messages.info(callbacks.stopped_early(plan.patience))
@@ -134,7 +135,19 @@ def stages(built: Built, first: int, epochs: int) -> list[int]:
     return sorted({end for end in (min(frozen(built), epochs), epochs) if end > first})
 
 
-def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any]) -> None:
+def _numbered(model: keras.Model, plan: FitPlan, stop: callbacks.StopOnSignal) -> NumberedRows | None:
+    """Return the rows that steps take by their numbers; a signal ends the computation of features."""
+
+    def each() -> None:
+        stop.check()
+        heartbeat.advance()
+
+    return plan.numbered(model, each) if _is_single(model) else None
+
+
+def _fit_stage(
+    run: RunFolder, built: Built, plan: FitPlan, first: int, watching: list[Any], numbered: NumberedRows | None
+) -> None:
     """Call Keras's `fit` once, from epoch `first` to `plan.epochs`."""
     _set_fine_tuning(built, first)
     if plan.fused:
@@ -145,7 +158,6 @@ def _fit_stage(run: RunFolder, built: Built, plan: FitPlan, first: int, watching
     if built.settings["schedule"] == "plateau":
         fraction = built.fine_tuning.fine_rate if built.fine_tuning and built.fine_tuning.unfrozen else 1.0
         scheduled = [callbacks.ReduceOnPlateau(run, fraction * built.settings["learning_rate"])]
-    numbered = plan.numbered(built.training) if can_step_together(built.training, watching) else None
     together = steps_together(built.training, plan.steps, watching, numbered)
     watching = [*scheduled, callbacks.RefuseNonFinite(run), *together, *watching]
     try:
@@ -177,16 +189,15 @@ def _keras_fit(
     )
 
 
-def can_step_together(model: keras.Model, watching: Sequence[Any]) -> bool:
-    """Whether several steps can run in one call: on one device, compiled, and not counted by a profile."""
-    alone = model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
-    return alone and not any(isinstance(one, Profile) for one in watching)
+def _is_single(model: keras.Model) -> bool:
+    """Whether a model is trained on one device, compiled."""
+    return model.distribute_strategy.num_replicas_in_sync == 1 and not model.run_eagerly
 
 
 def steps_together(
     model: keras.Model, steps: int, watching: Sequence[Any], numbered: NumberedRows | None = None
 ) -> list[StepsTogether]:
-    """Return the callback that runs several training steps per call, for `fit`; empty if each step is a call.
+    """Return the callback that runs several training steps per call, for `fit`; empty if Keras takes the steps.
 
     Args:
         model: model to train.
@@ -195,9 +206,10 @@ def steps_together(
         numbered: rows that steps take by their numbers.
     """
     model.train_function = None  # of an earlier part
-    if not can_step_together(model, watching):
+    counted = any(isinstance(one, Profile) for one in watching)  # a profile counts calls as steps
+    if not _is_single(model) or (counted and numbered is None):
         return []
-    model.train_function = StepsTogether(model, steps, numbered)
+    model.train_function = StepsTogether(model, steps, numbered, *([1] if counted else []))
     return [model.train_function]
 
 

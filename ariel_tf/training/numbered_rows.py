@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from ariel_tf.data import dataset
+from ariel_tf.data import arrays, dataset
 from ariel_tf.training.stacked.features import Halves, halves
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 # Share of the free memory of a GPU that rows may take; the others are for weights and the outputs of layers.
 SHARE = 0.5
+# Features of more bytes are computed in each step. Not the memory that is free: a run that is resumed must do the same.
+FEATURE_BYTES = dataset.MEMORY_BYTES
 # Rows whose features are computed at once, at most.
 FEATURE_ROWS = 256
-# Differences between the outputs of a model and of its parts, relative to the largest output.
-ROUNDING = 1e-4
+# Differences between the outputs of a model and of its parts, and between features of a row alone and in a batch,
+# relative to the largest.
+ROUNDING, ALONE = 1e-4, 1e-2
 
 Take = Callable[[Any], tuple[Any, Any]]
 
@@ -60,31 +63,46 @@ def gpu() -> str | None:
 
 
 def free_bytes(device: str) -> int:
-    """Return the bytes of a GPU that are free.
+    """Return the bytes of a GPU that are free; 0 if TensorFlow does not say.
 
     Args:
         device: its name, as `gpu` returns it.
     """
     from tensorflow.python.client import device_lib
 
-    limits = [found.memory_limit for found in device_lib.list_local_devices() if found.device_type == "GPU"]
-    return int(limits[0]) - int(tf.config.experimental.get_memory_info(device.removeprefix("/device:"))["current"])
+    number = tf.config.get_visible_devices("GPU")[0].name.rpartition(":")[2]
+    gpus = tf.compat.v1.GPUOptions(visible_device_list=number, allow_growth=True)
+    try:
+        devices = device_lib.list_local_devices(session_config=tf.compat.v1.ConfigProto(gpu_options=gpus))
+        limits = [found.memory_limit for found in devices if found.device_type == "GPU"]
+        used = tf.config.experimental.get_memory_info(device.removeprefix("/device:"))["current"]
+    except (RuntimeError, ValueError, tf.errors.OpError):
+        return 0
+    return int(limits[0]) - int(used) if limits else 0
 
 
 def hold(
-    rows: "TrainingData", model: keras.Model, device: str | None, free: Callable[[str], int] = free_bytes
+    rows: "TrainingData",
+    model: keras.Model,
+    each: Callable[[], None] = lambda: None,
+    device: str | None = None,
+    free: Callable[[str], int] = free_bytes,
 ) -> NumberedRows | None:
-    """Return the rows of a training as features, or on a device.
+    """Return the rows of a training as features, or for a GPU as they are.
+
+    Whether steps take them by their numbers depends on the model and the data alone, so that a resumed training does
+    the same, bit for bit. They are on the GPU if they fit there, else in memory.
 
     Args:
         rows: rows of the training.
         model: built and compiled model, on one device.
+        each: function that is called after each batch of features; it may raise.
         device: name of a GPU; None for none.
         free: function that returns the bytes of a device that are free.
 
     Returns:
-        None if steps read their rows as batches: rows that are not in memory or in mapped files as they are trained on,
-        rows too large for the GPU, or no GPU and a model without features.
+        None if steps read their rows as batches: rows that are augmented, mixed or shuffled in windows, or a model
+        without features and no GPU, or rows in mapped files.
 
     Raises:
         dataset.UNREADABLE: damaged rows in mapped files.
@@ -92,20 +110,21 @@ def hold(
     batches = rows.in_key_order(min(rows.config.batch_size, FEATURE_ROWS))
     if batches is None:
         return None
-    validation, limit = rows.pairs(rows.validation()), SHARE * free(device) if device else math.inf
+    validation = rows.pairs(rows.validation())
     split = features_of(model, batches)
-    if split and rows.count * sum(math.prod(one.shape[1:]) for one in split.features.outputs) * 4 > rows.memory:
+    if split and rows.count * sum(math.prod(one.shape[1:]) for one in split.features.outputs) * 4 > FEATURE_BYTES:
         split = None
     held: list[Any]
     if split is not None:
-        held = [_computed(split.features, batches, rows.count), _computed(split.features, validation)]
-    elif device and rows.table is not None and _bytes(rows.table) < limit:
+        held = [_computed(split.features, part, each) for part in (batches, validation)]
+    elif device and rows.table is not None:
         tables = [rows.table, rows.validation_table()]
         held = [dataset.for_model(table, star=bool(rows.config.star_names)) for table in tables]
     else:
         return None
-    if sum(values.shape.num_elements() * values.dtype.size for values in tf.nest.flatten(held)) > limit:
-        return None
+    size = sum(values.nbytes for values in tf.nest.flatten(tf.nest.map_structure(np.asarray, held)))
+    if device is None or size > SHARE * free(device):
+        device = "/device:CPU:0"
     batch = dataset.prediction_batch_size(rows.config.signature)
     return NumberedRows(
         training=_taker(held[0], device),
@@ -127,54 +146,63 @@ def features_of(model: keras.Model, batches: tf.data.Dataset) -> Halves | None:
     split = halves(model, values // 2)
     if split is None:
         return None
-    inputs, _ = next(iter(batches.unbatch().batch(2)))
-    try:  # each row for itself: features that depend on the other rows of a batch differ between epochs
-        each = [{name: rows[place : place + 1] for name, rows in inputs.items()} for place in range(2)]
-        found = [split.network(_features(split.features, one), training=False) for one in each]
-        expected, received = model(inputs, training=False), tf.concat(found, axis=0)
+    inputs, radius = next(iter(batches.unbatch().batch(2)))
+    try:
+        together = _features(split.features, inputs)
+        alone = [
+            _features(split.features, {name: rows[place : place + 1] for name, rows in inputs.items()})
+            for place in range(len(radius))
+        ]
+        expected, received = model(inputs, training=False), split.network(together, training=False)
     except (ValueError, TypeError, tf.errors.OpError):  # a layer that takes no single row
         return None
-    if received.shape != expected.shape:
-        return None
-    apart, largest = np.abs(received.numpy() - expected.numpy()).max(), np.abs(expected.numpy()).max()
-    # A layer before the weights may add to the loss; it would be left out.
-    return split if apart <= ROUNDING * largest and not split.features.losses else None
+    # Features that depend on the other rows of a batch differ between epochs, and a layer may add to the loss.
+    pairs = [(both, tf.concat(parts, axis=0), ALONE) for both, *parts in zip(together, *alone, strict=True)]
+    same = all(_near(*pair) for pair in [*pairs, (expected, received, ROUNDING)])
+    return split if same and not split.features.losses else None
+
+
+def _near(one: Any, other: Any, rounding: float) -> bool:
+    """Whether two tensors agree within a fraction of the largest value of the first."""
+    first, second = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    return first.shape == second.shape and np.abs(first - second).max() <= rounding * np.abs(first).max()
 
 
 def _features(features: keras.Model, inputs: Mapping[str, Any]) -> list[Any]:
     return list(keras.tree.flatten(features(inputs, training=False)))
 
 
-def _bytes(table: Mapping[str, tf.Tensor]) -> int:
-    return sum(table[name].shape.num_elements() * table[name].dtype.size for name in ("flux", "star", "radius"))
-
-
-def _computed(features: keras.Model, batches: tf.data.Dataset, rows: int | None = None) -> tuple[list[Any], Any]:
-    """Return the features and radii of all rows.
+def _computed(features: keras.Model, batches: tf.data.Dataset, each: Callable[[], None]) -> tuple[list[Any], Any]:
+    """Return the features and radii of all rows, in memory.
 
     Args:
         features: model from inputs to features.
         batches: (inputs, radius) in order.
-        rows: their number, for the progress bar.
+        each: function that is called after each batch.
     """
     compute = tf.function(lambda batch: _features(features, batch), autograph=False, reduce_retracing=True)
-    parts: list[list[Any]] = [[] for _ in features.outputs]
-    radii = []
-    with tqdm(total=rows, desc="features", unit=" rows", leave=False, disable=None, delay=2) as bar:
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(features.outputs) + 1)]
+    count = int(batches.cardinality())
+    with tqdm(total=count, desc="features", unit=" batches", leave=False, disable=None, delay=2) as bar:
         for inputs, radius in batches:
-            for found, values in zip(parts, compute(inputs), strict=True):
-                found.append(values)
-            radii.append(radius)
-            bar.update(len(radius))
-    return [tf.concat(found, axis=0) for found in parts], tf.concat(radii, axis=0)
+            for found, values in zip(parts, [*compute(inputs), radius], strict=True):
+                found.append(values.numpy())
+            bar.update()
+            each()
+    held = []
+    for found in parts:
+        held.append(arrays.as_tensor(np.concatenate(found)))
+        found.clear()
+    return held[:-1], held[-1]
 
 
-def _taker(held: Any, device: str | None) -> Take:
+def _taker(held: Any, device: str) -> Take:
     """Return a function (row numbers [n]) -> (inputs, radius), which takes them of rows on a device."""
     with tf.device(device):
         held = tf.nest.map_structure(tf.identity, held)
 
-    def take(index: Any) -> tuple[Any, Any]:
-        return tf.nest.map_structure(lambda values: tf.gather(values, index), held)
+        def take(index: Any) -> tuple[Any, Any]:
+            with tf.device(device):
+                return tf.nest.map_structure(lambda values: tf.gather(values, index), held)
 
     return take

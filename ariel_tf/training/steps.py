@@ -9,6 +9,7 @@ step is Keras's own `train_step`, in its order: weights and metrics are those of
 """
 
 import functools
+import sys
 import time
 from typing import Any
 
@@ -28,10 +29,12 @@ class StepsTogether(keras.callbacks.Callback):
         model: built and compiled model.
         steps: number of steps per epoch.
         rows: rows that steps take by their numbers; None if the dataset of `fit` has the rows.
+        most: maximum number of steps per call.
     """
 
-    def __init__(self, model: keras.Model, steps: int, rows: NumberedRows | None = None):
+    def __init__(self, model: keras.Model, steps: int, rows: NumberedRows | None = None, most: int = sys.maxsize):
         super().__init__()
+        self._most = most
         self._trained, self._steps, self._rows = model, steps, rows
         self._done = self._ahead = 0
         self._chunk = 1
@@ -55,7 +58,7 @@ class StepsTogether(keras.callbacks.Callback):
         self._done, self._ahead = self._done + count, count
         if not is_first:  # which traces
             enough = int(count * CALL_SECONDS / (time.perf_counter() - started))
-            self._chunk = max(1, min(enough, 2 * self._chunk))
+            self._chunk = max(1, min(enough, 2 * self._chunk, self._most))
 
     def _compiled(self) -> Any:
         """Return a function (iterator, number of steps) -> metrics."""
@@ -88,7 +91,7 @@ def test_function(model: keras.Model, rows: NumberedRows) -> Any:
 
 
 class _Part:
-    """A model in whose steps a part of it is called, which has the same weights."""
+    """A model of Keras's own class, in whose steps a part of it is called, which has the same weights."""
 
     def __init__(self, model: keras.Model, network: keras.Model):
         self._model, self._network = model, network

@@ -88,7 +88,7 @@ def test_an_unseen_part_of_a_transit_is_replaced_by_the_other_half(bright, end):
     assert np.abs(white - truth)[unseen].max() < 0.15 * depth < 0.5 * np.abs(flux - bright.flux)[..., unseen].mean()
 
 
-@pytest.mark.parametrize("late", [-20, 6, 20])
+@pytest.mark.parametrize("late", [-35, -20, 6, 20, 32, 35])
 def test_a_late_transit_has_no_unseen_part(bright, late):
     curves = np.roll(bright.flux / RAMP, late, axis=-1) * RAMP
     assert steadied_flux(bright, curves.astype(np.float32))[1].unseen == 0

@@ -52,8 +52,19 @@ def _operation(tensor: Any) -> Any:
     return tensor._keras_history.operation
 
 
+def _is_fixed(operation: Any) -> bool:
+    """Whether an operation has no variable, and no layer that can do something else in training."""
+    if getattr(operation, "variables", ()):
+        return False
+    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
+    return not any(one._call_has_training_arg for one in layers if not isinstance(one, keras.Model))
+
+
 def _border(model: keras.Model) -> list[Any]:
-    """Return the last tensors that depend on no variable; generators of random numbers have variables, too."""
+    """Return the last tensors that depend on no variable and on no layer that acts in training.
+
+    Generators of random numbers have variables, too.
+    """
     free: dict[int, bool] = {}
 
     def sources(tensor: Any) -> list[Any]:
@@ -62,7 +73,7 @@ def _border(model: keras.Model) -> list[Any]:
 
     def is_free(tensor: Any) -> bool:
         if id(tensor) not in free:
-            free[id(tensor)] = not getattr(_operation(tensor), "variables", ()) and all(map(is_free, sources(tensor)))
+            free[id(tensor)] = _is_fixed(_operation(tensor)) and all(map(is_free, sources(tensor)))
         return free[id(tensor)]
 
     found: dict[int, Any] = {}
