@@ -85,7 +85,8 @@ def _nadam(optimizer: Any, index: int, gradient: Any, variable: Any, rate: Any) 
     """Nadam's step is Adam's step for the momentum plus one for the gradient alone, which no kernel has."""
     dtype = variable.dtype
     step = tf.cast(optimizer.iterations.value + 1, dtype)
-    beta_1, beta_2, decay = (tf.constant(value, dtype) for value in (optimizer.beta_1, optimizer.beta_2, 0.96))
+    # Cast like Keras, as in `_adam`.
+    beta_1, beta_2, decay = (keras.ops.cast(value, dtype) for value in (optimizer.beta_1, optimizer.beta_2, 0.96))
     now, following = (beta_1 * (1 - 0.5 * tf.pow(decay, step + ahead)) for ahead in (0, 1))
     product = tf.cast(optimizer._u_product.value, dtype)
     root = tf.sqrt(1 - tf.pow(beta_2, step))
