@@ -16,8 +16,8 @@ from ariel_tf.core.errors import NonFiniteError, Stopped, UsageError
 from ariel_tf.training import one_model, schedule
 from ariel_tf.training.stacked import fit as stack_trainer
 from ariel_tf.training.stacked import group, memory
-from ariel_tf.training.stacked import stack as stacked
 from ariel_tf.training.stacked.layers import NotStackable
+from ariel_tf.training.stacked.variables import StackedVariables
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -127,7 +127,7 @@ def arrays(path):
 )
 def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held, tiny_run, monkeypatch, capsys):
     tiny_run(*FOUR, into="unbroken")
-    reseed = stacked.Stack.reseed
+    reseed = StackedVariables.reseed
 
     def stop_in_the_third_epoch(self, seed, epoch):
         reseed(self, seed, epoch)
@@ -136,7 +136,7 @@ def test_a_stopped_and_resumed_stack_is_the_unbroken_one_to_the_bit(share, held,
 
     with monkeypatch.context() as patch:
         patch.setattr(schedule, "SHARE", share)
-        patch.setattr(stacked.Stack, "reseed", stop_in_the_third_epoch)
+        patch.setattr(StackedVariables, "reseed", stop_in_the_third_epoch)
         with pytest.raises(Stopped, match=rf"stopped: stopped/stack-w03-w12 holds {held} whole epochs") as told:
             run(*FOUR, "--run", "stopped")
     assert told.value.exit_code == 143

@@ -114,7 +114,9 @@ def test_a_training_and_its_evaluation(classic, tmp_path, capsys):
     options = ["--layout", "classic", "--wavelength", "7", "--epochs", "1", "--model", "squid"]
     train.main(["--data", str(CLASSIC), *options, "--run", str(tmp_path / "run")])
     capsys.readouterr()
-    evaluate.main([str(tmp_path / "run")])
+    with pytest.raises(UsageError, match="names data on another machine"):
+        evaluate.main([str(tmp_path / "run")])
+    evaluate.main([str(tmp_path / "run"), "--data", classic])
     assert f"of {classic}" in capsys.readouterr().out
 
 
