@@ -34,7 +34,7 @@ def shuffled_table(
 
 
 def shuffled_places(rows: int, batch_size: int, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
-    """Return the row numbers, int64 [batch], of the batches that `shuffled_table` makes of so many rows."""
+    """Return batches of row numbers, int64 [batch], in the order in which `shuffled_table` takes rows."""
     return _shuffled_places(np.arange(rows), batch_size, seed, first_epoch, epochs)
 
 

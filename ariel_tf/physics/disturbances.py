@@ -280,7 +280,7 @@ def _moved_back(flux: np.ndarray, late: int) -> np.ndarray:
 
 
 def _completed(flux: np.ndarray, unseen: range) -> np.ndarray:
-    """Return light curves whose steps in `unseen` are those that mirror them."""
+    """Return light curves in which each step of `unseen` is replaced by its mirror image."""
     ramp = RAMP.astype(np.float32)
     curves, steps = flux / ramp, np.asarray(unseen)
     index = _mirrored(steps)

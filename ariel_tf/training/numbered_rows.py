@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ariel_tf.data import arrays, dataset
-from ariel_tf.training.stacked.features import Halves, halves
+from ariel_tf.training.stacked.features import FEATURE_ROWS, Halves, halves
 
 if TYPE_CHECKING:
     from ariel_tf.training.data import TrainingData
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 SHARE = 0.5
 # Features of more bytes are computed in each step. Not the memory that is free: a run that is resumed must do the same.
 FEATURE_BYTES = dataset.MEMORY_BYTES
-# Rows whose features are computed at once, at most.
-FEATURE_ROWS = 256
 # Differences between the outputs of a model and of its parts, and between features of a row alone and in a batch,
 # relative to the largest.
 ROUNDING, ALONE = 1e-4, 1e-2

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import keras
 
+# Rows whose features are computed at once, at most.
+FEATURE_ROWS = 256
+
 
 class Halves(NamedTuple):
     """A model in two parts that share its layers.

@@ -28,12 +28,9 @@ from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import distribute
 from ariel_tf.training.stacked import layers
 from ariel_tf.training.stacked.data import Table
-from ariel_tf.training.stacked.features import halves
+from ariel_tf.training.stacked.features import FEATURE_ROWS, halves
 from ariel_tf.training.stacked.layers import NotStackable
 from ariel_tf.training.stacked.variables import StackedVariables, random_layers
-
-# Rows whose features are computed at once, at most.
-FEATURE_ROWS = 256
 
 
 class Sums(NamedTuple):
