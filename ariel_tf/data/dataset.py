@@ -73,12 +73,30 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
         DataError: the source yields fewer or more observations than announced, a damaged record, or planets with
             different numbers of observations where a row contains several.
     """
+    return {name: arrays.as_tensor(values) for name, values in _loaded(source, selection, channels_first=False).items()}
+
+
+def load_by_channel(source: Source, selection: Selection) -> dict[str, np.ndarray]:
+    """Load all rows of a selection like `load`, with flux as [channels, n, 300] or [channels, n, instances, 300]."""
+    table = _loaded(source, selection, channels_first=True)
+    return table | {"flux": np.ascontiguousarray(np.moveaxis(table["flux"], -1, 0))}
+
+
+def _loaded(source: Source, selection: Selection, channels_first: bool) -> dict[str, np.ndarray]:
+    """Return all rows of a selection, in ascending key order.
+
+    Args:
+        channels_first: whether flux, which has the same shape in both cases, has its channels first in memory.
+    """
     table: dict[str, np.ndarray] = {}
     filled = 0
     for batch in read(source, _in_order(source, selection), selection.folds):
         if not table:
             rows = source.observations(selection.folds)
             table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
+            if channels_first:
+                steps, channels = batch["flux"].shape[1:]
+                table["flux"] = np.moveaxis(arrays.empty((channels, rows, steps), batch["flux"].dtype), 0, -1)
         for name, values in batch.items():
             table[name][filled : filled + len(values)] = values
         filled += len(batch["key"])
@@ -91,7 +109,7 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
         table = grouped(table, selection.signature.row)
     if selection.bootstrap_seed is not None:
         table = drawn(table, selection.bootstrap_seed)
-    return {name: arrays.as_tensor(values) for name, values in table.items()}
+    return table
 
 
 def fits_in_memory(source: Source, selection: Selection, memory: int | None = None) -> bool:

@@ -80,7 +80,7 @@ def read(
                 break
             yield batch
     except ChangedRow as error:
-        raise DataError(f"{source.description}: {error}; copy or make it anew.", source.faults()) from error
+        raise changed(source, error) from error
     except tf.errors.OpError as error:
         raise damaged(source, error) from error
     if whole or seen > announced:
@@ -160,6 +160,11 @@ def _refuse_keys(source: Source, folds: Sequence[int], keys: np.ndarray) -> None
     if len(unique) < len(keys):
         planet, spot, photon = unique[np.argmax(counts > 1)]
         raise DataError(f"{source.description}: observation {planet:04d}_{spot:02d}_{photon:02d} occurs twice.")
+
+
+def changed(source: Source, error: ChangedRow) -> DataError:
+    """Return the exception to raise for a row in mapped files that differs from what was written."""
+    return DataError(f"{source.description}: {error}; copy or make it anew.", source.faults())
 
 
 def damaged(source: Source, error: tf.errors.OpError) -> Exception:

@@ -32,11 +32,13 @@ class MappedRows:
     Attributes:
         index: int64 [rows].
         key: int32 [rows, 3].
+        row_bytes: bytes of the light curves of a row.
     """
 
     def __init__(self, files: ArrayFiles, signature: Signature, index: np.ndarray):
         self._files, self._signature = files, signature
         self.index, self.key = index.astype(np.int64), files.small["key"][index]
+        self.row_bytes = signature.observation_bytes
         self._whole = ROWS in files.layouts and signature.inputs == tuple(range(N_WAVELENGTHS))
         self._columns = [*([] if self._whole else signature.inputs), *([WHITE] if signature.white_light else [])]
 

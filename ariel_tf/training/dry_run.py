@@ -147,22 +147,18 @@ def rows_of_a_batch(job: TrainingJob) -> int:
     return min(job.config.batch_size, max(1, rows))
 
 
-def stack_memory(job: TrainingJob, built: "Built", used: int, together: int) -> Memory:
+def stack_memory(job: TrainingJob, built: "Built", used: int, group: Sequence[int]) -> Memory:
     """Estimate the memory of a stack of models.
 
     Args:
         job: job of the run.
         built: model of one wavelength.
         used: bytes that this process uses now.
-        together: number of wavelengths in the stack.
+        group: wavelengths of the stack.
     """
     from ariel_tf.training.stacked import memory
 
-    config = job.config.first
-    selection = config.selection("train")
-    rows = job.source.observations((*config.train_folds, *config.validation_folds)) // selection.stride
-    each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)
-    return Memory(used, together * each, 0)
+    return Memory(used, len(group) * memory.needed_by_each(job, built.training, group), 0)
 
 
 def _numbers(operation: Any) -> int:
@@ -185,9 +181,9 @@ def memory_lines(job: TrainingJob, built: "Built", groups: Sequence[Sequence[int
         f"  {format_bytes(needed.weights):>10s}  gradients, optimiser and copies of the weights",
         f"  {format_bytes(needed.outputs):>10s}  outputs of layers, {rows_of_a_batch(job)} rows a batch",
     ]
-    if (together := max(map(len, groups), default=1)) > 1:
-        needed = stack_memory(job, built, needed.used, together)
-        lines.append(f"memory of {together} models trained together: about {format_bytes(needed.total)}")
+    if len(largest := max(groups, key=len, default=())) > 1:
+        needed = stack_memory(job, built, needed.used, largest)
+        lines.append(f"memory of {len(largest)} models trained together: about {format_bytes(needed.total)}")
     lines.append(f"  {format_bytes(resources.free_memory()):>10s}  of the machine's memory are free")
     if needed.total - needed.used > resources.free_memory():
         lines.append("  this may not fit: a smaller --batch-size needs less")

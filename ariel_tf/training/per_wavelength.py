@@ -12,7 +12,6 @@ Several processes may work in one RUN at once, with slices of one list (`0-54/8:
 ensures that no two train the same wavelength.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from ariel_tf.core import messages, processes, resources
 from ariel_tf.core.atomic_files import write_json, write_text
 from ariel_tf.core.errors import UsageError
 from ariel_tf.core.resources import TimeLeft
-from ariel_tf.data import dataset
 from ariel_tf.models.builder import Built
 from ariel_tf.runs import list_run, work_queue
 from ariel_tf.runs.committed import read_scores
@@ -150,19 +148,19 @@ def plan(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
 
 def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[int]]:
     """Return as few groups as memory allows."""
-    config, jobs = member(job, new[0]).config, job.options.jobs
-    folds = (*config.train_folds, *config.validation_folds)
-    selection = dataclasses.replace(config.selection("train"), folds=folds, bootstrap_seed=None)
-    if job.order == WINDOWS or not dataset.fits_in_memory(job.source, selection, job.options.memory_bytes):
-        raise NotStackable("rows that stream from the disk each epoch can't be shared by a stack. Take --stack no.")
-    rows = job.source.observations(folds) // selection.stride
-    each = memory.needed(built.training, config.batch_size, rows, selection.signature.observation_bytes)
+    jobs = job.options.jobs
+    if job.order == WINDOWS:
+        raise NotStackable(
+            "rows that are shuffled in windows can't be shared by a stack; with more --memory, or in arrays "
+            "(`python -m pipelines.arrays`), they are shuffled as a whole. Take --stack no."
+        )
+    each = memory.needed_by_each(job, built.training, new)
     free, total = memory.available(), len(new)
     groups = memory.groups(new, each, free, jobs)
     if not groups:
         raise NotStackable(
-            f"two wavelengths of {config.model_name} together need {resources.format_bytes(2 * each)} of memory, and "
-            f"of the {resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
+            f"two wavelengths of {job.config.model_name} together need {resources.format_bytes(2 * each)} of memory, "
+            f"and of the {resources.format_bytes(free)} that are free {memory.SHARE:.0%} may be taken. Take --stack no."
         )
     if len(groups) > jobs:
         messages.info(

@@ -81,16 +81,14 @@ def test_a_list_has_the_memory_of_its_largest_stack(monkeypatch):
     from ariel_tf.training.stacked import memory
 
     asked = []
-    monkeypatch.setattr(memory, "needed", lambda *arguments: asked.append(arguments) or 7_000_000)
+    monkeypatch.setattr(memory, "needed_by_each", lambda *arguments: asked.append(arguments) or 7_000_000)
     monkeypatch.setattr(dry_run, "memory_needed", lambda *_: dry_run.Memory(used=1_000_000, weights=1, outputs=1))
-    signature = SimpleNamespace(observation_bytes=1200)
-    selection = SimpleNamespace(stride=2, signature=signature)
-    one = SimpleNamespace(batch_size=5, train_folds=(0, 1), validation_folds=(8,), selection=lambda role: selection)
+    one = SimpleNamespace(train_folds=(0, 1))
     source = SimpleNamespace(observations=lambda folds: 10 * len(folds))
     job = SimpleNamespace(config=SimpleNamespace(batch_size=5, first=one), source=source, also=None)
     lines = dry_run.memory_lines(job, SimpleNamespace(training="model"), [[3, 7, 12], [20, 21]])
     assert "memory of 3 models trained together: about 22.0 MB" in lines
-    assert asked == [("model", 5, 15, 1200)]
+    assert asked == [(job, "model", [3, 7, 12])]
     assert not any(
         "together" in line for line in dry_run.memory_lines(job, SimpleNamespace(training="model"), [[3], [7]])
     )

@@ -91,7 +91,7 @@ def train_stack(models, table, epochs):
         # An epoch in two calls, as a signal or the progress bar may ask for.
         total = stack.train(table, order(epoch), BATCH, 0, 2)
         total = total + stack.train(table, order(epoch), BATCH, 2, STEPS_AN_EPOCH)
-        measured = stack.sums(total, table)
+        measured = stack.sums(total, table.rows)
     stack.variables.keep_best(np.ones(W, bool))
     stack.variables.take_out_best()
     return stack, measured

@@ -1,17 +1,50 @@
-"""Rows of several wavelengths in memory, for models that are trained side by side."""
+"""Rows of several wavelengths, for models that are trained side by side: in memory, or read from mapped files.
 
+    Table         flux [W, rows, 300, 1] in memory                       --calls--> itself, and some steps of it
+    MappedTable   positions in mapped files, in the order of an epoch    --calls--> a `Table` of the rows of some steps
+
+Both give the same rows in the same order.
+"""
+
+import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import tensorflow as tf
 
 from ariel_tf.config.targets import Targets
 from ariel_tf.config.train_config import Role, TrainConfig
-from ariel_tf.data import dataset, shuffling
+from ariel_tf.data import arrays, dataset, shuffling
+from ariel_tf.data.graph import as_written
+from ariel_tf.data.integrity import changed
+from ariel_tf.data.mapped_rows import ChangedRow, MappedRows
+from ariel_tf.data.selection import Selection
 from ariel_tf.data.sources import Source
-from ariel_tf.training.data import batches_of
+from ariel_tf.training.data import TrainingData, batches_of
 from ariel_tf.training.flux_statistics import flux_pass
+
+# Approximate duration of a compiled call: a signal and the progress bar wait for its end.
+CALL_SECONDS = 0.5
+# Light curves that are read from mapped files for one call. Memory use is some four times as much: parts made ahead.
+PART_BYTES = 32 << 20
+
+
+class Call(NamedTuple):
+    """Rows of one compiled call of some steps.
+
+    Attributes:
+        table: rows in memory, `Table`.
+        order: order of these rows, int32 [rows].
+        first, last: steps of this order; `last` is not one of them.
+    """
+
+    table: Any
+    order: Any
+    first: int
+    last: int
 
 
 class Table(NamedTuple):
@@ -45,6 +78,21 @@ class Table(NamedTuple):
 
         return type(self)(rows(self.radius, 1), rows(self.own, 1), rows(self.shared, 0), rows(self.star, 0))
 
+    def calls(self, order: Any, batch_size: int) -> Iterator[Call]:
+        """Yield all steps of an order of the rows, as many in each call as take about `CALL_SECONDS`.
+
+        Args:
+            order: int32 [rows].
+            batch_size: rows per step.
+        """
+        order, steps = tf.convert_to_tensor(order, tf.int32), -(-self.rows // batch_size)
+        first, count = 0, 4
+        while first < steps:
+            started, last = time.perf_counter(), min(first + count, steps)
+            yield Call(self, order, first, last)
+            count = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
+            first = last
+
     @property
     def values(self) -> int:
         """Return how many numbers of light curves a row has for each wavelength, on average."""
@@ -65,77 +113,181 @@ class Table(NamedTuple):
         return self.inputs(None if self.own is None else self.own[index])
 
 
+class MappedTable:
+    """Rows of all wavelengths in mapped files; those of the next call are read while one runs.
+
+    Args:
+        mapped: rows in the files.
+        as_table: function from rows, as `MappedRows.read` returns them, to a `Table`.
+    """
+
+    def __init__(self, mapped: MappedRows, as_table: Callable[[dict[str, Any]], Table]):
+        self._mapped, self._as_table = mapped, as_table
+        self._places = mapped.in_key_order()
+
+    @property
+    def rows(self) -> int:
+        return len(self._places)
+
+    def take(self, index: Any) -> Table:
+        """Return the rows of an index [n]."""
+        rows = self._mapped.read(self._places[np.asarray(index)])
+        return self._as_table({name: tf.constant(values) for name, values in rows.items()})
+
+    def calls(self, order: Any, batch_size: int) -> Iterator[Call]:
+        """Yield all steps of an order of the rows like `Table.calls`, with the rows of `PART_BYTES` in each call.
+
+        Raises:
+            dataset.UNREADABLE: a row differs from what was written.
+        """
+        size = batch_size * max(1, PART_BYTES // (batch_size * self._mapped.row_bytes))
+        places = tf.data.Dataset.from_tensor_slices(self._places[np.asarray(order)]).batch(size)
+        for table in self._mapped.batches(places).map(as_written(self._as_table)).prefetch(1):
+            yield Call(table, tf.range(table.rows), 0, -(-table.rows // batch_size))
+
+
 class StackedData:
     """The rows of a training of several wavelengths at once, each in the order of its own training.
 
     Args:
         source: open for all wavelengths that these read.
-        configs: resolved; they differ only in wavelength, and the rows of each fit in memory.
+        configs: resolved; they differ only in wavelength, and the rows of each fit in memory or are in arrays.
+        memory: bytes that the training rows of all may take; None for `dataset.MEMORY_BYTES`. Rows that take more are
+            read from arrays in each epoch; without arrays they are held in memory nevertheless.
 
     Attributes:
-        train, validation: `Table`.
+        train, validation: `Table`, or `MappedTable`.
         statistics: statistics of each wavelength's training rows, from `dataset.statistics`.
     """
 
-    def __init__(self, source: Source, configs: Sequence[TrainConfig]):
+    def __init__(self, source: Source, configs: Sequence[TrainConfig], memory: int | None = None):
         self.source, self.configs, self.config = source, configs, configs[0]
-        config = self.config
-        rows = self._load("train")
-        self.statistics = [
-            dataset.statistics(source, config.selection("train"), {"flux": self._flux(rows, index)})
-            for index, config in enumerate(configs)
-        ]
-        if config.needs_pass:
-            size = dataset.prediction_batch_size(config.signature)
-            for index, its in enumerate(self.statistics):
-                its |= flux_pass(batches_of(self._flux(rows, index).numpy(), size), len(rows["key"]), config)
-        self.train = self._table(rows)
-        self.validation = self._table(self._load("validation"))
+        self._is_mapped = is_mapped(source, configs, memory)
+        self.train: Table | MappedTable
+        self.validation: Table | MappedTable
+        if self._is_mapped:
+            self.statistics = [TrainingData(source, config, memory=0).statistics for config in configs]
+            self.train, self.validation = self._mapped("train"), self._mapped("validation")
+        else:
+            rows = self._load("train")
+            self.statistics = self._statistics(rows)
+            self.train, self.validation = self._table(rows), self._table(self._load("validation"))
 
-    def _load(self, role: Role) -> dict[str, tf.Tensor]:
-        """Return rows of all wavelengths: flux [rows, ..., 300, wavelengths and white], radius [rows, wavelengths]."""
-        together = self.config.replace(wavelength=Targets.each(config.wavelength.chosen[0] for config in self.configs))
-        return dataset.load(self.source, together.selection(role))
+    def _mapped(self, role: Role) -> MappedTable:
+        rows = self.source.mapped(selection_of(self.configs, role))
+        assert rows is not None
+        return MappedTable(rows, self._mapped_table)
 
-    def _flux(self, rows: dict[str, tf.Tensor], index: int) -> tf.Tensor:
-        """Return the channels of the index-th wavelength: [rows, ..., 300, channels]."""
+    def _load(self, role: Role) -> dict[str, Any]:
+        """Return rows of all wavelengths; flux as [wavelengths and white, rows, ..., 300] unless all models read it."""
+        selection = selection_of(self.configs, role)
         if self.config.channels == "all":
-            return rows["flux"]
-        columns = [index, len(self.configs)] if self.config.signature.white_light else [index]
-        return tf.gather(rows["flux"], columns, axis=-1)
+            return {name: values.numpy() for name, values in dataset.load(self.source, selection).items()}
+        return dataset.load_by_channel(self.source, selection)
 
-    def _table(self, rows: dict[str, tf.Tensor]) -> Table:
+    def _flux(self, rows: dict[str, np.ndarray], index: int) -> np.ndarray:
+        """Return the channels of the index-th wavelength: [rows, ..., 300, channels]."""
+        flux = rows["flux"]
+        if self.config.channels == "all":
+            return flux
+        if self.config.signature.white_light:
+            return np.stack([flux[index], flux[-1]], axis=-1)
+        return flux[index][..., None]
+
+    def _statistics(self, rows: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+        found = []
+        for index, config in enumerate(self.configs):
+            flux = self._flux(rows, index)
+            its = dataset.statistics(self.source, config.selection("train"), {"flux": flux})
+            if config.needs_pass:
+                size = dataset.prediction_batch_size(config.signature)
+                its |= flux_pass(batches_of(flux, size), len(flux), config)
+            found.append(its)
+        return found
+
+    def _table(self, rows: dict[str, np.ndarray]) -> Table:
+        """Return rows of `_load` as a table, without a copy of their light curves."""
+        count, flux = len(self.configs), rows["flux"]
+        own = shared = None
+        if self.config.channels == "all":
+            shared = arrays.as_tensor(flux)
+        else:
+            own = arrays.as_tensor(flux[:count])[..., None]
+            shared = arrays.as_tensor(flux[count])[..., None] if self.config.signature.white_light else None
+        star = tf.constant(rows["star"]) if self.config.star_names else None
+        return Table(tf.constant(rows["radius"].T[..., None]), own, shared, star)
+
+    def _mapped_table(self, rows: dict[str, Any]) -> Table:
+        """Return rows of mapped files, flux [rows, 300, wavelengths and white], as a table."""
         count, flux = len(self.configs), rows["flux"]
         own = shared = None
         if self.config.channels == "all":
             shared = flux
         else:
-            last = len(flux.shape) - 1
-            own = tf.transpose(flux[..., :count], [last, *range(last)])[..., None]
+            own = tf.transpose(flux[..., :count], [2, 0, 1])[..., None]
             shared = flux[..., count:] if self.config.signature.white_light else None
-        star = rows["star"] if self.config.star_names else None
-        return Table(tf.transpose(rows["radius"])[..., None], own, shared, star)
+        return Table(
+            tf.transpose(rows["radius"])[..., None], own, shared, rows["star"] if self.config.star_names else None
+        )
 
     @property
     def steps(self) -> int:
         """Number of batches per epoch; the last one may be smaller."""
         return -(-self.train.rows // self.config.batch_size)
 
-    def prepare(self, prepared: Callable[[Table], Table]) -> None:
+    def prepare(self, prepared: Callable[[Any], Any]) -> None:
         """Replace both tables by what a function, `Stack.prepared`, makes of them."""
         self.train = prepared(self.train)  # one after the other, so that memory never holds both twice
         self.validation = prepared(self.validation)
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Context in which a damaged row is reported by the name of its data set and file.
+
+        Raises:
+            DataError: a row in mapped files differs from what was written.
+        """
+        try:
+            yield
+        except ChangedRow as error:
+            raise changed(self.source, error) from error
+        except dataset.UNREADABLE as error:
+            raise dataset.damaged(self.source, error) from error
+
+    def drop_tables(self) -> None:
+        """Free the memory of both tables."""
+        del self.train, self.validation
+
     def order(self, epoch: int) -> tf.Tensor:
         """Return the order of an epoch's rows: int32 [rows], that of a training of one wavelength."""
-        return shuffling.permutation(self.train.radius.shape[1], tf.constant([self.config.seed, epoch], tf.int32))
+        return shuffling.permutation(self.train.rows, tf.constant([self.config.seed, epoch], tf.int32))
 
-    def batches(self, role: Role) -> Iterator[list[dict[str, Any]]]:
-        """Return each wavelength's rows of the folds of a role, with keys, as lists of NumPy batches."""
-        rows, size = self._load(role), dataset.prediction_batch_size(self.config.signature)
+    def batches(self, role: Role) -> Iterator[Iterator[dict[str, Any]]]:
+        """Return each wavelength's rows of the folds of a role, with keys, as NumPy batches.
+
+        Each wavelength's rows are read from its own arrays if there are any and rows are not held in memory.
+        """
+        size = dataset.prediction_batch_size(self.config.signature)
+        if self._is_mapped and self.source.mapped(self.config.selection(role)) is not None:
+            for config in self.configs:
+                yield dataset.evaluation_batches(self.source, config.selection(role), size)
+            return
+        rows = self._load(role)
         for index in range(len(self.configs)):
-            own = {name: rows[name].numpy() for name in ("key", "star")}
-            own |= {name: rows[name].numpy()[:, index : index + 1] for name in ("radius", "scatter")}
-            own["flux"] = self._flux(rows, index).numpy()
+            own = {name: rows[name] for name in ("key", "star")}
+            own |= {name: rows[name][:, index : index + 1] for name in ("radius", "scatter")}
+            own["flux"] = self._flux(rows, index)
             starts = range(0, len(own["key"]), size)
-            yield [{name: values[start : start + size] for name, values in own.items()} for start in starts]
+            yield ({name: values[start : start + size] for name, values in own.items()} for start in starts)
+
+
+def is_mapped(source: Source, configs: Sequence[TrainConfig], memory: int | None = None) -> bool:
+    """Whether the rows of several wavelengths are read from mapped files, since they take more memory than they may."""
+    selection = selection_of(configs, "train")
+    return not dataset.fits_in_memory(source, selection, memory) and source.mapped(selection) is not None
+
+
+def selection_of(configs: Sequence[TrainConfig], role: Role) -> Selection:
+    """Return the selection of the rows of several wavelengths, which differ in nothing else."""
+    chosen = (config.wavelength.chosen[0] for config in configs)
+    return configs[0].replace(wavelength=Targets.each(chosen)).selection(role)

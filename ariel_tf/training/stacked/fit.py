@@ -23,12 +23,10 @@ from ariel_tf.core.resources import TimeLeft
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
 from ariel_tf.training.schedule import CheckpointSchedule
-from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.data import MappedTable, Table
 from ariel_tf.training.stacked.stack import Stack, Sums
 
 MEASURED = ("loss", "score", "val_loss", "val_score")
-# Approximate duration of a compiled call: a signal and the progress bar wait for its end.
-CALL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,8 @@ class StackPlan:
         seed: random seed of layers.
     """
 
-    table: Table
-    validation: Table
+    table: Table | MappedTable
+    validation: Table | MappedTable
     order: Callable[[int], Any]
     batch_size: int
     epochs: int
@@ -165,21 +163,16 @@ def fit(
 
 
 def _train_epoch(stack: Stack, plan: StackPlan, epoch: int, stop: callbacks.StopOnSignal) -> Sums:
-    order, total = plan.order(epoch), np.zeros(())
-    steps, first, chunk = plan.steps, 0, 4
+    total = np.zeros(())
     with tqdm(
-        total=steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=not sys.stderr.isatty()
+        total=plan.steps, desc=f"epoch {epoch + 1}", unit=" steps", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
-        while first < steps:
-            started = time.perf_counter()
-            last = min(first + chunk, steps)
-            total = total + stack.train(plan.table, order, plan.batch_size, first, last)
+        for table, order, first, last in plan.table.calls(plan.order(epoch), plan.batch_size):
+            total = total + stack.train(table, order, plan.batch_size, first, last)
             heartbeat.advance()
             stop.check()
             bar.update(last - first)
-            chunk = max(1, int((last - first) * CALL_SECONDS / (time.perf_counter() - started)))
-            first = last
-    return stack.sums(total, plan.table)
+    return stack.sums(total, plan.table.rows)
 
 
 def _refuse_non_finite(

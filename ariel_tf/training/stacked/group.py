@@ -34,11 +34,13 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
         damaged: finished wavelengths whose model is written again.
     """
     members = [job.only([wavelength], folder_of(job.path, wavelength)) for wavelength in group]
-    config, rows = members[0].config, StackedData(job.source, [one.config for one in members])
+    config = members[0].config
+    rows = StackedData(job.source, [one.config for one in members], job.options.memory_bytes)
     built = [one.build(its, rows.steps) for one, its in zip(members, rows.statistics, strict=True)]
-    sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
-    stack = Stack([one.training for one in built], sample, config.fused == "yes", config.batch_size)
-    rows.prepare(stack.prepared)
+    with rows.reading():
+        sample = rows.validation.take(np.arange(min(4, rows.validation.rows)))
+        stack = Stack([one.training for one in built], sample, config.fused == "yes", config.batch_size)
+        rows.prepare(stack.prepared)
     plan = fit.StackPlan(
         table=rows.train,
         validation=rows.validation,
@@ -56,7 +58,10 @@ def train_together(job: TrainingJob, group: Sequence[int], damaged: Sequence[int
             tracked(job.options.track, run, hyper_parameters(run.configuration)) as tracking,
         ):
             logs = [one for one in (log, tracking and TrackedMeans(tracking)) if one]
-            now = fit.fit(run, stack, group, plan, logs, job.options.command)
+            with rows.reading():
+                now = fit.fit(run, stack, group, plan, logs, job.options.command)
+        del plan
+        rows.drop_tables()
         cluster.check_weights(job.strategy, (variable.numpy() for variable in stack.variables.weights))
         if not run.is_chief:
             return

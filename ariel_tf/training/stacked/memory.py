@@ -3,23 +3,52 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
+from ariel_tf.config.targets import Targets
 from ariel_tf.core import resources
 from ariel_tf.training import numbered_rows
 from ariel_tf.training.stacked import layers
+from ariel_tf.training.stacked.data import is_mapped
+from ariel_tf.training.stacked.features import halves
+
+if TYPE_CHECKING:
+    from ariel_tf.training.job import TrainingJob
 
 # Share of the free memory that may be used: estimates are inexact, and other processes run.
 SHARE = 0.7
-# While rows are loaded they are held both as read and by wavelength: 2.06 times their bytes were measured.
-TABLE_COPIES = 2.1
+# Bytes of rows in memory, relative to those of their light curves.
+TABLE_COPIES = 1.1
 # Of each weight: the stack's and the model's own, the best, two slots of the optimiser, gradient, three temporaries.
 WEIGHT_COPIES = 9
 # Of each layer's output: forward, backward, and one in between.
 OUTPUT_COPIES = 3
+
+
+def needed_by_each(job: "TrainingJob", model: keras.Model, wavelengths: Sequence[int]) -> int:
+    """Estimate the bytes that each wavelength of a stack needs.
+
+    Args:
+        job: job of the run.
+        model: model of one of them.
+        wavelengths: wavelengths that may become one stack.
+    """
+    configs = [job.config.replace(wavelength=Targets.one(wavelength)) for wavelength in wavelengths]
+    config, source = configs[0], job.source
+    selection = config.selection("train")
+    rows = source.observations((*config.train_folds, *config.validation_folds)) // selection.stride
+    row_bytes = selection.signature.observation_bytes
+    held = 0 if is_mapped(source, configs, job.options.memory_bytes) else row_bytes
+    return needed(model, config.batch_size, rows, held + feature_bytes(model, row_bytes))
+
+
+def feature_bytes(model: keras.Model, row_bytes: int) -> int:
+    """Return the bytes of a row's features, which are in memory; 0 if they are computed in each step."""
+    split = halves(model, row_bytes // 8)
+    return 0 if split is None else 4 * sum(math.prod(one.shape[1:]) for one in split.features.outputs)
 
 
 def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> int:
@@ -29,7 +58,7 @@ def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> in
         model: one model of the stack.
         batch_size: rows per step.
         rows: rows of training and validation.
-        row_bytes: bytes of one row's own light curves.
+        row_bytes: bytes of one row that are in memory.
     """
     weights = sum(math.prod(variable.shape) for variable in model.variables)
     outputs = sum(_numbers(layer) for layer in model.layers)

@@ -24,10 +24,11 @@ import numpy as np
 import tensorflow as tf
 
 from ariel_tf.challenge import PERFECT_SCORE, PPM
+from ariel_tf.data import arrays
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import distribute
 from ariel_tf.training.stacked import layers
-from ariel_tf.training.stacked.data import Table
+from ariel_tf.training.stacked.data import MappedTable, Table
 from ariel_tf.training.stacked.features import FEATURE_ROWS, halves
 from ariel_tf.training.stacked.layers import NotStackable
 from ariel_tf.training.stacked.variables import StackedVariables, random_layers
@@ -68,9 +69,7 @@ class Stack:
             self.variables = StackedVariables(models, fused)
             self._score = ArielScore(models[0].loss.head)
             self._scale = tf.stack([tf.reshape(tf.constant(model.loss.scale, tf.float64), [-1]) for model in models])
-        self._train = tf.function(self._train_steps, autograph=False)
-        self._test = tf.function(self._test_rows, autograph=False)
-        self._featured = tf.function(self._features_of, autograph=False, reduce_retracing=True)
+        self._traced: dict[Any, Any] = {}
         # Larger features would not fit in the memory that rows may take.
         split = halves(self.variables.template, sample.values // 2)
         self._features: keras.Model | None = None
@@ -107,17 +106,45 @@ class Stack:
                 f"{int(np.argmax(apart))} in the stack and alone differ by {apart.max():.3g}. Take --stack no."
             )
 
-    def prepared(self, table: Table) -> Table:
-        """Return a table with the models' features in place of light curves, or the same table if they have none."""
-        if self._features is None:
+    def prepared(self, table: Table | MappedTable) -> Table | MappedTable:
+        """Return a table with the models' features in place of light curves, or the same table if they have none.
+
+        It is on the GPU if there is one, unless its rows are in mapped files.
+        """
+        if self._features is not None:
+            table = self._featured(table)
+        if isinstance(table, MappedTable) or not tf.config.list_logical_devices("GPU"):
             return table
-        own: list[list[Any]] = [[] for _ in self._features.outputs]
-        for start in range(0, table.rows, self._feature_rows):
-            index = np.arange(start, start + self._feature_rows)
-            index = np.minimum(index, table.rows - 1)  # batches of one size have one trace
-            for parts, values in zip(own, self._featured(table, tf.constant(index)), strict=True):
-                parts.append(values[:, : table.rows - start])
-        return table._replace(own=[tf.concat(parts, axis=1) for parts in own], shared=None, star=None)
+        return tf.nest.map_structure(lambda values: None if values is None else tf.identity(values), table)
+
+    def _featured(self, table: Table | MappedTable) -> Table:
+        """Return a table of the features of all rows, in memory."""
+        held: list[np.ndarray] = []
+        size, filled = self._feature_rows, 0
+        for call in table.calls(np.arange(table.rows), size):
+            for step in range(call.first, call.last):
+                index = call.order[step * size : (step + 1) * size]
+                count = len(index)
+                index = tf.pad(index, [[0, size - count]], constant_values=index[-1])  # one size, one trace
+                parts = self._call(self._features_of, call.table, index)
+                if not held:
+                    held = [_rows_like(part, table.rows) for part in parts]
+                for values, part in zip(held, parts, strict=True):
+                    values[:, filled : filled + count] = part[:, :count].numpy()
+                filled += count
+        radius, *own = map(arrays.as_tensor, held)
+        return Table(radius, own, None, None)
+
+    def _call(self, function: Callable, table: Table, *others: Any) -> Any:
+        """Call a function as a graph, which is traced once for tables of any number of rows."""
+        specs = [tf.TensorSpec(other.shape, other.dtype) for other in others]
+        if function == self._train_steps:
+            specs[0] = tf.TensorSpec([None], tf.int32)  # the order of the rows
+        arguments = (_any_rows(table), *specs)
+        key = (function.__name__, *tf.nest.flatten(arguments))
+        if key not in self._traced:
+            self._traced[key] = tf.function(function, autograph=False).get_concrete_function(*arguments)
+        return self._traced[key](table, *others)
 
     # One wavelength: everything in this part is ordinary Keras of one model.
 
@@ -162,6 +189,7 @@ class Stack:
         return tf.vectorized_map(function, self._split(batch), fallback_to_while_loop=False)
 
     def _features_of(self, table: Table, index: Any) -> list[Any]:
+        """Return radius and features of rows, each [W, n, ...]."""
         batch, features = table.take(index), self._features
         assert features is not None
 
@@ -169,7 +197,7 @@ class Stack:
             with self.variables.holding(part["constants"]):
                 return keras.tree.flatten(features(batch.inputs(part.get("own")), training=False))
 
-        return self._map(one, batch)
+        return [batch.radius, *self._map(one, batch)]
 
     def _answers(self, batch: Table) -> Any:
         return self._map(lambda part: self._forward(part, batch, self.variables.seeds(), False)[0], batch)
@@ -239,22 +267,46 @@ class Stack:
         return self._loop(self._test_one_step, table, tf.range(rows), batch_size, 0, steps)
 
     def train(self, table: Table, order: tf.Tensor, batch_size: int, first: int, last: int) -> np.ndarray:
-        """Train the batches `first` ... `last` - 1 of an epoch.
+        """Train the batches `first` ... `last` - 1 of an order of the rows.
 
         Args:
-            table: all rows.
-            order: order of the rows in the epoch, int32 [rows].
+            table: all rows of the order.
+            order: order of the rows, int32 [rows].
 
         Returns:
             Sums of loss x rows and of score errors, float64 [2, W]; `sums` takes their totals over the epoch.
         """
-        return self._train(table, order, *map(tf.constant, (batch_size, first, last))).numpy()
+        return self._call(self._train_steps, table, order, *map(tf.constant, (batch_size, first, last))).numpy()
 
-    def test(self, table: Table, batch_size: int) -> Sums:
+    def test(self, table: Table | MappedTable, batch_size: int) -> Sums:
         """Return loss and score of all rows, without training."""
-        return self.sums(self._test(table, tf.constant(batch_size)).numpy(), table)
+        if isinstance(table, Table):
+            return self.sums(self._test(table, batch_size), table.rows)
+        parts = [self._test(call.table, batch_size) for call in table.calls(np.arange(table.rows), batch_size)]
+        return self.sums(np.sum(parts, axis=0), table.rows)
+
+    def _test(self, table: Table, batch_size: int) -> np.ndarray:
+        return self._call(self._test_rows, table, tf.constant(batch_size)).numpy()
 
     @staticmethod
-    def sums(added: np.ndarray, table: Table) -> Sums:
-        loss, error = added / table.radius.shape[1]
+    def sums(added: np.ndarray, rows: int) -> Sums:
+        loss, error = added / rows
         return Sums(loss, PERFECT_SCORE - PPM * error)
+
+
+def _any_rows(table: Table) -> Table:
+    """Return the specification of a table with any number of rows."""
+
+    def spec(values: Any, axis: int) -> Any:
+        shape = [None if place == axis else size for place, size in enumerate(values.shape)]
+        return tf.TensorSpec(shape, values.dtype)
+
+    def specs(part: Any, axis: int) -> Any:
+        return tf.nest.map_structure(lambda values: None if values is None else spec(values, axis), part)
+
+    return Table(specs(table.radius, 1), specs(table.own, 1), specs(table.shared, 0), specs(table.star, 0))
+
+
+def _rows_like(part: tf.Tensor, rows: int) -> np.ndarray:
+    """Return an empty array for values of this many rows, like those of a part, [W, n, ...]."""
+    return arrays.empty((part.shape[0], rows, *part.shape[2:]), np.dtype(part.dtype.as_numpy_dtype))
