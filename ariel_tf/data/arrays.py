@@ -18,4 +18,6 @@ def as_tensor(values: np.ndarray) -> tf.Tensor:
         aligned = empty(values.shape, values.dtype)
         aligned[...] = values
         values = aligned
+    if values.dtype == tf.bfloat16.as_numpy_dtype:  # which NumPy's DLPack does not know
+        return tf.bitcast(as_tensor(values.view(np.uint16)), tf.bfloat16)
     return tf.experimental.dlpack.from_dlpack(values.__dlpack__())

@@ -299,3 +299,14 @@ def test_statistics_are_those_of_the_rows(simulated):
         simulated, chosen(0, 5, row="planet"), dataset.load(simulated, chosen(0, 5, row="planet"))
     )
     assert whole["flux"].mean.shape == (3, 300, 2)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.int64, tf.bfloat16])
+def test_a_tensor_shares_the_memory_of_an_array(dtype):
+    values = arrays.empty((5, 3), np.dtype(dtype.as_numpy_dtype))
+    values[...] = np.arange(15).reshape(5, 3)
+    tensor = arrays.as_tensor(values)
+    values[2, 1] = 100
+    assert tensor.dtype == dtype
+    np.testing.assert_array_equal(tensor.numpy(), values)
+    np.testing.assert_array_equal(arrays.as_tensor(values[1:, :2]).numpy(), values[1:, :2])
