@@ -67,25 +67,25 @@ def main() -> None:
 
 
 def compare(config: TrainConfig, source: Any, options: argparse.Namespace) -> None:
-    """Print the table of one model."""
-    ways = {
-        name: way
-        for name, way in ways_of(config, source, options.threads).items()
-        if not options.ways or name in options.ways.split(",")
-    }
+    """Print the table of one model; ratios are those to bare Keras, or to the first way if that is not measured."""
+    ways: dict[str, Callable[[int], float]] = {}
+    for name, make in ways_of(config, source, options.threads).items():
+        if not options.ways or name in options.ways.split(","):
+            with contextlib.suppress(ImportError):  # PyTorch
+                ways[name] = make()
     for way in ways.values():
         way(1)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.repeats):
         for name, way in ways.items():
             seconds[name].append(way(options.epochs))
-    rows = source.observations(config.train_folds)
+    rows, base = source.observations(config.train_folds), "bare" if "bare" in ways else next(iter(ways))
     print(
         f"\n{config.model}, {config.what}, batch {config.batch_size}, {rows} rows an epoch, {options.threads} thread(s)"
     )
-    print("| way | CPU ms a row | bare / this | range |\n|---|---|---|---|")
+    print(f"| way | CPU ms a row | {base} / this | range |\n|---|---|---|---|")
     for name, found in seconds.items():
-        ratios = [bare / this for bare, this in zip(seconds["bare"], found, strict=True)]
+        ratios = [bare / this for bare, this in zip(seconds[base], found, strict=True)]
         print(
             f"| {name} | {1e3 * statistics.median(found) / rows:.3f} | {statistics.median(ratios):.2f} | "
             f"{min(ratios):.2f}-{max(ratios):.2f} |",
@@ -93,22 +93,22 @@ def compare(config: TrainConfig, source: Any, options: argparse.Namespace) -> No
         )
 
 
-def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callable[[int], float]]:
-    """Return by the name of a way a function that trains some epochs and returns the CPU seconds of one."""
-    unfused = Case(config.replace(fused="no"), source)
-    unfused_jit = Case(config.replace(fused="no", jit="yes"), source)
-    ways: dict[str, Callable[[int], float]] = {
-        "ours": _clocked(Case(config, source).ours),
-        "ours in batches": _clocked(_in_batches(Case(config, source).ours)),
-        "ours unfused": _clocked(unfused.ours),
-        "ours XLA": _clocked(Case(config.replace(jit="yes"), source).ours),
-        "bare": _clocked(unfused.bare),
-        "bare XLA": _clocked(unfused_jit.bare),
+def ways_of(config: TrainConfig, source: Any, threads: int) -> dict[str, Callable[[], Callable[[int], float]]]:
+    """Return by the name of a way a function that makes one which trains some epochs: CPU seconds of one epoch."""
+
+    def case(**options: Any) -> Case:
+        return Case(config.replace(**options), source)
+
+    return {
+        "ours": lambda: _clocked(case().ours),
+        "ours in batches": lambda: _clocked(_in_batches(case().ours)),
+        "ours unfused": lambda: _clocked(case(fused="no").ours),
+        "ours XLA": lambda: _clocked(case(jit="yes").ours),
+        "bare": lambda: _clocked(case(fused="no").bare),
+        "bare XLA": lambda: _clocked(case(fused="no", jit="yes").bare),
+        "torch Adam": lambda: _torch(case(fused="no"), False, threads),
+        "torch fused Adam": lambda: _torch(case(fused="no"), True, threads),
     }
-    with contextlib.suppress(ImportError):
-        ways["torch Adam"] = _torch(unfused, False, threads)
-        ways["torch fused Adam"] = _torch(unfused, True, threads)
-    return ways
 
 
 def _in_batches(train: Callable[[int, Cost], None]) -> Callable[[int, Cost], None]:
@@ -134,6 +134,7 @@ def _clocked(train: Callable[[int, Cost], None]) -> Callable[[int], float]:
 def _torch(case: Case, fused: bool, threads: int) -> Callable[[int], float]:
     """Return the same for a model's dense layers in PyTorch, with mean absolute error; ImportError without PyTorch."""
     import keras
+    import numpy as np
     import torch
 
     layers = case.built.training.layers
@@ -143,7 +144,7 @@ def _torch(case: Case, fused: bool, threads: int) -> Callable[[int], float]:
     torch.set_num_threads(threads)
     inputs, radius = case.arrays
     flux = flat[0].output
-    x = torch.from_numpy(keras.Model(case.built.training.inputs, flux).predict(inputs, verbose=0))
+    x = torch.from_numpy(keras.Model(case.built.training.inputs, flux).predict(inputs, verbose=0).astype(np.float32))
     y = torch.from_numpy(radius)
     sizes = [x.shape[1], *(layer.units for layer in layers if isinstance(layer, keras.layers.Dense))]
     parts: list[Any] = []
