@@ -57,34 +57,36 @@ class Stacked:
 
     def __init__(self, model: str, source: Any):
         from ariel_tf.models.builder import build
-        from ariel_tf.training.stacked.data import StackedData
+        from ariel_tf.training.stacked.data import StackedData, Table
         from ariel_tf.training.stacked.stack import Stack
 
         settings = SMALLER.get(model, {})
         config = TrainConfig(model=model, wavelength=Targets.parse("0-54"), data="simulated", settings=settings)
         configs = list(config.resolve().for_each_wavelength().values())
-        self.config, self.rows = configs[0], StackedData(source, configs)
-        self.steps = self.rows.steps
-        built = [build(one, its, 1000) for one, its in zip(configs, self.rows.statistics, strict=True)]
+        self.config, rows = configs[0], StackedData(source, configs)
+        self.steps, self.order = rows.steps, rows.order(0)
+        built = [build(one, its, 1000) for one, its in zip(configs, rows.statistics, strict=True)]
         self.models = [one.training for one in built]
-        self.stack = Stack(self.models, self.rows.train.take([0, 1, 2, 3]), batch_size=self.config.batch_size)
-        self.rows.prepare(self.stack.prepared)
+        self.stack = Stack(self.models, rows.train.take([0, 1, 2, 3]), batch_size=self.config.batch_size)
+        table = self.stack.prepared(rows.train)
+        assert isinstance(table, Table)  # simulated rows are in memory
+        self.table = table
 
     def train(self) -> None:
         """Train for one epoch."""
-        self.stack.train(self.rows.train, self.rows.order(0), self.config.batch_size, 0, self.steps)
+        self.stack.train(self.table, self.order, self.config.batch_size, 0, self.steps)
 
     def torch_ways(self, threads: int) -> dict[str, Callable[[], None]]:
         """Return functions that train an epoch of 55 networks in PyTorch; raise ImportError without it, or a peer."""
         from benchmarks import torch_peers
 
-        return torch_peers.ways(self._peer(), self.rows.train.radius.numpy(), self.config.batch_size, threads)
+        return torch_peers.ways(self._peer(), self.table.radius.numpy(), self.config.batch_size, threads)
 
     def torch_on_gpu(self) -> Any:
         """Return the trainer of `torch vmap` on the GPU."""
         from benchmarks import torch_peers
 
-        radius = torch_peers.torch.from_numpy(self.rows.train.radius.numpy())
+        radius = torch_peers.torch.from_numpy(self.table.radius.numpy())
         return torch_peers.Trainer(self._peer(), radius, self.config.batch_size, True, "cuda")
 
     def _peer(self) -> Any:
