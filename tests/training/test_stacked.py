@@ -13,7 +13,7 @@ from ariel_tf.training import callbacks
 from ariel_tf.training.stacked import memory
 from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.fit import progress
-from ariel_tf.training.stacked.layers import STAND_INS, NotStackable, refuse_unstackable
+from ariel_tf.training.stacked.layers import STAND_INS, NotStackable, gelu, refuse_unstackable, stand_in
 from ariel_tf.training.stacked.stack import Stack
 
 W, ROWS, BATCH, STEPS = 3, 23, 5, 30
@@ -106,6 +106,21 @@ def train_alone(model, table, index, epochs):
         for step in range(STEPS_AN_EPOCH):
             batch = table.take(order(epoch)[step * BATCH : (step + 1) * BATCH])
             model.train_on_batch(batch.of(index), batch.radius[index])
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(tf.float32, 2e-7), (tf.float64, 1e-15)])
+def test_gelu_of_a_stack_is_that_of_tensorflow(dtype, near):
+    x = tf.constant([*np.linspace(-40, 40, 2001), 0.0, -1e-30], dtype)
+    found = []
+    for function in (gelu, keras.activations.gelu):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        found.append((y, tape.gradient(y, x)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=near)
+    assert stand_in(keras.layers.Dense(3, activation="gelu")).activation is gelu
+    assert stand_in(keras.layers.Dense(3, activation="tanh")).activation is keras.activations.tanh
 
 
 def check_equal_paths(kind, optimizer, epochs, tolerance):

@@ -4,10 +4,12 @@ A stack guarantees that each model is trained exactly as it would be alone. That
 weights together, and only for layers whose every operation TensorFlow can vectorise.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from ariel_tf.core.errors import UsageError
@@ -79,13 +81,31 @@ class UnfoldedSeparableConv1D(layers.SeparableConv1D):
         return unfolded(self, x, ops.transpose(ops.matmul(along, across), (1, 0, 2)))
 
 
+@tf.custom_gradient
+def gelu(x: Any) -> tuple[Any, Callable]:
+    """Compute x times the normal distribution function of x, GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+
+    Equal to TensorFlow's up to rounding; with its gradient nine passes over the values instead of sixteen.
+    """
+    scaled = x * -tf.cast(math.sqrt(0.5), x.dtype)  # cast like TensorFlow's, which was temporarily float32
+    share = 0.5 * tf.math.erfc(scaled)
+
+    def gradient(upstream: Any) -> Any:
+        return upstream * (share - scaled * math.sqrt(1 / math.pi) * tf.exp(-tf.square(scaled)))
+
+    return x * share, gradient
+
+
 STAND_INS: dict[Any, Any] = {layers.Conv1D: UnfoldedConv1D, layers.SeparableConv1D: UnfoldedSeparableConv1D}
 
 
 def stand_in(layer: layers.Layer) -> layers.Layer:
     """Return a layer of the same name and configuration for the stack's template."""
     kind = STAND_INS.get(type(layer), type(layer))
-    return kind.from_config(layer.get_config())
+    found = kind.from_config(layer.get_config())
+    if getattr(found, "activation", None) is keras.activations.gelu:  # exact, without its approximation by a tanh
+        found.activation = gelu
+    return found
 
 
 def constants_of(layer: layers.Layer) -> tuple[str, ...]:
