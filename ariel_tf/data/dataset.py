@@ -79,7 +79,11 @@ def load(source: Source, selection: Selection) -> dict[str, tf.Tensor]:
 def load_by_channel(source: Source, selection: Selection) -> dict[str, np.ndarray]:
     """Load all rows of a selection like `load`, with flux as [channels, n, 300] or [channels, n, instances, 300]."""
     table = _loaded(source, selection, channels_first=True)
-    return table | {"flux": np.ascontiguousarray(np.moveaxis(table["flux"], -1, 0))}
+    flux = np.moveaxis(table.pop("flux"), -1, 0)
+    if not flux.flags.c_contiguous:  # rows were drawn or left out
+        flux, moved = arrays.empty(flux.shape, flux.dtype), flux
+        flux[...] = moved
+    return table | {"flux": flux}
 
 
 def _loaded(source: Source, selection: Selection, channels_first: bool) -> dict[str, np.ndarray]:
@@ -93,10 +97,12 @@ def _loaded(source: Source, selection: Selection, channels_first: bool) -> dict[
     for batch in read(source, _in_order(source, selection), selection.folds):
         if not table:
             rows = source.observations(selection.folds)
-            table = {name: arrays.empty((rows, *values.shape[1:]), values.dtype) for name, values in batch.items()}
-            if channels_first:
-                steps, channels = batch["flux"].shape[1:]
-                table["flux"] = np.moveaxis(arrays.empty((channels, rows, steps), batch["flux"].dtype), 0, -1)
+            for name, values in batch.items():
+                if name == "flux" and channels_first:
+                    steps, channels = values.shape[1:]
+                    table[name] = np.moveaxis(arrays.empty((channels, rows, steps), values.dtype), 0, -1)
+                else:
+                    table[name] = arrays.empty((rows, *values.shape[1:]), values.dtype)
         for name, values in batch.items():
             table[name][filled : filled + len(values)] = values
         filled += len(batch["key"])
@@ -182,7 +188,7 @@ def for_model(rows: dict[str, Any], star: bool) -> tuple[dict[str, Any], Any]:
     return inputs, rows["radius"]
 
 
-def statistics(source: Source, selection: Selection, table: dict[str, tf.Tensor] | None) -> dict[str, Statistics]:
+def statistics(source: Source, selection: Selection, table: dict[str, Any] | None) -> dict[str, Statistics]:
     """Return the statistics that a model of this selection needs, over the planets and observations of its folds.
 
     Flux statistics come from the source's sums, without a pass over the data; for rows that combine observations, whose
@@ -206,7 +212,7 @@ def statistics(source: Source, selection: Selection, table: dict[str, tf.Tensor]
         flux = Statistics(sums["flux"].count, **parts)
     else:
         assert table is not None
-        flux = Moments.of(table["flux"].numpy()).statistics()
+        flux = Moments.of(np.asarray(table["flux"])).statistics()
     targets = list(signature.targets)
     return {
         "flux": flux,

@@ -157,6 +157,9 @@ def by_memory(job: TrainingJob, built: Built, new: Sequence[int]) -> list[list[i
     each = memory.needed_by_each(job, built.training, new)
     free, total = memory.available(), len(new)
     groups = memory.groups(new, each, free, jobs)
+    if groups:  # rows of all may be in mapped files, and those of a smaller group in memory
+        each = max(each, memory.needed_by_each(job, built.training, max(groups, key=len)))
+        groups = memory.groups(new, each, free, jobs)
     if not groups:
         raise NotStackable(
             f"two wavelengths of {job.config.model_name} together need {resources.format_bytes(2 * each)} of memory, "

@@ -1,6 +1,7 @@
 """A stack whose rows are in mapped files: the same training as with rows in memory."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -16,6 +17,7 @@ from ariel_tf.data import dataset
 from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import per_wavelength
+from ariel_tf.training.data import TrainingData
 from ariel_tf.training.stacked import data, memory
 from ariel_tf.training.stacked.data import MappedTable, StackedData, Table
 from pipelines import arrays, simulate
@@ -70,13 +72,74 @@ def test_mapped_rows_are_those_in_memory(folder, kind):
         np.testing.assert_allclose(one["flux"].mean, other["flux"].mean, rtol=1e-6)
     order, seen = held.order(2), 0
     for table, places, first, last in mapped.train.calls(order, 3):
-        assert first == 0
-        assert last == -(-len(places) // 3)
-        expected = held.train.take(tf.gather(order, tf.range(seen, seen + len(places))))
-        for one, other in zip(numbers(expected), numbers(table.take(places)), strict=True):
-            np.testing.assert_array_equal(one, other)
-        seen += len(places)
+        for step in range(first, last):
+            taken = places[3 * step : 3 * step + 3]
+            expected = held.train.take(order[seen : seen + 3])
+            for one, other in zip(numbers(expected), numbers(table.take(taken)), strict=True):
+                np.testing.assert_array_equal(one, other)
+            seen += len(taken)
     assert seen == held.train.rows
+    assert sum(part.rows for part in mapped.train.parts(order, 3)) == seen
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": "own+white"}, {"channels": "all"}])
+def test_a_pass_gives_the_constants_of_each_trained_alone(folder, options, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "ariel_tf.training.flux_statistics.FITTED_BYTES", 5000
+    )  # every few rows, which the order chooses
+    configs, source = configs_of(folder, transform="yeo-johnson", **options), open_source(str(folder), range(55))
+    limit = 150_000  # for one wavelength or two curves, not for three
+    if options.get("channels") != "all":
+        assert isinstance(StackedData(source, configs, limit).train, MappedTable)
+    stacked = StackedData(source, configs, limit).statistics
+    for config, its in zip(configs, stacked, strict=True):
+        alone = TrainingData(source, config, memory=limit).statistics
+        for part in ("exponent", "mean", "std"):
+            np.testing.assert_array_equal(getattr(its["power"], part), getattr(alone["power"], part))
+        assert its["radius"].mean == alone["radius"].mean
+
+
+def test_a_pass_is_over_arrays_of_each_wavelength(folder, tmp_path):
+    whole = shutil.copytree(folder, tmp_path / "data")
+    shutil.rmtree(whole / "arrays")
+    arrays.main([str(whole), "--layout", "rows"])
+    source, every = open_source(str(whole), range(55)), Targets.parse("0-54")
+    assert data.is_mapped(source, configs_of(whole, wavelength=every), 0)
+    assert not data.is_mapped(source, configs_of(whole, wavelength=every, function="sqrt"), 0)
+    assert not data.is_mapped(source, configs_of(whole), 0), "some wavelengths have no arrays of their own"
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("compressed", {}),  # a row is a planet
+        ("compressed", {"bootstrap": "yes"}),
+        ("linear", {"bootstrap": "yes"}),
+        ("linear", {"every": 2}),
+    ],
+)
+def test_rows_of_every_kind_are_stacked(folder, model, more):
+    held, same = both(folder, model=model, **more)
+    assert isinstance(held.train, Table)
+    assert same.train.rows == held.train.rows
+    for index, config in enumerate(held.configs):
+        alone = TrainingData(held.source, config)
+        np.testing.assert_array_equal(held.train.of(index)["flux"], alone.table["flux"])
+        np.testing.assert_array_equal(held.train.radius[index], alone.table["radius"])
+
+
+def test_groups_are_planned_with_the_memory_that_each_takes(monkeypatch):
+    def needed(job, model, wavelengths):
+        return 1 if len(wavelengths) > 10 else 100  # all in mapped files, a part of them in memory
+
+    job = SimpleNamespace(order="", options=SimpleNamespace(jobs=2), config=SimpleNamespace(model_name="one"))
+    monkeypatch.setattr(memory, "needed_by_each", needed)
+    monkeypatch.setattr(memory, "available", lambda: round(1000 / memory.SHARE))
+    groups = per_wavelength.by_memory(job, SimpleNamespace(training=None), range(12))
+    assert max(map(len, groups)) <= 5  # two jobs share 1000
+    job.options.jobs = 1
+    assert len(per_wavelength.by_memory(job, SimpleNamespace(training=None), range(12))) == 1
 
 
 def test_calls_of_rows_in_memory_have_every_step_once(folder, monkeypatch):
@@ -127,8 +190,6 @@ def test_a_stack_is_trained_on_mapped_rows_bit_for_bit(folder, tmp_path, model, 
 
 
 def test_a_damaged_row_ends_the_training_with_its_planet(folder, tmp_path):
-    import shutil
-
     copied = shutil.copytree(folder, tmp_path / "data")
     path = copied / "arrays" / "flux-07.npy"
     content = bytearray(path.read_bytes())
@@ -159,6 +220,18 @@ def test_mapped_rows_need_no_memory_but_their_features_do(folder):
 
     config = configs_of(folder)[0]
     rows = source.observations((*config.train_folds, *config.validation_folds))
+    config = config.replace(wavelength=Targets.each(WAVELENGTHS))
+    flux = keras.Input((300, 1))
+    model = keras.Model(flux, keras.layers.Dense(1)(keras.layers.Flatten()(flux)))
+
+    def held(**more):
+        one = SimpleNamespace(
+            config=config.replace(**more), source=source, options=SimpleNamespace(memory_bytes=1 << 40)
+        )
+        return memory.needed_by_each(one, model, WAVELENGTHS)
+
+    assert held(bootstrap="yes") - held() == pytest.approx(1.1 * rows * 1200, abs=2)  # a copy is drawn
+    assert held(every=2) - held() == pytest.approx(1.1 * (rows // 2) * 1200, abs=2)
     assert needed("squid", 1 << 40) - needed("squid", 0) == pytest.approx(1.1 * rows * 1200, abs=2)
     assert needed("transit", 1 << 40) - needed("transit", 0) == pytest.approx(1.1 * rows * 2400, abs=2)
     flux = keras.Input((300, 2))

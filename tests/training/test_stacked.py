@@ -291,10 +291,10 @@ def test_groups_are_as_few_as_fit_and_about_equal():
 def test_memory_grows_with_rows_batch_and_weights():
     table = make_table()
     dense, conv = (make_model(table, 0, kind) for kind in ("dense", "convolutional"))
-    base = memory.needed(dense, batch_size=5, rows=10, row_bytes=120)
+    base = memory.needed(dense, batch_size=5, held=1200)
     weights = sum(int(np.prod(variable.shape)) for variable in dense.variables)
     assert base >= 4 * memory.WEIGHT_COPIES * weights
-    assert memory.needed(dense, 5, 20, 120) - base == math.ceil(memory.TABLE_COPIES * 10 * 120)
-    assert memory.needed(dense, 10, 10, 120) > base
-    assert memory.needed(conv, 5, 10, 120) > 0
+    assert memory.needed(dense, 5, 2400) - base == math.ceil(memory.TABLE_COPIES * 1200)
+    assert memory.needed(dense, 10, 1200) > base
+    assert memory.needed(conv, 5, 1200) > 0
     assert 1 << 20 < memory.available() < 1 << 50

@@ -134,16 +134,20 @@ class MappedTable:
         rows = self._mapped.read(self._places[np.asarray(index)])
         return self._as_table({name: tf.constant(values) for name, values in rows.items()})
 
-    def calls(self, order: Any, batch_size: int) -> Iterator[Call]:
-        """Yield all steps of an order of the rows like `Table.calls`, with the rows of `PART_BYTES` in each call.
+    def parts(self, order: Any, batch_size: int) -> Iterator[Table]:
+        """Yield the rows of an order, those of whole steps and about `PART_BYTES` at a time.
 
         Raises:
             dataset.UNREADABLE: a row differs from what was written.
         """
         size = batch_size * max(1, PART_BYTES // (batch_size * self._mapped.row_bytes))
         places = tf.data.Dataset.from_tensor_slices(self._places[np.asarray(order)]).batch(size)
-        for table in self._mapped.batches(places).map(as_written(self._as_table)).prefetch(1):
-            yield Call(table, tf.range(table.rows), 0, -(-table.rows // batch_size))
+        yield from self._mapped.batches(places).map(as_written(self._as_table)).prefetch(1)
+
+    def calls(self, order: Any, batch_size: int) -> Iterator[Call]:
+        """Yield all steps of an order of the rows like `Table.calls`."""
+        for table in self.parts(order, batch_size):
+            yield from table.calls(tf.range(table.rows), batch_size)
 
 
 class StackedData:
@@ -166,7 +170,7 @@ class StackedData:
         self.train: Table | MappedTable
         self.validation: Table | MappedTable
         if self._is_mapped:
-            self.statistics = [TrainingData(source, config, memory=0).statistics for config in configs]
+            self.statistics = self._statistics_of_each(memory)
             self.train, self.validation = self._mapped("train"), self._mapped("validation")
         else:
             rows = self._load("train")
@@ -204,6 +208,15 @@ class StackedData:
                 its |= flux_pass(batches_of(flux, size), len(flux), config)
             found.append(its)
         return found
+
+    def _statistics_of_each(self, memory: int | None) -> list[dict[str, Any]]:
+        """Return the statistics of each wavelength's own training; a pass has the rows of one wavelength in memory."""
+        if not self.config.needs_pass or self.config.channels != "all":
+            limit = memory if self.config.needs_pass else 0
+            return [TrainingData(self.source, config, memory=limit).statistics for config in self.configs]
+        first = TrainingData(self.source, self.config, memory=memory).statistics
+        shared = {name: values for name, values in first.items() if name in ("flux", "power")}
+        return [dataset.statistics(self.source, config.selection("train"), None) | shared for config in self.configs]
 
     def _table(self, rows: dict[str, np.ndarray]) -> Table:
         """Return rows of `_load` as a table, without a copy of their light curves."""
@@ -282,9 +295,14 @@ class StackedData:
 
 
 def is_mapped(source: Source, configs: Sequence[TrainConfig], memory: int | None = None) -> bool:
-    """Whether the rows of several wavelengths are read from mapped files, since they take more memory than they may."""
-    selection = selection_of(configs, "train")
-    return not dataset.fits_in_memory(source, selection, memory) and source.mapped(selection) is not None
+    """Whether the rows of several wavelengths are read from mapped files, since they take more memory than they may.
+
+    A pass over the rows of each wavelength needs arrays of each.
+    """
+    config, selection = configs[0], selection_of(configs, "train")
+    if dataset.fits_in_memory(source, selection, memory) or source.mapped(selection) is None:
+        return False
+    return not config.needs_pass or source.mapped(config.selection("train")) is not None
 
 
 def selection_of(configs: Sequence[TrainConfig], role: Role) -> Selection:

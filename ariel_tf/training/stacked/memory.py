@@ -39,10 +39,14 @@ def needed_by_each(job: "TrainingJob", model: keras.Model, wavelengths: Sequence
     configs = [job.config.replace(wavelength=Targets.one(wavelength)) for wavelength in wavelengths]
     config, source = configs[0], job.source
     selection = config.selection("train")
-    rows = source.observations((*config.train_folds, *config.validation_folds)) // selection.stride
-    row_bytes = selection.signature.observation_bytes
-    held = 0 if is_mapped(source, configs, job.options.memory_bytes) else row_bytes
-    return needed(model, config.batch_size, rows, held + feature_bytes(model, row_bytes))
+    loaded = source.observations((*config.train_folds, *config.validation_folds))
+    rows, row_bytes = loaded // selection.stride, selection.signature.observation_bytes
+    held = rows * feature_bytes(model, row_bytes)
+    if not is_mapped(source, configs, job.options.memory_bytes):
+        held += loaded * row_bytes
+        if selection.stride > 1 or selection.bootstrap_seed is not None:  # copied from all
+            held += rows * row_bytes
+    return needed(model, config.batch_size, held)
 
 
 def feature_bytes(model: keras.Model, row_bytes: int) -> int:
@@ -51,19 +55,18 @@ def feature_bytes(model: keras.Model, row_bytes: int) -> int:
     return 0 if split is None else 4 * sum(math.prod(one.shape[1:]) for one in split.features.outputs)
 
 
-def needed(model: keras.Model, batch_size: int, rows: int, row_bytes: int) -> int:
+def needed(model: keras.Model, batch_size: int, held: int) -> int:
     """Estimate the bytes that one wavelength of a stack needs.
 
     Args:
         model: one model of the stack.
         batch_size: rows per step.
-        rows: rows of training and validation.
-        row_bytes: bytes of one row that are in memory.
+        held: bytes of its rows of training and validation that are in memory.
     """
     weights = sum(math.prod(variable.shape) for variable in model.variables)
     outputs = sum(_numbers(layer) for layer in model.layers)
     own = 4 * (WEIGHT_COPIES * weights + OUTPUT_COPIES * batch_size * outputs)
-    return own + math.ceil(TABLE_COPIES * rows * row_bytes)
+    return own + math.ceil(TABLE_COPIES * held)
 
 
 def _numbers(layer: Any) -> int:

@@ -282,7 +282,7 @@ class Stack:
         """Return loss and score of all rows, without training."""
         if isinstance(table, Table):
             return self.sums(self._test(table, batch_size), table.rows)
-        parts = [self._test(call.table, batch_size) for call in table.calls(np.arange(table.rows), batch_size)]
+        parts = [self._test(part, batch_size) for part in table.parts(np.arange(table.rows), batch_size)]
         return self.sums(np.sum(parts, axis=0), table.rows)
 
     def _test(self, table: Table, batch_size: int) -> np.ndarray:
