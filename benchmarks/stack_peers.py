@@ -57,8 +57,9 @@ class Stacked:
 
     def __init__(self, model: str, source: Any):
         from ariel_tf.models.builder import build
-        from ariel_tf.training.stacked.data import StackedData, Table
+        from ariel_tf.training.stacked.data import StackedData
         from ariel_tf.training.stacked.stack import Stack
+        from ariel_tf.training.stacked.tables import Table
 
         settings = SMALLER.get(model, {})
         config = TrainConfig(model=model, wavelength=Targets.parse("0-54"), data="simulated", settings=settings)

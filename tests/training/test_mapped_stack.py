@@ -18,8 +18,9 @@ from ariel_tf.data.selection import Selection, Signature
 from ariel_tf.data.sources import open_source
 from ariel_tf.training import per_wavelength
 from ariel_tf.training.data import TrainingData
-from ariel_tf.training.stacked import data, memory
-from ariel_tf.training.stacked.data import MappedTable, StackedData, Table
+from ariel_tf.training.stacked import data, memory, tables
+from ariel_tf.training.stacked.data import StackedData
+from ariel_tf.training.stacked.tables import MappedTable, Table
 from pipelines import arrays, simulate
 
 WAVELENGTHS = (3, 7, 40)
@@ -42,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(data, "PART_BYTES", 40_000)  # two or three steps
+    monkeypatch.setattr(tables, "PART_BYTES", 40_000)  # two or three steps
 
 
 def configs_of(folder, **options):
@@ -145,7 +146,7 @@ def test_groups_are_planned_with_the_memory_that_each_takes(monkeypatch):
 def test_calls_of_rows_in_memory_have_every_step_once(folder, monkeypatch):
     held, _ = both(folder)
     for seconds in (0.0, 1e9):
-        monkeypatch.setattr(data, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(tables, "CALL_SECONDS", seconds)
         calls = list(held.train.calls(held.order(0), 3))
         steps = [step for call in calls for step in range(call.first, call.last)]
         assert steps == list(range(held.steps))

@@ -10,9 +10,9 @@ from ariel_tf.config.train_config import TrainConfig
 from ariel_tf.models.builder import build_dry
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training.stacked import stack as stack_module
-from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.features import halves
 from ariel_tf.training.stacked.stack import Stack
+from ariel_tf.training.stacked.tables import Table
 
 W, ROWS, STEPS = 3, 23, 30
 

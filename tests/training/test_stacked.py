@@ -11,10 +11,10 @@ from ariel_tf.core.errors import DataError
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import callbacks
 from ariel_tf.training.stacked import memory
-from ariel_tf.training.stacked.data import Table
 from ariel_tf.training.stacked.fit import progress
 from ariel_tf.training.stacked.layers import STAND_INS, NotStackable, gelu, refuse_unstackable, stand_in
 from ariel_tf.training.stacked.stack import Stack
+from ariel_tf.training.stacked.tables import Table
 
 W, ROWS, BATCH, STEPS = 3, 23, 5, 30
 STEPS_AN_EPOCH = -(-ROWS // BATCH)

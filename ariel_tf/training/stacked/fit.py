@@ -23,8 +23,8 @@ from ariel_tf.core.resources import TimeLeft
 from ariel_tf.runs.folder import RunFolder
 from ariel_tf.training import callbacks, heartbeat
 from ariel_tf.training.schedule import CheckpointSchedule
-from ariel_tf.training.stacked.data import MappedTable, Table
 from ariel_tf.training.stacked.stack import Stack, Sums
+from ariel_tf.training.stacked.tables import MappedTable, Table
 
 MEASURED = ("loss", "score", "val_loss", "val_score")
 

@@ -28,9 +28,9 @@ from ariel_tf.data import arrays
 from ariel_tf.models.losses import ArielScore, RadiusLoss
 from ariel_tf.training import distribute
 from ariel_tf.training.stacked import layers
-from ariel_tf.training.stacked.data import MappedTable, Table
 from ariel_tf.training.stacked.features import FEATURE_ROWS, halves
 from ariel_tf.training.stacked.layers import NotStackable
+from ariel_tf.training.stacked.tables import MappedTable, Table
 from ariel_tf.training.stacked.variables import StackedVariables, random_layers
 
 
