@@ -12,6 +12,7 @@ from ariel_tf.core.errors import UsageError
 from ariel_tf.data import dataset, shuffling
 from ariel_tf.data.augment import Augment
 from ariel_tf.data.graph import as_written
+from ariel_tf.data.mapped_rows import MappedRows
 from ariel_tf.data.sources import Source
 from ariel_tf.training import cluster
 from ariel_tf.training.flux_statistics import cached_flux_pass, flux_pass
@@ -20,6 +21,12 @@ from ariel_tf.training.flux_statistics import cached_flux_pass, flux_pass
 def batches_of(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Return consecutive parts of `size` rows; the last one may be smaller."""
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _mapped_batches(rows: MappedRows, size: int) -> tf.data.Dataset:
+    """Return rows in mapped files as batches, in key order."""
+    places = tf.data.Dataset.from_tensor_slices(rows.in_key_order()).batch(size)
+    return rows.batches(places).prefetch(dataset.AHEAD)
 
 
 class TrainingData:
@@ -34,7 +41,6 @@ class TrainingData:
         also: second source, of which a share of each batch is; None for none.
 
     Attributes:
-        memory: bytes that the training rows may take.
         statistics: statistics of the training rows, from `dataset.statistics`.
     """
 
@@ -48,7 +54,6 @@ class TrainingData:
         also: Source | None = None,
     ):
         self.source, self.config, self._load = source, config, load
-        self.memory = dataset.MEMORY_BYTES if memory is None else memory
         if config.also and also is None:
             raise UsageError("--also: expected a training of one model; a search trains on one data set.")
         self._selection = config.selection("train")
@@ -135,8 +140,7 @@ class TrainingData:
         if self._table is not None:
             return self.pairs(dataset.table_batches(self._table, size))
         assert self._mapped is not None
-        places = tf.data.Dataset.from_tensor_slices(self._mapped.in_key_order()).batch(size)
-        return self.pairs(self._mapped.batches(places).prefetch(dataset.AHEAD))
+        return self.pairs(_mapped_batches(self._mapped, size))
 
     def places(self, first_epoch: int) -> tf.data.Dataset:
         """Return the numbers of the rows of `in_key_order` in the batches of `training`, int64."""
@@ -170,8 +174,7 @@ class TrainingData:
         size = dataset.prediction_batch_size(selection.signature)
         mapped = None if self._mapped is None else self.source.mapped(selection)
         if mapped is not None:
-            places = tf.data.Dataset.from_tensor_slices(mapped.in_key_order()).batch(size)
-            return mapped.batches(places).prefetch(dataset.AHEAD)
+            return _mapped_batches(mapped, size)
         return dataset.table_batches(self.validation_table(), size)
 
     def validation_table(self) -> dict[str, tf.Tensor]:

@@ -110,7 +110,7 @@ def hold(
         return None
     validation = rows.pairs(rows.validation())
     split = features_of(model, batches)
-    if split and rows.count * sum(math.prod(one.shape[1:]) for one in split.features.outputs) * 4 > FEATURE_BYTES:
+    if split and rows.count * split.row_bytes > FEATURE_BYTES:
         split = None
     held: list[Any]
     if split is not None:

@@ -26,6 +26,11 @@ class Halves(NamedTuple):
     features: keras.Model
     network: keras.Model
 
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of a row's features in float32."""
+        return 4 * sum(math.prod(one.shape[1:]) for one in self.features.outputs)
+
 
 def halves(model: keras.Model, largest: int) -> Halves | None:
     """Split a functional model where its weights begin.

@@ -52,7 +52,7 @@ def needed_by_each(job: "TrainingJob", model: keras.Model, wavelengths: Sequence
 def feature_bytes(model: keras.Model, row_bytes: int) -> int:
     """Return the bytes of a row's features, which are in memory; 0 if they are computed in each step."""
     split = halves(model, row_bytes // 8)
-    return 0 if split is None else 4 * sum(math.prod(one.shape[1:]) for one in split.features.outputs)
+    return split.row_bytes if split else 0
 
 
 def needed(model: keras.Model, batch_size: int, held: int) -> int:
